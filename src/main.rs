@@ -1,0 +1,2 @@
+//! aftk.
+fn main() {}
