@@ -1,1 +1,23 @@
-//! aftk.
+//! aftk carries packages into air-gapped networks in signed, deduplicated bundles.
+//!
+//! The map of the house (see ARCHITECTURE.md):
+//!
+//! - [`cli`]: one verb a file; the only place that prints.
+//! - [`ops`]: the verbs' work, without knowing any ecosystem.
+//! - [`ecosystem`]: npm, file …: one folder each.
+//! - [`net`]: the one HTTP client. [`http_server`]: the one listener.
+//! - [`store`]: blobs and the catalogue. [`trust`]: keys and who may sign what.
+//! - [`config`], [`events`], [`problem`], [`clock`], [`fsx`], [`blocking`]: what every room needs.
+
+pub mod blocking;
+pub mod clock;
+pub mod config;
+pub mod ecosystem;
+pub mod events;
+pub mod fsx;
+pub mod http_server;
+pub mod net;
+pub mod ops;
+pub mod problem;
+pub mod store;
+pub mod trust;

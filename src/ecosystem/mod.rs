@@ -1,0 +1,425 @@
+//! Ecosystems: what an ecosystem has to tell the house, and nothing else.
+//!
+//! Each lives in one folder, behind one cargo feature, and stands in one line of [`registry`]. No ecosystem knows
+//! another, nor who calls it: it sees the traits here, and what its context hands it.
+
+pub mod registry;
+
+#[cfg(feature = "file")]
+mod file;
+#[cfg(feature = "npm")]
+mod npm;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bundle_format::{Artifact, BlobKey, Digest, Ref, Repository, Requirement};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::events::Events;
+use crate::net::Access;
+use crate::problem::Problem;
+use crate::store::Linked;
+
+/// An ecosystem, by what it can do. Every part is optional.
+pub trait Ecosystem: Send + Sync {
+    /// Its name in requests, records and addresses: lower case.
+    fn name(&self) -> &'static str;
+    /// Other names that requests may use before the colon.
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// The schema its artifacts' attributes follow, `npm/1`. Others of its name are stored unchecked.
+    fn schema(&self) -> &'static str;
+    /// Whether a path is a lockfile of this ecosystem by its name, so that it may be given without prefix.
+    fn is_lockfile(&self, _file_name: &str) -> bool {
+        false
+    }
+    /// An artifact's package URL, without the blob's digest in it unless the purl type wants it.
+    fn purl(&self, artifact: &Artifact) -> String;
+    /// Collecting, outside.
+    fn collect(&self) -> Option<&dyn Collect> {
+        None
+    }
+    /// Re-validation at import, inside.
+    fn admit(&self) -> Option<&dyn Admit> {
+        None
+    }
+    /// Serving clients.
+    fn serve(&self) -> Option<&dyn Serve> {
+        None
+    }
+    /// Configuring clients.
+    fn setup(&self) -> &[&dyn Setup] {
+        &[]
+    }
+}
+
+/// What a person asked for, read and identified, not yet resolved.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The ecosystem that resolves it.
+    pub ecosystem: &'static str,
+    /// As the person wrote it: for messages.
+    pub text: String,
+    /// What it is, without paths: two requests of one identity resolve to the same.
+    pub identity: String,
+    /// What the ecosystem needs to resolve it.
+    pub body: RequestBody,
+}
+
+/// What a request consists of.
+#[derive(Debug, Clone)]
+pub enum RequestBody {
+    /// Words: a name and a range, an address.
+    Words(String),
+    /// A document that was read in, such as a lockfile.
+    Document {
+        /// Where it stands: for messages, and for configuration beside it.
+        path: PathBuf,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// A file of this machine that is already in the store.
+    Blob {
+        /// Its base name.
+        name: String,
+        /// Its blob.
+        key: BlobKey,
+        /// Its size in bytes.
+        size: u64,
+    },
+}
+
+/// An artifact as resolved, before its files are downloaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// As in [`Artifact`].
+    pub ecosystem: String,
+    /// As in [`Artifact`].
+    pub repository: String,
+    /// As in [`Artifact`].
+    pub name: String,
+    /// As in [`Artifact`].
+    pub version: String,
+    /// As in [`Artifact`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub qualifier: String,
+    /// As in [`Artifact`].
+    pub schema: String,
+    /// As in [`Artifact`].
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub attributes: std::collections::BTreeMap<String, serde_json::Value>,
+    /// Its files.
+    pub files: Vec<PlannedFile>,
+    /// As in [`Artifact`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Requirement>,
+}
+
+/// A file as resolved. `blob` and `size` are known once it is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedFile {
+    /// As in [`bundle_format::File`].
+    pub role: String,
+    /// As in [`bundle_format::File`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// As in [`bundle_format::File`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub media_type: String,
+    /// Where it comes from: an absolute URL, or a path below its repository's route. Empty: it cannot be downloaded,
+    /// only be resolved again (a document cut out of another) or read again (a file of this machine).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub origin: String,
+    /// What upstream says of it; every one is verified.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checksums: Vec<Digest>,
+    /// Its blob, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<BlobKey>,
+    /// Its size in bytes, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// Something that will be missing inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The ecosystem.
+    pub ecosystem: String,
+    /// What is missing, as `[[gap]]` names it.
+    pub name: String,
+    /// The version, range or address.
+    pub version: String,
+    /// A stable reason: `git-dependency`, `not-found`, `yanked` …
+    pub reason: String,
+    /// In words, with who needs it.
+    pub detail: String,
+}
+
+/// Something a person should know about what is carried, which is no gap.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Note {
+    /// A stable code: `npm.install-script`, `npm.open-peer` …
+    pub code: String,
+    /// What it is about.
+    pub subject: String,
+    /// In words.
+    pub message: String,
+}
+
+/// What requests stand for.
+#[derive(Debug, Clone, Default)]
+pub struct Resolution {
+    /// The repositories that artifacts name.
+    pub repositories: Vec<Repository>,
+    /// The artifacts.
+    pub artifacts: Vec<Planned>,
+    /// The refs.
+    pub refs: Vec<Ref>,
+    /// Requests, of any ecosystem, that follow from these.
+    pub follow_ups: Vec<String>,
+    /// What cannot be had.
+    pub gaps: Vec<Gap>,
+    /// What a person should know.
+    pub notes: Vec<Note>,
+    /// The upstream documents this was read from, by their digest: the lock names them.
+    pub evidence: Vec<Evidence>,
+}
+
+/// An upstream document that a resolution was read from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Where it was had, without credentials.
+    pub origin: String,
+    /// The digest of its decoded bytes.
+    pub digest: BlobKey,
+}
+
+/// Whether a set of artifacts is enough.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// What is missing for sure.
+    pub gaps: Vec<Gap>,
+    /// What may be wanted.
+    pub notes: Vec<Note>,
+}
+
+/// A metadata document to be had through the one cache.
+#[derive(Debug, Clone)]
+pub struct MetadataRequest {
+    /// Where, and with which credentials.
+    pub access: Access,
+    /// The Accept header; empty for none.
+    pub accept: &'static str,
+    /// The most bytes that the decoded document may have.
+    pub limit: u64,
+}
+
+/// A metadata document.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    /// The decoded bytes.
+    pub bytes: Bytes,
+    /// Their digest.
+    pub digest: BlobKey,
+    /// The media type as the upstream said it.
+    pub content_type: String,
+}
+
+/// What ops hand to a collecting ecosystem.
+#[async_trait]
+pub trait CollectContext: Send + Sync {
+    /// A document through the one cache. `Ok(None)` if the upstream says that it does not exist (404, 410).
+    async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem>;
+    /// Keeps a small document (cut out of another, say) as a blob.
+    async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem>;
+    /// Takes a file of this machine into the store.
+    async fn ingest(&self, path: &Path) -> Result<(BlobKey, u64), Problem>;
+    /// Reads a document of this machine, at most `limit` bytes; `Ok(None)` if there is none.
+    async fn read(&self, path: &Path, limit: u64) -> Result<Option<Bytes>, Problem>;
+    /// An environment variable of the user.
+    fn environment(&self, name: &str) -> Option<String>;
+    /// All environment variables whose names begin with `prefix`.
+    fn environment_with(&self, prefix: &str) -> Vec<(String, String)>;
+    /// The user's home directory.
+    fn home_directory(&self) -> Option<PathBuf>;
+    /// The directory the command works in.
+    fn directory(&self) -> &Path;
+    /// What an installed client prints when it is asked for its configuration, with an empty configuration of its own
+    /// when `pristine`; `None` if the client is not there or does not answer within 10 s.
+    async fn ask_client(&self, program: &str, arguments: &[&str], pristine: bool) -> Option<String>;
+    /// Who listens.
+    fn events(&self) -> &dyn Events;
+}
+
+/// Collecting: from requests to artifacts, reading metadata only.
+#[async_trait]
+pub trait Collect: Send + Sync {
+    /// Reads a request (what stands after the colon, or a path). No network.
+    async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem>;
+    /// Resolves requests for platforms (all, if none is named).
+    async fn resolve(
+        &self,
+        requests: &[Request],
+        platforms: &[String],
+        context: &dyn CollectContext,
+    ) -> Result<Resolution, Problem>;
+    /// How to reach a file of a repository: the route in use on this machine, with its credentials.
+    async fn access(
+        &self,
+        repository: &str,
+        origin: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Access, Problem>;
+    /// Proves that artifacts and refs (all of this ecosystem) are enough, without any network.
+    fn prove(&self, artifacts: &[Planned], refs: &[Ref]) -> Proof;
+}
+
+/// Re-validation at import: what comes out of a bundle is hostile until it passed.
+pub trait Admit: Send + Sync {
+    /// Checks an artifact's names, paths, roles and checksums. The checksums listed in it have been compared with the
+    /// bytes by the caller; this says whether they are enough. `read` opens small blobs it names (at most 1 MiB).
+    fn admit(
+        &self,
+        artifact: &Artifact,
+        read: &mut dyn FnMut(&BlobKey) -> Result<Bytes, Problem>,
+    ) -> Result<(), Problem>;
+    /// Checks a ref.
+    fn admit_ref(&self, reference: &Ref) -> Result<(), Problem>;
+}
+
+/// Who asks. Every handler is given one from the first day, though reading is open so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// Nobody said who.
+    Anonymous,
+    /// An account of this site.
+    Account(String),
+}
+
+/// A route: an exhaustive table of what clients may ask.
+///
+/// The pattern's segments are separated by `/`: a literal, `{name}` (one segment, percent-decoded once, never
+/// empty), `@{name}` (one that begins with the literal), or `{name...}` (all that is left). First match wins.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// `GET` (also answers HEAD), `POST`, `PUT` …
+    pub method: &'static str,
+    /// Below the mount.
+    pub pattern: &'static str,
+    /// The handler's own name for it.
+    pub action: &'static str,
+}
+
+/// A request of a client, matched.
+#[derive(Debug, Clone)]
+pub struct ClientRequest {
+    /// The route's action.
+    pub action: &'static str,
+    /// What the pattern captured, decoded.
+    pub captures: Vec<(&'static str, String)>,
+    /// The repository of the mount; `None`: the virtual `all`.
+    pub repository: Option<String>,
+    /// `http://host:port/npm/all/`: what clients reached this mount by, ending in a slash.
+    pub base: String,
+    /// The raw query.
+    pub query: String,
+    /// Headers as sent.
+    pub headers: http::HeaderMap,
+    /// The body, for routes that take one: at most 1 MiB.
+    pub body: Bytes,
+    /// Who asks.
+    pub principal: Principal,
+}
+
+/// What to answer. The server alone does HEAD, ranges, ETags, compression and streaming.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// A document made now.
+    Document {
+        /// Its media type.
+        media_type: &'static str,
+        /// Its bytes.
+        body: Bytes,
+        /// The headers that it varies by, if any.
+        vary: &'static str,
+    },
+    /// A blob of the store.
+    Blob {
+        /// Its key; also its ETag.
+        key: BlobKey,
+        /// Its size in bytes.
+        size: u64,
+        /// Its media type.
+        media_type: String,
+    },
+    /// An answer with another status than 200, in the client's own form.
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// Its media type.
+        media_type: &'static str,
+        /// Its bytes.
+        body: Bytes,
+    },
+}
+
+/// What a serving ecosystem sees of the store: only what its repository's links allow.
+pub trait ServeContext: Send + Sync {
+    /// The artifacts of one package.
+    fn artifacts(&self, repository: Option<&str>, name: &str) -> Result<Vec<Linked>, Problem>;
+    /// The refs of one package.
+    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, Problem>;
+    /// The file at a path.
+    fn file_at(
+        &self,
+        repository: Option<&str>,
+        path: &str,
+    ) -> Result<Option<crate::store::FoundFile>, Problem>;
+    /// A small blob's bytes, at most `limit`.
+    fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
+    /// A document derived from the store, from a bounded cache keyed by revision, or made now.
+    fn derived(
+        &self,
+        key: &str,
+        make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+    ) -> Result<Option<Bytes>, Problem>;
+    /// Records that something was asked for and was not there.
+    fn missed(&self, repository: Option<&str>, name: &str, version: &str);
+}
+
+/// Serving: routes and their handler.
+pub trait Serve: Send + Sync {
+    /// Where its repositories stand: `npm` for `/npm/<repository>/`.
+    fn prefix(&self) -> &'static str;
+    /// All that clients may ask.
+    fn routes(&self) -> &'static [Route];
+    /// Answers. Runs on a thread that may block.
+    fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem>;
+}
+
+/// Configuring one client.
+pub trait Setup: Send + Sync {
+    /// The client's name: `npm`.
+    fn client(&self) -> &'static str;
+    /// The client's own file for a server at `server` (`http://host:port`, no trailing slash).
+    fn configuration(&self, server: &str) -> Result<ClientFile, Problem>;
+}
+
+/// A client's configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFile {
+    /// Its path, relative to the user's home directory.
+    pub path: &'static str,
+    /// The lines that are ours.
+    pub text: String,
+    /// What begins a comment in it.
+    pub comment: &'static str,
+}
+
+/// The context as ops hand it about.
+pub type SharedContext = Arc<dyn CollectContext>;

@@ -1,0 +1,1 @@
+//! Every file write passes here.

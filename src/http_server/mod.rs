@@ -1,0 +1,1 @@
+//! The listener: mounts, ranges, ETags, compression, streaming.

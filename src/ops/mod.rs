@@ -1,0 +1,1 @@
+//! The verbs' work, ecosystem-blind.

@@ -1,0 +1,94 @@
+//! What can go wrong in the store, and how it reads outside of it.
+
+use bundle_format::{BlobKey, Digest};
+
+use crate::problem::{Kind, Problem};
+
+/// An error of the store. Clients of the server never see one as it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A file could not be read or written.
+    #[error("{what}")]
+    Io {
+        /// What was being done, with the path.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The bytes are not what was expected.
+    #[error("expected {expected}, but the bytes are {found}")]
+    Mismatch {
+        /// The digest that was expected.
+        expected: Digest,
+        /// The digest of what came.
+        found: Digest,
+    },
+    /// The size is not what was expected.
+    #[error("expected {expected} bytes, but there are {found}")]
+    Size {
+        /// What was expected.
+        expected: u64,
+        /// What came.
+        found: u64,
+    },
+    /// A blob that must be held isn't.
+    #[error("blob {0} is not in the store")]
+    Missing(BlobKey),
+    /// Another process works on the same thing.
+    #[error("{0} is in use by another process")]
+    Busy(String),
+    /// The database says no.
+    #[error("the catalogue failed: {0}")]
+    Catalogue(String),
+    /// The store was written by a newer version.
+    #[error("the store has schema {found}, and this version knows up to {known}")]
+    Newer {
+        /// The store's.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// What a change set relied on is no longer so.
+    #[error("the channel moved on while this was prepared")]
+    Precondition,
+    /// The place is no good for a store.
+    #[error("{0}")]
+    Unsuitable(String),
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        let (kind, code, hint) = match &error {
+            StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => (
+                Kind::Failed,
+                "store.full",
+                "free some space, then run the same command again: it goes on where it was",
+            ),
+            StoreError::Io { .. } => (Kind::Failed, "store.io", ""),
+            StoreError::Mismatch { .. } => (Kind::Untrusted, "store.digest-mismatch", ""),
+            StoreError::Size { .. } => (Kind::Untrusted, "store.size-mismatch", ""),
+            StoreError::Missing(_) => {
+                (Kind::Incomplete, "store.missing-blob", "run `aftk check`, then collect or import again")
+            }
+            StoreError::Busy(_) => {
+                (Kind::Refused, "store.busy", "wait for the other process to end, then try again")
+            }
+            StoreError::Catalogue(_) => (Kind::Failed, "store.catalogue", "run `aftk check`"),
+            StoreError::Newer { .. } => {
+                (Kind::Failed, "store.newer", "use the version of aftk that wrote it, or a newer one")
+            }
+            StoreError::Precondition => (Kind::Refused, "store.precondition", "run the same command again"),
+            StoreError::Unsuitable(_) => {
+                (Kind::Usage, "store.unsuitable", "choose a directory on a local disk with --home")
+            }
+        };
+        let problem = Problem::new(kind, code, error.to_string());
+        let problem = match &error {
+            StoreError::Io { source, .. } => problem.because(source.to_string()),
+            _ => problem,
+        };
+        if hint.is_empty() { problem } else { problem.hint(hint) }
+    }
+}

@@ -1,0 +1,388 @@
+//! The store: blobs by their digest, and the catalogue that says what they are.
+//!
+//! Both sides keep the same store: outside it holds what was collected, inside what was imported. The two
+//! traits here are its seams. They are synchronous because disks, SQLite and the bundle reader are; whoever
+//! is on an async thread comes in through [`crate::blocking`].
+
+mod error;
+
+use std::collections::BTreeMap;
+use std::fs::File as DiskFile;
+
+use bundle_format::{BlobKey, Digest, Record, Ref, Repository};
+use serde::{Deserialize, Serialize};
+
+pub use error::StoreError;
+
+/// Counts the commits of a catalogue; whatever is derived from it is cached under this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Revision(pub u64);
+
+/// A state of a source: each import makes one. Rows of a generation are invisible until it is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Generation(pub u64);
+
+/// Who linked something into a repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A channel, by import (or, outside, by collect).
+    Channel(String),
+    /// A client that wrote to a hosted repository.
+    Hosted,
+}
+
+/// A session that protects blobs from gc while nothing refers to them yet. Expires by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(pub u64);
+
+/// An open blob: its bytes stand in `file` from the start, `length` of them. Blobs are never modified.
+#[derive(Debug)]
+pub struct BlobFile {
+    /// The open file.
+    pub file: DiskFile,
+    /// How many bytes.
+    pub length: u64,
+}
+
+/// What a caller knows of bytes that it hands over; everything that is said is checked.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    /// The blob's key.
+    pub key: Option<BlobKey>,
+    /// Its size in bytes.
+    pub size: Option<u64>,
+    /// Other checksums, computed in the same pass.
+    pub checksums: Vec<Digest>,
+}
+
+/// A blob that is complete and checked, but not yet durable or visible: see [`Blobs::settle`].
+pub trait Staged: Send {
+    /// Its key.
+    fn key(&self) -> BlobKey;
+    /// Its size in bytes.
+    fn size(&self) -> u64;
+    /// For the implementation that made it.
+    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send>;
+}
+
+/// A staging session: bytes are appended and hashed as they come.
+pub trait BlobWrite: Send {
+    /// How many bytes it holds; after [`Blobs::resume`] not always 0.
+    fn length(&self) -> u64;
+    /// Appends.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
+    /// Throws away what it holds and begins again, when a server does not resume.
+    fn restart(&mut self) -> Result<(), StoreError>;
+    /// Checks all that is expected and ends the session. On a mismatch the staged bytes are thrown away.
+    fn stage(self: Box<Self>, expected: &Expected) -> Result<Box<dyn Staged>, StoreError>;
+    /// Ends the session of bytes that the bundle reader has hashed already; they are not hashed again.
+    fn stage_verified(
+        self: Box<Self>,
+        proof: bundle_format::VerifiedBlob,
+    ) -> Result<Box<dyn Staged>, StoreError>;
+    /// Ends the session; named sessions keep their bytes for a later [`Blobs::resume`].
+    fn suspend(self: Box<Self>);
+}
+
+/// Where blobs live. `disk.rs` keeps them in files, `memory.rs` is the strict fake; both pass `conformance.rs`.
+pub trait Blobs: Send + Sync {
+    /// The size of a blob that is held; `None` if it isn't.
+    fn size(&self, key: &BlobKey) -> Result<Option<u64>, StoreError>;
+    /// Opens a blob that is held; `None` if it isn't.
+    fn open(&self, key: &BlobKey) -> Result<Option<BlobFile>, StoreError>;
+    /// Begins a staging session. `algorithms` are computed besides sha256; `hash` is false only where the bundle
+    /// reader hashes (then only [`BlobWrite::stage_verified`] ends it).
+    fn begin(
+        &self,
+        algorithms: &[bundle_format::Algorithm],
+        hash: bool,
+    ) -> Result<Box<dyn BlobWrite>, StoreError>;
+    /// Opens the staging session of that name, with the bytes an earlier process left there, re-hashed.
+    /// `name` is 64 hex digits. One process at a time: a second one gets [`StoreError::Busy`].
+    fn resume(
+        &self,
+        name: &str,
+        algorithms: &[bundle_format::Algorithm],
+    ) -> Result<Box<dyn BlobWrite>, StoreError>;
+    /// Makes a group durable and then visible, in one go. Callers group up to 1,024 blobs or 256 MiB.
+    fn settle(&self, group: Vec<Box<dyn Staged>>) -> Result<(), StoreError>;
+    /// All keys in order, calling back for each; ends early when the callback says so.
+    fn list(&self, each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>) -> Result<(), StoreError>;
+    /// Moves a blob to the trash; bytes are freed by [`Blobs::empty_trash`]. Unknown keys are no error.
+    fn remove(&self, key: &BlobKey) -> Result<(), StoreError>;
+    /// Sets a damaged blob aside, so that it is no longer held and the next import heals it.
+    fn quarantine(&self, key: &BlobKey) -> Result<(), StoreError>;
+    /// Frees the trash and staging files that nobody touched for `age_seconds`. Returns the bytes freed.
+    fn empty_trash(&self, age_seconds: u64) -> Result<u64, StoreError>;
+    /// Bytes that the file system has left for blobs, where it can be told.
+    fn free_space(&self) -> Result<Option<u64>, StoreError>;
+}
+
+/// An artifact as a view sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Linked {
+    /// The artifact.
+    pub artifact: bundle_format::Artifact,
+    /// Who linked it.
+    pub source: Source,
+    /// The generation that linked it.
+    pub generation: Generation,
+}
+
+/// A file found by the path that clients ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFile {
+    /// The file.
+    pub file: bundle_format::File,
+    /// The repository it was found in.
+    pub repository: String,
+    /// The artifact's name.
+    pub name: String,
+    /// The artifact's version.
+    pub version: String,
+}
+
+/// What a channel is at here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelState {
+    /// Its name.
+    pub name: String,
+    /// The newest epoch and sequence that were accepted: never goes back.
+    pub epoch: u64,
+    /// See `epoch`.
+    pub sequence: u64,
+    /// The generation that is visible.
+    pub generation: Generation,
+}
+
+/// A snapshot that was accepted here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotEntry {
+    /// The channel.
+    pub channel: String,
+    /// Its place in the channel.
+    pub epoch: u64,
+    /// Its place in the epoch.
+    pub sequence: u64,
+    /// The digest of `snapshot.json`, which is a blob.
+    pub snapshot: BlobKey,
+    /// The blob of `snapshot.sig`.
+    pub signatures: BlobKey,
+    /// The snapshot's segments, which are blobs too.
+    pub segments: Vec<BlobKey>,
+    /// The `created` it is signed with.
+    pub created: String,
+    /// When it was accepted here.
+    pub accepted: String,
+    /// The key ids that signed it.
+    pub signers: Vec<String>,
+    /// The generation it became.
+    pub generation: Generation,
+}
+
+/// One line of the audit log; the catalogue chains each to the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When.
+    pub time: String,
+    /// `import`, `refused`, `key-trusted`, `gc` …
+    pub action: String,
+    /// What it was about: names, digests, reasons.
+    pub subject: BTreeMap<String, String>,
+}
+
+/// A single change of a [`ChangeSet`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Makes a staged generation the visible one of its source.
+    Publish(Generation),
+    /// Records that a snapshot was accepted and raises the channel's high-water mark if it is above it.
+    Snapshot(SnapshotEntry),
+    /// Appends to the audit log.
+    Audit(AuditEntry),
+}
+
+/// Everything that becomes true at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChangeSet {
+    /// Applied in this order, in one transaction.
+    pub changes: Vec<Change>,
+}
+
+/// What must still be so for a [`ChangeSet`] to be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing.
+    None,
+    /// The channel's high-water mark, as it was read; `None`: the channel was unknown.
+    HighWater {
+        /// The channel.
+        channel: String,
+        /// (epoch, sequence).
+        mark: Option<(u64, u64)>,
+    },
+}
+
+/// How the rows of a generation relate to what its channel had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merge {
+    /// The union of both; of two artifacts with one name, version and qualifier the new one is seen.
+    Add,
+    /// Union, but nothing that a higher sequence set is moved: an overtaken patch arrives late.
+    AddBelow,
+    /// Exactly the new rows.
+    Replace,
+}
+
+/// Two different files where a view can show only one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// The ecosystem.
+    pub ecosystem: String,
+    /// The repository.
+    pub repository: String,
+    /// The path, or name and version where a file has no path.
+    pub path: String,
+    /// The channel (or `hosted`) that has it already.
+    pub held_by: String,
+}
+
+/// Something that a client asked for and that was not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Miss {
+    /// The ecosystem.
+    pub ecosystem: String,
+    /// The repository that was asked.
+    pub repository: String,
+    /// The package.
+    pub name: String,
+    /// The version or range; empty where the client did not say.
+    pub version: String,
+    /// How often.
+    pub count: u64,
+    /// Last time, RFC 3339 UTC.
+    pub last: String,
+}
+
+/// A cached answer of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedAnswer {
+    /// The decoded body.
+    pub body: BlobKey,
+    /// The upstream's ETag, as sent.
+    pub etag: Option<String>,
+    /// The upstream's Last-Modified, as sent.
+    pub last_modified: Option<String>,
+    /// The media type.
+    pub content_type: String,
+    /// When it was fetched or last confirmed, RFC 3339 UTC.
+    pub confirmed: String,
+}
+
+/// What `ls` shows: an artifact and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The row, to continue after.
+    pub cursor: u64,
+    /// The artifact as the view sees it.
+    pub linked: Linked,
+}
+
+/// The rows: what is held, under which names, since which generation. `sqlite/` is the one for disks.
+///
+/// A *view* shows all channels, each at its visible generation.
+pub trait Catalogue: Send + Sync {
+    /// The number of the newest commit.
+    fn revision(&self) -> Result<Revision, StoreError>;
+    /// The repositories that the view shows, by ecosystem and name.
+    fn repositories(&self) -> Result<Vec<Repository>, StoreError>;
+    /// The artifacts of one package; `repository` `None` means any (the virtual `all`).
+    fn artifacts(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<Linked>, StoreError>;
+    /// The file that clients ask for by `path`.
+    fn file_at(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        path: &str,
+    ) -> Result<Option<FoundFile>, StoreError>;
+    /// The refs of one package.
+    fn refs(&self, ecosystem: &str, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, StoreError>;
+    /// Up to `limit` artifacts of the view after `cursor` (0 at first), in a stable order, flat in memory.
+    fn list(&self, cursor: u64, limit: usize) -> Result<Vec<Listed>, StoreError>;
+
+    /// All channels.
+    fn channels(&self) -> Result<Vec<ChannelState>, StoreError>;
+    /// One channel.
+    fn channel(&self, name: &str) -> Result<Option<ChannelState>, StoreError>;
+    /// The snapshots accepted in a channel, oldest first.
+    fn snapshots(&self, channel: &str) -> Result<Vec<SnapshotEntry>, StoreError>;
+
+    /// Begins an invisible generation of `source` for a snapshot of `sequence` (the order in which refs win).
+    /// One that an earlier, dead process left for this source is cleared away.
+    fn begin_generation(&self, source: &Source, order: (u64, u64)) -> Result<Generation, StoreError>;
+    /// Adds rows to an invisible generation: at most 10,000 a call.
+    fn stage(&self, generation: Generation, records: &[Record]) -> Result<(), StoreError>;
+    /// Applies how the generation relates to what its channel had, still invisibly. Call once, after the last `stage`.
+    fn merge(&self, generation: Generation, merge: Merge) -> Result<(), StoreError>;
+    /// The checksums and the size that staged rows claim for a blob; empty if none names it.
+    fn claimed_checksums(
+        &self,
+        generation: Generation,
+        key: &BlobKey,
+    ) -> Result<(Option<u64>, Vec<Digest>), StoreError>;
+    /// Walks the distinct blobs that a staged generation names, in key order, with the sizes claimed.
+    fn staged_blobs(
+        &self,
+        generation: Generation,
+        each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError>;
+    /// Up to `limit` files of the staged generation that differ from what other sources show under the same name.
+    fn conflicts(&self, generation: Generation, limit: usize) -> Result<Vec<Conflict>, StoreError>;
+    /// Clears an invisible generation away.
+    fn abandon(&self, generation: Generation) -> Result<(), StoreError>;
+    /// The one writer: applies all changes, or none.
+    fn commit(&self, changes: &ChangeSet, precondition: &Precondition) -> Result<Revision, StoreError>;
+
+    /// Opens a session of claims that expires by itself after `seconds`.
+    fn open_session(&self, seconds: u64) -> Result<SessionId, StoreError>;
+    /// Protects blobs from gc, and puts the session's end off to the same number of seconds from now.
+    fn claim(&self, session: SessionId, keys: &[BlobKey]) -> Result<(), StoreError>;
+    /// Ends a session and its claims.
+    fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
+    /// Whether nothing refers to a blob: no link, snapshot, cache entry or claim. `act` runs inside the same
+    /// exclusive transaction if so, so that a claim comes either before the check or after the act.
+    fn if_unreferenced(
+        &self,
+        key: &BlobKey,
+        act: &mut dyn FnMut() -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError>;
+
+    /// A cached answer for a key (URL and what was accepted).
+    fn cached(&self, key: &str) -> Result<Option<CachedAnswer>, StoreError>;
+    /// Keeps an answer.
+    fn cache(&self, key: &str, answer: &CachedAnswer) -> Result<(), StoreError>;
+    /// Drops cached answers not confirmed since `before` (RFC 3339), and invisible generations nobody works on.
+    fn prune(&self, before: &str) -> Result<(), StoreError>;
+
+    /// Counts a miss. At most 100,000 different ones are kept.
+    fn record_miss(
+        &self,
+        ecosystem: &str,
+        repository: &str,
+        name: &str,
+        version: &str,
+    ) -> Result<(), StoreError>;
+    /// All misses.
+    fn misses(&self) -> Result<Vec<Miss>, StoreError>;
+
+    /// The audit log from an index on, up to `limit` entries, each with the chain's digest after it.
+    fn audit(&self, from: u64, limit: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError>;
+    /// Whether the database itself is sound; says what isn't.
+    fn check(&self) -> Result<Vec<String>, StoreError>;
+}

@@ -1,0 +1,1 @@
+//! Keys, the root document, and who may sign what.

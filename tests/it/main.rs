@@ -1,0 +1,3 @@
+//! The hermetic tests: no network, no client but our own.
+
+mod support;
