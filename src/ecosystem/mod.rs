@@ -143,6 +143,9 @@ pub struct PlannedFile {
     /// Its size in bytes, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// Until the size is known: the most bytes it is likely to have, by what upstream says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<u64>,
 }
 
 /// Something that will be missing inside.
