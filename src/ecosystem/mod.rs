@@ -146,6 +146,9 @@ pub struct PlannedFile {
     /// Until the size is known: the most bytes it is likely to have, by what upstream says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<u64>,
+    /// Whether the store holds it whole: looked up anew in every run.
+    #[serde(skip)]
+    pub held: bool,
 }
 
 /// Something that will be missing inside.
