@@ -3,6 +3,7 @@
 //! Every operation takes a request, tells [`crate::events::Events`] what happens, and returns a report that is the
 //! same for the command line, `--json` and whatever comes later.
 
+mod accession;
 pub mod check;
 pub mod collect;
 pub mod context;
@@ -22,6 +23,7 @@ pub mod records;
 pub mod requests;
 pub mod resolve;
 pub mod serve;
+pub mod setup;
 pub mod verify;
 
 use std::io::Read;
