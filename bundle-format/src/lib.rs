@@ -7,7 +7,7 @@
 //! - [`snapshot`], [`record`], [`segment`], [`ledger`]: what a channel holds
 //! - [`packing`], [`plan`], [`names`]: how it travels
 //! - [`signature`]: what is signed, and the seams to whoever holds keys
-//! - [`writer`], [`reader`]: volumes
+//! - [`writer`], [`reader`], [`verify`]: volumes
 
 // A test says what it expects by failing.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -29,6 +29,7 @@ pub mod segment;
 pub mod signature;
 pub mod snapshot;
 mod tar;
+pub mod verify;
 pub mod writer;
 
 pub use canonical::CanonicalError;
@@ -44,4 +45,5 @@ pub use record::{Artifact, File, Record, Ref, Repository, Requirement};
 pub use segment::{RecordOrder, SegmentError, SegmentReader, SegmentWriter};
 pub use signature::{PayloadType, SignError, SignatureLine, Signer, Verifier};
 pub use snapshot::{Mode, SegmentRef, Snapshot};
+pub use verify::verify_volume;
 pub use writer::{Documents, DocumentsError, WriteError, Written, write_volume};

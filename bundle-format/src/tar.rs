@@ -101,7 +101,9 @@ pub(crate) fn parse(block: &Header) -> Met {
     };
     let kind = match field("type") {
         b"0" => None,
-        b"\0" => Some("a file of the old kind"),
+        // Without the magic it is no header at all, and said to be so below.
+        b"\0" if field("magic") == b"ustar\0" => Some("a file of the old kind"),
+        b"\0" => None,
         b"1" | b"2" => Some("a link"),
         b"5" => Some("a directory"),
         b"x" | b"g" => Some("a pax record"),

@@ -3,5 +3,6 @@
 // A test says what it expects by failing.
 #![allow(clippy::unwrap_used)]
 
+mod flips;
 mod roundtrip;
 mod support;
