@@ -15,7 +15,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-pub use lock::Lock;
+pub use lock::{Lock, remove_unless_locked};
+pub(crate) use whole::random_name;
 pub use whole::{AtomicFile, TemporaryDirectory, replace_file, replace_private, temporary_directory};
 
 /// What a file that must not change any more is set to.

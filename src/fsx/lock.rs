@@ -44,6 +44,17 @@ fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Removes a file unless somebody holds its lock; says whether it did. Whoever locks it by [`super::File::try_lock`]
+/// meanwhile is told that it is gone.
+pub fn remove_unless_locked(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if try_lock(&file)? { super::remove(path) } else { Ok(false) }
+}
+
 impl super::File {
     /// Locks this file; says whether that went well. `false` also if, by then, the path names another file or
     /// none: whoever held the lock before has moved it away.
@@ -84,5 +95,18 @@ mod tests {
         std::fs::read(&path).unwrap();
         crate::fsx::rename(&path, &home.path().join("elsewhere")).unwrap();
         assert!(!file.try_lock().unwrap());
+    }
+
+    #[test]
+    fn what_is_locked_is_not_removed() {
+        use crate::fsx::{Access, File};
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        let file = File::resume(&path, Access::Private).unwrap();
+        assert!(file.try_lock().unwrap());
+        assert!(!remove_unless_locked(&path).unwrap());
+        drop(file);
+        assert!(remove_unless_locked(&path).unwrap());
+        assert!(!remove_unless_locked(&path).unwrap());
     }
 }
