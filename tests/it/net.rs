@@ -1,0 +1,1 @@
+//! The HTTP client against an upstream that misbehaves.
