@@ -1,5 +1,8 @@
 //! npm: lockfiles in, a registry out.
 
+mod range;
+pub(crate) mod version;
+
 use bundle_format::Artifact;
 
 use super::Ecosystem;
