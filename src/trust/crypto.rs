@@ -67,6 +67,9 @@ pub enum KeyRejected {
     /// It is encrypted by something else than PBES2 with PBKDF2 and AES.
     #[error("the private key is encrypted in a way that is not read here: {0}")]
     Encryption(String),
+    /// An empty passphrase protects nothing.
+    #[error("the passphrase is empty")]
+    EmptyPassphrase,
     /// The passphrase is wrong, or the file is damaged.
     #[error("the passphrase is wrong, or the file is damaged")]
     Passphrase,
@@ -200,6 +203,9 @@ impl SecretKey {
 
 /// Encrypts a PKCS#8 document: PBES2 with PBKDF2-HMAC-SHA-256 and AES-256-CBC (RFC 8018).
 pub(super) fn encrypt_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<SecretDocument, KeyRejected> {
+    if passphrase.is_empty() {
+        return Err(KeyRejected::EmptyPassphrase);
+    }
     let (mut salt, mut iv) = ([0; 16], [0; 16]);
     random(&mut salt)?;
     random(&mut iv)?;

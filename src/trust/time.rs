@@ -23,7 +23,10 @@ pub fn raise(floor: i64, created: i64, root_expires: Option<i64>) -> i64 {
 pub fn floor<'a>(root: &Root, created: impl IntoIterator<Item = &'a str>) -> i64 {
     let expires = root.expires.as_deref().and_then(clock::seconds);
     let start = clock::seconds(&root.created).unwrap_or(0);
-    created.into_iter().filter_map(clock::seconds).fold(start, |floor, created| raise(floor, created, expires))
+    created
+        .into_iter()
+        .filter_map(clock::seconds)
+        .fold(start, |floor, created| raise(floor, created, expires))
 }
 
 /// The time that counts: the clock's, but never before the floor.
