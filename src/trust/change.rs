@@ -1,0 +1,206 @@
+//! Changing whom a home trusts: each change is one more version of the root document.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bundle_format::document::is_name;
+use bundle_format::signature::is_key_id;
+use bundle_format::{Format, PayloadType};
+use serde::{Deserialize, Serialize};
+
+use super::error::TrustError;
+use super::files;
+use super::key::PublicKey;
+use super::root::{EVERY_CHANNEL, Principal, Require, Revocation, Role, Root};
+use super::sequence::Mark;
+use super::{SITE_KEY, Trust};
+
+/// How [`Trust::revoke`] revokes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revoke {
+    /// Somebody else may have the key: nothing it signed counts any more.
+    Compromised,
+    /// The key is no longer used: what it signed up to this sequence of the open epoch still counts.
+    RetiredAfter(u64),
+}
+
+/// What a change of trust came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The principal it was about; empty if a key without one was revoked.
+    pub name: String,
+    /// The ids of its keys.
+    pub keys: Vec<String>,
+    /// The version of the root document that says so now.
+    pub version: u64,
+    /// Whether that version was made for it; else everything was so already.
+    pub changed: bool,
+}
+
+impl Trust {
+    /// Trusts the key in a PEM file as a collector of these channels; of every channel if there are none.
+    /// `name` is who has it, else the key's id names it. What is so already makes no new version.
+    ///
+    /// # Errors
+    /// If the key is weak, of an unknown algorithm, private, or revoked here; if the name is another key's.
+    pub fn trust(
+        &mut self,
+        pem: &[u8],
+        name: Option<&str>,
+        channels: &[String],
+    ) -> Result<Changed, TrustError> {
+        let key = PublicKey::from_pem(pem).map_err(TrustError::key("the key to trust"))?;
+        self.refuse_revoked(&key)?;
+        for name in
+            name.into_iter().chain(channels.iter().map(String::as_str).filter(|c| *c != EVERY_CHANNEL))
+        {
+            if !is_name(name) {
+                return Err(TrustError::Name(name.to_owned()));
+            }
+        }
+        let every = channels.is_empty() || channels.iter().any(|channel| channel == EVERY_CHANNEL);
+        let scope: BTreeSet<String> =
+            if every { [EVERY_CHANNEL.to_owned()].into() } else { channels.iter().cloned().collect() };
+        let wanted = name.map_or_else(|| key.id().replace(':', "-"), str::to_owned);
+        let (keys, mut found) = (vec![key.id().to_owned()], wanted.clone());
+        let (version, changed) = self.change(|root| {
+            if root.revocations.contains_key(key.id()) {
+                return Err(TrustError::Revoked(key.id().to_owned()));
+            }
+            if let Some(principal) = root.principals.iter_mut().find(|p| p.keys.contains(&key)) {
+                if principal.roles.contains_key(&Role::Root) {
+                    return Err(TrustError::RootRefused(
+                        "the site's own key signs root documents alone".into(),
+                    ));
+                }
+                if name.is_some_and(|name| name != principal.name) {
+                    let id = key.id().to_owned();
+                    return Err(TrustError::NameTaken { name: principal.name.clone(), id });
+                }
+                found.clone_from(&principal.name);
+                let had = principal.roles.entry(Role::Collector).or_default();
+                let mut all: BTreeSet<String> = had.iter().cloned().chain(scope).collect();
+                if all.contains(EVERY_CHANNEL) {
+                    all = [EVERY_CHANNEL.to_owned()].into();
+                }
+                *had = all.into_iter().collect();
+                return Ok(());
+            }
+            if let Some(other) = root.principals.iter().find(|principal| principal.name == wanted) {
+                let id = other.keys.first().map(|key| key.id().to_owned()).unwrap_or_default();
+                return Err(TrustError::NameTaken { name: wanted.clone(), id });
+            }
+            root.principals.push(Principal {
+                name: wanted.clone(),
+                keys: vec![key.clone()],
+                require: Require::One,
+                roles: [(Role::Collector, scope.into_iter().collect())].into(),
+            });
+            Ok(())
+        })?;
+        Ok(Changed { name: found, keys, version, changed })
+    }
+
+    /// Revokes every key of a principal, one of this home's own keys, or the key of an id, known or not.
+    ///
+    /// # Errors
+    /// [`TrustError::NoSuchKey`]; if it is the site's own key; if a compromised key were to be merely retired.
+    pub fn revoke(&mut self, name_or_id: &str, how: Revoke) -> Result<Changed, TrustError> {
+        let mut principals = self.root.iter().flat_map(|root| &root.principals);
+        let named = principals.find(|principal| principal.name == name_or_id);
+        let (name, keys): (String, Vec<String>) = match named {
+            Some(principal) => {
+                (principal.name.clone(), principal.keys.iter().map(|key| key.id().to_owned()).collect())
+            }
+            None => match self.public_key(name_or_id) {
+                Ok(key) => (String::new(), vec![key.id().to_owned()]),
+                // A key that was never trusted can be revoked before anybody trusts it.
+                Err(_) if name_or_id.contains(':') && is_key_id(name_or_id) => {
+                    (String::new(), vec![name_or_id.to_owned()])
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        let (version, changed) = self.change(|root| {
+            for id in &keys {
+                let holder = root.principal_of(id).map(|(principal, _)| principal);
+                if holder.is_some_and(|principal| principal.roles.contains_key(&Role::Root)) {
+                    let reason = "the site's own key signs the next root document, and cannot revoke itself";
+                    return Err(TrustError::RootRefused(reason.into()));
+                }
+                let revocation = match how {
+                    Revoke::Compromised => Revocation::Compromised,
+                    Revoke::RetiredAfter(_) if root.revocations.get(id) == Some(&Revocation::Compromised) => {
+                        return Err(TrustError::RootRefused(format!(
+                            "{id} is compromised, which is for ever"
+                        )));
+                    }
+                    Revoke::RetiredAfter(sequence) => {
+                        let mark = Mark { epoch: root.epoch, sequence };
+                        Revocation::RetiredAfter([(EVERY_CHANNEL.to_owned(), mark)].into())
+                    }
+                };
+                root.revocations.insert(id.clone(), revocation);
+            }
+            Ok(())
+        })?;
+        Ok(Changed { name, keys, version, changed })
+    }
+
+    /// Makes the next version of the root document, unless `edit` changes nothing. Returns the version that now
+    /// holds, and whether it is new.
+    fn change(
+        &mut self,
+        edit: impl FnOnce(&mut Root) -> Result<(), TrustError>,
+    ) -> Result<(u64, bool), TrustError> {
+        let directory = self.chain.directory();
+        files::private_directory(directory).map_err(TrustError::io("make", directory))?;
+        let lock = directory.join("lock");
+        let _lock = files::lock(&lock).map_err(TrustError::io("lock", &lock))?;
+        // Read again under the lock: another process may have made a version since this one opened the chain. Not
+        // before the chain is found whole is the site's key made, so that a lost one is noticed and not replaced.
+        self.root = self.load()?;
+        self.ensure(SITE_KEY)?;
+        let site = self.keys.signer(SITE_KEY, None)?;
+        let mut next = match &self.root {
+            Some(head) => head.clone(),
+            None => local_root(site.public().clone()),
+        };
+        edit(&mut next)?;
+        if self.root.as_ref() == Some(&next) {
+            return Ok((next.version, false));
+        }
+        next.version = self.root.as_ref().map_or(1, |head| head.version + 1);
+        next.created = crate::clock::now_text();
+        next.principals.sort_by(|a, b| a.name.cmp(&b.name));
+        let bytes = next.to_bytes().map_err(|error| TrustError::RootRefused(error.to_string()))?;
+        let signatures = bundle_format::signature::sign(PayloadType::Root, &bytes, &[&site])
+            .map_err(|error| TrustError::NotSigned(error.to_string()))?;
+        let head = self.chain.append(self.root.as_ref(), site.public(), &bytes, &signatures)?;
+        let version = head.version;
+        self.root = Some(head);
+        Ok((version, true))
+    }
+}
+
+/// The root document that a home begins with: it trusts nobody but itself, to say whom it trusts.
+fn local_root(site: PublicKey) -> Root {
+    let every = vec![EVERY_CHANNEL.to_owned()];
+    Root {
+        format: Format::current(),
+        version: 1,
+        epoch: 1,
+        created: crate::clock::now_text(),
+        expires: None,
+        principals: vec![Principal {
+            name: SITE_KEY.to_owned(),
+            keys: vec![site],
+            require: Require::One,
+            roles: [(Role::Root, every.clone()), (Role::Site, every)].into(),
+        }],
+        thresholds: BTreeMap::new(),
+        floors: BTreeMap::new(),
+        sites: Vec::new(),
+        revocations: BTreeMap::new(),
+        ext: BTreeMap::new(),
+    }
+}
