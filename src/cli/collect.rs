@@ -27,6 +27,9 @@ pub(super) struct Arguments {
     /// Sign with this key of the home, or this key file; made on first use
     #[arg(long, value_name = "NAME|FILE")]
     key: Option<String>,
+    /// Read the passphrase of the key from FILE
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     /// Take exactly what aftk.lock says, and fail if it answers other requests
     #[arg(long)]
     locked: bool,
@@ -97,10 +100,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let (order, key) = arguments.what.order(session)?;
     let store = session.store()?;
     let key = arguments.key.or(key);
-    let (signer, made) = session.trust()?.signer(key.as_deref())?;
-    if made && !session.global.quiet {
-        eprintln!("made the key {}: bring its public half inside once (`aftk key show`, there `aftk key trust FILE`)", signer.key_id());
-    }
+    let signer = session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?;
     let how = Collecting {
         out: session.path(&arguments.out),
         locked: arguments.locked,
@@ -111,7 +111,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     };
     let result = session.block_on(async {
         let outside = arguments.network.outside(session, &store)?;
-        collect::collect(&order, &how, &outside, Arc::from(signer)).await
+        collect::collect(&order, &how, &outside, Arc::new(signer)).await
     });
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {

@@ -11,7 +11,7 @@ use crate::config;
 use crate::events::Events;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
-use crate::trust::Trust;
+use crate::trust::{COLLECT_KEY, KeySigner, Trust};
 
 /// One run.
 pub(crate) struct Session {
@@ -70,6 +70,21 @@ impl Session {
         Ok(Trust::open(&self.home)?)
     }
 
+    /// The key that signs: the one that is named, or this home's collecting key, which is made on first use.
+    pub(crate) fn signer(&self, key: Option<&str>, passphrase: Option<&Path>) -> Result<KeySigner, Problem> {
+        let trust = self.trust()?;
+        let name = key.unwrap_or(COLLECT_KEY);
+        if name == COLLECT_KEY && trust.ensure_collect_key()? && !self.global.quiet {
+            eprintln!(
+                "made the key {COLLECT_KEY:?} in {}\n\
+                 inside must trust it once: `aftk key show > collector.pem` here, `aftk key trust collector.pem` there",
+                self.home.join("keys").display()
+            );
+        }
+        let passphrase = passphrase.map(|path| read_passphrase(&self.path(path))).transpose()?;
+        Ok(trust.signer(name, passphrase.as_deref().map(|secret| secret.as_slice()))?)
+    }
+
     /// A path as the person means it: below -C, if that is given.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
         self.directory.join(path)
@@ -121,4 +136,16 @@ async fn stop_on_interrupt(cancel: Cancel) {
         asked = true;
         cancel.ask();
     }
+}
+
+/// Reads a passphrase: the file's bytes without the line feed that editors put at the end.
+pub(crate) fn read_passphrase(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Problem> {
+    let unreadable =
+        || Problem::new(Kind::Usage, "key.passphrase", format!("cannot read the passphrase in {}", path.display()));
+    let bytes = crate::fsx::read_limited(path, 4096).map_err(|error| unreadable().caused_by(&error))?;
+    let mut secret = zeroize::Zeroizing::new(bytes.ok_or_else(unreadable)?);
+    while secret.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        secret.pop();
+    }
+    Ok(secret)
 }

@@ -105,21 +105,15 @@ impl Project {
 
 /// The text of a new `aftk.toml` with these requests.
 pub fn template(requests: &[String]) -> String {
-    let mut list = toml_edit::Array::new();
-    for request in requests {
-        let mut value = toml_edit::Value::from(request.as_str());
-        value.decor_mut().set_prefix("\n  ");
-        list.push_formatted(value);
-    }
-    list.set_trailing("\n");
-    list.set_trailing_comma(true);
+    let list: String =
+        requests.iter().map(|request| format!("  {},\n", toml::Value::String(request.clone()))).collect();
     format!(
         "# What this project carries into the air gap. `aftk lock` resolves it, `aftk collect` packs it.\n\
          format = {FORMAT}\n\
          channel = \"default\"\n\
          \n\
          # `ecosystem:what`; a path to a lockfile may stand alone.\n\
-         requests = {list}\n\
+         requests = [\n{list}]\n\
          \n\
          # A gap that you looked at and accept; any other one stops `collect`.\n\
          # [[gap]]\n\

@@ -16,7 +16,7 @@ use super::records::Named;
 use super::fetch;
 use crate::blocking::blocking;
 use crate::ecosystem::Note;
-use crate::events::{Events, Happening};
+use crate::events::Happening;
 use crate::problem::Problem;
 use crate::store::Store;
 

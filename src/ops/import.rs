@@ -196,15 +196,15 @@ fn decide(
         )
         .hint("this version cannot give a site a name; collect it without naming sites"));
     }
-    let root = trust.root()?;
+    let root = trust.root();
     let mut created = Vec::new();
     for channel in store.catalogue.channels()? {
         created.extend(store.catalogue.snapshots(&channel.name)?.into_iter().map(|entry| (entry.accepted, entry.created)));
     }
     created.sort();
-    let floor = time::floor(root, created.iter().map(|(_, created)| created.as_str()));
+    let floor = root.map_or(0, |root| time::floor(root, created.iter().map(|(_, created)| created.as_str())));
     let clock = clock::seconds(&clock::now_text()).unwrap_or(0);
-    time::check(root, snapshot, time::effective(clock, floor))?;
+    time::check_expiry(root, snapshot, time::effective(clock, floor))?;
 
     let state = store.catalogue.channel(&snapshot.channel)?;
     let mark = state.as_ref().map(|state| (state.epoch, state.sequence));
@@ -217,7 +217,7 @@ fn decide(
     let channel = sequence::Channel {
         high_water: mark.map(|(epoch, sequence)| Mark { epoch, sequence }),
         accepted: &accepted,
-        floor: root.floor(&snapshot.channel),
+        floor: root.map_or(Mark { epoch: 1, sequence: 0 }, |root| root.floor(&snapshot.channel)),
     };
     Ok((sequence::decide(channel, mark_of(snapshot), key), mark))
 }

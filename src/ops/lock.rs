@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bundle_format::{BlobKey, Mode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::context::Outside;
 use super::lock_file::{AcceptedGap, Lock};

@@ -1,7 +1,7 @@
 //! Packing: from a lock whose files are all held to a signed bundle file, the same bytes every time.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bundle_format::signature::{PayloadType, sign};
@@ -161,12 +161,9 @@ fn reserve(snapshot: &mut Snapshot, packing: &Packing<'_>, store: &Store) -> Res
     if let Some(directory) = packing.ledger.parent() {
         fsx::create_directories(directory).map_err(|error| unwritable(directory, &error))?;
     }
-    let _lock = fsx::lock(&packing.ledger.with_extension("ledger.lock")).map_err(|error| {
-        Problem::new(Kind::Refused, "ledger.busy", "another collect writes this ledger")
-            .at(packing.ledger.display())
-            .caused_by(&error)
-            .hint("wait for it to end, then try again")
-    })?;
+    // One collect at a time reserves; the lock ends with the function.
+    let _lock = fsx::Lock::exclusive(packing.ledger.parent().unwrap_or(Path::new(".")).join(".aftk.lock").as_ref())
+        .map_err(|error| unwritable(packing.ledger, &error))?;
     let bytes = fsx::read_limited(packing.ledger, LEDGER_LIMIT)
         .map_err(|error| broken(format!("cannot be read: {error}")))?
         .unwrap_or_default();
@@ -306,13 +303,11 @@ fn write(
         events.emit(Happening::ItemProgress { bytes: blob.length });
         Ok(Box::new(blob.file))
     };
-    let mut out = Counting { file: &mut file };
-    let written = write_volume(&mut out, documents, plan, &mut open).map_err(|error| write_problem(error, path))?;
-    file.sync().map_err(|error| failed(&error))?;
+    let written = write_volume(&mut file, documents, plan, &mut open).map_err(|error| write_problem(error, path))?;
     if read_back {
         events.emit(Happening::Stage { name: "read back".into(), items: Some(1), bytes: Some(written.size) });
-        fsx::drop_caches(file.as_file());
-        let met = hash(file.reopen().map_err(|error| failed(&error))?, events, cancel).map_err(|error| failed(&error))?;
+        let medium = file.read_back().map_err(|error| failed(&error))?;
+        let met = hash(medium, events, cancel).map_err(|error| failed(&error))?;
         if met != written.digest {
             return Err(Problem::new(Kind::Failed, "collect.read-back", "the medium returns other bytes than were written")
                 .at(path.display())
@@ -321,20 +316,6 @@ fn write(
     }
     file.commit().map_err(|error| failed(&error))?;
     Ok(written.digest)
-}
-
-struct Counting<'a> {
-    file: &'a mut fsx::AtomicFile,
-}
-
-impl Write for Counting<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
 }
 
 fn hash_file(path: &Path, cancel: &Cancel) -> Result<BlobKey, Problem> {

@@ -54,6 +54,7 @@ impl DiskBlobs {
         fsx::create_directory(&directory, fsx::Access::Private)
             .map_err(|error| io_error("cannot create", &directory, error))?;
         let path = self.layout.blob(&key);
+        blob.seal()?;
         fsx::rename(blob.path(), &path).map_err(|error| io_error("cannot place", &path, error))?;
         blob.settled();
         Ok(directory)

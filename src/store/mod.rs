@@ -89,10 +89,12 @@ pub trait BlobWrite: Send {
     fn restart(&mut self) -> Result<(), StoreError>;
     /// Checks all that is expected and ends the session. On a mismatch the staged bytes are thrown away.
     fn stage(self: Box<Self>, expected: &Expected) -> Result<Box<dyn Staged>, StoreError>;
-    /// Ends the session of bytes that the bundle reader has hashed already; they are not hashed again.
+    /// Ends the session of bytes that the bundle reader has hashed already; only `checksums` besides the key are
+    /// compared here.
     fn stage_verified(
         self: Box<Self>,
         proof: bundle_format::VerifiedBlob,
+        checksums: &[Digest],
     ) -> Result<Box<dyn Staged>, StoreError>;
     /// Ends the session; named sessions keep their bytes for a later [`Blobs::resume`].
     fn suspend(self: Box<Self>);
