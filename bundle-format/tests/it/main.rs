@@ -3,6 +3,10 @@
 // A test says what it expects by failing.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../examples/make_vectors/cases/mod.rs"]
+mod cases;
 mod flips;
 mod roundtrip;
+mod sample;
 mod support;
+mod vectors;
