@@ -6,6 +6,8 @@
 #[path = "../../examples/make_vectors/cases/mod.rs"]
 mod cases;
 mod flips;
+mod properties;
+mod recipe;
 mod roundtrip;
 mod sample;
 mod support;
