@@ -1,28 +1,49 @@
 //! The aftk bundle format: what is in it, how it is written and read.
 //!
-//! `SPEC.md` beside this crate's manifest is normative.
+//! `SPEC.md` beside this crate's manifest is normative. The crate is synchronous and knows no ecosystem, no
+//! network, no database and no keys: whoever uses it hands it a [`Verifier`] and [`Signer`]s.
+//!
+//! - [`canonical`], [`digest`], [`document`]: how things are spelled
+//! - [`snapshot`], [`record`], [`segment`], [`ledger`]: what a channel holds
+//! - [`packing`], [`plan`], [`names`]: how it travels
+//! - [`signature`]: what is signed, and the seams to whoever holds keys
+//! - [`writer`], [`reader`], [`verify`]: volumes
 
+// A test says what it expects by failing.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod canonical;
+mod contents;
 pub mod digest;
+pub mod document;
+pub mod error;
+mod input;
+pub mod ledger;
+pub mod limits;
+pub mod names;
+pub mod packing;
+pub mod plan;
+pub mod reader;
 pub mod record;
+pub mod segment;
+pub mod signature;
+pub mod snapshot;
+mod tar;
+pub mod verify;
+pub mod writer;
 
+pub use canonical::CanonicalError;
 pub use digest::{Algorithm, BlobKey, Digest, DigestError};
+pub use document::Format;
+pub use error::{Damage, FormatError, Place, Unsupported, Untrusted};
+pub use ledger::{Ledger, LedgerEntry, LedgerError, Standing};
+pub use names::file_name;
+pub use packing::{PackingList, Volume};
+pub use plan::{PlanError, VolumePlan};
+pub use reader::{Verified, VerifiedBlob, VolumeReader};
 pub use record::{Artifact, File, Record, Ref, Repository, Requirement};
-
-/// Proof that the reader has hashed a blob's bytes as it handed them out; only this crate can make one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VerifiedBlob {
-    key: BlobKey,
-    size: u64,
-}
-
-impl VerifiedBlob {
-    /// The blob's key.
-    pub fn key(&self) -> BlobKey {
-        self.key
-    }
-
-    /// Its size in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-}
+pub use segment::{RecordOrder, SegmentError, SegmentReader, SegmentWriter};
+pub use signature::{PayloadType, SignError, SignatureLine, Signer, Verifier};
+pub use snapshot::{Mode, SegmentRef, Snapshot};
+pub use verify::verify_volume;
+pub use writer::{Documents, DocumentsError, WriteError, Written, write_volume};

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{BlobKey, Digest};
+use crate::document::strictly_ascending;
 
 /// One line of a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,9 +52,9 @@ pub struct Artifact {
     pub schema: String,
     /// What the ecosystem needs besides the files; opaque to everything else.
     pub attributes: BTreeMap<String, serde_json::Value>,
-    /// Its files, sorted by (role, path).
+    /// Its files, strictly ascending by (role, path, blob).
     pub files: Vec<File>,
-    /// What it needs, sorted; the closure that the outside proved.
+    /// What it needs, strictly ascending by (name, range, kind); the closure that the outside proved.
     pub requires: Vec<Requirement>,
 }
 
@@ -71,7 +72,8 @@ pub struct File {
     pub size: u64,
     /// Its media type; empty if unknown.
     pub media_type: String,
-    /// The checksums that upstream published for it, sorted.
+    /// The checksums that upstream published for it, strictly ascending by algorithm (in the order of
+    /// [`crate::Algorithm`]) and digest.
     pub checksums: Vec<Digest>,
     /// Where it was fetched, without credentials; empty where that is not recorded.
     pub origin: String,
@@ -116,4 +118,70 @@ impl Record {
             Record::Repository(r) => ("repository", &r.ecosystem, &r.name, "", "", ""),
         }
     }
+
+    /// What people read where a message must say which record it means.
+    pub fn label(&self) -> String {
+        let (kind, ecosystem, repository, name, version, qualifier) = self.sort_key();
+        let parts = [repository, name, version, qualifier].into_iter().filter(|part| !part.is_empty());
+        let label = format!("{kind} {ecosystem}:{}", parts.collect::<Vec<_>>().join(" "));
+        // A hostile name may be long or hold what a terminal obeys.
+        label.chars().take(200).flat_map(char::escape_debug).collect()
+    }
+
+    /// Checks every rule that the types do not express: what must be said is said, names hold no control
+    /// characters, and every list is strictly ascending, so that it has one order and nothing twice.
+    ///
+    /// The error says what was met.
+    pub fn validate(&self) -> Result<(), String> {
+        let (_, ecosystem, repository, name, version, qualifier) = self.sort_key();
+        if ecosystem.is_empty() || repository.is_empty() {
+            return Err("the ecosystem or the repository is not said".to_owned());
+        }
+        if name.is_empty() && !matches!(self, Record::Repository(_)) {
+            return Err("the name is empty".to_owned());
+        }
+        if [ecosystem, repository, name, version, qualifier]
+            .iter()
+            .any(|text| text.contains(char::is_control))
+        {
+            return Err("control characters in a name".to_owned());
+        }
+        match self {
+            Record::Artifact(artifact) => artifact.validate(),
+            Record::Ref(reference) => printable(&[&reference.version]),
+            Record::Repository(repository) => printable(&[&repository.origin]),
+        }
+    }
 }
+
+impl Artifact {
+    fn validate(&self) -> Result<(), String> {
+        printable(&[&self.schema])?;
+        if !strictly_ascending(self.files.iter().map(|file| (&file.role, &file.path, &file.blob))) {
+            return Err("files are not sorted by role, path and blob, or one stands twice".to_owned());
+        }
+        if !strictly_ascending(&self.requires) {
+            return Err("requires are not sorted, or one stands twice".to_owned());
+        }
+        for file in &self.files {
+            if file.role.is_empty() {
+                return Err("a file has no role".to_owned());
+            }
+            printable(&[&file.role, &file.path, &file.media_type, &file.origin])?;
+            if !strictly_ascending(&file.checksums) {
+                return Err("checksums are not sorted, or one stands twice".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn printable(texts: &[&str]) -> Result<(), String> {
+    if texts.iter().any(|text| text.contains(char::is_control)) {
+        return Err("control characters in a text that has none".to_owned());
+    }
+    Ok(())
+}
+
+/// Types of records that later versions have; refused by name.
+pub(crate) const RESERVED: &[&str] = &["recipe", "approval", "receipt", "recovery"];

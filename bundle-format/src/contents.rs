@@ -1,0 +1,101 @@
+//! The contents table: which blobs a volume carries, and in which order.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::BlobKey;
+use crate::error::{Damage, FormatError};
+use crate::input::Input;
+use crate::names::{self, CONTENTS_LINE, contents_line};
+use crate::packing::Volume;
+use crate::snapshot::Snapshot;
+
+/// A verified table, 32 bytes of memory a blob.
+pub(crate) struct Contents {
+    /// The blobs in the volume's order.
+    pub(crate) keys: Vec<BlobKey>,
+    /// The first of them are segments: for each its index in the snapshot.
+    pub(crate) segments: Vec<usize>,
+}
+
+impl Contents {
+    /// Reads the member `aftk/contents`, which must be the one that `volume` names.
+    pub(crate) fn read<R: Read>(
+        input: &mut Input<R>,
+        volume: &Volume,
+        snapshot: &Snapshot,
+    ) -> Result<Contents, FormatError> {
+        let size = input.member(names::CONTENTS, crate::limits::MAX_BLOB)?;
+        let place = input.place();
+        let damaged = |damage, met: String| FormatError::damaged(damage, place.clone(), met);
+        // The signed number of blobs bounds what is held, before any of the table is read.
+        if size != volume.blobs * CONTENTS_LINE {
+            let met =
+                format!("{size} bytes are no table of the {} blobs that the packing list says", volume.blobs);
+            return Err(damaged(Damage::ContentsMismatch, met));
+        }
+        let mut keys = Vec::new();
+        let mut hasher = Sha256::new();
+        let mut broken = None;
+        for number in 1..=volume.blobs {
+            let mut line = [0; CONTENTS_LINE as usize];
+            input.fill(&mut line)?;
+            hasher.update(line);
+            match parse_line(&line) {
+                // A broken line matters only if it was signed; so the digest is judged first.
+                None => broken = broken.or(Some(number)),
+                Some(key) if broken.is_none() => keys.push(key),
+                Some(_) => {}
+            }
+        }
+        input.padding(size)?;
+        let met = BlobKey::new(hasher.finalize().into());
+        if met != volume.contents {
+            let met = format!("the table's digest is {met}, the packing list says {}", volume.contents);
+            return Err(damaged(Damage::ContentsMismatch, met));
+        }
+        if let Some(number) = broken {
+            let met = format!("line {number} is not \"<hex>  {}<hex>\"", names::BLOBS);
+            return Err(damaged(Damage::Contents, met));
+        }
+        let segments = segments_in_front(keys.iter().copied(), snapshot)
+            .map_err(|met| FormatError::damaged(Damage::Contents, place.clone(), met))?;
+        Ok(Contents { keys, segments })
+    }
+
+    /// Whether the volume carries this blob.
+    pub(crate) fn carries(&self, key: &BlobKey) -> bool {
+        let (segments, rest) = self.keys.split_at_checked(self.segments.len()).unwrap_or((&self.keys, &[]));
+        rest.binary_search(key).is_ok() || segments.contains(key)
+    }
+}
+
+/// Checks the order of a volume's blobs: some of the snapshot's segments in its order, then the others, strictly
+/// ascending. Returns the indices of the segments in the snapshot.
+pub(crate) fn segments_in_front(
+    keys: impl Iterator<Item = BlobKey>,
+    snapshot: &Snapshot,
+) -> Result<Vec<usize>, String> {
+    let listed: HashMap<BlobKey, usize> =
+        snapshot.segments.iter().enumerate().map(|(index, segment)| (segment.digest, index)).collect();
+    let mut segments: Vec<usize> = Vec::new();
+    let mut previous: Option<BlobKey> = None;
+    for key in keys {
+        match (listed.get(&key), previous) {
+            (Some(index), None) if segments.last().is_none_or(|last| last < index) => segments.push(*index),
+            (Some(_), _) => return Err(format!("the segment {key} stands in the wrong place, or twice")),
+            (None, Some(previous)) if previous >= key => {
+                return Err(format!("the blob {key} stands in the wrong place, or twice"));
+            }
+            (None, _) => previous = Some(key),
+        }
+    }
+    Ok(segments)
+}
+
+fn parse_line(line: &[u8]) -> Option<BlobKey> {
+    let key = BlobKey::from_hex(std::str::from_utf8(line.get(..64)?).ok()?).ok()?;
+    (contents_line(&key).as_bytes() == line).then_some(key)
+}

@@ -1,0 +1,64 @@
+//! The members of a volume in their order, and how volumes are called.
+
+use crate::digest::BlobKey;
+
+/// The snapshot.
+pub const SNAPSHOT: &str = "aftk/snapshot.json";
+/// The snapshot's signatures.
+pub const SNAPSHOT_SIGNATURES: &str = "aftk/snapshot.sig";
+/// The packing list.
+pub const PACKING: &str = "aftk/packing.json";
+/// The packing list's signatures.
+pub const PACKING_SIGNATURES: &str = "aftk/packing.sig";
+/// The table of the blobs that follow it.
+pub const CONTENTS: &str = "aftk/contents";
+/// What stands before a blob's 64 hex digits.
+pub const BLOBS: &str = "blobs/sha256/";
+
+/// Names of members that later versions may have, with what they will be.
+pub(crate) const RESERVED: &[(&str, &str)] = &[
+    ("aftk/trust.json", "root documents that travel"),
+    ("aftk/approvals", "approvals"),
+    ("aftk/receipt", "receipts"),
+    ("aftk/recovery", "recovery data"),
+    ("oci-layout", "bundles that are OCI archives as well"),
+    ("index.json", "bundles that are OCI archives as well"),
+    ("blobs/sha512/", "blobs under other digests"),
+];
+
+/// The name of the member that holds the blob `key`.
+pub fn blob_name(key: &BlobKey) -> String {
+    format!("{BLOBS}{}", key.hex())
+}
+
+/// The line of the contents table for the blob `key`, as `sha256sum -c` reads it.
+pub fn contents_line(key: &BlobKey) -> String {
+    let hex = key.hex();
+    format!("{hex}  {BLOBS}{hex}\n")
+}
+
+/// The length of every line of the contents table, in bytes.
+pub const CONTENTS_LINE: u64 = 64 + 2 + BLOBS.len() as u64 + 64 + 1;
+
+/// The usual name of a volume's file: `<channel>-<sequence>[-<packing>]-<nn>of<NN>.aftk.tar`.
+///
+/// `packing` is given where the packing list is not the full one. Readers never trust the name.
+pub fn file_name(channel: &str, sequence: u64, packing: Option<&BlobKey>, number: u64, count: u64) -> String {
+    let width = count.to_string().len().max(2);
+    let packing: String = packing.map(|key| key.hex().chars().take(8).collect()).unwrap_or_default();
+    let dash = if packing.is_empty() { "" } else { "-" };
+    format!("{channel}-{sequence:06}{dash}{packing}-{number:0width$}of{count:0width$}.aftk.tar")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_are_called_so_that_they_sort() {
+        assert_eq!(file_name("prod", 42, None, 1, 1), "prod-000042-01of01.aftk.tar");
+        let key = BlobKey::of(b"");
+        assert_eq!(file_name("a", 1_234_567, Some(&key), 7, 120), "a-1234567-e3b0c442-007of120.aftk.tar");
+        assert_eq!(contents_line(&key).len() as u64, CONTENTS_LINE);
+    }
+}

@@ -1,0 +1,367 @@
+//! Reads a volume once, in order, and releases nothing that is not verified.
+//!
+//! Signatures first, then the two documents that they sign, then the contents table that the packing list
+//! names, then each blob by the digest that the table names; headers and padding are determined, and the end is.
+
+use std::io::{self, Read};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::contents::Contents;
+use crate::digest::BlobKey;
+use crate::document;
+use crate::error::{Damage, FormatError, Untrusted};
+use crate::input::{Input, unexpected};
+use crate::limits::{MAX_BLOB, MAX_DOCUMENT, MAX_SIGNATURES};
+use crate::names::{self, blob_name};
+use crate::packing::{PackingList, Volume};
+use crate::signature::{PayloadType, Verifier, read_signatures};
+use crate::snapshot::{SegmentRef, Snapshot};
+use crate::tar::{BLOCK, END, Met, padding};
+
+/// A volume whose documents are verified and whose blobs are to be read.
+///
+/// After any error nothing more can be read from it.
+pub struct VolumeReader<R> {
+    input: Input<R>,
+    snapshot: Signed<Snapshot>,
+    packing: Signed<PackingList>,
+    volume: Volume,
+    contents: Contents,
+    /// Where the header of `aftk/contents` begins: from here on, the volume's size counts.
+    contents_start: u64,
+    /// How many blobs were begun.
+    begun: usize,
+    /// The blob that was begun and not yet read.
+    current: Option<(BlobKey, u64)>,
+    /// Cleared while something is under way, so that it stays cleared if that fails.
+    sound: bool,
+}
+
+/// A document with what proves it.
+struct Signed<T> {
+    document: T,
+    bytes: Vec<u8>,
+    signatures: Vec<u8>,
+    signers: Vec<String>,
+}
+
+/// A blob whose every byte was hashed on its way and had the digest that names it.
+///
+/// Only this crate makes one, so whoever holds it need not hash again.
+#[derive(Debug, PartialEq, Eq)]
+pub struct VerifiedBlob {
+    key: BlobKey,
+    size: u64,
+}
+
+impl VerifiedBlob {
+    /// The blob's key.
+    pub fn key(&self) -> BlobKey {
+        self.key
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// A volume that was read to its end, every byte of it verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// The snapshot's digest.
+    pub snapshot_key: BlobKey,
+    /// The ids of the keys that signed the snapshot and verified.
+    pub signers: Vec<String>,
+    /// The volume's number, from 1.
+    pub volume_number: u64,
+    /// How many blobs it carries.
+    pub blobs: u64,
+    /// The size of the file in bytes.
+    pub size: u64,
+}
+
+impl<R: Read> VolumeReader<R> {
+    /// Reads the documents and the contents table, and verifies them. No blob is touched.
+    pub fn open(source: R, verifier: &dyn Verifier) -> Result<VolumeReader<R>, FormatError> {
+        let mut input = Input::new(source);
+        let snapshot = read_signed::<_, Snapshot>(
+            &mut input,
+            verifier,
+            PayloadType::Snapshot,
+            (names::SNAPSHOT, names::SNAPSHOT_SIGNATURES),
+        )?;
+        authorise(&input, verifier, PayloadType::Snapshot, &snapshot.document, &snapshot.signers)?;
+        let packing = read_signed::<_, PackingList>(
+            &mut input,
+            verifier,
+            PayloadType::PackingList,
+            (names::PACKING, names::PACKING_SIGNATURES),
+        )?;
+        authorise(&input, verifier, PayloadType::PackingList, &snapshot.document, &packing.signers)?;
+        let snapshot_key = Snapshot::digest_of(&snapshot.bytes);
+        if packing.document.snapshot != snapshot_key {
+            let met = format!(
+                "the packing list is for the snapshot {}, not {snapshot_key}",
+                packing.document.snapshot
+            );
+            return Err(input.damaged(Damage::SnapshotMismatch, met));
+        }
+        // The packing list's rules leave exactly one volume.
+        let Some(volume) = packing.document.volumes.first().cloned() else {
+            return Err(input.damaged(Damage::Document, "the packing list has no volume"));
+        };
+        let contents_start = input.offset();
+        let contents = Contents::read(&mut input, &volume, &snapshot.document)?;
+        Ok(VolumeReader {
+            input,
+            snapshot,
+            packing,
+            volume,
+            contents,
+            contents_start,
+            begun: 0,
+            current: None,
+            sound: true,
+        })
+    }
+
+    /// The snapshot.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot.document
+    }
+
+    /// The snapshot as carried, byte for byte.
+    pub fn snapshot_bytes(&self) -> &[u8] {
+        &self.snapshot.bytes
+    }
+
+    /// The snapshot's signature file as carried.
+    pub fn snapshot_signatures(&self) -> &[u8] {
+        &self.snapshot.signatures
+    }
+
+    /// The ids of the keys that signed the snapshot and verified.
+    pub fn signers(&self) -> &[String] {
+        &self.snapshot.signers
+    }
+
+    /// The packing list.
+    pub fn packing(&self) -> &PackingList {
+        &self.packing.document
+    }
+
+    /// The packing list as carried, byte for byte.
+    pub fn packing_bytes(&self) -> &[u8] {
+        &self.packing.bytes
+    }
+
+    /// The packing list's signature file as carried.
+    pub fn packing_signatures(&self) -> &[u8] {
+        &self.packing.signatures
+    }
+
+    /// The ids of the keys that signed the packing list and verified.
+    pub fn packing_signers(&self) -> &[String] {
+        &self.packing.signers
+    }
+
+    /// The number of this volume, from 1.
+    pub fn volume_number(&self) -> u64 {
+        self.volume.number
+    }
+
+    /// How many blobs the volume carries.
+    pub fn blobs(&self) -> u64 {
+        self.volume.blobs
+    }
+
+    /// Whether the volume carries the blob `key`; known before any blob is read.
+    pub fn carries(&self, key: &BlobKey) -> bool {
+        self.contents.carries(key)
+    }
+
+    /// Bytes from the start of the volume to what is read next; for progress.
+    pub fn offset(&self) -> u64 {
+        self.input.offset()
+    }
+
+    /// The size of the whole file in bytes, if it is the one that was signed.
+    pub fn expected_size(&self) -> u64 {
+        self.contents_start + self.volume.size
+    }
+
+    /// Goes to the next blob: its key and size in bytes. One that was begun and not read is hashed first.
+    pub fn next_blob(&mut self) -> Result<Option<(BlobKey, u64)>, FormatError> {
+        if self.current.is_some() {
+            self.skip_blob()?;
+        }
+        self.begin()?;
+        let Some(key) = self.contents.keys.get(self.begun).copied() else {
+            self.sound = true;
+            return Ok(None);
+        };
+        let size = self.input.member(&blob_name(&key), MAX_BLOB)?;
+        self.begun += 1;
+        if let Some(segment) = self.segment_at(self.begun - 1).filter(|segment| segment.size != size) {
+            let met = format!("the segment has {size} bytes, the snapshot says {}", segment.size);
+            return Err(self.input.damaged(Damage::SizeMismatch, met));
+        }
+        // What must follow this blob at least: a header for each of the others, and the end.
+        let others = (self.contents.keys.len() - self.begun) as u64 * BLOCK;
+        let room = self.expected_size().saturating_sub(self.input.offset());
+        if size + padding(size) + others + END > room {
+            let met = format!("{size} bytes are more than the volume's signed size leaves room for");
+            return Err(self.input.damaged(Damage::SizeMismatch, met));
+        }
+        self.current = Some((key, size));
+        self.sound = true;
+        Ok(self.current)
+    }
+
+    /// The segment that the blob begun last holds, if it is one. Segments come first.
+    pub fn current_segment(&self) -> Option<&SegmentRef> {
+        self.current.and_then(|_| self.segment_at(self.begun.checked_sub(1)?))
+    }
+
+    fn segment_at(&self, index: usize) -> Option<&SegmentRef> {
+        let index = self.contents.segments.get(index)?;
+        self.snapshot.document.segments.get(*index)
+    }
+
+    /// Streams the blob that was begun last into `sink`, in chunks of up to 256 KiB, and hashes it on the way.
+    ///
+    /// What the sink took may be used only once this has returned the proof.
+    pub fn copy_blob(
+        &mut self,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<VerifiedBlob, FormatError> {
+        self.begin()?;
+        let Some((key, size)) = self.current.take() else {
+            return Err(FormatError::Sink(io::Error::other("no blob was begun")));
+        };
+        let place = self.input.place();
+        let mut hasher = Sha256::new();
+        let mut left = size;
+        while left > 0 {
+            let chunk = self.input.chunk(left)?;
+            if chunk.is_empty() {
+                return Err(self.input.truncated());
+            }
+            hasher.update(chunk);
+            sink(chunk).map_err(FormatError::Sink)?;
+            let length = chunk.len();
+            self.input.advance(length);
+            left -= length as u64;
+        }
+        let met = BlobKey::new(hasher.finalize().into());
+        if met != key {
+            let met = format!("the blob's bytes have the digest {met}");
+            return Err(FormatError::damaged(Damage::DigestMismatch, place, met));
+        }
+        self.input.padding(size)?;
+        self.sound = true;
+        Ok(VerifiedBlob { key, size })
+    }
+
+    /// Hashes the blob that was begun last, and keeps nothing of it.
+    pub fn skip_blob(&mut self) -> Result<VerifiedBlob, FormatError> {
+        self.copy_blob(&mut |_| Ok(()))
+    }
+
+    /// Reads the segment that was begun last into memory, at most 4 MiB.
+    pub fn read_segment(&mut self) -> Result<(VerifiedBlob, Vec<u8>), FormatError> {
+        let Some(size) = self.current_segment().map(|segment| segment.size) else {
+            return Err(FormatError::Sink(io::Error::other("the blob that was begun is not a segment")));
+        };
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+        let blob = self.copy_blob(&mut |chunk| {
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        })?;
+        Ok((blob, bytes))
+    }
+
+    /// Hashes the blobs that are left, and checks that the volume ends as it must.
+    pub fn finish(mut self) -> Result<Verified, FormatError> {
+        while self.next_blob()?.is_some() {}
+        self.begin()?;
+        self.input.enter_end();
+        self.read_end()?;
+        Ok(Verified {
+            snapshot_key: Snapshot::digest_of(&self.snapshot.bytes),
+            snapshot: self.snapshot.document,
+            signers: self.snapshot.signers,
+            volume_number: self.volume.number,
+            blobs: self.volume.blobs,
+            size: self.input.offset(),
+        })
+    }
+
+    fn read_end(&mut self) -> Result<(), FormatError> {
+        let place = self.input.place();
+        match self.input.header()? {
+            Met::End => {}
+            Met::File { name, .. } => return Err(unexpected(&name, "the end of the archive", place)),
+            Met::OtherType(met) => return Err(FormatError::damaged(Damage::MemberType, place, met)),
+            Met::Broken(_) => return Err(FormatError::damaged(Damage::Trailing, place, "not zero bytes")),
+        }
+        let mut rest = [0; (END - BLOCK) as usize];
+        self.input.fill(&mut rest)?;
+        if rest.iter().any(|byte| *byte != 0) || !self.input.chunk(1)?.is_empty() {
+            let met = "more follows than the 1,024 zero bytes that end a volume";
+            return Err(self.input.damaged(Damage::Trailing, met));
+        }
+        if self.input.offset() != self.expected_size() {
+            let met = format!("{} bytes, {} were signed", self.input.offset(), self.expected_size());
+            return Err(self.input.damaged(Damage::SizeMismatch, met));
+        }
+        Ok(())
+    }
+
+    /// Begins something that must succeed before anything else can be done.
+    fn begin(&mut self) -> Result<(), FormatError> {
+        if !std::mem::replace(&mut self.sound, false) {
+            return Err(FormatError::Sink(io::Error::other("reading this volume has failed before")));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a document and its signatures, verifies them, and only then parses it.
+fn read_signed<R: Read, T: document::Document>(
+    input: &mut Input<R>,
+    verifier: &dyn Verifier,
+    kind: PayloadType,
+    (name, signatures_name): (&str, &str),
+) -> Result<Signed<T>, FormatError> {
+    let (bytes, place) = input.document(name, MAX_DOCUMENT)?;
+    let (signatures, signatures_place) = input.document(signatures_name, MAX_SIGNATURES)?;
+    let lines = read_signatures(&signatures, signatures_place.clone())?;
+    let signers = verifier
+        .verify(kind, &bytes, &lines)
+        .and_then(|signers| if signers.is_empty() { Err(nobody()) } else { Ok(signers) })
+        .map_err(|reason| FormatError::Untrusted { place: signatures_place, reason })?;
+    let document = document::parse(&bytes, place)?;
+    Ok(Signed { document, bytes, signatures, signers })
+}
+
+/// A verifier that is content although no key verified is mistaken; here it does not get further.
+fn nobody() -> Untrusted {
+    Untrusted { code: "trust.no-signer".to_owned(), message: "no known key signed it".to_owned() }
+}
+
+fn authorise<R: Read>(
+    input: &Input<R>,
+    verifier: &dyn Verifier,
+    kind: PayloadType,
+    snapshot: &Snapshot,
+    signers: &[String],
+) -> Result<(), FormatError> {
+    verifier
+        .authorise(kind, snapshot, signers)
+        .map_err(|reason| FormatError::Untrusted { place: input.place(), reason })
+}

@@ -1,0 +1,246 @@
+//! Writes a volume: one pass over the blobs, each hashed again on its way.
+
+use std::io::{self, BufWriter, Read, Write};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::canonical::CanonicalError;
+use crate::contents::segments_in_front;
+use crate::digest::BlobKey;
+use crate::error::FormatError;
+use crate::names::{self, CONTENTS_LINE, blob_name};
+use crate::packing::PackingList;
+use crate::plan::VolumePlan;
+use crate::signature::{PayloadType, SignError, Signer, parse_signatures, sign};
+use crate::snapshot::Snapshot;
+use crate::tar::{END, header, member_size, padding};
+
+/// The bytes of the small documents, as every volume carries them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Documents {
+    /// `aftk/snapshot.json`.
+    pub snapshot: Vec<u8>,
+    /// `aftk/snapshot.sig`.
+    pub snapshot_sig: Vec<u8>,
+    /// `aftk/packing.json`.
+    pub packing: Vec<u8>,
+    /// `aftk/packing.sig`.
+    pub packing_sig: Vec<u8>,
+}
+
+/// A volume that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The size of the file in bytes.
+    pub size: u64,
+    /// The sha256 of the whole file, for the `.sha256` beside it.
+    pub digest: BlobKey,
+}
+
+/// Why documents were not made.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentsError {
+    /// The snapshot or the packing list breaks a rule.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// A signer failed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// Why a volume was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The documents would not be accepted by a reader.
+    #[error("the documents would not be accepted: {0}")]
+    Documents(#[from] FormatError),
+    /// The documents do not belong together, or not to the plan.
+    #[error("{0}")]
+    Mismatch(String),
+    /// A blob could not be read.
+    #[error("the blob {key} cannot be read: {source}")]
+    Blob {
+        /// Which blob.
+        key: BlobKey,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A blob's bytes are not what its key and size say.
+    #[error("the blob {key} is damaged: {met}")]
+    DamagedBlob {
+        /// Which blob.
+        key: BlobKey,
+        /// What was met.
+        met: String,
+    },
+    /// The volume could not be written.
+    #[error("the volume cannot be written: {0}")]
+    Out(#[source] io::Error),
+}
+
+impl Documents {
+    /// Writes and signs both documents of a snapshot that travels as planned.
+    pub fn sign(
+        snapshot: &Snapshot,
+        plan: &VolumePlan,
+        signers: &[&dyn Signer],
+    ) -> Result<Documents, DocumentsError> {
+        let snapshot = snapshot.to_bytes()?;
+        let snapshot_sig = sign(PayloadType::Snapshot, &snapshot, signers)?;
+        Documents::sign_packing(snapshot, snapshot_sig, plan, signers)
+    }
+
+    /// Writes and signs the packing list for a snapshot that was signed before.
+    pub fn sign_packing(
+        snapshot: Vec<u8>,
+        snapshot_sig: Vec<u8>,
+        plan: &VolumePlan,
+        signers: &[&dyn Signer],
+    ) -> Result<Documents, DocumentsError> {
+        let packing = PackingList::new(Snapshot::digest_of(&snapshot), plan).to_bytes()?;
+        let packing_sig = sign(PayloadType::PackingList, &packing, signers)?;
+        Ok(Documents { snapshot, snapshot_sig, packing, packing_sig })
+    }
+
+    /// The size in bytes of the file that [`write_volume`] makes of these and `plan`.
+    pub fn file_size(&self, plan: &VolumePlan) -> u64 {
+        self.members().iter().map(|(_, bytes)| member_size(bytes.len() as u64)).sum::<u64>() + plan.size()
+    }
+
+    fn members(&self) -> [(&'static str, &[u8]); 4] {
+        [
+            (names::SNAPSHOT, &self.snapshot),
+            (names::SNAPSHOT_SIGNATURES, &self.snapshot_sig),
+            (names::PACKING, &self.packing),
+            (names::PACKING_SIGNATURES, &self.packing_sig),
+        ]
+    }
+
+    /// Refuses to write what a reader would refuse.
+    fn check(&self, plan: &VolumePlan) -> Result<(), WriteError> {
+        let snapshot = Snapshot::from_bytes(&self.snapshot)?;
+        let packing = PackingList::from_bytes(&self.packing)?;
+        for (name, bytes) in
+            [(names::SNAPSHOT_SIGNATURES, &self.snapshot_sig), (names::PACKING_SIGNATURES, &self.packing_sig)]
+        {
+            parse_signatures(bytes).map_err(|met| WriteError::Mismatch(format!("{name}: {met}")))?;
+        }
+        let planned = PackingList::new(Snapshot::digest_of(&self.snapshot), plan);
+        if packing.snapshot != planned.snapshot {
+            return Err(WriteError::Mismatch("the packing list belongs to another snapshot".to_owned()));
+        }
+        if packing.volumes != planned.volumes {
+            return Err(WriteError::Mismatch("the packing list belongs to other blobs".to_owned()));
+        }
+        segments_in_front(plan.blobs().map(|(key, _)| key), &snapshot).map_err(WriteError::Mismatch)?;
+        Ok(())
+    }
+}
+
+/// Writes a volume to `out`, and flushes it; the caller makes it durable.
+///
+/// `open` is asked for each blob once, in the plan's order. Nothing is kept of a volume that failed: the caller
+/// writes to a temporary file.
+pub fn write_volume(
+    out: &mut dyn Write,
+    documents: &Documents,
+    plan: &VolumePlan,
+    open: &mut dyn FnMut(&BlobKey) -> io::Result<Box<dyn Read>>,
+) -> Result<Written, WriteError> {
+    documents.check(plan)?;
+    let mut volume = VolumeWriter { out, hasher: Sha256::new(), size: 0 };
+    for (name, bytes) in documents.members() {
+        volume.begin(name, bytes.len() as u64)?;
+        volume.write(bytes)?;
+        volume.pad(bytes.len() as u64)?;
+    }
+    let contents = plan.blobs().len() as u64 * CONTENTS_LINE;
+    volume.begin(names::CONTENTS, contents)?;
+    plan.write_contents(&mut BufWriter::with_capacity(BUFFER, &mut volume)).map_err(WriteError::Out)?;
+    volume.pad(contents)?;
+    let mut buffer = vec![0; BUFFER];
+    for (key, size) in plan.blobs() {
+        volume.begin(&blob_name(&key), size)?;
+        let source = open(&key).map_err(|source| WriteError::Blob { key, source })?;
+        volume.copy(&key, size, source, &mut buffer)?;
+        volume.pad(size)?;
+    }
+    volume.write(&[0; END as usize])?;
+    volume.out.flush().map_err(WriteError::Out)?;
+    Ok(Written { size: volume.size, digest: BlobKey::new(volume.hasher.finalize().into()) })
+}
+
+/// How much is read, hashed and written at once.
+const BUFFER: usize = 256 << 10;
+
+/// Counts and hashes everything that goes out.
+struct VolumeWriter<'a> {
+    out: &'a mut dyn Write,
+    hasher: Sha256,
+    size: u64,
+}
+
+impl VolumeWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.write_all(bytes).map_err(WriteError::Out)
+    }
+
+    fn begin(&mut self, name: &str, size: u64) -> Result<(), WriteError> {
+        let header = header(name, size)
+            .ok_or_else(|| WriteError::Mismatch(format!("{name} of {size} bytes does not fit into a tar")))?;
+        self.write(&header)
+    }
+
+    fn pad(&mut self, size: u64) -> Result<(), WriteError> {
+        let zeros = [0; 512];
+        self.write(zeros.get(..padding(size) as usize).unwrap_or_default())
+    }
+
+    /// Copies a blob, and fails if it is not exactly the one that was planned.
+    fn copy(
+        &mut self,
+        key: &BlobKey,
+        size: u64,
+        mut source: Box<dyn Read>,
+        buffer: &mut [u8],
+    ) -> Result<(), WriteError> {
+        let key = *key;
+        let damaged = |met: String| WriteError::DamagedBlob { key, met };
+        let mut hasher = Sha256::new();
+        let mut left = size;
+        loop {
+            let read = match source.read(buffer) {
+                Ok(read) => read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => return Err(WriteError::Blob { key, source }),
+            };
+            let bytes = buffer.get(..read).unwrap_or_default();
+            if bytes.is_empty() {
+                break;
+            }
+            left = left
+                .checked_sub(read as u64)
+                .ok_or_else(|| damaged(format!("it has more than its {size} bytes")))?;
+            hasher.update(bytes);
+            self.write(bytes)?;
+        }
+        if left > 0 {
+            return Err(damaged(format!("it has {} of its {size} bytes", size - left)));
+        }
+        let met = BlobKey::new(hasher.finalize().into());
+        if met == key { Ok(()) } else { Err(damaged(format!("its bytes have the digest {met}"))) }
+    }
+}
+
+impl Write for VolumeWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hasher.update(bytes.get(..written).unwrap_or_default());
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

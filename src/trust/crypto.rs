@@ -1,0 +1,230 @@
+//! The one file that calls cryptography.
+//!
+//! Two algorithms: `ed25519` (RFC 8032, verified strictly) and `ecdsa-p384-sha384` (FIPS 186-5, signatures in DER).
+//! A public key has exactly one encoding here, the SubjectPublicKeyInfo of RFC 5280 as OpenSSL writes it, so that
+//! one key cannot stand in two places under two spellings.
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
+};
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
+use ed25519_dalek::{Signature, Signer as _, SigningKey};
+use pkcs8::pkcs5::pbes2::{self, Kdf};
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SecretDocument};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// SubjectPublicKeyInfo of an Ed25519 key up to the key's 32 bytes (RFC 8410).
+const ED25519_PREFIX: [u8; 12] = *b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+
+/// SubjectPublicKeyInfo of a P-384 key up to the 97 bytes of the uncompressed point (RFC 5480).
+const P384_PREFIX: [u8; 23] =
+    *b"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00";
+
+/// How often PBKDF2 hashes a passphrase in the key files that are written here.
+const PASSPHRASE_ITERATIONS: u32 = 600_000;
+
+/// The most iterations that a key file may ask for: about ten seconds of one core.
+const MAX_PASSPHRASE_ITERATIONS: u32 = 10_000_000;
+
+/// A signature algorithm. It belongs to the key; no signature names its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// Ed25519 (RFC 8032), 64-byte signatures.
+    #[serde(rename = "ed25519")]
+    Ed25519,
+    /// ECDSA on P-384 over SHA-384 (FIPS 186-5), signatures in DER: for sites under FIPS.
+    #[serde(rename = "ecdsa-p384-sha384")]
+    EcdsaP384Sha384,
+}
+
+impl Algorithm {
+    /// The name that stands in root documents and before the colon of a key id.
+    pub fn name(self) -> &'static str {
+        match self {
+            Algorithm::Ed25519 => "ed25519",
+            Algorithm::EcdsaP384Sha384 => "ecdsa-p384-sha384",
+        }
+    }
+}
+
+/// Why a key is not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRejected {
+    /// The bytes are not a key of a known algorithm in its one encoding.
+    #[error("not a public key of Ed25519 or of P-384 with an uncompressed point")]
+    Unsupported,
+    /// Signatures could be forged for it, or it has a second spelling.
+    #[error("the key is weak: {0}")]
+    Weak(&'static str),
+    /// It is the private half, which never leaves its home.
+    #[error("this is a private key, and a public one is expected")]
+    PrivateGiven,
+    /// The bytes are not a private key of a known algorithm.
+    #[error("not a private key (PKCS#8) of Ed25519 or P-384")]
+    PrivateUnsupported,
+    /// It is encrypted by something else than PBES2 with PBKDF2 and AES.
+    #[error("the private key is encrypted in a way that is not read here: {0}")]
+    Encryption(String),
+    /// The passphrase is wrong, or the file is damaged.
+    #[error("the passphrase is wrong, or the file is damaged")]
+    Passphrase,
+    /// The system has no randomness, or a library failed.
+    #[error("the key could not be made: {0}")]
+    Failed(&'static str),
+}
+
+/// A public key that was checked: on its curve, not weak, in its one encoding.
+#[derive(Clone)]
+pub(super) enum VerifyingKey {
+    Ed25519(ed25519_dalek::VerifyingKey),
+    EcdsaP384(ParsedPublicKey),
+}
+
+impl VerifyingKey {
+    /// Reads and checks a SubjectPublicKeyInfo in DER.
+    pub(super) fn from_spki(spki: &[u8]) -> Result<VerifyingKey, KeyRejected> {
+        if let Some(point) = spki.strip_prefix(&ED25519_PREFIX) {
+            let point = <[u8; 32]>::try_from(point).map_err(|_| KeyRejected::Unsupported)?;
+            let key = ed25519_dalek::VerifyingKey::from_bytes(&point)
+                .map_err(|_| KeyRejected::Weak("it is no point of the curve"))?;
+            if key.is_weak() {
+                return Err(KeyRejected::Weak("it has small order, so anybody can sign for it"));
+            }
+            let decoded = key.to_edwards();
+            if decoded.compress().as_bytes() != &point {
+                return Err(KeyRejected::Weak("it is not in its canonical encoding"));
+            }
+            if !decoded.is_torsion_free() {
+                return Err(KeyRejected::Weak("it has a small-order part, which no honest key has"));
+            }
+            return Ok(VerifyingKey::Ed25519(key));
+        }
+        if let Some(point) = spki.strip_prefix(&P384_PREFIX) {
+            if point.len() != 97 || point.first() != Some(&4) {
+                return Err(KeyRejected::Unsupported);
+            }
+            let key = ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, point)
+                .map_err(|_| KeyRejected::Weak("it is no point of the curve"))?;
+            return Ok(VerifyingKey::EcdsaP384(key));
+        }
+        Err(KeyRejected::Unsupported)
+    }
+
+    /// Which algorithm its signatures follow.
+    pub(super) fn algorithm(&self) -> Algorithm {
+        match self {
+            VerifyingKey::Ed25519(_) => Algorithm::Ed25519,
+            VerifyingKey::EcdsaP384(_) => Algorithm::EcdsaP384Sha384,
+        }
+    }
+
+    /// Whether `signature` is this key's over `message`. For Ed25519 strictly: canonical S, no small-order R.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            VerifyingKey::Ed25519(key) => Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
+            VerifyingKey::EcdsaP384(key) => key.verify_sig(message, signature).is_ok(),
+        }
+    }
+}
+
+/// A private key; its bytes are wiped when it is dropped.
+pub(super) enum SecretKey {
+    Ed25519(SigningKey),
+    EcdsaP384(EcdsaKeyPair),
+}
+
+impl SecretKey {
+    /// A new key from the system's randomness.
+    pub(super) fn generate(algorithm: Algorithm) -> Result<SecretKey, KeyRejected> {
+        match algorithm {
+            Algorithm::Ed25519 => {
+                let mut seed = Zeroizing::new([0; 32]);
+                random(seed.as_mut_slice())?;
+                Ok(SecretKey::Ed25519(SigningKey::from_bytes(&seed)))
+            }
+            Algorithm::EcdsaP384Sha384 => EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING)
+                .map(SecretKey::EcdsaP384)
+                .map_err(|_| KeyRejected::Failed("the library makes no P-384 key")),
+        }
+    }
+
+    /// Reads an unencrypted PKCS#8 document, version 1 or 2.
+    pub(super) fn from_pkcs8(der: &[u8]) -> Result<SecretKey, KeyRejected> {
+        if let Ok(key) = SigningKey::from_pkcs8_der(der) {
+            return Ok(SecretKey::Ed25519(key));
+        }
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_ASN1_SIGNING, der)
+            .map(SecretKey::EcdsaP384)
+            .map_err(|_| KeyRejected::PrivateUnsupported)
+    }
+
+    /// PKCS#8 **version 1** in DER: OpenSSL 3.0 cannot read version 2.
+    pub(super) fn to_pkcs8(&self) -> Result<SecretDocument, KeyRejected> {
+        const FAILED: KeyRejected = KeyRejected::Failed("it cannot be written as PKCS#8");
+        match self {
+            SecretKey::Ed25519(key) => {
+                // Without the public half the document is of version 1.
+                let pair = Zeroizing::new(key.to_bytes());
+                let pair = KeypairBytes { secret_key: *pair, public_key: None };
+                pair.to_pkcs8_der().map_err(|_| FAILED)
+            }
+            SecretKey::EcdsaP384(key) => {
+                let document = key.to_pkcs8v1().map_err(|_| FAILED)?;
+                SecretDocument::try_from(document.as_ref()).map_err(|_| FAILED)
+            }
+        }
+    }
+
+    /// SubjectPublicKeyInfo of its public half, in DER.
+    pub(super) fn public_spki(&self) -> Vec<u8> {
+        match self {
+            SecretKey::Ed25519(key) => [&ED25519_PREFIX[..], key.verifying_key().as_bytes()].concat(),
+            SecretKey::EcdsaP384(key) => [&P384_PREFIX[..], key.public_key().as_ref()].concat(),
+        }
+    }
+
+    /// Signs `message`.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyRejected> {
+        match self {
+            SecretKey::Ed25519(key) => Ok(key.sign(message).to_bytes().to_vec()),
+            SecretKey::EcdsaP384(key) => key
+                .sign(&SystemRandom::new(), message)
+                .map(|signature| signature.as_ref().to_vec())
+                .map_err(|_| KeyRejected::Failed("the library did not sign")),
+        }
+    }
+}
+
+/// Encrypts a PKCS#8 document: PBES2 with PBKDF2-HMAC-SHA-256 and AES-256-CBC (RFC 8018).
+pub(super) fn encrypt_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<SecretDocument, KeyRejected> {
+    let (mut salt, mut iv) = ([0; 16], [0; 16]);
+    random(&mut salt)?;
+    random(&mut iv)?;
+    let failed = |_| KeyRejected::Failed("it cannot be encrypted");
+    let parameters = pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(PASSPHRASE_ITERATIONS, &salt, iv)
+        .map_err(|_| KeyRejected::Failed("it cannot be encrypted"))?;
+    let info = PrivateKeyInfoRef::try_from(der).map_err(|_| KeyRejected::PrivateUnsupported)?;
+    info.encrypt_with_params(parameters, passphrase).map_err(failed)
+}
+
+/// Decrypts a PKCS#8 document that [`encrypt_pkcs8`] or OpenSSL encrypted.
+pub(super) fn decrypt_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<SecretDocument, KeyRejected> {
+    let info = EncryptedPrivateKeyInfoRef::try_from(der)
+        .map_err(|e| KeyRejected::Encryption(format!("it is not PBES2 of a known kind ({e})")))?;
+    match info.encryption_algorithm.pbes2().map(|parameters| &parameters.kdf) {
+        Some(Kdf::Pbkdf2(kdf)) if kdf.iteration_count <= MAX_PASSPHRASE_ITERATIONS => {}
+        Some(Kdf::Pbkdf2(kdf)) => {
+            return Err(KeyRejected::Encryption(format!("{} iterations are too many", kdf.iteration_count)));
+        }
+        _ => return Err(KeyRejected::Encryption("it does not use PBKDF2".to_owned())),
+    }
+    info.decrypt(passphrase).map_err(|_| KeyRejected::Passphrase)
+}
+
+/// Fills `bytes` from the system's randomness.
+pub(super) fn random(bytes: &mut [u8]) -> Result<(), KeyRejected> {
+    getrandom::fill(bytes).map_err(|_| KeyRejected::Failed("the system gives no randomness"))
+}
