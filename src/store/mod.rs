@@ -12,11 +12,14 @@ mod hashes;
 mod layout;
 #[cfg(any(test, feature = "faults"))]
 mod memory;
+mod sqlite;
 mod staging;
 mod suitable;
 
 use std::collections::BTreeMap;
 use std::fs::File as DiskFile;
+use std::path::Path;
+use std::sync::Arc;
 
 use bundle_format::{BlobKey, Digest, Record, Ref, Repository};
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,46 @@ pub use error::StoreError;
 pub use layout::Layout;
 #[cfg(any(test, feature = "faults"))]
 pub use memory::MemoryBlobs;
+pub use sqlite::SqliteCatalogue;
+
+use crate::fsx;
+
+/// A store: what is held and what it is called. Clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    /// The bytes.
+    pub blobs: Arc<dyn Blobs>,
+    /// The rows.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// Where everything is on disk.
+    pub layout: Layout,
+}
+
+impl Store {
+    /// Opens the store of a home, and makes both where they are missing, for their owner alone.
+    ///
+    /// # Errors
+    /// If the place is no good, or the store is of a newer version.
+    pub fn open(home: &Path) -> Result<Store, StoreError> {
+        let layout = Layout::new(home);
+        fsx::create_directory(&layout.store(), fsx::Access::Private)
+            .map_err(|error| error::io_error("cannot create", &layout.store(), error))?;
+        let blobs = Arc::new(DiskBlobs::open(&layout)?);
+        let catalogue = Arc::new(SqliteCatalogue::open(&layout)?);
+        Ok(Store { blobs, catalogue, layout })
+    }
+
+    /// Opens the store of a home that has one; makes none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsuitable`] if there is none; else as [`Store::open`].
+    pub fn open_existing(home: &Path) -> Result<Store, StoreError> {
+        if !Layout::new(home).catalogue().is_file() {
+            return Err(StoreError::Unsuitable(format!("there is no store in {}", home.display())));
+        }
+        Store::open(home)
+    }
+}
 
 /// Counts the commits of a catalogue; whatever is derived from it is cached under this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

@@ -1,0 +1,166 @@
+//! Connections: one that writes, some that read, and what every transaction has in common.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use super::schema;
+use crate::fsx;
+use crate::store::StoreError;
+
+/// How many idle connections are kept for reading.
+const READERS: usize = 8;
+/// How many prepared statements a connection keeps.
+const STATEMENTS: usize = 96;
+/// A writer waits this long, in steps of [`WAIT`], for the writers of other processes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// See [`PATIENCE`]. Short, because those who write much pause only shortly.
+const WAIT: Duration = Duration::from_millis(1);
+/// KiB of pages that a writing and a reading connection keep.
+const WRITER_CACHE: i32 = 16 * 1024;
+const READER_CACHE: i32 = 2 * 1024;
+
+/// When a transaction is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// When its commit returns.
+    Now,
+    /// With the next one that is durable now, or soon by itself; it survives the process, not a power cut.
+    Soon,
+}
+
+pub(super) struct Database {
+    path: PathBuf,
+    writer: Mutex<Writer>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+struct Writer {
+    connection: Connection,
+    durable: Durable,
+}
+
+impl Database {
+    pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
+        fsx::fault_point(path, "open").map_err(|error| fault(&error))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let mut connection = connect(path, flags, WRITER_CACHE)?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(StoreError::Unsuitable(format!(
+                "{} cannot have a write-ahead log on this file system",
+                path.display()
+            )));
+        }
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        schema::migrate(&mut connection)?;
+        let writer = Mutex::new(Writer { connection, durable: Durable::Now });
+        Ok(Database { path: path.to_owned(), writer, readers: Mutex::new(Vec::new()) })
+    }
+
+    /// Reads. Several statements see one state only within a transaction of their own.
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+                    | OpenFlags::SQLITE_OPEN_NO_MUTEX
+                    | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+                let connection = connect(&self.path, flags, READER_CACHE)?;
+                connection.pragma_update(None, "query_only", true)?;
+                connection
+            }
+        };
+        let result = work(&connection);
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS {
+            readers.push(connection);
+        }
+        result
+    }
+
+    /// Reads with several statements that all see the same state.
+    pub(super) fn read_at_once<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.read(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let value = work(&transaction)?;
+            transaction.finish()?;
+            Ok(value)
+        })
+    }
+
+    /// Writes: all that `work` does becomes visible at once, or nothing if it fails. No two run at the same time.
+    pub(super) fn write<T>(
+        &self,
+        durable: Durable,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.durable != durable {
+            let level = if durable == Durable::Now { "full" } else { "normal" };
+            writer.connection.pragma_update(None, "synchronous", level)?;
+            writer.durable = durable;
+        }
+        let transaction = writer.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = work(&transaction)?;
+        fsx::fault_point(&self.path, "before a commit").map_err(|error| fault(&error))?;
+        transaction.commit()?;
+        // What is done is done, whatever a test has in mind; only the end of the process can follow.
+        let _ = fsx::fault_point(&self.path, "after a commit");
+        Ok(value)
+    }
+
+    /// Lets other processes in between two transactions of a long job.
+    pub(super) fn pause(&self) {
+        std::thread::sleep(2 * WAIT);
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags, cache: i32) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    let tries = i32::try_from(PATIENCE.as_millis() / WAIT.as_millis()).unwrap_or(i32::MAX);
+    connection.busy_handler(Some(move |count: i32| {
+        std::thread::sleep(WAIT);
+        count < tries
+    }))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Negative: in KiB instead of pages.
+    connection.pragma_update(None, "cache_size", -cache)?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+fn fault(error: &std::io::Error) -> StoreError {
+    StoreError::Catalogue(error.to_string())
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StoreError::Io {
+                what: "cannot write the catalogue".into(),
+                source: std::io::ErrorKind::StorageFull.into(),
+            },
+            Some(ErrorCode::DatabaseBusy) => StoreError::Busy("the catalogue".into()),
+            Some(ErrorCode::NotADatabase) => StoreError::Unsuitable(
+                "the catalogue is not a database, or it is damaged from its first byte".into(),
+            ),
+            _ => StoreError::Catalogue(error.to_string()),
+        }
+    }
+}

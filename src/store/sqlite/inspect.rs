@@ -1,0 +1,135 @@
+//! What an import asks about a generation that it has staged.
+
+use bundle_format::{BlobKey, Digest};
+use rusqlite::{Connection, named_params};
+
+use super::database::Database;
+use super::stage::Staging;
+use super::value::{damaged, file, key, source, unsigned};
+use crate::store::{Conflict, Source, StoreError};
+
+/// How many rows are read at once, so that no read transaction stays open while a caller works.
+const PAGE: usize = 50_000;
+
+pub(super) fn claimed_checksums(
+    connection: &Connection,
+    generation: i64,
+    blob: &BlobKey,
+) -> Result<(Option<u64>, Vec<Digest>), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT a.record, f.position FROM file f CROSS JOIN staged s ON s.generation = ?1 \
+         AND s.artifact = f.artifact CROSS JOIN artifact a ON a.id = f.artifact WHERE f.blob = ?2",
+    )?;
+    let mut rows = statement.query((generation, blob.as_bytes()))?;
+    let (mut size, mut checksums) = (None, Vec::new());
+    while let Some(row) = rows.next()? {
+        let record = row.get_ref("record")?.as_str().map_err(|_| damaged("record"))?;
+        let file = file(record, row.get("position")?)?;
+        same_size(size.replace(file.size), file.size)?;
+        for checksum in file.checksums {
+            // There are few different ones, one for each algorithm unless somebody lies.
+            if !checksums.contains(&checksum) {
+                checksums.push(checksum);
+            }
+        }
+    }
+    Ok((size, checksums))
+}
+
+pub(super) fn staged_blobs(
+    database: &Database,
+    generation: i64,
+    each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut last: Option<(BlobKey, u64)> = None;
+    loop {
+        let page = database.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT f.blob, f.size FROM staged s CROSS JOIN file f ON f.artifact = s.artifact \
+                 WHERE s.generation = ?1 AND f.blob > ?2 ORDER BY f.blob LIMIT ?3",
+            )?;
+            let after = last.as_ref().map(|(key, _)| key.as_bytes().as_slice()).unwrap_or_default();
+            let mut rows = statement.query((generation, after, PAGE as i64))?;
+            let mut page = Vec::new();
+            while let Some(row) = rows.next()? {
+                page.push((key(row, "blob")?, unsigned(row, "size")?));
+            }
+            Ok(page)
+        })?;
+        let full = page.len() == PAGE;
+        for (key, size) in page {
+            match last {
+                Some((known, claimed)) if known == key => same_size(Some(claimed), size)?,
+                _ if !each(key, size)? => return Ok(()),
+                _ => last = Some((key, size)),
+            }
+        }
+        if !full {
+            return Ok(());
+        }
+    }
+}
+
+/// One blob cannot have two sizes: somebody lies.
+fn same_size(known: Option<u64>, size: u64) -> Result<(), StoreError> {
+    match known {
+        Some(known) if known != size => Err(StoreError::Size { expected: known, found: size }),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn conflicts(
+    connection: &Connection,
+    generation: i64,
+    limit: usize,
+) -> Result<Vec<Conflict>, StoreError> {
+    // Files that clients ask for by path must be the same for that path; others for their artifact and role.
+    const SQL: &str = "
+        SELECT r.ecosystem, r.name AS repository, f.path, a.name, a.version, o.hosted, o.name AS holder
+        FROM staged s CROSS JOIN file f ON f.artifact = s.artifact CROSS JOIN artifact a ON a.id = s.artifact
+        CROSS JOIN file g ON g.path = f.path AND g.path <> '' AND g.blob <> f.blob
+        CROSS JOIN artifact b ON b.id = g.artifact AND b.repository = a.repository
+        CROSS JOIN link l ON l.artifact = b.id AND l.source <> :source
+        CROSS JOIN source o ON o.id = l.source AND l.since <= o.visible
+            AND (l.until IS NULL OR l.until > o.visible)
+        CROSS JOIN repository r ON r.id = a.repository
+        WHERE s.generation = :generation AND f.path <> ''
+        UNION
+        SELECT r.ecosystem, r.name, '', a.name, a.version, o.hosted, o.name
+        FROM staged s CROSS JOIN artifact a ON a.id = s.artifact
+        CROSS JOIN artifact b ON b.name = a.name AND b.repository = a.repository
+            AND b.version = a.version AND b.qualifier = a.qualifier AND b.id <> a.id
+        CROSS JOIN link l ON l.artifact = b.id AND l.source <> :source
+        CROSS JOIN source o ON o.id = l.source AND l.since <= o.visible
+            AND (l.until IS NULL OR l.until > o.visible)
+        CROSS JOIN repository r ON r.id = a.repository
+        WHERE s.generation = :generation AND EXISTS (
+            SELECT 1 FROM file f JOIN file g ON g.artifact = b.id AND g.path = ''
+            WHERE f.artifact = a.id AND f.path = ''
+            AND json_extract(a.record, '$.files[' || f.position || '].role')
+              = json_extract(b.record, '$.files[' || g.position || '].role')
+            AND f.blob NOT IN (SELECT blob FROM file WHERE artifact = b.id))
+        LIMIT :limit";
+    let staging = Staging::load(connection, generation)?;
+    let mut statement = connection.prepare_cached(SQL)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query(named_params! {
+        ":generation": generation, ":source": staging.source, ":limit": limit,
+    })?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let path: String = row.get("path")?;
+        let (name, version): (String, String) = (row.get("name")?, row.get("version")?);
+        let held_by = match source(row.get("hosted")?, row.get("holder")?) {
+            Source::Channel(name) => name,
+            Source::Hosted => "hosted".to_owned(),
+        };
+        found.push(Conflict {
+            ecosystem: row.get("ecosystem")?,
+            repository: row.get("repository")?,
+            path: if path.is_empty() { format!("{name} {version}") } else { path },
+            held_by,
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,311 @@
+//! The catalogue on disk: SQLite. All SQL of the program is in this folder.
+//!
+//! - `schema`: the tables and their versions; `database`: connections and transactions
+//! - `view`: what clients see
+//! - `stage`, `merge`, `inspect`: a generation before anybody sees it
+//! - `commit`: what becomes true at once, with the audit log
+//! - `claims`: what gc asks; `notes`: cached answers and misses
+
+mod claims;
+mod commit;
+mod database;
+mod inspect;
+mod merge;
+mod notes;
+mod schema;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod value;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bundle_format::{BlobKey, Digest, Record, Ref, Repository};
+
+use self::database::{Database, Durable};
+use self::value::number;
+use super::error::io_error;
+use super::layout::Layout;
+use super::*;
+use crate::clock;
+use crate::fsx::Lock;
+
+/// The most records that one call stages.
+const RECORDS: usize = 10_000;
+/// How long a hosted write waits for the one before it. Channels don't wait: two imports at once are a mistake.
+const HOSTED_WAITS: Duration = Duration::from_secs(30);
+
+/// The catalogue of a store on disk.
+pub struct SqliteCatalogue {
+    database: Database,
+    layout: Layout,
+    /// The locks of the generations that this process fills.
+    open: Mutex<BTreeMap<i64, Lock>>,
+}
+
+impl SqliteCatalogue {
+    /// Opens the catalogue of a store, or makes it; an older schema becomes the newest.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`], or [`StoreError::Unsuitable`] if it is none of ours or cannot be kept here.
+    pub fn open(layout: &Layout) -> Result<SqliteCatalogue, StoreError> {
+        super::suitable::check(&layout.store())?;
+        let database = Database::open(&layout.catalogue())?;
+        Ok(SqliteCatalogue { database, layout: layout.clone(), open: Mutex::new(BTreeMap::new()) })
+    }
+
+    fn locks(&self) -> MutexGuard<'_, BTreeMap<i64, Lock>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self, source: i64) -> Result<Option<Lock>, StoreError> {
+        let path = self.layout.source_lock(source);
+        Lock::try_exclusive(&path).map_err(|error| io_error("cannot lock", &path, error))
+    }
+
+    /// The generation's number, if it is this process that fills it.
+    fn mine(&self, generation: Generation) -> Result<i64, StoreError> {
+        let id = number(generation.0)?;
+        if self.locks().contains_key(&id) {
+            Ok(id)
+        } else {
+            Err(StoreError::Misuse("a generation is written that this process did not begin"))
+        }
+    }
+
+    /// The unfinished generations, of one source or all: their number and their source's.
+    fn unfinished(&self, source: Option<i64>) -> Result<Vec<(i64, i64)>, StoreError> {
+        self.database.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, source FROM generation WHERE state < ?1 AND (?2 IS NULL OR source = ?2)",
+            )?;
+            let rows =
+                statement.query_map((stage::PUBLISHED, source), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        })
+    }
+}
+
+impl Catalogue for SqliteCatalogue {
+    fn revision(&self) -> Result<Revision, StoreError> {
+        self.database.read(commit::revision)
+    }
+
+    fn repositories(&self) -> Result<Vec<Repository>, StoreError> {
+        self.database.read(view::repositories)
+    }
+
+    fn artifacts(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<Linked>, StoreError> {
+        self.database.read(|connection| view::artifacts(connection, ecosystem, repository, name))
+    }
+
+    fn file_at(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        path: &str,
+    ) -> Result<Option<FoundFile>, StoreError> {
+        self.database.read(|connection| view::file_at(connection, ecosystem, repository, path))
+    }
+
+    fn refs(&self, ecosystem: &str, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, StoreError> {
+        self.database.read(|connection| view::refs(connection, ecosystem, repository, name))
+    }
+
+    fn list(&self, cursor: u64, limit: usize) -> Result<Vec<Listed>, StoreError> {
+        // Nothing comes after a cursor that is no number of ours.
+        let Ok(cursor) = i64::try_from(cursor) else { return Ok(Vec::new()) };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.database.read(|connection| view::list(connection, cursor, limit))
+    }
+
+    fn channels(&self) -> Result<Vec<ChannelState>, StoreError> {
+        self.database.read(|connection| view::channels(connection, None))
+    }
+
+    fn channel(&self, name: &str) -> Result<Option<ChannelState>, StoreError> {
+        self.database.read(|connection| Ok(view::channels(connection, Some(name))?.pop()))
+    }
+
+    fn snapshots(&self, channel: &str) -> Result<Vec<SnapshotEntry>, StoreError> {
+        self.database.read_at_once(|connection| view::snapshots(connection, channel))
+    }
+
+    fn begin_generation(&self, source: &Source, order: (u64, u64)) -> Result<Generation, StoreError> {
+        let id = stage::source_id(&self.database, source)?;
+        let started = clock::instant();
+        let lock = loop {
+            if let Some(lock) = self.lock(id)? {
+                break lock;
+            }
+            match source {
+                Source::Hosted if started.elapsed() < HOSTED_WAITS => self.database.pause(),
+                Source::Hosted => return Err(StoreError::Busy("the hosted repositories".into())),
+                Source::Channel(name) => return Err(StoreError::Busy(format!("the channel {name}"))),
+            }
+        };
+        for (leftover, _) in self.unfinished(Some(id))? {
+            stage::clear(&self.database, leftover)?;
+        }
+        let generation = stage::begin(&self.database, id, order)?;
+        self.locks().insert(generation, lock);
+        u64::try_from(generation).map(Generation).map_err(|_| value::damaged("generation"))
+    }
+
+    fn stage(&self, generation: Generation, records: &[Record]) -> Result<(), StoreError> {
+        if records.len() > RECORDS {
+            return Err(StoreError::Misuse("more records are staged at once than may be"));
+        }
+        stage::stage(&self.database, self.mine(generation)?, records)
+    }
+
+    fn merge(&self, generation: Generation, merge: Merge) -> Result<(), StoreError> {
+        merge::merge(&self.database, self.mine(generation)?, merge)
+    }
+
+    fn claimed_checksums(
+        &self,
+        generation: Generation,
+        key: &BlobKey,
+    ) -> Result<(Option<u64>, Vec<Digest>), StoreError> {
+        let id = number(generation.0)?;
+        self.database.read(|connection| inspect::claimed_checksums(connection, id, key))
+    }
+
+    fn staged_blobs(
+        &self,
+        generation: Generation,
+        each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        inspect::staged_blobs(&self.database, number(generation.0)?, each)
+    }
+
+    fn conflicts(&self, generation: Generation, limit: usize) -> Result<Vec<Conflict>, StoreError> {
+        let id = number(generation.0)?;
+        self.database.read_at_once(|connection| inspect::conflicts(connection, id, limit))
+    }
+
+    fn abandon(&self, generation: Generation) -> Result<(), StoreError> {
+        let id = self.mine(generation)?;
+        stage::clear(&self.database, id)?;
+        self.locks().remove(&id);
+        Ok(())
+    }
+
+    fn commit(&self, changes: &ChangeSet, precondition: &Precondition) -> Result<Revision, StoreError> {
+        let revision = self.database.write(Durable::Now, |transaction| {
+            commit::check(transaction, precondition)?;
+            changes.changes.iter().try_for_each(|change| commit::apply(transaction, change))?;
+            commit::count(transaction)
+        })?;
+        for change in &changes.changes {
+            if let Change::Publish(generation) = change
+                && let Ok(id) = self.mine(*generation)
+            {
+                // It is published; what is left to tidy up can also be done by the next prune.
+                let _ = stage::forget_staged(&self.database, id);
+                self.locks().remove(&id);
+            }
+        }
+        Ok(revision)
+    }
+
+    fn open_session(&self, seconds: u64) -> Result<SessionId, StoreError> {
+        let id = self.database.write(Durable::Soon, |transaction| claims::open(transaction, seconds))?;
+        u64::try_from(id).map(SessionId).map_err(|_| value::damaged("session"))
+    }
+
+    fn claim(&self, session: SessionId, keys: &[BlobKey]) -> Result<(), StoreError> {
+        let id = number(session.0)?;
+        self.database.write(Durable::Soon, |transaction| claims::claim(transaction, id, keys))
+    }
+
+    fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
+        let id = number(session.0)?;
+        self.database.write(Durable::Soon, |transaction| claims::close(transaction, id))
+    }
+
+    fn if_unreferenced(
+        &self,
+        key: &BlobKey,
+        act: &mut dyn FnMut() -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError> {
+        // Most blobs are needed, and then nobody else has to wait.
+        if self.database.read(|connection| claims::is_needed(connection, key))? {
+            return Ok(false);
+        }
+        self.database.write(Durable::Soon, |transaction| {
+            if claims::is_needed(transaction, key)? {
+                return Ok(false);
+            }
+            act()?;
+            Ok(true)
+        })
+    }
+
+    fn cached(&self, key: &str) -> Result<Option<CachedAnswer>, StoreError> {
+        self.database.read(|connection| notes::cached(connection, key))
+    }
+
+    fn cache(&self, key: &str, answer: &CachedAnswer) -> Result<(), StoreError> {
+        self.database.write(Durable::Soon, |transaction| notes::cache(transaction, key, answer))
+    }
+
+    fn prune(&self, before: &str) -> Result<(), StoreError> {
+        for (generation, source) in self.unfinished(None)? {
+            // Whoever holds the lock works on it.
+            if let Some(lock) = self.lock(source)? {
+                // It may have been published, and another begun, before the lock was ours.
+                if self.unfinished(Some(source))?.contains(&(generation, source)) {
+                    stage::clear(&self.database, generation)?;
+                }
+                drop(lock);
+            }
+        }
+        claims::prune(&self.database, before)
+    }
+
+    fn record_miss(
+        &self,
+        ecosystem: &str,
+        repository: &str,
+        name: &str,
+        version: &str,
+    ) -> Result<(), StoreError> {
+        let miss = (ecosystem, repository, name, version);
+        self.database.write(Durable::Soon, |transaction| notes::record_miss(transaction, miss))
+    }
+
+    fn misses(&self) -> Result<Vec<Miss>, StoreError> {
+        self.database.read(notes::misses)
+    }
+
+    fn audit(&self, from: u64, limit: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError> {
+        let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.database.read(|connection| commit::audit_from(connection, from, limit))
+    }
+
+    fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.database.read_at_once(|connection| {
+            let mut statement = connection.prepare("PRAGMA integrity_check(100)")?;
+            let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+            let mut found = rows.collect::<Result<Vec<_>, _>>()?;
+            found.retain(|line| line != "ok");
+            // A damaged database may not even let the log be read.
+            match commit::check_audit(connection) {
+                Ok(problem) => found.extend(problem),
+                Err(error) => found.push(format!("the audit log cannot be read: {error}")),
+            }
+            Ok(found)
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! What the catalogue promises, beyond what types say.
+
+mod crash;
+mod generations;
+mod keeping;
+mod several;
+
+use std::collections::BTreeMap;
+
+use bundle_format::{Artifact, File};
+
+use super::*;
+
+/// A store of its own, gone after the test.
+struct Home {
+    directory: tempfile::TempDir,
+    store: Store,
+}
+
+impl Home {
+    fn new() -> Home {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        Home { directory, store }
+    }
+
+    fn catalogue(&self) -> &dyn Catalogue {
+        &*self.store.catalogue
+    }
+
+    /// Another process, as far as locks and connections go.
+    fn again(&self) -> Store {
+        Store::open_existing(self.directory.path()).unwrap()
+    }
+}
+
+fn prod() -> Source {
+    Source::Channel("prod".into())
+}
+
+/// An artifact with one file per text: role `tarball`, path `NAME/-/NAME-VERSION.N`.
+fn artifact(name: &str, version: &str, files: &[&str]) -> Record {
+    let files = files.iter().enumerate().map(|(number, text)| File {
+        role: "tarball".into(),
+        path: format!("{name}/-/{name}-{version}.{number}"),
+        blob: BlobKey::of(text.as_bytes()),
+        size: text.len() as u64,
+        media_type: String::new(),
+        checksums: Vec::new(),
+        origin: String::new(),
+    });
+    Record::Artifact(Artifact {
+        ecosystem: "npm".into(),
+        repository: "registry.example.test".into(),
+        name: name.into(),
+        version: version.into(),
+        qualifier: String::new(),
+        schema: "npm/1".into(),
+        attributes: BTreeMap::new(),
+        files: files.collect(),
+        requires: Vec::new(),
+    })
+}
+
+fn tag(name: &str, label: &str, version: &str) -> Record {
+    Record::Ref(Ref {
+        ecosystem: "npm".into(),
+        repository: "registry.example.test".into(),
+        name: name.into(),
+        label: label.into(),
+        version: version.into(),
+    })
+}
+
+fn repository(origin: &str) -> Record {
+    Record::Repository(Repository {
+        ecosystem: "npm".into(),
+        name: "registry.example.test".into(),
+        origin: origin.into(),
+    })
+}
+
+/// Stages and merges, and does not publish.
+fn prepare(
+    catalogue: &dyn Catalogue,
+    source: &Source,
+    sequence: u64,
+    merge: Merge,
+    records: &[Record],
+) -> Result<Generation, StoreError> {
+    let generation = catalogue.begin_generation(source, (1, sequence))?;
+    catalogue.stage(generation, records)?;
+    catalogue.merge(generation, merge)?;
+    Ok(generation)
+}
+
+fn publish(catalogue: &dyn Catalogue, generation: Generation) -> Result<Revision, StoreError> {
+    catalogue.commit(&ChangeSet { changes: vec![Change::Publish(generation)] }, &Precondition::None)
+}
+
+fn import(
+    catalogue: &dyn Catalogue,
+    source: &Source,
+    sequence: u64,
+    merge: Merge,
+    records: &[Record],
+) -> Generation {
+    let generation = prepare(catalogue, source, sequence, merge, records).unwrap();
+    publish(catalogue, generation).unwrap();
+    generation
+}
+
+/// What is seen: each artifact as `name@version=first file's blob`, in order, the blob in 4 digits.
+fn seen(catalogue: &dyn Catalogue) -> Vec<String> {
+    let mut all: Vec<_> = catalogue
+        .list(0, 10_000)
+        .unwrap()
+        .into_iter()
+        .map(|listed| listed.linked.artifact)
+        .map(|a| format!("{}@{}={}", a.name, a.version, &a.files[0].blob.hex()[..4]))
+        .collect();
+    all.sort();
+    all
+}
+
+/// As [`seen`] writes it.
+fn line(name: &str, version: &str, text: &str) -> String {
+    format!("{name}@{version}={}", &BlobKey::of(text.as_bytes()).hex()[..4])
+}
+
+fn tagged(catalogue: &dyn Catalogue, name: &str, label: &str) -> Option<String> {
+    let refs = catalogue.refs("npm", None, name).unwrap();
+    refs.into_iter().find(|found| found.label == label).map(|found| found.version)
+}

@@ -1,0 +1,348 @@
+//! Generations: invisible, then visible at once; how they relate to what was there.
+
+use super::*;
+
+#[test]
+fn nothing_is_seen_before_it_is_published() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let before = catalogue.revision().unwrap();
+    let records = [
+        repository("https://registry.example.test/"),
+        artifact("a", "1", &["x", "y"]),
+        tag("a", "latest", "1"),
+    ];
+    let generation = prepare(catalogue, &prod(), 1, Merge::Add, &records).unwrap();
+    assert_eq!(seen(catalogue), [""; 0]);
+    assert!(catalogue.artifacts("npm", None, "a").unwrap().is_empty());
+    assert!(catalogue.repositories().unwrap().is_empty());
+    assert!(catalogue.channels().unwrap().is_empty());
+    assert_eq!(catalogue.revision().unwrap(), before);
+
+    publish(catalogue, generation).unwrap();
+    assert_eq!(catalogue.revision().unwrap(), Revision(before.0 + 1));
+    let found = catalogue.artifacts("npm", Some("registry.example.test"), "a").unwrap();
+    assert_eq!(Record::Artifact(found[0].artifact.clone()), records[1]);
+    assert_eq!((&found[0].source, found[0].generation), (&prod(), generation));
+    assert!(catalogue.artifacts("npm", Some("elsewhere"), "a").unwrap().is_empty());
+    assert!(catalogue.artifacts("pypi", None, "a").unwrap().is_empty());
+    assert_eq!(catalogue.repositories().unwrap()[0].origin, "https://registry.example.test/");
+    assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
+    let found = catalogue.file_at("npm", None, "a/-/a-1.1").unwrap().unwrap();
+    assert_eq!((found.file.blob, found.name.as_str()), (BlobKey::of(b"y"), "a"));
+    assert!(catalogue.file_at("npm", None, "a/-/a-1.2").unwrap().is_none());
+    assert!(catalogue.file_at("npm", None, "").unwrap().is_none());
+    assert_eq!(catalogue.channel("prod").unwrap().unwrap().generation, generation);
+}
+
+#[test]
+fn add_is_the_union_and_the_new_one_wins() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    import(
+        catalogue,
+        &prod(),
+        1,
+        Merge::Add,
+        &[artifact("a", "1", &["old"]), artifact("b", "1", &["b"]), tag("a", "latest", "1")],
+    );
+    import(
+        catalogue,
+        &prod(),
+        2,
+        Merge::Add,
+        &[artifact("a", "1", &["new"]), artifact("c", "1", &["c"]), tag("a", "latest", "2")],
+    );
+    assert_eq!(seen(catalogue), {
+        let mut expected = [line("a", "1", "new"), line("b", "1", "b"), line("c", "1", "c")];
+        expected.sort();
+        expected
+    });
+    assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "2");
+}
+
+#[test]
+fn an_identical_record_needs_no_new_link() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let first = import(catalogue, &prod(), 1, Merge::Add, &[artifact("a", "1", &["a"])]);
+    for merge in [Merge::Add, Merge::AddBelow, Merge::Replace] {
+        import(catalogue, &prod(), 2, merge, &[artifact("a", "1", &["a"])]);
+        let found = catalogue.list(0, 10).unwrap();
+        assert_eq!((found.len(), found[0].linked.generation), (1, first), "{merge:?}");
+    }
+}
+
+#[test]
+fn replace_is_exactly_what_is_staged() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    import(
+        catalogue,
+        &prod(),
+        1,
+        Merge::Add,
+        &[
+            repository("x"),
+            artifact("a", "1", &["a"]),
+            artifact("b", "1", &["b"]),
+            tag("a", "latest", "1"),
+            tag("b", "latest", "1"),
+        ],
+    );
+    import(
+        catalogue,
+        &prod(),
+        2,
+        Merge::Replace,
+        &[artifact("b", "1", &["b"]), artifact("c", "1", &["c"]), tag("b", "latest", "1")],
+    );
+    assert_eq!(seen(catalogue), [line("b", "1", "b"), line("c", "1", "c")]);
+    assert_eq!(tagged(catalogue, "a", "latest"), None);
+    assert_eq!(tagged(catalogue, "b", "latest").unwrap(), "1");
+    assert!(catalogue.repositories().unwrap().is_empty());
+}
+
+#[test]
+fn an_overtaken_patch_moves_nothing_that_a_higher_sequence_set() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    import(
+        catalogue,
+        &prod(),
+        10,
+        Merge::Add,
+        &[artifact("a", "1", &["ten"]), tag("a", "latest", "1"), tag("a", "next", "1")],
+    );
+    import(catalogue, &prod(), 12, Merge::Add, &[artifact("a", "2", &["twelve"]), tag("a", "latest", "1")]);
+    let late = [
+        artifact("a", "1", &["eleven"]),
+        artifact("a", "3", &["eleven"]),
+        tag("a", "latest", "3"),
+        tag("a", "next", "3"),
+        tag("a", "patch", "3"),
+    ];
+    import(catalogue, &prod(), 11, Merge::AddBelow, &late);
+    assert_eq!(seen(catalogue), [line("a", "1", "ten"), line("a", "2", "twelve"), line("a", "3", "eleven")]);
+    assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1", "12 has set it again");
+    assert_eq!(tagged(catalogue, "a", "next").unwrap(), "3", "only 10 has set it");
+    assert_eq!(tagged(catalogue, "a", "patch").unwrap(), "3");
+}
+
+#[test]
+fn publishing_one_source_does_not_show_what_another_staged() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let dev = Source::Channel("dev".into());
+    import(catalogue, &dev, 1, Merge::Add, &[artifact("d", "1", &["d"])]);
+    let staged = prepare(catalogue, &dev, 2, Merge::Replace, &[artifact("e", "1", &["e"])]).unwrap();
+    import(catalogue, &prod(), 1, Merge::Add, &[artifact("a", "1", &["a"])]);
+    assert_eq!(seen(catalogue), [line("a", "1", "a"), line("d", "1", "d")]);
+    publish(catalogue, staged).unwrap();
+    assert_eq!(seen(catalogue), [line("a", "1", "a"), line("e", "1", "e")]);
+}
+
+#[test]
+fn two_sources_of_one_record_show_it_once() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    import(
+        catalogue,
+        &prod(),
+        1,
+        Merge::Add,
+        &[artifact("a", "1", &["a"]), tag("a", "latest", "1"), repository("p")],
+    );
+    import(
+        catalogue,
+        &Source::Hosted,
+        1,
+        Merge::Add,
+        &[artifact("a", "1", &["a"]), tag("a", "latest", "2"), repository("h")],
+    );
+    let found = catalogue.artifacts("npm", None, "a").unwrap();
+    assert_eq!((found.len(), &found[0].source), (1, &prod()));
+    assert_eq!(catalogue.refs("npm", None, "a").unwrap().len(), 1);
+    assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
+    assert_eq!(catalogue.repositories().unwrap()[0].origin, "p");
+    assert_eq!(catalogue.list(0, 10).unwrap().len(), 2, "ls shows both");
+    assert_eq!(catalogue.channels().unwrap().len(), 1, "the hosted repositories are no channel");
+}
+
+#[test]
+fn going_back_and_on_from_there() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let one = import(
+        catalogue,
+        &prod(),
+        1,
+        Merge::Add,
+        &[artifact("a", "1", &["one"]), tag("a", "latest", "1"), tag("a", "old", "1")],
+    );
+    let two = import(
+        catalogue,
+        &prod(),
+        2,
+        Merge::Replace,
+        &[artifact("b", "1", &["two"]), tag("a", "latest", "2")],
+    );
+    publish(catalogue, one).unwrap();
+    assert_eq!(seen(catalogue), [line("a", "1", "one")]);
+    publish(catalogue, two).unwrap();
+    assert_eq!(seen(catalogue), [line("b", "1", "two")]);
+
+    // What follows continues what is visible, not what was undone.
+    publish(catalogue, one).unwrap();
+    import(catalogue, &prod(), 3, Merge::Add, &[artifact("c", "1", &["three"])]);
+    assert_eq!(seen(catalogue), [line("a", "1", "one"), line("c", "1", "three")]);
+    assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
+    assert_eq!(tagged(catalogue, "a", "old").unwrap(), "1");
+    import(catalogue, &prod(), 4, Merge::Add, &[artifact("a", "1", &["four"])]);
+    assert_eq!(seen(catalogue), [line("a", "1", "four"), line("c", "1", "three")]);
+}
+
+#[test]
+fn what_is_abandoned_leaves_nothing() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    import(
+        catalogue,
+        &prod(),
+        1,
+        Merge::Add,
+        &[artifact("a", "1", &["a"]), tag("a", "latest", "1"), repository("x")],
+    );
+    for merge in [Merge::Add, Merge::Replace] {
+        let records = [
+            artifact("a", "1", &["other"]),
+            artifact("b", "1", &["b"]),
+            tag("a", "latest", "2"),
+            repository("y"),
+        ];
+        let generation = prepare(catalogue, &prod(), 2, merge, &records).unwrap();
+        catalogue.abandon(generation).unwrap();
+        assert!(publish(catalogue, generation).is_err());
+        assert_eq!(seen(catalogue), [line("a", "1", "a")]);
+        assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
+        assert_eq!(catalogue.repositories().unwrap()[0].origin, "x");
+        // Nor does it come back with the next one.
+        import(catalogue, &prod(), 2, Merge::Add, &[]);
+        assert_eq!(seen(catalogue), [line("a", "1", "a")]);
+        assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
+    }
+    assert!(home.catalogue().if_unreferenced(&BlobKey::of(b"b"), &mut || Ok(())).unwrap());
+}
+
+#[test]
+fn what_a_bundle_says_twice_must_agree() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let generation = catalogue.begin_generation(&prod(), (1, 1)).unwrap();
+    let same = artifact("a", "1", &["a"]);
+    catalogue.stage(generation, &[same.clone(), tag("a", "latest", "1")]).unwrap();
+    catalogue.stage(generation, &[same, tag("a", "latest", "1")]).unwrap();
+    assert!(catalogue.stage(generation, &[artifact("a", "1", &["b"])]).is_err());
+    assert!(catalogue.stage(generation, &[tag("a", "latest", "2")]).is_err());
+    catalogue.merge(generation, Merge::Add).unwrap();
+    assert!(matches!(catalogue.merge(generation, Merge::Add), Err(StoreError::Misuse(_))));
+    publish(catalogue, generation).unwrap();
+    assert_eq!(seen(catalogue), [line("a", "1", "a")]);
+}
+
+#[test]
+fn an_import_learns_what_its_rows_claim() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let Record::Artifact(mut claiming) = artifact("a", "1", &["same", "other"]) else { unreachable!() };
+    let sha1: Digest = format!("sha1:{}", "ab".repeat(20)).parse().unwrap();
+    claiming.files[0].checksums = vec![sha1.clone()];
+    let generation = catalogue.begin_generation(&prod(), (1, 1)).unwrap();
+    catalogue
+        .stage(generation, &[Record::Artifact(claiming.clone()), artifact("b", "1", &["same"])])
+        .unwrap();
+    assert_eq!(
+        catalogue.claimed_checksums(generation, &BlobKey::of(b"same")).unwrap(),
+        (Some(4), vec![sha1])
+    );
+    assert_eq!(catalogue.claimed_checksums(generation, &BlobKey::of(b"none")).unwrap(), (None, vec![]));
+    let mut blobs = Vec::new();
+    catalogue
+        .staged_blobs(generation, &mut |key, size| {
+            blobs.push((key, size));
+            Ok(true)
+        })
+        .unwrap();
+    let mut expected = [(BlobKey::of(b"same"), 4), (BlobKey::of(b"other"), 5)];
+    expected.sort();
+    assert_eq!(blobs, expected);
+
+    claiming.version = "2".into();
+    claiming.files[0].size = 5;
+    catalogue.stage(generation, &[Record::Artifact(claiming)]).unwrap();
+    assert!(matches!(
+        catalogue.claimed_checksums(generation, &BlobKey::of(b"same")),
+        Err(StoreError::Size { .. })
+    ));
+    assert!(catalogue.staged_blobs(generation, &mut |_, _| Ok(true)).is_err());
+}
+
+#[test]
+fn different_bytes_for_one_file_are_a_conflict() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let Record::Artifact(mut pathless) = artifact("p", "1", &["p"]) else { unreachable!() };
+    pathless.files[0].path.clear();
+    let records =
+        [artifact("a", "1", &["a"]), artifact("b", "1", &["b"]), Record::Artifact(pathless.clone())];
+    import(catalogue, &prod(), 1, Merge::Add, &records);
+    pathless.files[0].blob = BlobKey::of(b"q");
+    let records = [artifact("a", "1", &["mine"]), artifact("b", "1", &["b"]), Record::Artifact(pathless)];
+    let dev = prepare(catalogue, &Source::Channel("dev".into()), 1, Merge::Add, &records).unwrap();
+    let mut paths: Vec<_> =
+        catalogue.conflicts(dev, 10).unwrap().into_iter().map(|c| (c.path, c.held_by)).collect();
+    paths.sort();
+    assert_eq!(paths, [("a/-/a-1.0".to_owned(), "prod".to_owned()), ("p 1".to_owned(), "prod".to_owned())]);
+    assert_eq!(catalogue.conflicts(dev, 1).unwrap().len(), 1);
+    // Its own older bytes are no conflict.
+    let same = prepare(catalogue, &prod(), 2, Merge::Add, &[artifact("a", "1", &["newer"])]).unwrap();
+    assert!(catalogue.conflicts(same, 10).unwrap().is_empty());
+}
+
+#[test]
+fn the_high_water_mark_guards_a_commit() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let accept = |sequence, mark| {
+        let generation = prepare(catalogue, &prod(), sequence, Merge::Add, &[]).unwrap();
+        let entry = SnapshotEntry {
+            channel: "prod".into(),
+            epoch: 1,
+            sequence,
+            snapshot: BlobKey::of(&[1]),
+            signatures: BlobKey::of(&[2]),
+            segments: vec![BlobKey::of(&[3]), BlobKey::of(&[4])],
+            created: "2026-01-01T00:00:00Z".into(),
+            accepted: "2026-01-02T00:00:00Z".into(),
+            signers: vec!["key".into()],
+            generation,
+        };
+        let changes =
+            ChangeSet { changes: vec![Change::Publish(generation), Change::Snapshot(entry.clone())] };
+        let precondition = Precondition::HighWater { channel: "prod".into(), mark };
+        let result = catalogue.commit(&changes, &precondition);
+        if result.is_err() {
+            catalogue.abandon(generation).unwrap();
+        }
+        result.map(|_| entry)
+    };
+    assert!(matches!(accept(5, Some((1, 4))), Err(StoreError::Precondition)));
+    let five = accept(5, None).unwrap();
+    assert!(matches!(accept(6, None), Err(StoreError::Precondition)));
+    assert!(matches!(accept(5, Some((1, 5))), Err(StoreError::Precondition)), "its place is taken");
+    let three = accept(3, Some((1, 5))).unwrap();
+    let state = catalogue.channel("prod").unwrap().unwrap();
+    assert_eq!((state.epoch, state.sequence), (1, 5), "it never goes back");
+    assert_eq!(catalogue.snapshots("prod").unwrap(), [three, five]);
+    assert!(catalogue.snapshots("dev").unwrap().is_empty());
+}

@@ -1,0 +1,188 @@
+//! What clients see: every source at the generation that is visible.
+
+use bundle_format::{Ref, Repository};
+use rusqlite::{Connection, named_params};
+
+use super::value::{artifact, damaged, file, generation, key, source, unsigned};
+use crate::store::{ChannelState, FoundFile, Linked, Listed, SnapshotEntry, StoreError};
+
+/// Joins a table `l` of links with the source `s` that shows them. The cross joins here and elsewhere keep
+/// SQLite from choosing another order: it knows nothing of how the rows are distributed.
+const VISIBLE: &str = "CROSS JOIN source s ON s.id = l.source AND l.since <= s.visible \
+                       AND (l.until IS NULL OR l.until > s.visible)";
+
+/// The repositories of an ecosystem, or the one of that name.
+const REPOSITORIES: &str = "SELECT id FROM repository WHERE ecosystem = :ecosystem \
+                            AND (:repository IS NULL OR name = :repository)";
+
+pub(super) fn repositories(connection: &Connection) -> Result<Vec<Repository>, StoreError> {
+    let sql = format!(
+        "SELECT r.ecosystem, r.name, l.origin FROM repository_link l {VISIBLE} \
+         JOIN repository r ON r.id = l.repository ORDER BY r.ecosystem, r.name, s.id"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([], |row| {
+        Ok(Repository { ecosystem: row.get(0)?, name: row.get(1)?, origin: row.get(2)? })
+    })?;
+    let mut found = rows.collect::<Result<Vec<_>, _>>()?;
+    // The source that was known first says what the origin is.
+    found.dedup_by(|next, first| (&next.ecosystem, &next.name) == (&first.ecosystem, &first.name));
+    Ok(found)
+}
+
+pub(super) fn artifacts(
+    connection: &Connection,
+    ecosystem: &str,
+    repository: Option<&str>,
+    name: &str,
+) -> Result<Vec<Linked>, StoreError> {
+    let sql = format!(
+        "SELECT a.id, a.record, s.hosted, s.name, l.since FROM artifact a \
+         CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
+         WHERE a.name = :name AND a.repository IN ({REPOSITORIES}) \
+         ORDER BY a.repository, a.version, a.qualifier, a.id, s.id"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement
+        .query(named_params! { ":ecosystem": ecosystem, ":repository": repository, ":name": name })?;
+    let (mut found, mut last) = (Vec::new(), None);
+    while let Some(row) = rows.next()? {
+        // Several sources may link the same record; it is seen once, as the first one's.
+        let id: i64 = row.get("id")?;
+        if last.replace(id) != Some(id) {
+            found.push(Linked {
+                artifact: artifact(row.get_ref("record")?.as_str().map_err(|_| damaged("record"))?)?,
+                source: source(row.get("hosted")?, row.get("name")?),
+                generation: generation(row, "since")?,
+            });
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn file_at(
+    connection: &Connection,
+    ecosystem: &str,
+    repository: Option<&str>,
+    path: &str,
+) -> Result<Option<FoundFile>, StoreError> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let sql = format!(
+        "SELECT f.position, a.record, r.name AS repository, a.name, a.version FROM file f \
+         CROSS JOIN artifact a ON a.id = f.artifact AND a.repository IN ({REPOSITORIES}) \
+         CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
+         CROSS JOIN repository r ON r.id = a.repository \
+         WHERE f.path = :path AND f.path <> '' ORDER BY s.id, l.since DESC, a.id LIMIT 1"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement
+        .query(named_params! { ":ecosystem": ecosystem, ":repository": repository, ":path": path })?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let record = row.get_ref("record")?.as_str().map_err(|_| damaged("record"))?;
+    Ok(Some(FoundFile {
+        file: file(record, row.get("position")?)?,
+        repository: row.get("repository")?,
+        name: row.get("name")?,
+        version: row.get("version")?,
+    }))
+}
+
+pub(super) fn refs(
+    connection: &Connection,
+    ecosystem: &str,
+    repository: Option<&str>,
+    name: &str,
+) -> Result<Vec<Ref>, StoreError> {
+    let sql = format!(
+        "SELECT r.ecosystem, r.name, l.name, l.label, l.version FROM repository r \
+         CROSS JOIN ref l ON l.repository = r.id AND l.name = :name {VISIBLE} \
+         WHERE r.id IN ({REPOSITORIES}) ORDER BY r.name, l.label, s.id"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let parameters = named_params! { ":ecosystem": ecosystem, ":repository": repository, ":name": name };
+    let rows = statement.query_map(parameters, |row| {
+        Ok(Ref {
+            ecosystem: row.get(0)?,
+            repository: row.get(1)?,
+            name: row.get(2)?,
+            label: row.get(3)?,
+            version: row.get(4)?,
+        })
+    })?;
+    let mut found = rows.collect::<Result<Vec<_>, _>>()?;
+    found.dedup_by(|next, first| (&next.repository, &next.label) == (&first.repository, &first.label));
+    Ok(found)
+}
+
+pub(super) fn list(connection: &Connection, cursor: i64, limit: i64) -> Result<Vec<Listed>, StoreError> {
+    let sql = format!(
+        "SELECT l.id, a.record, s.hosted, s.name, l.since FROM link l {VISIBLE} \
+         CROSS JOIN artifact a ON a.id = l.artifact WHERE l.id > ?1 ORDER BY l.id LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([cursor, limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let linked = Linked {
+            artifact: artifact(row.get_ref("record")?.as_str().map_err(|_| damaged("record"))?)?,
+            source: source(row.get("hosted")?, row.get("name")?),
+            generation: generation(row, "since")?,
+        };
+        found.push(Listed { cursor: unsigned(row, "id")?, linked });
+    }
+    Ok(found)
+}
+
+/// The channels that anything was accepted in or published for; one of that name, or all.
+pub(super) fn channels(connection: &Connection, name: Option<&str>) -> Result<Vec<ChannelState>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name, epoch, sequence, visible FROM source WHERE hosted = 0 AND (?1 IS NULL OR name = ?1) \
+         AND (visible > 0 OR epoch > 0 OR sequence > 0) ORDER BY name",
+    )?;
+    let mut rows = statement.query([name])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(ChannelState {
+            name: row.get("name")?,
+            epoch: unsigned(row, "epoch")?,
+            sequence: unsigned(row, "sequence")?,
+            generation: generation(row, "visible")?,
+        });
+    }
+    Ok(found)
+}
+
+pub(super) fn snapshots(connection: &Connection, channel: &str) -> Result<Vec<SnapshotEntry>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT n.id, n.epoch, n.sequence, n.created, n.accepted, n.signers, n.generation FROM source s \
+         JOIN snapshot n ON n.source = s.id WHERE s.hosted = 0 AND s.name = ?1 ORDER BY n.epoch, n.sequence",
+    )?;
+    let mut blobs =
+        connection.prepare_cached("SELECT blob FROM snapshot_blob WHERE snapshot = ?1 ORDER BY position")?;
+    let mut rows = statement.query([channel])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut keys = Vec::new();
+        let mut blobs = blobs.query([row.get::<_, i64>("id")?])?;
+        while let Some(row) = blobs.next()? {
+            keys.push(key(row, "blob")?);
+        }
+        let mut keys = keys.into_iter();
+        let signers: String = row.get("signers")?;
+        found.push(SnapshotEntry {
+            channel: channel.to_owned(),
+            epoch: unsigned(row, "epoch")?,
+            sequence: unsigned(row, "sequence")?,
+            snapshot: keys.next().ok_or_else(|| damaged("snapshot"))?,
+            signatures: keys.next().ok_or_else(|| damaged("signatures"))?,
+            segments: keys.collect(),
+            created: row.get("created")?,
+            accepted: row.get("accepted")?,
+            signers: serde_json::from_str(&signers).map_err(|_| damaged("signers"))?,
+            generation: generation(row, "generation")?,
+        });
+    }
+    Ok(found)
+}
