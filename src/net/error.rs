@@ -197,6 +197,10 @@ pub(super) fn sort(error: reqwest::Error, url: &Url, proxied: bool) -> NetError 
     let (causes, tls) = causes(&error);
     let fault = match () {
         () if tls => Fault::Tls { host, causes },
+        // The answer to CONNECT comes as an error that has no type of its own to us.
+        () if causes.iter().any(|cause| cause.contains("proxy authorization required")) => {
+            Fault::Status { status: 407, retry_after: None, shown_credential: false }
+        }
         () if connecting => Fault::Connect { host, proxied, causes },
         () if timed_out => Fault::Broken { causes },
         () if error.is_builder() => Fault::Protocol("the address cannot be put into a request"),
@@ -221,13 +225,15 @@ fn causes(error: &dyn Error) -> (Vec<String>, bool) {
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        // Wrappers repeat what they wrap; the innermost says it best.
-        words.retain(|earlier| !earlier.contains(&text));
+        // Wrappers repeat what they wrap, the innermost says it best; and one of them says nothing.
+        words.retain(|earlier| !earlier.contains(&text) && !earlier.starts_with("client error ("));
         words.push(text);
+        tls |= cause.is::<rustls::Error>();
         // An io::Error does not count what it wraps among its sources.
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        tls |= cause.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>());
-        next = cause.source();
+        next = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        };
     }
     (words, tls)
 }
