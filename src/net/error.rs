@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::Redacted;
+use super::redact;
 use crate::problem::{Kind, Problem};
 
 /// A fault, and the address it happened at, already without secrets.
@@ -20,7 +20,7 @@ pub(super) struct NetError {
 
 impl NetError {
     pub(super) fn new(url: &Url, fault: Fault) -> NetError {
-        NetError { fault, url: Redacted(url).to_string(), attempts: 1 }
+        NetError { fault, url: redact(url).to_string(), attempts: 1 }
     }
 }
 
@@ -100,6 +100,7 @@ impl Fault {
             Fault::Tls { .. } => "net.tls",
             Fault::TimedOut { .. } => "net.timeout",
             Fault::Broken { .. } => "net.broken",
+            Fault::Status { status: 404 | 410, .. } => "net.not-found",
             Fault::Status { status: 401, .. } => "net.unauthorized",
             Fault::Status { status: 403, .. } => "net.forbidden",
             Fault::Status { status: 407, .. } => "net.proxy",
@@ -119,6 +120,7 @@ impl Fault {
         match self {
             Fault::Scheme | Fault::Credential => Kind::Usage,
             Fault::PlainHttp { .. } | Fault::Redirect { .. } | Fault::TooLarge { .. } => Kind::Refused,
+            Fault::Status { status: 404 | 410, .. } => Kind::Incomplete,
             Fault::Size { .. } => Kind::Untrusted,
             _ => Kind::Unavailable,
         }

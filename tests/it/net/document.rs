@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aftk::net::{Access, Client, Credential, Document, DocumentRequest, Found, Settings, Validators};
+use aftk::net::{Access, Client, Credential, Document, DocumentAnswer, Settings, Validators};
 use aftk::problem::{Kind, Problem};
 use url::Url;
 
@@ -11,14 +11,17 @@ use crate::support::fake_upstream::{FakeUpstream, Reply};
 
 const LIMIT: u64 = 100_000;
 
-async fn read(client: &Client, url: Url) -> Result<Document, Problem> {
-    let access = Access::open(url);
-    client.document(&DocumentRequest { access: &access, accept: "", limit: LIMIT, held: None }).await
+async fn ask(client: &Client, access: &Access, accept: &str, held: &Validators) -> DocumentAnswer {
+    client.document(access, accept, LIMIT, held).await.unwrap()
 }
 
-async fn found(client: &Client, url: Url) -> Found {
-    match read(client, url).await.unwrap() {
-        Document::Found(found) => found,
+async fn read(client: &Client, url: Url) -> Result<DocumentAnswer, Problem> {
+    client.document(&Access::open(url), "", LIMIT, &Validators::default()).await
+}
+
+async fn found(client: &Client, url: Url) -> Document {
+    match read(client, url).await {
+        Ok(DocumentAnswer::Found(document)) => document,
         other => panic!("{other:?}"),
     }
 }
@@ -30,9 +33,9 @@ async fn a_document_comes_with_what_the_server_says_of_it() {
     upstream.route("/doc?x=%2f", reply.header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"));
     let client = impatient();
     let access = Access::open(upstream.at("/doc?x=%2f"));
-    let request = DocumentRequest { access: &access, accept: "application/json", limit: LIMIT, held: None };
-    let Document::Found(found) = client.document(&request).await.unwrap() else { panic!() };
-    assert_eq!((&found.bytes[..], found.content_type.as_str()), (&b"{}"[..], "application/json"));
+    let first = ask(&client, &access, "application/json", &Validators::default()).await;
+    let DocumentAnswer::Found(document) = first else { panic!("{first:?}") };
+    assert_eq!((&document.bytes[..], document.content_type.as_str()), (&b"{}"[..], "application/json"));
 
     let [seen] = &upstream.requests()[..] else { panic!() };
     assert_eq!((seen.method.as_str(), seen.target.as_str()), ("GET", "/doc?x=%2f"));
@@ -41,14 +44,13 @@ async fn a_document_comes_with_what_the_server_says_of_it() {
     assert_eq!(seen.header("user-agent"), Some(concat!("aftk/", env!("CARGO_PKG_VERSION"))));
     assert_eq!(seen.header("authorization"), None);
 
-    let request = DocumentRequest { held: Some(&found.validators), ..request };
-    assert_eq!(client.document(&request).await.unwrap(), Document::NotModified);
+    let held = Validators { etag: document.etag.clone(), last_modified: document.last_modified.clone() };
+    assert_eq!(ask(&client, &access, "", &held).await, DocumentAnswer::NotModified);
     assert_eq!(upstream.requests()[1].header("if-none-match"), Some("W/\"7\""));
     assert_eq!(upstream.requests()[1].header("if-modified-since"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
 
     let held = Validators { etag: Some("\"6\"".to_owned()), last_modified: None };
-    let request = DocumentRequest { held: Some(&held), ..request };
-    assert_eq!(client.document(&request).await.unwrap(), Document::Found(found));
+    assert_eq!(ask(&client, &access, "", &held).await, DocumentAnswer::Found(document));
 }
 
 #[tokio::test]
@@ -56,8 +58,8 @@ async fn absence_is_no_error_but_an_unasked_304_is() {
     let upstream = FakeUpstream::start();
     upstream.route("/gone", Reply::status(410)).route("/304", Reply::status(304));
     let client = impatient();
-    assert_eq!(read(&client, upstream.at("/none")).await.unwrap(), Document::NotFound);
-    assert_eq!(read(&client, upstream.at("/gone")).await.unwrap(), Document::NotFound);
+    assert_eq!(read(&client, upstream.at("/none")).await.unwrap(), DocumentAnswer::NotFound);
+    assert_eq!(read(&client, upstream.at("/gone")).await.unwrap(), DocumentAnswer::NotFound);
     assert_eq!(read(&client, upstream.at("/304")).await.unwrap_err().code, "net.status");
 }
 
@@ -117,8 +119,6 @@ async fn what_passes_is_tried_again() {
 async fn what_stays_is_told() {
     let upstream = FakeUpstream::start();
     upstream.route("/doc", Reply::status(502));
-    let problem = read(&impatient(), upstream.at("/doc?token=sesame")).await.unwrap();
-    assert_eq!(problem, Document::NotFound, "the query is part of the route");
     let problem = read(&impatient(), upstream.at("/doc")).await.unwrap_err();
     assert_eq!((problem.code.as_ref(), problem.kind), ("net.status", Kind::Unavailable));
     assert_eq!(problem.message, "the server answered 502 Bad Gateway");
@@ -151,9 +151,9 @@ async fn credentials_open_doors_and_hints_say_how() {
     let url = upstream.at("/private");
     let read_with = async |token| {
         let access = Access { credential: Some(Credential::bearer(&url, token)), url: url.clone() };
-        client.document(&DocumentRequest { access: &access, accept: "", limit: LIMIT, held: None }).await
+        client.document(&access, "", LIMIT, &Validators::default()).await
     };
-    assert!(matches!(read_with("sesame").await, Ok(Document::Found(_))));
+    assert!(matches!(read_with("sesame").await, Ok(DocumentAnswer::Found(_))));
     let told = format!("{:?}", read_with("mustard").await.unwrap_err());
     assert!(told.contains("not accepted") && !told.contains("mustard"), "{told}");
     assert_eq!(read_with("two\nlines").await.unwrap_err().code, "net.credential");

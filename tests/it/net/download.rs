@@ -47,7 +47,7 @@ async fn download(
     upstream: &FakeUpstream,
     expected_size: Option<u64>,
     sink: &mut Memory,
-) -> Result<Option<Downloaded>, Problem> {
+) -> Result<Downloaded, Problem> {
     let access = Access::open(upstream.at("/file"));
     client.download(&access, expected_size, LIMIT, sink, &|_| {}).await
 }
@@ -62,10 +62,11 @@ async fn a_file_is_streamed_and_its_progress_told() {
     upstream.route("/file", Reply::ok(bytes(300_000)).header("Content-Type", "application/gzip"));
     let mut sink = Memory::default();
     let progress = AtomicU64::new(0);
-    let tell = |bytes| drop(progress.fetch_add(bytes, Ordering::Relaxed));
+    let tell = |bytes| {
+        progress.fetch_add(bytes, Ordering::Relaxed);
+    };
     let access = Access::open(upstream.at("/file"));
-    let downloaded =
-        impatient().download(&access, Some(300_000), LIMIT, &mut sink, &tell).await.unwrap().unwrap();
+    let downloaded = impatient().download(&access, Some(300_000), LIMIT, &mut sink, &tell).await.unwrap();
     assert_eq!((downloaded.length, downloaded.content_type.as_str()), (300_000, "application/gzip"));
     assert!(sink.bytes == bytes(300_000));
     assert_eq!(progress.load(Ordering::Relaxed), 300_000);
@@ -74,9 +75,10 @@ async fn a_file_is_streamed_and_its_progress_told() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_no_error() {
+async fn what_is_not_there_is_missing() {
     let upstream = FakeUpstream::start();
-    assert_eq!(download(&impatient(), &upstream, None, &mut Memory::default()).await, Ok(None));
+    let problem = download(&impatient(), &upstream, None, &mut Memory::default()).await.unwrap_err();
+    assert_eq!((problem.code.as_ref(), problem.kind), ("net.not-found", Kind::Incomplete));
 }
 
 #[tokio::test]
@@ -86,7 +88,7 @@ async fn nothing_is_downloaded_twice_on_a_flaky_line() {
     // More breaks than any budget allows without getting on: 14 cuts.
     upstream.route("/file", Reply::ok(file.clone()).etag("\"1\"").ranges().truncate_after(70_000));
     let mut sink = Memory::default();
-    let downloaded = download(&impatient(), &upstream, None, &mut sink).await.unwrap().unwrap();
+    let downloaded = download(&impatient(), &upstream, None, &mut sink).await.unwrap();
     assert_eq!(downloaded.length, 1_000_000);
     assert!(sink.bytes == file);
     assert_eq!((sink.written, sink.restarts), (1_000_000, 0));
@@ -101,7 +103,7 @@ async fn resets_and_stalls_are_resumed_too() {
     let reply = || Reply::ok(bytes(1000)).ranges().header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT");
     upstream.route("/file", Reply::first(vec![reply().reset_after(100), reply().stall_after(200)], reply()));
     let mut sink = Memory::default();
-    download(&impatient(), &upstream, Some(1000), &mut sink).await.unwrap().unwrap();
+    download(&impatient(), &upstream, Some(1000), &mut sink).await.unwrap();
     assert!(sink.bytes == bytes(1000));
     let seen = upstream.requests();
     assert_eq!(ranges(&seen), [None, Some("bytes=100-"), Some("bytes=300-")]);
@@ -123,10 +125,10 @@ async fn an_earlier_session_is_gone_on_with() {
     let upstream = FakeUpstream::start();
     upstream.route("/file", Reply::ok(bytes(1000)).ranges());
     let mut sink = Memory { bytes: bytes(400), ..Memory::default() };
-    download(&impatient(), &upstream, Some(1000), &mut sink).await.unwrap().unwrap();
+    download(&impatient(), &upstream, Some(1000), &mut sink).await.unwrap();
     assert!(sink.bytes == bytes(1000));
     assert_eq!(sink.written, 600);
-    let complete = download(&impatient(), &upstream, Some(1000), &mut sink).await.unwrap().unwrap();
+    let complete = download(&impatient(), &upstream, Some(1000), &mut sink).await.unwrap();
     assert_eq!((complete.length, upstream.requests().len()), (1000, 1), "nothing is left to ask for");
 }
 
@@ -136,7 +138,7 @@ async fn a_server_without_ranges_begins_again() {
     let reply = || Reply::ok(bytes(1000));
     upstream.route("/file", Reply::first(vec![reply().truncate_after(400)], reply()));
     let mut sink = Memory::default();
-    download(&impatient(), &upstream, None, &mut sink).await.unwrap().unwrap();
+    download(&impatient(), &upstream, None, &mut sink).await.unwrap();
     assert!(sink.bytes == bytes(1000));
     assert_eq!(sink.restarts, 1);
 }
@@ -155,7 +157,7 @@ async fn versions_are_never_mixed() {
         let replies = [Some(old.clone()), between].into_iter().flatten().collect();
         upstream.route("/file", Reply::first(replies, new.clone()));
         let mut sink = Memory::default();
-        download(&impatient(), &upstream, None, &mut sink).await.unwrap().unwrap();
+        download(&impatient(), &upstream, None, &mut sink).await.unwrap();
         assert!(sink.bytes == vec![2; 1000]);
     }
 }
@@ -236,7 +238,7 @@ async fn a_sink_that_fails_ends_it() {
 async fn the_rate_is_limited() {
     let upstream = FakeUpstream::start();
     upstream.route("/file", Reply::ok(bytes(100_000)));
-    let settings = Settings { rate_limit: std::num::NonZeroU64::new(500_000), ..Settings::default() };
+    let settings = Settings { rate_limit: Some(500_000), ..Settings::default() };
     let before = std::time::Duration::from_millis(195);
     let started = aftk::clock::instant();
     download(&noting(settings).0, &upstream, None, &mut Memory::default()).await.unwrap();

@@ -1,6 +1,6 @@
 //! The way to a server: redirects, proxies, TLS.
 
-use aftk::net::{Access, Client, Credential, Document, DocumentRequest, Proxies, Settings};
+use aftk::net::{Access, Client, Credential, DocumentAnswer, Proxies, Settings, Validators};
 use aftk::problem::{Kind, Problem};
 use url::Url;
 
@@ -8,8 +8,8 @@ use super::{impatient, noting};
 use crate::support::fake_upstream::{FakeUpstream, Reply};
 
 async fn read(client: &Client, access: &Access) -> Result<String, Problem> {
-    match client.document(&DocumentRequest { access, accept: "", limit: 1000, held: None }).await? {
-        Document::Found(found) => Ok(String::from_utf8(found.bytes.to_vec()).unwrap()),
+    match client.document(access, "", 1000, &Validators::default()).await? {
+        DocumentAnswer::Found(document) => Ok(String::from_utf8_lossy(&document.bytes).into_owned()),
         other => panic!("{other:?}"),
     }
 }

@@ -377,7 +377,7 @@ impl Shared {
 
     fn send_body(&self, reply: &Reply, wire: &mut dyn Wire) -> std::io::Result<KeepAlive> {
         let chunked = matches!(reply.length, Length::Chunked);
-        let mut send = |wire: &mut dyn Wire, bytes: &[u8]| {
+        let send = |wire: &mut dyn Wire, bytes: &[u8]| {
             if chunked && !bytes.is_empty() {
                 write!(wire, "{:x}\r\n", bytes.len())?;
                 wire.write_all(bytes)?;
