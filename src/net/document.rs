@@ -23,8 +23,8 @@ pub struct Validators {
 }
 
 impl Validators {
-    pub(super) fn of(headers: &HeaderMap) -> Validators {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    pub(super) fn of(answer: &Answer) -> Validators {
+        let text = |name| answer.header(name).map(str::to_owned);
         Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) }
     }
 }
@@ -133,6 +133,6 @@ async fn read(mut answer: Answer, limit: u64) -> Result<Document, NetError> {
     }
     decoder.finish(&mut take).map_err(|stop| answer.error(fault(stop)))?;
     let content_type = answer.header(CONTENT_TYPE).unwrap_or_default().to_owned();
-    let Validators { etag, last_modified } = Validators::of(answer.headers());
+    let Validators { etag, last_modified } = Validators::of(&answer);
     Ok(Document { bytes: bytes.into(), content_type, etag, last_modified })
 }

@@ -137,7 +137,7 @@ impl Download<'_> {
                         self.sink.restart().map_err(Failure::Sink)?;
                     }
                     let size = answer.length().filter(|_| answer.coding().is_empty());
-                    self.version = Some(Version { validators: Validators::of(answer.headers()), size });
+                    self.version = Some(Version { validators: Validators::of(&answer), size });
                     return self.receive(answer).await;
                 }
                 206 if offset > 0 => {
@@ -183,7 +183,7 @@ impl Download<'_> {
         let range = answer.header(CONTENT_RANGE).and_then(ContentRange::parse);
         let range =
             range.ok_or_else(|| answer.error(Fault::Protocol("a part of a file that does not say which")))?;
-        let now = Validators::of(answer.headers());
+        let now = Validators::of(answer);
         let same = match &self.version {
             None => true,
             Some(held) => {

@@ -33,7 +33,7 @@ pub(super) enum Fault {
     PlainHttp { host: String },
     #[error("the credential cannot be sent: it has characters that a header cannot carry")]
     Credential,
-    #[error("the redirect to {to} is not followed: {why}")]
+    #[error("the redirect to {} is not followed: {why}", quoted(.to))]
     Redirect { to: String, why: &'static str },
     #[error("more than {0} redirects")]
     TooManyRedirects(usize),
@@ -49,9 +49,9 @@ pub(super) enum Fault {
     Status { status: u16, retry_after: Option<Duration>, shown_credential: bool },
     #[error("the answer ended after {got} of {expected} bytes")]
     Truncated { got: u64, expected: u64 },
-    #[error("the answer is not the {coding} it says it is")]
+    #[error("the answer is not {} as it says it is", quoted(.coding))]
     Damaged { coding: String, cause: String },
-    #[error("the answer is encoded as \"{0}\", which nobody asked for")]
+    #[error("the answer is encoded as {}, which nobody asked for", quoted(.0))]
     Coding(String),
     #[error("the answer is larger than {limit} bytes")]
     TooLarge { limit: u64 },
@@ -240,6 +240,13 @@ fn causes(error: &dyn Error) -> (Vec<String>, bool) {
     (words, tls)
 }
 
+/// A server's own words: cut short, and with nothing in them that a terminal would obey.
+fn quoted(words: &str) -> String {
+    let end = words.char_indices().nth(200).map_or(words.len(), |(end, _)| end);
+    let (shown, rest) = words.split_at(end);
+    format!("\"{}{}\"", shown.escape_debug(), if rest.is_empty() { "" } else { " …" })
+}
+
 fn seconds(time: Duration) -> String {
     match time.as_millis() {
         milliseconds @ 0..1000 => format!("{milliseconds} ms"),
@@ -250,4 +257,16 @@ fn seconds(time: Duration) -> String {
 fn status_line(status: u16) -> String {
     let known = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     known.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_words_are_cut_short_and_harmless() {
+        assert_eq!(quoted("gzip"), "\"gzip\"");
+        assert_eq!(quoted("a\u{1b}[2J\u{202e}\""), r#""a\u{1b}[2J\u{202e}\"""#);
+        assert_eq!(quoted(&"é".repeat(1000)), format!("\"{} …\"", "é".repeat(200)));
+    }
 }

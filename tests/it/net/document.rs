@@ -29,7 +29,7 @@ async fn found(client: &Client, url: Url) -> Document {
 #[tokio::test]
 async fn a_document_comes_with_what_the_server_says_of_it() {
     let upstream = FakeUpstream::start();
-    let reply = Reply::ok("{}").header("Content-Type", "application/json").etag("W/\"7\"");
+    let reply = Reply::json(&serde_json::json!({})).etag("W/\"7\"");
     upstream.route("/doc?x=%2f", reply.header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"));
     let client = impatient();
     let access = Access::open(upstream.at("/doc?x=%2f"));
@@ -72,13 +72,14 @@ async fn compressed_documents_are_decoded_under_the_limit() {
     upstream.route("/bomb", Reply::gzip(vec![0; 20_000_000]));
     upstream.route("/said", Reply::ok(vec![0; LIMIT as usize + 1]).stall_after(0));
     upstream.route("/endless", Reply::ok(vec![0; 60_000]).chunked().endless());
+    upstream.route("/untold", Reply::ok(vec![0; 60_000]).until_close().endless());
     upstream.route("/odd", Reply::ok("?").header("Content-Encoding", "br"));
     upstream.route("/twice", Reply::gzip("?").header("Content-Encoding", "gzip"));
     upstream.route("/not", Reply::ok("<html>").header("Content-Encoding", "gzip"));
     let client = impatient();
     assert_eq!(found(&client, upstream.at("/small")).await.bytes, "text");
     assert_eq!(found(&client, upstream.at("/chunked")).await.bytes.len() as u64, LIMIT);
-    for path in ["/over", "/bomb", "/said", "/endless"] {
+    for path in ["/over", "/bomb", "/said", "/endless", "/untold"] {
         let problem = read(&client, upstream.at(path)).await.unwrap_err();
         assert_eq!((problem.code.as_ref(), problem.kind), ("net.too-large", Kind::Refused), "{path}");
         assert_eq!(upstream.requests_to(path).len(), 1, "{path} is not asked for again");

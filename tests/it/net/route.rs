@@ -145,3 +145,58 @@ async fn only_known_authorities_and_the_right_name_are_trusted() {
     let problem = read(&client, &Access::open(upstream.at("/a"))).await.unwrap_err();
     assert_eq!(problem.code, "net.tls", "the certificate is for localhost, not for 127.0.0.1");
 }
+
+/// Something that a client connects through: it answers what the client says first, with `answers` in turn, and then
+/// hands everything on to `upstream`. Returns its address and what the client said.
+fn tunnel(
+    upstream: &FakeUpstream,
+    answers: Vec<&'static [u8]>,
+) -> (std::net::SocketAddr, std::sync::mpsc::Receiver<Vec<u8>>) {
+    use std::io::{Read, Write, copy};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let port = upstream.at("/").port().unwrap();
+    let (said, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        for answer in answers {
+            let mut words = [0; 1024];
+            let length = client.read(&mut words).unwrap();
+            said.send(words[..length].to_vec()).unwrap();
+            client.write_all(answer).unwrap();
+        }
+        let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || copy(&mut from, &mut to).and_then(|_| to.shutdown(Shutdown::Write)));
+        drop(copy(&mut server, &mut client));
+    });
+    (address, heard)
+}
+
+#[tokio::test]
+async fn https_goes_through_proxies_of_both_kinds() {
+    let upstream = with_tls();
+    upstream.route("/a", Reply::ok("safe"));
+    let extra_ca_files = vec![authority()];
+    let access = open("https://registry.example.test/a");
+
+    let (proxy, heard) = tunnel(&upstream, vec![b"HTTP/1.1 200 Go on\r\n\r\n"]);
+    let proxies = Proxies { https: Some(format!("http://me:sesame@{proxy}")), ..Proxies::default() };
+    let settings = Settings { proxies, extra_ca_files: extra_ca_files.clone(), ..Settings::default() };
+    assert_eq!(read(&noting(settings).0, &access).await.unwrap(), "safe");
+    let said = String::from_utf8(heard.recv().unwrap()).unwrap();
+    assert!(said.starts_with("CONNECT registry.example.test:443 HTTP/1.1\r\n"), "{said}");
+    assert!(said.to_ascii_lowercase().contains("proxy-authorization: basic "), "{said}");
+
+    // SOCKS 5 (RFC 1928): no authentication; then the name goes to the proxy, which looks it up.
+    let connected = b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00";
+    let (proxy, heard) = tunnel(&upstream, vec![b"\x05\x00", connected]);
+    let proxies = Proxies { all: Some(format!("socks5h://{proxy}")), ..Proxies::default() };
+    let settings = Settings { proxies, extra_ca_files, ..Settings::default() };
+    assert_eq!(read(&noting(settings).0, &access).await.unwrap(), "safe");
+    assert_eq!(heard.recv().unwrap()[..1], [5]);
+    let name = heard.recv().unwrap();
+    assert!(name.windows(21).any(|part| part == b"registry.example.test"), "{name:?}");
+    assert!(upstream.requests().iter().all(|seen| seen.header("proxy-authorization").is_none()));
+}
