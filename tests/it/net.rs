@@ -37,15 +37,21 @@ impl Timer for NoWaiting {
     }
 }
 
-/// A client that waits for nothing between attempts, and 200 ms for a server.
+/// A client that waits for nothing between attempts.
 fn impatient() -> Client {
     noting(Settings::default()).0
 }
 
-fn noting(settings: Settings) -> (Client, Arc<NoWaiting>) {
-    let short = Duration::from_millis(200);
+/// One that waits for no slow server either.
+fn hasty(settings: Settings) -> (Client, Arc<NoWaiting>) {
+    let short = Duration::from_millis(250);
     let timeouts = Timeouts { connect: short, response: short, stall: short };
+    noting(Settings { timeouts, ..settings })
+}
+
+/// A client that waits for nothing between attempts, and what it was asked to wait.
+fn noting(settings: Settings) -> (Client, Arc<NoWaiting>) {
     let timer = Arc::new(NoWaiting::default());
-    let client = Client::with_timer(Settings { timeouts, ..settings }, timer.clone()).unwrap();
+    let client = Client::with_timer(settings, timer.clone()).unwrap();
     (client, timer)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aftk::net::{Access, Client, Downloaded, Settings, Sink};
 use aftk::problem::{Kind, Problem};
 
-use super::{impatient, noting};
+use super::{hasty, impatient, noting};
 use crate::support::fake_upstream::{FakeUpstream, Reply, Seen};
 
 #[derive(Default)]
@@ -103,7 +103,7 @@ async fn resets_and_stalls_are_resumed_too() {
     let reply = || Reply::ok(bytes(1000)).ranges().header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT");
     upstream.route("/file", Reply::first(vec![reply().reset_after(100), reply().stall_after(200)], reply()));
     let mut sink = Memory::default();
-    download(&impatient(), &upstream, Some(1000), &mut sink).await.unwrap();
+    download(&hasty(Settings::default()).0, &upstream, Some(1000), &mut sink).await.unwrap();
     assert!(sink.bytes == bytes(1000));
     let seen = upstream.requests();
     assert_eq!(ranges(&seen), [None, Some("bytes=100-"), Some("bytes=300-")]);
