@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::Redacted;
+use super::redact;
 
 /// An address with what it takes to be let in. Credentials go to the URL's own origin and nowhere else.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ impl Access {
 
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = Redacted(&self.url).to_string();
+        let url = redact(&self.url).to_string();
         f.debug_struct("Access").field("url", &url).field("credential", &self.credential).finish()
     }
 }

@@ -15,6 +15,9 @@ use crate::clock;
 /// What a body has to bring in the time after which it counts as stalled.
 const LEAST: u64 = 1024;
 
+/// Longer header values are taken for absent: they are kept, sent back and printed.
+const LONGEST_HEADER: usize = 1024;
+
 /// The head of an answer, with its body still to come.
 pub(super) struct Answer {
     pub(super) client: Client,
@@ -43,9 +46,9 @@ impl Answer {
         self.response.headers()
     }
 
-    /// A header as text; `None` if it is absent or not readable.
+    /// A header as text; `None` if it is absent, too long or not plain ASCII.
     pub(super) fn header(&self, name: header::HeaderName) -> Option<&str> {
-        self.headers().get(name).and_then(|value| value.to_str().ok())
+        self.headers().get(name)?.to_str().ok().filter(|value| value.len() <= LONGEST_HEADER)
     }
 
     /// The length of the body as it is sent, where it is known beforehand.

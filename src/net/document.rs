@@ -13,19 +13,6 @@ use super::decode::{Decoder, Stop};
 use super::error::{Fault, NetError};
 use crate::problem::Problem;
 
-/// What document is wanted.
-#[derive(Debug, Clone, Copy)]
-pub struct DocumentRequest<'a> {
-    /// Where, and with which credential.
-    pub access: &'a Access,
-    /// The Accept header; empty for none in particular.
-    pub accept: &'a str,
-    /// The most bytes that the decoded document may have.
-    pub limit: u64,
-    /// What an earlier answer said of itself: if the document is still that one, it isn't sent again.
-    pub held: Option<&'a Validators>,
-}
-
 /// What an answer says of itself, so that one can ask later whether it changed (RFC 9110, section 8.8).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Validators {
@@ -36,44 +23,54 @@ pub struct Validators {
 }
 
 impl Validators {
-    pub(super) fn of(headers: &HeaderMap) -> Validators {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    pub(super) fn of(answer: &Answer) -> Validators {
+        let text = |name| answer.header(name).map(str::to_owned);
         Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) }
     }
 }
 
 /// What became of a request for a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Document {
+pub enum DocumentAnswer {
     /// It is still what is held.
     NotModified,
     /// Here it is.
-    Found(Found),
+    Found(Document),
     /// The server says that there is none (404, 410).
     NotFound,
 }
 
-/// A document.
+/// A document as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct Document {
     /// Its decoded bytes.
     pub bytes: Bytes,
     /// Its media type as the server said it; empty if it didn't.
     pub content_type: String,
-    /// What to ask with next time.
-    pub validators: Validators,
+    /// The ETag header, as it was sent: for [`Validators`].
+    pub etag: Option<String>,
+    /// The Last-Modified header, as it was sent: for [`Validators`].
+    pub last_modified: Option<String>,
 }
 
 impl Client {
-    /// Reads a small document.
+    /// Reads a small document: at most `limit` decoded bytes. `accept` is the Accept header, empty for none in
+    /// particular. `held` is what an earlier answer said of itself, empty if none is held: if the document is still
+    /// that one, it isn't sent again.
     ///
     /// # Errors
     /// `net.too-large` over the limit; others of kind Unavailable when trying again did not help.
-    pub async fn document(&self, request: &DocumentRequest<'_>) -> Result<Document, Problem> {
-        let headers = headers(request);
+    pub async fn document(
+        &self,
+        access: &Access,
+        accept: &str,
+        limit: u64,
+        held: &Validators,
+    ) -> Result<DocumentAnswer, Problem> {
+        let headers = headers(accept, held);
         let mut budget = self.budget();
         loop {
-            match self.document_once(request, &headers).await {
+            match self.document_once(access, &headers, limit).await {
                 Ok(document) => return Ok(document),
                 Err(error) => budget.spend(error).await?,
             }
@@ -82,20 +79,22 @@ impl Client {
 
     async fn document_once(
         &self,
-        request: &DocumentRequest<'_>,
+        access: &Access,
         headers: &HeaderMap,
-    ) -> Result<Document, NetError> {
-        let answer = self.get(request.access, headers).await?;
+        limit: u64,
+    ) -> Result<DocumentAnswer, NetError> {
+        let conditional = headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
+        let answer = self.get(access, headers).await?;
         match answer.status().as_u16() {
-            200 => Ok(Document::Found(read(answer, request.limit).await?)),
-            304 if request.held.is_some() => Ok(Document::NotModified),
-            404 | 410 => Ok(Document::NotFound),
+            200 => Ok(DocumentAnswer::Found(read(answer, limit).await?)),
+            304 if conditional => Ok(DocumentAnswer::NotModified),
+            404 | 410 => Ok(DocumentAnswer::NotFound),
             _ => Err(answer.refused()),
         }
     }
 }
 
-fn headers(request: &DocumentRequest<'_>) -> HeaderMap {
+fn headers(accept: &str, held: &Validators) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     // What no header can carry was not had from one, so nothing is lost by leaving it out.
@@ -104,13 +103,13 @@ fn headers(request: &DocumentRequest<'_>) -> HeaderMap {
             headers.insert(name, value);
         }
     };
-    insert(ACCEPT, Some(request.accept).filter(|accept| !accept.is_empty()));
-    insert(IF_NONE_MATCH, request.held.and_then(|held| held.etag.as_deref()));
-    insert(IF_MODIFIED_SINCE, request.held.and_then(|held| held.last_modified.as_deref()));
+    insert(ACCEPT, Some(accept).filter(|accept| !accept.is_empty()));
+    insert(IF_NONE_MATCH, held.etag.as_deref());
+    insert(IF_MODIFIED_SINCE, held.last_modified.as_deref());
     headers
 }
 
-async fn read(mut answer: Answer, limit: u64) -> Result<Found, NetError> {
+async fn read(mut answer: Answer, limit: u64) -> Result<Document, NetError> {
     let too_large = || Fault::TooLarge { limit };
     let coding = answer.coding();
     let mut decoder = Decoder::new(&coding).ok_or_else(|| answer.error(Fault::Coding(coding.clone())))?;
@@ -134,6 +133,6 @@ async fn read(mut answer: Answer, limit: u64) -> Result<Found, NetError> {
     }
     decoder.finish(&mut take).map_err(|stop| answer.error(fault(stop)))?;
     let content_type = answer.header(CONTENT_TYPE).unwrap_or_default().to_owned();
-    let validators = Validators::of(answer.headers());
-    Ok(Found { bytes: bytes.into(), content_type, validators })
+    let Validators { etag, last_modified } = Validators::of(&answer);
+    Ok(Document { bytes: bytes.into(), content_type, etag, last_modified })
 }

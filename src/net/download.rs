@@ -42,15 +42,15 @@ const STEP: u64 = 64 * 1024;
 const CHANGES: u32 = 3;
 
 impl Client {
-    /// Streams a file into `sink`, and goes on from what the sink holds. `Ok(None)` if the server says that there is
-    /// none (404, 410). `progress` is told how many bytes came in since it was last called.
+    /// Streams a file into `sink`, and goes on from what the sink holds. `progress` is told how many bytes came in
+    /// since it was last called.
     ///
     /// Only sizes are checked here: whether these are the right bytes is for whoever has their digest. If they are
     /// not, restart the sink and call again: bytes of an earlier process may have been of another version.
     ///
     /// # Errors
-    /// `net.size` if the server has another size than `expected_size`, `net.too-large` over `limit`, what the sink
-    /// returns; others of kind Unavailable when trying again did not help.
+    /// `net.not-found` if the server says that there is none (404, 410), `net.size` if it has another size than
+    /// `expected_size`, `net.too-large` over `limit`, what the sink returns; others of kind Unavailable when trying again did not help.
     pub async fn download(
         &self,
         access: &Access,
@@ -58,7 +58,7 @@ impl Client {
         limit: u64,
         sink: &mut dyn Sink,
         progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<Option<Downloaded>, Problem> {
+    ) -> Result<Downloaded, Problem> {
         let mut budget = self.budget();
         let highest = sink.length();
         let mut download = Download {
@@ -120,7 +120,7 @@ impl From<NetError> for Failure {
 }
 
 impl Download<'_> {
-    async fn attempt(&mut self) -> Result<Option<Downloaded>, Failure> {
+    async fn attempt(&mut self) -> Result<Downloaded, Failure> {
         loop {
             let offset = self.sink.length();
             if self.expected_size.is_some_and(|expected| offset > expected) || offset > self.limit {
@@ -128,7 +128,7 @@ impl Download<'_> {
                 continue;
             }
             if offset > 0 && self.expected_size == Some(offset) {
-                return Ok(Some(Downloaded { length: offset, content_type: String::new() }));
+                return Ok(Downloaded { length: offset, content_type: String::new() });
             }
             let answer = self.client.get(self.access, &self.headers(offset)).await?;
             match answer.status().as_u16() {
@@ -137,12 +137,12 @@ impl Download<'_> {
                         self.sink.restart().map_err(Failure::Sink)?;
                     }
                     let size = answer.length().filter(|_| answer.coding().is_empty());
-                    self.version = Some(Version { validators: Validators::of(answer.headers()), size });
-                    return self.receive(answer).await.map(Some);
+                    self.version = Some(Version { validators: Validators::of(&answer), size });
+                    return self.receive(answer).await;
                 }
                 206 if offset > 0 => {
                     if self.continues(&answer, offset)? {
-                        return self.receive(answer).await.map(Some);
+                        return self.receive(answer).await;
                     }
                     self.changed(&answer)?;
                 }
@@ -150,11 +150,10 @@ impl Download<'_> {
                 416 if offset > 0 => {
                     if self.version.is_some() && total(&answer) == Some(offset) {
                         self.check_size(&answer, offset)?;
-                        return Ok(Some(Downloaded { length: offset, content_type: String::new() }));
+                        return Ok(Downloaded { length: offset, content_type: String::new() });
                     }
                     self.changed(&answer)?;
                 }
-                404 | 410 => return Ok(None),
                 _ => return Err(answer.refused().into()),
             }
         }
@@ -184,7 +183,7 @@ impl Download<'_> {
         let range = answer.header(CONTENT_RANGE).and_then(ContentRange::parse);
         let range =
             range.ok_or_else(|| answer.error(Fault::Protocol("a part of a file that does not say which")))?;
-        let now = Validators::of(answer.headers());
+        let now = Validators::of(answer);
         let same = match &self.version {
             None => true,
             Some(held) => {

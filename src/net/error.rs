@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::Redacted;
+use super::redact;
 use crate::problem::{Kind, Problem};
 
 /// A fault, and the address it happened at, already without secrets.
@@ -20,7 +20,7 @@ pub(super) struct NetError {
 
 impl NetError {
     pub(super) fn new(url: &Url, fault: Fault) -> NetError {
-        NetError { fault, url: Redacted(url).to_string(), attempts: 1 }
+        NetError { fault, url: redact(url).to_string(), attempts: 1 }
     }
 }
 
@@ -33,7 +33,7 @@ pub(super) enum Fault {
     PlainHttp { host: String },
     #[error("the credential cannot be sent: it has characters that a header cannot carry")]
     Credential,
-    #[error("the redirect to {to} is not followed: {why}")]
+    #[error("the redirect to {} is not followed: {why}", quoted(.to))]
     Redirect { to: String, why: &'static str },
     #[error("more than {0} redirects")]
     TooManyRedirects(usize),
@@ -49,9 +49,9 @@ pub(super) enum Fault {
     Status { status: u16, retry_after: Option<Duration>, shown_credential: bool },
     #[error("the answer ended after {got} of {expected} bytes")]
     Truncated { got: u64, expected: u64 },
-    #[error("the answer is not the {coding} it says it is")]
+    #[error("the answer is not {} as it says it is", quoted(.coding))]
     Damaged { coding: String, cause: String },
-    #[error("the answer is encoded as \"{0}\", which nobody asked for")]
+    #[error("the answer is encoded as {}, which nobody asked for", quoted(.0))]
     Coding(String),
     #[error("the answer is larger than {limit} bytes")]
     TooLarge { limit: u64 },
@@ -100,6 +100,7 @@ impl Fault {
             Fault::Tls { .. } => "net.tls",
             Fault::TimedOut { .. } => "net.timeout",
             Fault::Broken { .. } => "net.broken",
+            Fault::Status { status: 404 | 410, .. } => "net.not-found",
             Fault::Status { status: 401, .. } => "net.unauthorized",
             Fault::Status { status: 403, .. } => "net.forbidden",
             Fault::Status { status: 407, .. } => "net.proxy",
@@ -119,6 +120,7 @@ impl Fault {
         match self {
             Fault::Scheme | Fault::Credential => Kind::Usage,
             Fault::PlainHttp { .. } | Fault::Redirect { .. } | Fault::TooLarge { .. } => Kind::Refused,
+            Fault::Status { status: 404 | 410, .. } => Kind::Incomplete,
             Fault::Size { .. } => Kind::Untrusted,
             _ => Kind::Unavailable,
         }
@@ -197,6 +199,10 @@ pub(super) fn sort(error: reqwest::Error, url: &Url, proxied: bool) -> NetError 
     let (causes, tls) = causes(&error);
     let fault = match () {
         () if tls => Fault::Tls { host, causes },
+        // The answer to CONNECT comes as an error that has no type of its own to us.
+        () if causes.iter().any(|cause| cause.contains("proxy authorization required")) => {
+            Fault::Status { status: 407, retry_after: None, shown_credential: false }
+        }
         () if connecting => Fault::Connect { host, proxied, causes },
         () if timed_out => Fault::Broken { causes },
         () if error.is_builder() => Fault::Protocol("the address cannot be put into a request"),
@@ -221,15 +227,24 @@ fn causes(error: &dyn Error) -> (Vec<String>, bool) {
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        // Wrappers repeat what they wrap; the innermost says it best.
-        words.retain(|earlier| !earlier.contains(&text));
+        // Wrappers repeat what they wrap, the innermost says it best; and one of them says nothing.
+        words.retain(|earlier| !earlier.contains(&text) && !earlier.starts_with("client error ("));
         words.push(text);
+        tls |= cause.is::<rustls::Error>();
         // An io::Error does not count what it wraps among its sources.
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        tls |= cause.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>());
-        next = cause.source();
+        next = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        };
     }
     (words, tls)
+}
+
+/// A server's own words: cut short, and with nothing in them that a terminal would obey.
+fn quoted(words: &str) -> String {
+    let end = words.char_indices().nth(200).map_or(words.len(), |(end, _)| end);
+    let (shown, rest) = words.split_at(end);
+    format!("\"{}{}\"", shown.escape_debug(), if rest.is_empty() { "" } else { " …" })
 }
 
 fn seconds(time: Duration) -> String {
@@ -242,4 +257,16 @@ fn seconds(time: Duration) -> String {
 fn status_line(status: u16) -> String {
     let known = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     known.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_words_are_cut_short_and_harmless() {
+        assert_eq!(quoted("gzip"), "\"gzip\"");
+        assert_eq!(quoted("a\u{1b}[2J\u{202e}\""), r#""a\u{1b}[2J\u{202e}\"""#);
+        assert_eq!(quoted(&"é".repeat(1000)), format!("\"{} …\"", "é".repeat(200)));
+    }
 }

@@ -1,7 +1,6 @@
 //! How much at once: connections for each host and in all, and bytes a second.
 
 use std::collections::HashMap;
-use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,8 +31,8 @@ pub(super) struct Permit {
 }
 
 impl Limits {
-    pub(super) fn new(rate: Option<NonZeroU64>) -> Limits {
-        let rate = rate.map(|bytes| Rate { bytes, free_at: Mutex::new(None) });
+    pub(super) fn new(rate: Option<u64>) -> Limits {
+        let rate = rate.filter(|&bytes| bytes > 0).map(|bytes| Rate { bytes, free_at: Mutex::new(None) });
         Limits { in_all: Arc::new(Semaphore::new(IN_ALL)), hosts: Mutex::default(), rate }
     }
 
@@ -67,14 +66,15 @@ impl Limits {
 
 /// A rate limit over all connections: each piece takes its time on one common line.
 struct Rate {
-    bytes: NonZeroU64,
+    /// Bytes a second, above 0.
+    bytes: u64,
     /// When what came in so far has been paid for.
     free_at: Mutex<Option<Instant>>,
 }
 
 impl Rate {
     fn reserve(&self, now: Instant, bytes: usize) -> Duration {
-        let takes = Duration::from_secs_f64(bytes as f64 / self.bytes.get() as f64);
+        let takes = Duration::from_secs_f64(bytes as f64 / self.bytes as f64);
         let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
         let from = free_at.unwrap_or(now).max(now);
         let until = from.checked_add(takes).unwrap_or(from);
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn bytes_take_their_time() {
-        let rate = Rate { bytes: NonZeroU64::new(1000).unwrap(), free_at: Mutex::new(None) };
+        let rate = Rate { bytes: 1000, free_at: Mutex::new(None) };
         let start = clock::instant();
         assert_eq!(rate.reserve(start, 500), Duration::from_millis(500));
         assert_eq!(rate.reserve(start, 500), Duration::from_secs(1), "behind the first");

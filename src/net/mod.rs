@@ -21,8 +21,8 @@ mod trust;
 
 pub use access::{Access, Credential};
 pub use client::Client;
-pub use document::{Document, DocumentRequest, Found, Validators};
+pub use document::{Document, DocumentAnswer, Validators};
 pub use download::{Downloaded, Sink};
-pub use redact::Redacted;
+pub use redact::{Redacted, redact};
 pub use retry::{SystemTimer, Timer};
 pub use settings::{Proxies, Settings, Timeouts};

@@ -7,7 +7,12 @@ use url::Url;
 /// Prints a URL without its secrets: user, password, secret-looking query values and the fragment are left out.
 /// Every address in a message, an event or a lock goes through here.
 #[derive(Clone, Copy)]
-pub struct Redacted<'a>(pub &'a Url);
+pub struct Redacted<'a>(&'a Url);
+
+/// A URL as it may be printed.
+pub fn redact(url: &Url) -> Redacted<'_> {
+    Redacted(url)
+}
 
 /// What stands for a secret.
 const HIDDEN: &str = "***";
@@ -61,7 +66,7 @@ mod tests {
 
     #[track_caller]
     fn prints(url: &str, expected: &str) {
-        assert_eq!(Redacted(&Url::parse(url).unwrap()).to_string(), expected);
+        assert_eq!(redact(&Url::parse(url).unwrap()).to_string(), expected);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use http::{HeaderMap, StatusCode, header};
 use url::Url;
 
-use super::Redacted;
 use super::error::Fault;
+use super::redact;
 use super::settings::{Settings, is_loopback};
 
 /// Redirects that are followed in a row.
@@ -28,7 +28,7 @@ pub(super) fn target(
     let location = location.ok_or(Fault::Protocol("a redirect without a readable Location"))?;
     let to = from.join(location).map_err(|_| Fault::Protocol("a redirect whose Location is no address"))?;
     let to = without_user(to);
-    let refuse = |why| Err(Fault::Redirect { to: Redacted(&to).to_string(), why });
+    let refuse = |why| Err(Fault::Redirect { to: redact(&to).to_string(), why });
     match to.scheme() {
         "https" => {}
         "http" if settings.allows_plain(&to) => {}

@@ -1,7 +1,6 @@
 //! How the network is reached: proxies, extra certificate authorities, limits.
 
 use std::fmt;
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,8 +15,8 @@ pub struct Settings {
     pub extra_ca_files: Vec<PathBuf>,
     /// Hosts that may be spoken to in plain HTTP, as `host` or `host:port`; loopback always may.
     pub insecure_hosts: Vec<String>,
-    /// The most bytes a second that bodies may bring in, over all connections.
-    pub rate_limit: Option<NonZeroU64>,
+    /// The most bytes a second that bodies may bring in, over all connections; 0 is no limit.
+    pub rate_limit: Option<u64>,
     /// When to stop waiting.
     pub timeouts: Timeouts,
     /// How often a failed attempt is repeated. Downloads that get on count anew.

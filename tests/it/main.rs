@@ -1,4 +1,6 @@
 //! The hermetic tests: no network, no client but our own.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod net;
 mod support;

@@ -46,6 +46,7 @@ impl Seen {
 pub(crate) struct FakeUpstream {
     address: SocketAddr,
     shared: Arc<Shared>,
+    accepting: Option<thread::JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -73,18 +74,18 @@ impl FakeUpstream {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(shared);
-        let accepting = shared.clone();
-        thread::spawn(move || {
+        let sharing = shared.clone();
+        let accepting = thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if accepting.stopped.load(Ordering::Relaxed) {
+                if sharing.stopped.load(Ordering::Relaxed) {
                     break;
                 }
-                let shared = accepting.clone();
+                let shared = sharing.clone();
                 // A connection that breaks is what many tests are about.
                 thread::spawn(move || drop(shared.connection(stream)));
             }
         });
-        FakeUpstream { address, shared }
+        FakeUpstream { address, shared, accepting: Some(accepting) }
     }
 
     /// `http://127.0.0.1:PORT` (or https), without a slash at the end.
@@ -123,8 +124,9 @@ impl FakeUpstream {
 impl Drop for FakeUpstream {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the listener, so that its port and thread are given back.
+        // Wakes the listener; from here on nobody listens at its port.
         drop(TcpStream::connect(self.address));
+        drop(self.accepting.take().map(thread::JoinHandle::join));
     }
 }
 
@@ -377,7 +379,7 @@ impl Shared {
 
     fn send_body(&self, reply: &Reply, wire: &mut dyn Wire) -> std::io::Result<KeepAlive> {
         let chunked = matches!(reply.length, Length::Chunked);
-        let mut send = |wire: &mut dyn Wire, bytes: &[u8]| {
+        let send = |wire: &mut dyn Wire, bytes: &[u8]| {
             if chunked && !bytes.is_empty() {
                 write!(wire, "{:x}\r\n", bytes.len())?;
                 wire.write_all(bytes)?;
