@@ -1,1 +1,4 @@
 //! What several tests need.
+
+pub(crate) mod fake_store;
+pub(crate) mod raw_http;
