@@ -310,7 +310,9 @@ pub enum Principal {
 /// A route: an exhaustive table of what clients may ask.
 ///
 /// The pattern's segments are separated by `/`: a literal, `{name}` (one segment, percent-decoded once, never
-/// empty), `@{name}` (one that begins with the literal), or `{name...}` (all that is left). First match wins.
+/// empty), `@{name}` (one that begins with the literal, which is not captured), or `{name...}` (one segment or more,
+/// up to what the pattern has after it). First match wins. An encoded slash (`@scope%2fname`) is taken by a plain
+/// `{name}` only. A trailing slash counts, but for the mount's own root.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
     /// `GET` (also answers HEAD), `POST`, `PUT` …

@@ -245,3 +245,48 @@ impl Drop for Piece {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn blob(bytes: &[u8]) -> BlobFile {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        BlobFile { file, length: bytes.len() as u64 }
+    }
+
+    #[tokio::test]
+    async fn both_ways_of_reading_yield_the_same() {
+        let bytes: Vec<u8> = (0..200_000_u32).map(|index| (index % 251) as u8).collect();
+        for can_tell in [true, false] {
+            let Content::Blob(mut stream) = part(blob(&bytes), 1000, 199_000).unwrap() else {
+                panic!("small")
+            };
+            stream.can_tell = can_tell;
+            let mut read = Vec::new();
+            while stream.left > 0 {
+                let piece = std::future::poll_fn(|context| stream.poll_piece(context)).await.unwrap();
+                assert!(!piece.is_empty() && piece.len() <= PIECE);
+                read.extend_from_slice(&piece);
+            }
+            assert!(read == bytes[1000..199_000], "{can_tell}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_ends_early_is_an_error_either_way() {
+        for can_tell in [true, false] {
+            let Content::Blob(mut stream) = part(blob(&[1; 40_000]), 0, 90_000).unwrap() else {
+                panic!("small")
+            };
+            stream.can_tell = can_tell;
+            let mut result = Ok(Bytes::new());
+            while result.is_ok() && stream.left > 0 {
+                result = std::future::poll_fn(|context| stream.poll_piece(context)).await;
+            }
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+}

@@ -223,17 +223,12 @@ impl Compiled {
         }
         let (head, others) = segments.split_at_checked(self.head.len())?;
         let (middle, tail) = others.split_at_checked(others.len().checked_sub(self.tail.len())?)?;
-        let patterns = || self.head.iter().zip(head).chain(self.tail.iter().zip(tail));
         // Nothing is allocated for a route that does not match.
-        if !patterns().all(|(pattern, segment)| pattern.accepts(segment)) {
+        let mut pairs = self.head.iter().zip(head).chain(self.tail.iter().zip(tail));
+        if !pairs.all(|(pattern, segment)| pattern.accepts(segment)) {
             return None;
         }
-        let mut captures = Vec::new();
-        for (pattern, segment) in patterns() {
-            if let Pattern::Capture(lead, name) = pattern {
-                captures.push((*name, segment.text.strip_prefix(lead)?.to_owned()));
-            }
-        }
+        let mut captures = capture(&self.head, head);
         if let Some(name) = self.rest {
             // An encoded slash would be indistinguishable from a real one here.
             if middle.iter().any(Segment::has_slash) {
@@ -241,9 +236,19 @@ impl Compiled {
             }
             let texts: Vec<&str> = middle.iter().map(|segment| segment.text.as_ref()).collect();
             captures.push((name, texts.join("/")));
+            captures.append(&mut capture(&self.tail, tail));
         }
         Some(captures)
     }
+}
+
+/// What patterns capture of segments that they accept.
+fn capture(patterns: &[Pattern], segments: &[Segment<'_>]) -> Vec<(&'static str, String)> {
+    let captured = patterns.iter().zip(segments).filter_map(|(pattern, segment)| match pattern {
+        Pattern::Literal(_) => None,
+        Pattern::Capture(lead, name) => Some((*name, segment.text.strip_prefix(lead)?.to_owned())),
+    });
+    captured.collect()
 }
 
 impl Pattern {
