@@ -1,6 +1,15 @@
 //! npm: lockfiles in, a registry out.
 
+#[cfg(test)]
+mod fake;
+mod integrity;
+mod lock_graph;
+mod lockfile;
+pub(crate) mod names;
+mod npmrc;
+mod origin;
 mod range;
+pub(crate) mod spec;
 pub(crate) mod version;
 
 use bundle_format::Artifact;
