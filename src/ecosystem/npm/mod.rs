@@ -8,9 +8,12 @@ mod lockfile;
 pub(crate) mod names;
 mod npmrc;
 mod origin;
+mod platform;
+mod prove;
 mod range;
 pub(crate) mod spec;
 pub(crate) mod version;
+mod version_object;
 
 use bundle_format::Artifact;
 
