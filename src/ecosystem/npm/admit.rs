@@ -1,13 +1,11 @@
 //! What npm wants of an artifact before a mirror shows it: names that are names, the one conventional path, and a
 //! version object that is about this very tarball.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bundle_format::{Algorithm, Artifact, BlobKey, Digest, File, Ref};
 use bytes::Bytes;
 
 use super::version::Version;
-use super::{SCHEMA, package_name, packument, splice};
+use super::{SCHEMA, integrity, names, packument, splice, tarball_name};
 use crate::ecosystem::Admit;
 use crate::problem::{Kind, Problem};
 
@@ -110,10 +108,10 @@ fn check_name_and_version(repository: &str, name: &str, version: &str) -> Result
     {
         return Err("its repository's name is neither npm nor a host");
     }
-    if !package_name::is_valid(name) {
+    if !names::is_valid(name) {
         return Err("npm allows no such package name");
     }
-    if !package_name::is_sane_version(version) || Version::parse(version).is_none() {
+    if !tarball_name::is_sane_version(version) || Version::parse(version).is_none() {
         return Err("npm allows no such version");
     }
     Ok(())
@@ -152,7 +150,7 @@ fn check_origin(origin: &str) -> Result<(), &'static str> {
 }
 
 fn check_tarball(artifact: &Artifact, tarball: &File, published: &Published) -> Result<(), &'static str> {
-    if tarball.path != package_name::tarball_path(&artifact.name, &artifact.version) {
+    if tarball.path != names::tarball_path(&artifact.name, &artifact.version) {
         return Err("its tarball is not at the conventional path");
     }
     // The caller has compared the listed checksums with the bytes, and the key is what the bytes hash to.
@@ -202,30 +200,24 @@ impl Published {
         let dist =
             splice::last(&outer, "dist").and_then(|dist| splice::members(dist).ok()).unwrap_or_default();
         let integrity = text(&dist, "integrity").map(|integrity| strongest(&integrity)).unwrap_or_default();
-        let shasum =
-            text(&dist, "shasum").and_then(|hex| format!("sha1:{}", hex.to_ascii_lowercase()).parse().ok());
+        let shasum = text(&dist, "shasum").and_then(|hex| integrity::read_shasum(&hex));
         Ok(Published { name, version, integrity, shasum })
     }
 }
 
 /// The digests of the strongest algorithm in Subresource Integrity metadata; what cannot be read counts as absent,
-/// as it does for npm.
+/// as it does for npm, and so does what anybody can forge.
 fn strongest(integrity: &str) -> Vec<Digest> {
-    let digests: Vec<Digest> = integrity
-        .split_ascii_whitespace()
-        .filter_map(|hash| {
-            let (algorithm, digest) = hash.split_once('-')?;
-            let digest = digest.split_once('?').map_or(digest, |(digest, _options)| digest);
-            Digest::new(Algorithm::from_name(algorithm)?, &STANDARD.decode(digest).ok()?)
-        })
-        .filter(|digest| digest.algorithm() != Algorithm::Md5)
-        .collect();
-    let best = digests.iter().map(Digest::algorithm).max();
+    let digests = integrity::read(integrity);
+    let best = digests.iter().map(Digest::algorithm).max().filter(|algorithm| *algorithm != Algorithm::Md5);
     digests.into_iter().filter(|digest| Some(digest.algorithm()) == best).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::super::fake_store::{artifact, sha1, sha512};
     use super::*;
 

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use sha1::Digest as _;
 
 use super::serve::NpmServe;
-use super::{SCHEMA, package_name};
+use super::{SCHEMA, names};
 use crate::ecosystem::{Answer, ClientRequest, Principal, Serve, ServeContext};
 use crate::problem::{Kind, Problem};
 use crate::store::{FoundFile, Generation, Linked, Source};
@@ -55,7 +55,7 @@ pub(super) fn artifact(name: &str, version: &str) -> (Artifact, Bytes, Bytes) {
         checksums,
         origin: String::new(),
     };
-    let path = package_name::tarball_path(name, version);
+    let path = names::tarball_path(name, version);
     let artifact = Artifact {
         ecosystem: "npm".to_owned(),
         repository: "npm".to_owned(),

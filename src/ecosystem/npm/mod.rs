@@ -2,14 +2,27 @@
 
 mod admit;
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
 mod fake_store;
-mod package_name;
+mod integrity;
+mod lock_graph;
+mod lockfile;
+pub(crate) mod names;
+mod npmrc;
+mod origin;
 mod packument;
+mod platform;
+mod prove;
+mod range;
 mod search;
 mod serve;
 mod setup;
+pub(crate) mod spec;
 mod splice;
-mod version;
+mod tarball_name;
+pub(crate) mod version;
+mod version_object;
 
 use bundle_format::Artifact;
 

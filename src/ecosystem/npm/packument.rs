@@ -10,7 +10,7 @@ use bundle_format::{Artifact, File};
 use bytes::Bytes;
 
 use super::version::Version;
-use super::{SCHEMA, package_name, splice};
+use super::{SCHEMA, names, splice};
 use crate::ecosystem::ServeContext;
 use crate::problem::{Kind, Problem};
 use crate::store::Linked;
@@ -45,7 +45,7 @@ pub(super) fn held(
     }
     let mut held = Vec::with_capacity(versions.len());
     for (version, candidates) in versions {
-        let path = package_name::tarball_path(name, &version);
+        let path = names::tarball_path(name, &version);
         if let (Some(order), Some(artifact)) =
             (Version::parse(&version), choose(context, repository, &path, candidates)?)
         {
@@ -143,7 +143,7 @@ pub(super) fn version_object(
     };
     let bytes = context.read(&manifest.blob, VERSION_OBJECT_LIMIT)?;
     let object = std::str::from_utf8(&bytes).map_err(|error| damaged(&error))?;
-    let path = package_name::tarball_path(&artifact.name, &artifact.version);
+    let path = names::tarball_path(&artifact.name, &artifact.version);
     splice::with_tarball(object, &format!("{base}{path}")).map_err(|error| damaged(&error))
 }
 

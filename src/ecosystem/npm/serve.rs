@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{package_name, packument, search};
+use super::{names, packument, search, tarball_name};
 use crate::ecosystem::{Answer, ClientRequest, Route, Serve, ServeContext};
 use crate::problem::Problem;
 
@@ -99,7 +99,7 @@ impl Asked<'_> {
     }
 
     fn packument(&self, name: &str) -> Result<Answer, Problem> {
-        if !package_name::is_valid(name) {
+        if !names::is_valid(name) {
             return Ok(no_such_name());
         }
         let base = &self.request.base;
@@ -111,14 +111,14 @@ impl Asked<'_> {
     }
 
     fn version(&self, name: &str, version_or_tag: &str) -> Result<Answer, Problem> {
-        if !package_name::is_valid(name) {
+        if !names::is_valid(name) {
             return Ok(no_such_name());
         }
         let held = packument::held(self.context, self.repository, name)?;
         let tags = packument::dist_tags(self.context, self.repository, name, &held)?;
         let version = tags.get(version_or_tag).copied().unwrap_or(version_or_tag);
         let Some(found) = held.iter().find(|held| held.artifact.version == version) else {
-            let said = package_name::is_sane_version(version_or_tag);
+            let said = tarball_name::is_sane_version(version_or_tag);
             return Ok(self.missing(name, if said { version_or_tag } else { "" }));
         };
         let object = packument::version_object(self.context, &self.request.base, &found.artifact)?;
@@ -126,7 +126,7 @@ impl Asked<'_> {
     }
 
     fn dist_tags(&self, name: &str) -> Result<Answer, Problem> {
-        if !package_name::is_valid(name) {
+        if !names::is_valid(name) {
             return Ok(no_such_name());
         }
         let held = packument::held(self.context, self.repository, name)?;
@@ -138,13 +138,13 @@ impl Asked<'_> {
     }
 
     fn tarball(&self, name: &str, file: &str) -> Result<Answer, Problem> {
-        if !package_name::is_valid(name) {
+        if !names::is_valid(name) {
             return Ok(no_such_name());
         }
-        let Some(version) = package_name::tarball_version(name, file) else {
+        let Some(version) = tarball_name::tarball_version(name, file) else {
             return Ok(refusal(404, "not_found", "no tarball of this package is called so"));
         };
-        let path = package_name::tarball_path(name, version);
+        let path = names::tarball_path(name, version);
         let found = self.context.file_at(self.repository, &path)?;
         // A path is only a string to the store: the file must be a tarball of the package that was asked for.
         match found.filter(|found| found.name == name && found.file.role == "tarball") {
