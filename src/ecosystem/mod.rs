@@ -382,6 +382,8 @@ pub trait ServeContext: Send + Sync {
     fn artifacts(&self, repository: Option<&str>, name: &str) -> Result<Vec<Linked>, Problem>;
     /// The refs of one package.
     fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, Problem>;
+    /// Up to `limit` names of packages that come after `after` (empty at first), in byte order, each once.
+    fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem>;
     /// The file at a path.
     fn file_at(
         &self,
