@@ -269,7 +269,10 @@ mod tests {
     #[test]
     fn keys_that_anybody_can_sign_for_are_weak() {
         for hex in SMALL_ORDER {
-            assert!(matches!(VerifyingKey::from_spki(&spki(&point(hex))), Err(KeyRejected::Weak(_))), "{hex}");
+            assert!(
+                matches!(VerifyingKey::from_spki(&spki(&point(hex))), Err(KeyRejected::Weak(_))),
+                "{hex}"
+            );
         }
         // What makes them weak: these 64 bytes are a signature of every message, to a verifier that is not strict.
         let identity = point(SMALL_ORDER[0]);

@@ -15,6 +15,8 @@ mod key_file;
 pub mod root;
 pub mod sequence;
 mod signer;
+#[cfg(test)]
+mod testing;
 pub mod time;
 mod verifier;
 
