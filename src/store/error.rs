@@ -1,6 +1,8 @@
 //! What can go wrong in the store, and how it reads outside of it.
 
-use bundle_format::{BlobKey, Digest};
+use std::path::Path;
+
+use bundle_format::{Algorithm, BlobKey, Digest};
 
 use crate::problem::{Kind, Problem};
 
@@ -56,6 +58,17 @@ pub enum StoreError {
     /// The place is no good for a store.
     #[error("{0}")]
     Unsuitable(String),
+    /// The store does not compute checksums of this algorithm.
+    #[error("{} checksums cannot be checked", .0.name())]
+    Unsupported(Algorithm),
+    /// A call that the room's rules forbid: a mistake of ours, not of people or files.
+    #[error("the store was used wrongly: {0}")]
+    Misuse(&'static str),
+}
+
+/// An [`StoreError::Io`] about a path: `what` is like "cannot write".
+pub(super) fn io_error(what: &str, path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Io { what: format!("{what} {}", path.display()), source }
 }
 
 impl From<StoreError> for Problem {
@@ -83,6 +96,8 @@ impl From<StoreError> for Problem {
             StoreError::Unsuitable(_) => {
                 (Kind::Usage, "store.unsuitable", "choose a directory on a local disk with --home")
             }
+            StoreError::Unsupported(_) => (Kind::Failed, "store.algorithm", ""),
+            StoreError::Misuse(_) => (Kind::Failed, "internal.store", ""),
         };
         let problem = Problem::new(kind, code, error.to_string());
         let problem = match &error {

@@ -4,7 +4,16 @@
 //! traits here are its seams. They are synchronous because disks, SQLite and the bundle reader are; whoever
 //! is on an async thread comes in through [`crate::blocking`].
 
+#[cfg(test)]
+mod conformance;
+mod disk;
 mod error;
+mod hashes;
+mod layout;
+#[cfg(any(test, feature = "faults"))]
+mod memory;
+mod staging;
+mod suitable;
 
 use std::collections::BTreeMap;
 use std::fs::File as DiskFile;
@@ -12,7 +21,11 @@ use std::fs::File as DiskFile;
 use bundle_format::{BlobKey, Digest, Record, Ref, Repository};
 use serde::{Deserialize, Serialize};
 
+pub use disk::DiskBlobs;
 pub use error::StoreError;
+pub use layout::Layout;
+#[cfg(any(test, feature = "faults"))]
+pub use memory::MemoryBlobs;
 
 /// Counts the commits of a catalogue; whatever is derived from it is cached under this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

@@ -1,0 +1,112 @@
+//! Advisory locks between processes: flock, which the kernel gives back when a process dies.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+/// An exclusive lock, held until it is dropped. The file that carries it stays.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock on `path`, which is created if need be; `None` if somebody else holds it, in this process
+    /// or another.
+    pub fn try_exclusive(path: &Path) -> io::Result<Option<Lock>> {
+        let file = open(path)?;
+        Ok(try_lock(&file)?.then_some(Lock { _file: file }))
+    }
+
+    /// Takes the lock on `path` once it is free.
+    pub fn exclusive(path: &Path) -> io::Result<Lock> {
+        let file = open(path)?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
+        Ok(Lock { _file: file })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a lock is a write that has no bytes")]
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Locks an open file; says whether that went well. The lock ends with the file.
+fn try_lock(file: &File) -> io::Result<bool> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes a file unless somebody holds its lock; says whether it did. Whoever locks it by [`super::File::try_lock`]
+/// meanwhile is told that it is gone.
+pub fn remove_unless_locked(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if try_lock(&file)? { super::remove(path) } else { Ok(false) }
+}
+
+impl super::File {
+    /// Locks this file; says whether that went well. `false` also if, by then, the path names another file or
+    /// none: whoever held the lock before has moved it away.
+    pub fn try_lock(&self) -> io::Result<bool> {
+        if !try_lock(&self.inner)? {
+            return Ok(false);
+        }
+        let mine = self.inner.metadata()?;
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(there) => Ok((there.dev(), there.ino()) == (mine.dev(), mine.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("lock");
+        let held = Lock::try_exclusive(&path).unwrap().unwrap();
+        assert!(Lock::try_exclusive(&path).unwrap().is_none());
+        drop(held);
+        assert!(Lock::try_exclusive(&path).unwrap().is_some());
+        Lock::exclusive(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_not_locked_by_its_old_name() {
+        use crate::fsx::{Access, File};
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        let file = File::resume(&path, Access::Private).unwrap();
+        std::fs::read(&path).unwrap();
+        crate::fsx::rename(&path, &home.path().join("elsewhere")).unwrap();
+        assert!(!file.try_lock().unwrap());
+    }
+
+    #[test]
+    fn what_is_locked_is_not_removed() {
+        use crate::fsx::{Access, File};
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        let file = File::resume(&path, Access::Private).unwrap();
+        assert!(file.try_lock().unwrap());
+        assert!(!remove_unless_locked(&path).unwrap());
+        drop(file);
+        assert!(remove_unless_locked(&path).unwrap());
+        assert!(!remove_unless_locked(&path).unwrap());
+    }
+}

@@ -1,0 +1,160 @@
+//! Files that are there whole or not at all, and directories that go away by themselves.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Access, File, create_directory, parent, remove, remove_directory, rename, sync_directory};
+
+/// A file that takes its name only when it is complete: written beside it, synced, renamed. Dropped before
+/// [`AtomicFile::commit`] it leaves nothing, and what had the name stays.
+#[derive(Debug)]
+pub struct AtomicFile {
+    file: File,
+    target: PathBuf,
+    done: bool,
+}
+
+impl AtomicFile {
+    /// Begins a file that everybody may read.
+    pub fn create(path: &Path) -> io::Result<AtomicFile> {
+        AtomicFile::create_with(path, Access::Ordinary)
+    }
+
+    /// Begins a file.
+    pub fn create_with(path: &Path, access: Access) -> io::Result<AtomicFile> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+        // Names have at most 255 bytes, the random part included.
+        let name: String = name.chars().take(40).collect();
+        let beside = parent(path).join(format!(".{name}.{}.partial", random_name()?));
+        Ok(AtomicFile { file: File::create_new(&beside, access)?, target: path.to_owned(), done: false })
+    }
+
+    /// Makes it durable and gives it its name.
+    pub fn commit(mut self) -> io::Result<()> {
+        self.file.sync()?;
+        rename(self.file.path(), &self.target)?;
+        self.done = true;
+        sync_directory(parent(&self.target))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = remove(self.file.path());
+        }
+    }
+}
+
+/// Replaces a small file, or makes it: the old bytes are there until the new ones are durable.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes, Access::Ordinary)
+}
+
+/// [`replace_file`] for what its owner alone may read.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes, Access::Private)
+}
+
+fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let mut file = AtomicFile::create_with(path, access)?;
+    file.write_all(bytes)?;
+    file.commit()
+}
+
+/// A directory that is removed, with all in it, when this is dropped.
+#[derive(Debug)]
+pub struct TemporaryDirectory {
+    path: PathBuf,
+}
+
+impl TemporaryDirectory {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        let _ = remove_directory(&self.path);
+    }
+}
+
+/// An empty directory of our own among the system's temporary files.
+pub fn temporary_directory() -> io::Result<TemporaryDirectory> {
+    let path = std::env::temp_dir().join(format!("aftk-{}", random_name()?));
+    create_directory(&path, Access::Private)?;
+    Ok(TemporaryDirectory { path })
+}
+
+/// 16 hex digits that nobody can guess.
+pub(crate) fn random_name() -> io::Result<String> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bundle_format::digest::encode_hex(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("site.toml");
+        replace_file(&path, b"old").unwrap();
+        let mut dropped = AtomicFile::create(&path).unwrap();
+        dropped.write_all(b"half").unwrap();
+        drop(dropped);
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        replace_file(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(home.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn every_failing_step_leaves_the_old_file() {
+        use crate::fsx::faults::{Fault, Kind, Watch};
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("key");
+        replace_file(&path, b"old").unwrap();
+        let watch = Watch::new(home.path());
+        replace_file(&path, b"old").unwrap();
+        for at in 1..=watch.count() {
+            for kind in [Kind::Enospc, Kind::Eio, Kind::ShortWrite] {
+                watch.plan(Fault { at, kind });
+                assert!(replace_file(&path, b"new").is_err(), "fault {at}");
+                watch.forget();
+                let bytes = std::fs::read(&path).unwrap();
+                // After the rename the new bytes are there, only not surely for ever.
+                assert!(bytes == b"old" || (bytes == b"new" && at == watch.last()), "fault {at}");
+                replace_file(&path, b"old").unwrap();
+            }
+        }
+        assert_eq!(home.path().read_dir().unwrap().count(), 1, "no partial file is left");
+    }
+
+    #[test]
+    fn a_temporary_directory_goes_away() {
+        let directory = temporary_directory().unwrap();
+        let path = directory.path().to_owned();
+        replace_file(&path.join("file"), b"").unwrap();
+        drop(directory);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,127 @@
+//! Every path on disk, below the home of one side.
+//!
+//! ```text
+//! HOME/                            owner only
+//!   site.toml                      how this side serves
+//!   policy.toml                    what it lets in
+//!   accounts                       who may read and write, htpasswd's form
+//!   keys/NAME.key, NAME.pub        private keys (PKCS#8, PEM) and their public ones (SPKI, PEM)
+//!   trust/                         the chain of root documents, and what makes this site one
+//!   channels/CHANNEL/              the lock and the ledger of collecting without a project
+//!   store/
+//!     blobs/sha256/ab/abcd…        blobs, raw, read-only, named by all 64 hex digits of their sha256
+//!     staging/NAME                 bytes of a session that can be resumed, 64 hex digits
+//!     staging/RANDOM.part          bytes of one that cannot, or that are complete and wait to be settled
+//!     trash/DIGEST.RANDOM          blobs that gc removed, until their bytes are freed
+//!     quarantine/DIGEST            damaged blobs, for people to look at
+//!     locks/                       empty files that carry advisory locks
+//!     catalogue.sqlite             the rows; with -wal and -shm beside it
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use bundle_format::BlobKey;
+
+/// The paths of one home. Makes nothing and checks nothing: names that come from outside are checked by
+/// whoever hands them over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    home: PathBuf,
+}
+
+impl Layout {
+    /// The paths below `home`.
+    pub fn new(home: &Path) -> Layout {
+        Layout { home: home.to_owned() }
+    }
+
+    /// The home itself.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// How this side serves.
+    pub fn site(&self) -> PathBuf {
+        self.home.join("site.toml")
+    }
+
+    /// What it lets in.
+    pub fn policy(&self) -> PathBuf {
+        self.home.join("policy.toml")
+    }
+
+    /// Who may read and write.
+    pub fn accounts(&self) -> PathBuf {
+        self.home.join("accounts")
+    }
+
+    /// Where keys are.
+    pub fn keys(&self) -> PathBuf {
+        self.home.join("keys")
+    }
+
+    /// Where the root documents are.
+    pub fn trust(&self) -> PathBuf {
+        self.home.join("trust")
+    }
+
+    /// Lock and ledger of a channel; the channel's name has been checked.
+    pub fn channel(&self, name: &str) -> PathBuf {
+        self.home.join("channels").join(name)
+    }
+
+    /// The store.
+    pub fn store(&self) -> PathBuf {
+        self.home.join("store")
+    }
+
+    /// The rows.
+    pub fn catalogue(&self) -> PathBuf {
+        self.home.join("store/catalogue.sqlite")
+    }
+
+    /// The blobs, in one directory for each first two digits.
+    pub fn blobs(&self) -> PathBuf {
+        self.home.join("store/blobs/sha256")
+    }
+
+    /// The directory of a blob.
+    pub fn blob_directory(&self, key: &BlobKey) -> PathBuf {
+        self.blobs().join(key.hex().get(..2).unwrap_or_default())
+    }
+
+    /// A blob.
+    pub fn blob(&self, key: &BlobKey) -> PathBuf {
+        self.blob_directory(key).join(key.hex())
+    }
+
+    /// What is written but not yet held.
+    pub fn staging(&self) -> PathBuf {
+        self.home.join("store/staging")
+    }
+
+    /// What gc removed.
+    pub fn trash(&self) -> PathBuf {
+        self.home.join("store/trash")
+    }
+
+    /// What was found damaged.
+    pub fn quarantine(&self) -> PathBuf {
+        self.home.join("store/quarantine")
+    }
+
+    /// Files that carry locks.
+    pub fn locks(&self) -> PathBuf {
+        self.home.join("store/locks")
+    }
+
+    /// The lock of whoever collects garbage.
+    pub fn gc_lock(&self) -> PathBuf {
+        self.locks().join("gc")
+    }
+
+    /// The lock of whoever fills a generation of the source that the catalogue knows by this number.
+    pub fn source_lock(&self, source: i64) -> PathBuf {
+        self.locks().join(format!("source-{source}"))
+    }
+}
