@@ -11,9 +11,9 @@ use bundle_format::signature::{pae, parse_signatures};
 use bundle_format::{PayloadType, SignatureLine};
 
 use super::error::TrustError;
-use super::files;
 use super::key::PublicKey;
 use super::root::{MAX_VERSION, Root};
+use crate::fsx;
 
 /// The directory that holds the chain.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Chain {
         // The signatures first: a version exists from the moment that its document does.
         for (extension, bytes) in [("sig", signatures), ("json", bytes)] {
             let path = self.path(root.version, extension);
-            files::replace(&path, bytes, 0o644).map_err(TrustError::io("write", &path))?;
+            fsx::replace_file(&path, bytes).map_err(TrustError::io("write", &path))?;
         }
         Ok(root)
     }
@@ -93,10 +93,8 @@ impl Chain {
 
     fn read(&self, version: u64, extension: &str, limit: u64) -> Result<Vec<u8>, TrustError> {
         let path = self.path(version, extension);
-        files::read(&path, limit).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => self.damaged(version, format!("{} is missing", path.display())),
-            _ => TrustError::io("read", &path)(error),
-        })
+        let bytes = fsx::read_limited(&path, limit).map_err(TrustError::io("read", &path))?;
+        bytes.ok_or_else(|| self.damaged(version, format!("{} is missing", path.display())))
     }
 
     fn path(&self, version: u64, extension: &str) -> PathBuf {
@@ -245,7 +243,7 @@ mod tests {
         }
         // A signature whose document was never written is no version.
         fixture.append(&fixture.next(), &[&fixture.site, &fixture.bob]).unwrap();
-        remove(&fixture.chain.path(4, "json"));
+        assert!(fsx::remove(&fixture.chain.path(4, "json")).unwrap());
         assert_eq!(fixture.load().unwrap().unwrap(), fixture.head);
     }
 
@@ -254,7 +252,7 @@ mod tests {
         for number in 1..=3 {
             for extension in ["json", "sig"] {
                 let fixture = Fixture::new();
-                remove(&fixture.chain.path(number, extension));
+                assert!(fsx::remove(&fixture.chain.path(number, extension)).unwrap());
                 // Without its document the newest version is none: the one before it is whole.
                 let whole = number == 3 && extension == "json";
                 assert_eq!(is_damaged(fixture.load()), !whole, "{number} {extension}");
@@ -268,18 +266,18 @@ mod tests {
         let mut tried = 0;
         for (number, extension) in [(1, "json"), (2, "json"), (3, "json"), (1, "sig"), (3, "sig")] {
             let path = fixture.chain.path(number, extension);
-            let good = files::read(&path, MAX_DOCUMENT).unwrap();
+            let good = std::fs::read(&path).unwrap();
             // Both lines of a signature file are needed from version 2 on; of the first, Bob's is a stranger's.
             let needed =
                 if (number, extension) == (1, "sig") { own_line(&good, &fixture) } else { 0..good.len() };
             for at in needed.step_by(3) {
                 let mut bad = good.clone();
                 bad[at] ^= 1;
-                overwrite(&path, &bad);
+                fsx::replace_file(&path, &bad).unwrap();
                 assert!(is_damaged(fixture.load()), "byte {at} of {}", path.display());
                 tried += 1;
             }
-            overwrite(&path, &good);
+            fsx::replace_file(&path, &good).unwrap();
         }
         assert!(tried > 500, "{tried}");
         assert!(fixture.load().is_ok());
@@ -337,16 +335,6 @@ mod tests {
             let site = fixture.site.public();
             assert!(fixture.chain.append(Some(&fixture.head), site, &bytes, &signatures).is_err());
         }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "damage does not come through fsx")]
-    fn remove(path: &Path) {
-        std::fs::remove_file(path).unwrap();
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "damage does not come through fsx")]
-    fn overwrite(path: &Path, bytes: &[u8]) {
-        std::fs::write(path, bytes).unwrap();
     }
 
     fn own_line(file: &[u8], fixture: &Fixture) -> std::ops::Range<usize> {

@@ -8,11 +8,11 @@ use bundle_format::{Format, PayloadType};
 use serde::{Deserialize, Serialize};
 
 use super::error::TrustError;
-use super::files;
 use super::key::PublicKey;
 use super::root::{EVERY_CHANNEL, Principal, Require, Revocation, Role, Root};
 use super::sequence::Mark;
 use super::{SITE_KEY, Trust};
+use crate::{clock, fsx};
 
 /// How [`Trust::revoke`] revokes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,9 +153,9 @@ impl Trust {
         edit: impl FnOnce(&mut Root) -> Result<(), TrustError>,
     ) -> Result<(u64, bool), TrustError> {
         let directory = self.chain.directory();
-        files::private_directory(directory).map_err(TrustError::io("make", directory))?;
+        fsx::create_directory(directory, fsx::Access::Private).map_err(TrustError::io("make", directory))?;
         let lock = directory.join("lock");
-        let _lock = files::lock(&lock).map_err(TrustError::io("lock", &lock))?;
+        let _lock = fsx::Lock::exclusive(&lock).map_err(TrustError::io("lock", &lock))?;
         // Read again under the lock: another process may have made a version since this one opened the chain. Not
         // before the chain is found whole is the site's key made, so that a lost one is noticed and not replaced.
         self.root = self.load()?;
@@ -170,7 +170,7 @@ impl Trust {
             return Ok((next.version, false));
         }
         next.version = self.root.as_ref().map_or(1, |head| head.version + 1);
-        next.created = crate::clock::now_text();
+        next.created = clock::now_text();
         next.principals.sort_by(|a, b| a.name.cmp(&b.name));
         let bytes = next.to_bytes().map_err(|error| TrustError::RootRefused(error.to_string()))?;
         let signatures = bundle_format::signature::sign(PayloadType::Root, &bytes, &[&site])
@@ -189,7 +189,7 @@ fn local_root(site: PublicKey) -> Root {
         format: Format::current(),
         version: 1,
         epoch: 1,
-        created: crate::clock::now_text(),
+        created: clock::now_text(),
         expires: None,
         principals: vec![Principal {
             name: SITE_KEY.to_owned(),
@@ -360,16 +360,12 @@ mod tests {
         for file in ["keys/site.pem", "keys/site.pub"] {
             let path = home.path().join(file);
             let kept = home.path().join("kept");
-            std::fs::hard_link(&path, &kept).unwrap();
-            std::fs::remove_file(&path).unwrap();
+            fsx::rename(&path, &kept).unwrap();
             let lost =
                 Trust::open(home.path()).and_then(|mut trust| trust.trust(&pem(&ed25519()), None, &[]));
             // From the private half the public one is made again; the private one is lost for ever.
             assert_eq!(lost.is_ok(), file == "keys/site.pub");
-            if !path.exists() {
-                std::fs::hard_link(&kept, &path).unwrap();
-            }
-            std::fs::remove_file(&kept).unwrap();
+            fsx::rename(&kept, &path).unwrap();
         }
     }
 }

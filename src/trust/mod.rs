@@ -8,7 +8,6 @@ mod chain;
 mod change;
 mod crypto;
 mod error;
-mod files;
 mod home_keys;
 mod key;
 mod key_file;
