@@ -368,4 +368,33 @@ mod tests {
             fsx::rename(&kept, &path).unwrap();
         }
     }
+
+    #[test]
+    fn whatever_write_fails_the_home_stays_whole() {
+        use crate::fsx::faults::{Fault, Kind, Watch};
+        let people = [("alice", pem(&ed25519())), ("bob", pem(&ed25519()))];
+        let work = |home: &std::path::Path| {
+            people.iter().try_for_each(|(name, pem)| Trust::open(home)?.trust(pem, Some(name), &[]).map(drop))
+        };
+        let mut failed = 0;
+        for kind in [Kind::Eio, Kind::ShortWrite, Kind::Halt] {
+            for at in 1.. {
+                let parent = tempfile::tempdir().unwrap();
+                let home = parent.path().join("home");
+                let watch = Watch::new(&home);
+                watch.plan(Fault { at, kind });
+                let outcome = work(&home);
+                if !watch.forget() {
+                    outcome.unwrap();
+                    break;
+                }
+                failed += 1;
+                let found = Trust::open(&home).unwrap_or_else(|e| panic!("{kind:?} at {at}: {e}"));
+                assert!(found.root().is_none_or(|root| root.principals.len() <= 3));
+                work(&home).unwrap_or_else(|e| panic!("{kind:?} at {at}, again: {e}"));
+                assert_eq!(Trust::open(&home).unwrap().root().unwrap().principals.len(), 3);
+            }
+        }
+        assert!(failed > 60, "{failed}");
+    }
 }

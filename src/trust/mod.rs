@@ -27,6 +27,8 @@ use serde::{Deserialize, Serialize};
 use chain::Chain;
 use home_keys::HomeKeys;
 
+use crate::store::Layout;
+
 pub use change::{Changed, Revoke};
 pub use crypto::{Algorithm, KeyRejected};
 pub use error::{TrustError, hint_for, untrusted_problem};
@@ -77,11 +79,9 @@ impl Trust {
     /// # Errors
     /// [`TrustError::DamagedChain`] if the root documents are not whole; if files cannot be read.
     pub fn open(home: &Path) -> Result<Trust, TrustError> {
-        let mut trust = Trust {
-            keys: HomeKeys::new(home.join("keys")),
-            chain: Chain::new(home.join("trust")),
-            root: None,
-        };
+        let layout = Layout::new(home);
+        let mut trust =
+            Trust { keys: HomeKeys::new(layout.keys()), chain: Chain::new(layout.trust()), root: None };
         trust.root = trust.load()?;
         Ok(trust)
     }
