@@ -11,9 +11,9 @@ use bundle_format::signature::{pae, parse_signatures};
 use bundle_format::{PayloadType, SignatureLine};
 
 use super::error::TrustError;
-use super::files;
 use super::key::PublicKey;
 use super::root::{MAX_VERSION, Root};
+use crate::fsx;
 
 /// The directory that holds the chain.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Chain {
         // The signatures first: a version exists from the moment that its document does.
         for (extension, bytes) in [("sig", signatures), ("json", bytes)] {
             let path = self.path(root.version, extension);
-            files::replace(&path, bytes, 0o644).map_err(TrustError::io("write", &path))?;
+            fsx::replace_file(&path, bytes).map_err(TrustError::io("write", &path))?;
         }
         Ok(root)
     }
@@ -93,10 +93,8 @@ impl Chain {
 
     fn read(&self, version: u64, extension: &str, limit: u64) -> Result<Vec<u8>, TrustError> {
         let path = self.path(version, extension);
-        files::read(&path, limit).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => self.damaged(version, format!("{} is missing", path.display())),
-            _ => TrustError::io("read", &path)(error),
-        })
+        let bytes = fsx::read_limited(&path, limit).map_err(TrustError::io("read", &path))?;
+        bytes.ok_or_else(|| self.damaged(version, format!("{} is missing", path.display())))
     }
 
     fn path(&self, version: u64, extension: &str) -> PathBuf {
@@ -163,4 +161,185 @@ fn verified<'a>(
         signers.insert(line.key_id.as_str());
     }
     Ok(signers)
+}
+
+#[cfg(test)]
+mod tests {
+    use bundle_format::signature::write_signatures;
+
+    use super::*;
+    use crate::trust::root::{Principal, Role};
+    use crate::trust::signer::KeySigner;
+    use crate::trust::testing::{self, ed25519, principal};
+
+    const ROOT: &[(Role, &[&str])] = &[(Role::Root, &["*"])];
+
+    /// A chain of three versions in a directory of its own: the site alone, the site and Bob, and again.
+    struct Fixture {
+        _directory: tempfile::TempDir,
+        chain: Chain,
+        site: KeySigner,
+        bob: KeySigner,
+        head: Root,
+    }
+
+    fn version(number: u64, principals: Vec<Principal>, threshold: u64) -> Root {
+        let mut root = testing::root(principals);
+        root.version = number;
+        root.thresholds.insert(Role::Root, [("*".to_owned(), threshold)].into());
+        root
+    }
+
+    fn signed(root: &Root, kind: PayloadType, signers: &[&KeySigner]) -> (Vec<u8>, Vec<u8>) {
+        let bytes = root.to_bytes().unwrap();
+        let signatures = write_signatures(testing::lines(kind, &bytes, signers)).unwrap();
+        (bytes, signatures)
+    }
+
+    impl Fixture {
+        fn new() -> Fixture {
+            let directory = tempfile::tempdir().unwrap();
+            let chain = Chain::new(directory.path().to_owned());
+            let (site, bob) = (ed25519(), ed25519());
+            let alone = vec![principal("site", &[&site], ROOT)];
+            let both = vec![principal("bob", &[&bob], ROOT), principal("site", &[&site], ROOT)];
+            let head = version(1, alone, 1);
+            let mut fixture = Fixture { _directory: directory, chain, site, bob, head: head.clone() };
+            let append = |fixture: &Fixture, head: Option<&Root>, next: &Root| {
+                let (bytes, signatures) = signed(next, PayloadType::Root, &[&fixture.site, &fixture.bob]);
+                fixture.chain.append(head, fixture.site.public(), &bytes, &signatures).unwrap()
+            };
+            let first = append(&fixture, None, &head);
+            let second = append(&fixture, Some(&first), &version(2, both.clone(), 2));
+            fixture.head = append(&fixture, Some(&second), &version(3, both, 2));
+            fixture
+        }
+
+        fn load(&self) -> Result<Option<Root>, TrustError> {
+            self.chain.load(Some(self.site.public()))
+        }
+
+        fn append(&self, next: &Root, signers: &[&KeySigner]) -> Result<Root, TrustError> {
+            let (bytes, signatures) = signed(next, PayloadType::Root, signers);
+            self.chain.append(Some(&self.head), self.site.public(), &bytes, &signatures)
+        }
+
+        fn next(&self) -> Root {
+            Root { version: 4, ..self.head.clone() }
+        }
+    }
+
+    fn is_damaged(loaded: Result<Option<Root>, TrustError>) -> bool {
+        matches!(loaded, Err(TrustError::DamagedChain { .. }))
+    }
+
+    #[test]
+    fn the_newest_version_of_a_whole_chain_holds() {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.load().unwrap().unwrap(), fixture.head);
+        let empty = tempfile::tempdir().unwrap();
+        for directory in [empty.path().to_owned(), empty.path().join("none")] {
+            assert!(Chain::new(directory).load(None).unwrap().is_none());
+        }
+        // A signature whose document was never written is no version.
+        fixture.append(&fixture.next(), &[&fixture.site, &fixture.bob]).unwrap();
+        assert!(fsx::remove(&fixture.chain.path(4, "json")).unwrap());
+        assert_eq!(fixture.load().unwrap().unwrap(), fixture.head);
+    }
+
+    #[test]
+    fn a_chain_that_lacks_a_file_is_damaged() {
+        for number in 1..=3 {
+            for extension in ["json", "sig"] {
+                let fixture = Fixture::new();
+                assert!(fsx::remove(&fixture.chain.path(number, extension)).unwrap());
+                // Without its document the newest version is none: the one before it is whole.
+                let whole = number == 3 && extension == "json";
+                assert_eq!(is_damaged(fixture.load()), !whole, "{number} {extension}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_altered_byte_is_damage() {
+        let fixture = Fixture::new();
+        let mut tried = 0;
+        for (number, extension) in [(1, "json"), (2, "json"), (3, "json"), (1, "sig"), (3, "sig")] {
+            let path = fixture.chain.path(number, extension);
+            let good = std::fs::read(&path).unwrap();
+            // Both lines of a signature file are needed from version 2 on; of the first, Bob's is a stranger's.
+            let needed =
+                if (number, extension) == (1, "sig") { own_line(&good, &fixture) } else { 0..good.len() };
+            for at in needed.step_by(3) {
+                let mut bad = good.clone();
+                bad[at] ^= 1;
+                fsx::replace_file(&path, &bad).unwrap();
+                assert!(is_damaged(fixture.load()), "byte {at} of {}", path.display());
+                tried += 1;
+            }
+            fsx::replace_file(&path, &good).unwrap();
+        }
+        assert!(tried > 500, "{tried}");
+        assert!(fixture.load().is_ok());
+    }
+
+    #[test]
+    fn a_chain_of_somebody_else_is_damaged() {
+        let (ours, theirs) = (Fixture::new(), Fixture::new());
+        assert!(is_damaged(ours.chain.load(Some(theirs.site.public()))));
+        assert!(is_damaged(ours.chain.load(None)));
+    }
+
+    #[test]
+    fn an_update_needs_the_old_threshold_and_the_new_one() {
+        let fixture = Fixture::new();
+        let (site, bob, eve) = (&fixture.site, &fixture.bob, ed25519());
+        assert!(fixture.append(&fixture.next(), &[site]).is_err());
+        assert!(fixture.append(&fixture.next(), &[bob]).is_err());
+        assert!(fixture.append(&fixture.next(), &[site, &eve]).is_err());
+        // Eve takes over, and then Eve joins and is needed.
+        let mut taken = fixture.next();
+        taken.principals = vec![principal("eve", &[&eve], ROOT)];
+        taken.thresholds.clear();
+        assert!(fixture.append(&taken, &[&eve]).is_err());
+        assert!(fixture.append(&taken, &[site, bob]).is_err());
+        let mut joined = fixture.next();
+        joined.principals.insert(1, principal("eve", &[&eve], ROOT));
+        joined.thresholds.insert(Role::Root, [("*".to_owned(), 3)].into());
+        assert!(fixture.append(&joined, &[site, bob]).is_err());
+        assert!(fixture.append(&joined, &[site, bob, &eve]).is_ok());
+        assert_eq!(fixture.load().unwrap().unwrap(), joined);
+    }
+
+    #[test]
+    fn versions_and_epochs_never_go_back() {
+        let fixture = Fixture::new();
+        let both = [&fixture.site, &fixture.bob];
+        for number in [1, 2, 3, 5, 999_999] {
+            let stale = Root { version: number, ..fixture.next() };
+            assert!(fixture.append(&stale, &both).is_err(), "{number}");
+        }
+        let opened = Root { epoch: 2, ..fixture.next() };
+        let head = fixture.append(&opened, &both).unwrap();
+        let (bytes, signatures) =
+            signed(&Root { version: 5, epoch: 1, ..head.clone() }, PayloadType::Root, &both);
+        assert!(fixture.chain.append(Some(&head), fixture.site.public(), &bytes, &signatures).is_err());
+    }
+
+    #[test]
+    fn a_signature_of_another_document_type_is_none() {
+        let fixture = Fixture::new();
+        let both = [&fixture.site, &fixture.bob];
+        for kind in [PayloadType::Snapshot, PayloadType::Approval, PayloadType::Receipt] {
+            let (bytes, signatures) = signed(&fixture.next(), kind, &both);
+            let site = fixture.site.public();
+            assert!(fixture.chain.append(Some(&fixture.head), site, &bytes, &signatures).is_err());
+        }
+    }
+
+    fn own_line(file: &[u8], fixture: &Fixture) -> std::ops::Range<usize> {
+        let text = std::str::from_utf8(file).unwrap();
+        let start = text.find(fixture.site.public().id()).unwrap();
+        start..start + text[start..].find('\n').unwrap()
+    }
 }

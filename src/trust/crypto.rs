@@ -8,7 +8,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
 };
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
+use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use ed25519_dalek::{Signature, Signer as _, SigningKey};
 use pkcs8::pkcs5::pbes2::{self, Kdf};
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SecretDocument};
@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 
 /// SubjectPublicKeyInfo of an Ed25519 key up to the key's 32 bytes (RFC 8410).
 const ED25519_PREFIX: [u8; 12] = *b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+
+/// PKCS#8 version 1 of an Ed25519 key up to the 32 bytes of its seed (RFC 8410).
+const ED25519_PKCS8_PREFIX: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
 
 /// SubjectPublicKeyInfo of a P-384 key up to the 97 bytes of the uncompressed point (RFC 5480).
 const P384_PREFIX: [u8; 23] =
@@ -169,10 +172,8 @@ impl SecretKey {
         const FAILED: KeyRejected = KeyRejected::Failed("it cannot be written as PKCS#8");
         match self {
             SecretKey::Ed25519(key) => {
-                // Without the public half the document is of version 1.
-                let pair = Zeroizing::new(key.to_bytes());
-                let pair = KeypairBytes { secret_key: *pair, public_key: None };
-                pair.to_pkcs8_der().map_err(|_| FAILED)
+                let der = Zeroizing::new([&ED25519_PKCS8_PREFIX[..], key.as_bytes()].concat());
+                SecretDocument::try_from(der.as_slice()).map_err(|_| FAILED)
             }
             SecretKey::EcdsaP384(key) => {
                 let document = key.to_pkcs8v1().map_err(|_| FAILED)?;
@@ -269,7 +270,10 @@ mod tests {
     #[test]
     fn keys_that_anybody_can_sign_for_are_weak() {
         for hex in SMALL_ORDER {
-            assert!(matches!(VerifyingKey::from_spki(&spki(&point(hex))), Err(KeyRejected::Weak(_))), "{hex}");
+            assert!(
+                matches!(VerifyingKey::from_spki(&spki(&point(hex))), Err(KeyRejected::Weak(_))),
+                "{hex}"
+            );
         }
         // What makes them weak: these 64 bytes are a signature of every message, to a verifier that is not strict.
         let identity = point(SMALL_ORDER[0]);

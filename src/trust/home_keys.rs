@@ -9,8 +9,9 @@ use bundle_format::document::is_name;
 use super::crypto::{Algorithm, SecretKey};
 use super::error::TrustError;
 use super::key::PublicKey;
+use super::key_file;
 use super::signer::KeySigner;
-use super::{files, key_file};
+use crate::fsx;
 
 /// The directory of this home's keys.
 #[derive(Debug, Clone)]
@@ -31,9 +32,10 @@ impl HomeKeys {
         passphrase: Option<&[u8]>,
     ) -> Result<PublicKey, TrustError> {
         let private = self.private_path(name)?;
-        files::private_directory(&self.directory).map_err(TrustError::io("make", &self.directory))?;
+        fsx::create_directory(&self.directory, fsx::Access::Private)
+            .map_err(TrustError::io("make", &self.directory))?;
         let lock = self.directory.join("lock");
-        let _lock = files::lock(&lock).map_err(TrustError::io("lock", &lock))?;
+        let _lock = fsx::Lock::exclusive(&lock).map_err(TrustError::io("lock", &lock))?;
         // A public half alone is a key whose private half is kept elsewhere, or was lost.
         if private.exists() || self.public_path(name).exists() {
             return Err(TrustError::KeyExists(name.to_owned()));
@@ -45,11 +47,9 @@ impl HomeKeys {
         });
         let (public_pem, private_pem, public) = made.map_err(rejected)?;
         // The private half first: the public one can be made from it.
-        for (path, pem, mode) in
-            [(private, private_pem.as_str(), 0o600), (self.public_path(name), public_pem.as_str(), 0o644)]
-        {
-            files::replace(&path, pem.as_bytes(), mode).map_err(TrustError::io("write", &path))?;
-        }
+        fsx::replace_private(&private, private_pem.as_bytes()).map_err(TrustError::io("write", &private))?;
+        let path = self.public_path(name);
+        fsx::replace_file(&path, public_pem.as_bytes()).map_err(TrustError::io("write", &path))?;
         Ok(public)
     }
 

@@ -1,6 +1,7 @@
 //! Private keys in files: PKCS#8 version 1 in PEM, plain or under a passphrase, readable by their owner alone.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -9,14 +10,14 @@ use zeroize::Zeroizing;
 
 use super::crypto::{self, KeyRejected, SecretKey};
 use super::error::TrustError;
-use super::files;
 use super::key::PublicKey;
+use crate::fsx;
 
 const PLAIN: &str = "PRIVATE KEY";
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
 /// The largest key file that is read, in bytes.
-const MAX_KEY_FILE: u64 = 64 << 10;
+const MAX_KEY_FILE: usize = 64 << 10;
 
 /// Reads a private key's file.
 ///
@@ -30,7 +31,9 @@ pub(super) fn read_private(path: &Path, passphrase: Option<&[u8]>) -> Result<Sec
     if mode & 0o077 != 0 {
         return Err(TrustError::Exposed { path: path.to_owned(), mode });
     }
-    let pem = Zeroizing::new(files::read_open(&file, MAX_KEY_FILE).map_err(TrustError::io("read", path))?);
+    // Room for all of it from the start: a buffer that grew would leave copies of the key behind.
+    let mut pem = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE));
+    file.take(MAX_KEY_FILE as u64).read_to_end(&mut pem).map_err(TrustError::io("read", path))?;
     let rejected = |reason| TrustError::Key { place: path.display().to_string(), reason };
     let text = std::str::from_utf8(&pem).map_err(|_| rejected(KeyRejected::PrivateUnsupported))?;
     let (label, document) =
@@ -60,7 +63,8 @@ pub(super) fn private_pem(
 
 /// Reads a public key's file.
 pub(super) fn read_public(path: &Path) -> Result<PublicKey, TrustError> {
-    let pem = files::read(path, MAX_KEY_FILE).map_err(TrustError::io("read the key", path))?;
+    let pem = fsx::read_limited(path, MAX_KEY_FILE as u64).map_err(TrustError::io("read the key", path))?;
+    let pem = pem.ok_or_else(|| TrustError::NoSuchKey(path.display().to_string()))?;
     PublicKey::from_pem(&pem).map_err(TrustError::key(path.display().to_string()))
 }
 
@@ -90,8 +94,8 @@ mod tests {
         let secret = SecretKey::generate(algorithm).unwrap();
         let public = PublicKey::from_spki(&secret.public_spki()).unwrap();
         let pem = private_pem(&secret, passphrase).unwrap();
-        files::replace(&directory.join("key.pem"), pem.as_bytes(), 0o600).unwrap();
-        files::replace(&directory.join("key.pub"), public.to_pem().unwrap().as_bytes(), 0o644).unwrap();
+        fsx::replace_private(&directory.join("key.pem"), pem.as_bytes()).unwrap();
+        fsx::replace_file(&directory.join("key.pub"), public.to_pem().unwrap().as_bytes()).unwrap();
         (secret, public)
     }
 
@@ -131,7 +135,8 @@ mod tests {
         for algorithm in BOTH {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("key.pem");
-            let public = || PublicKey::from_pem(&openssl(directory.path(), "pkey -in key.pem -pubout")).unwrap();
+            let public =
+                || PublicKey::from_pem(&openssl(directory.path(), "pkey -in key.pem -pubout")).unwrap();
             openssl(directory.path(), genpkey(algorithm));
             assert_eq!(signer_from(&path, None).unwrap().public(), &public());
 
@@ -152,9 +157,9 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let (secret, public) = ours(directory.path(), algorithm, None);
             let encoding = pae(PayloadType::Snapshot, br#"{"channel":"prod"}"#);
-            files::replace(&directory.path().join("pae"), &encoding, 0o600).unwrap();
+            fsx::replace_file(&directory.path().join("pae"), &encoding).unwrap();
             let signature = secret.sign(&encoding).unwrap();
-            files::replace(&directory.path().join("sig"), &signature, 0o600).unwrap();
+            fsx::replace_file(&directory.path().join("sig"), &signature).unwrap();
             let verify = "pkeyutl -verify -rawin -pubin -inkey key.pub -in pae -sigfile sig";
             openssl(directory.path(), &format!("{verify}{}", digest(algorithm)));
 
@@ -176,14 +181,17 @@ mod tests {
         ] {
             openssl(directory.path(), other);
             let refused = read_private(&path, None).err().unwrap();
-            assert!(matches!(refused, TrustError::Key { reason: KeyRejected::PrivateUnsupported, .. }), "{other}");
+            assert!(
+                matches!(refused, TrustError::Key { reason: KeyRejected::PrivateUnsupported, .. }),
+                "{other}"
+            );
             let public = openssl(directory.path(), "pkey -in key.pem -pubout");
             assert_eq!(PublicKey::from_pem(&public), Err(KeyRejected::Unsupported), "{other}");
         }
         openssl(directory.path(), genpkey(Algorithm::EcdsaP384Sha384));
         let compressed = openssl(directory.path(), "ec -in key.pem -pubout -conv_form compressed");
         assert_eq!(PublicKey::from_pem(&compressed), Err(KeyRejected::Unsupported));
-        let private = files::read(&path, 1 << 16).unwrap();
+        let private = std::fs::read(&path).unwrap();
         assert_eq!(PublicKey::from_pem(&private), Err(KeyRejected::PrivateGiven));
         assert_eq!(PublicKey::from_pem(b"not a key\xff"), Err(KeyRejected::Unsupported));
     }
@@ -191,12 +199,11 @@ mod tests {
     #[test]
     fn a_private_key_that_others_can_read_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let (secret, _) = ours(directory.path(), Algorithm::Ed25519, None);
+        ours(directory.path(), Algorithm::Ed25519, None);
         let path = directory.path().join("key.pem");
         assert!(read_private(&path, None).is_ok());
-        for mode in [0o640, 0o604, 0o660] {
-            let pem = private_pem(&secret, None).unwrap();
-            files::replace(&path, pem.as_bytes(), mode).unwrap();
+        for mode in [0o640, 0o604, 0o620] {
+            File::open(&path).unwrap().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
             let refused = read_private(&path, None).err().unwrap();
             assert!(matches!(refused, TrustError::Exposed { .. }), "{mode:o}: {refused}");
         }

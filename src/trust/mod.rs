@@ -8,13 +8,14 @@ mod chain;
 mod change;
 mod crypto;
 mod error;
-mod files;
 mod home_keys;
 mod key;
 mod key_file;
 pub mod root;
 pub mod sequence;
 mod signer;
+#[cfg(test)]
+mod testing;
 pub mod time;
 mod verifier;
 
@@ -25,6 +26,8 @@ use serde::{Deserialize, Serialize};
 
 use chain::Chain;
 use home_keys::HomeKeys;
+
+use crate::store::Layout;
 
 pub use change::{Changed, Revoke};
 pub use crypto::{Algorithm, KeyRejected};
@@ -76,11 +79,9 @@ impl Trust {
     /// # Errors
     /// [`TrustError::DamagedChain`] if the root documents are not whole; if files cannot be read.
     pub fn open(home: &Path) -> Result<Trust, TrustError> {
-        let mut trust = Trust {
-            keys: HomeKeys::new(home.join("keys")),
-            chain: Chain::new(home.join("trust")),
-            root: None,
-        };
+        let layout = Layout::new(home);
+        let mut trust =
+            Trust { keys: HomeKeys::new(layout.keys()), chain: Chain::new(layout.trust()), root: None };
         trust.root = trust.load()?;
         Ok(trust)
     }

@@ -285,3 +285,126 @@ fn is_scope(role: Role, channel: &str) -> Result<(), String> {
     }
     Err(format!("{channel:?} is no scope of this role"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::testing::{ed25519, principal, root};
+
+    fn base() -> Root {
+        let (site, alice) = (ed25519(), ed25519());
+        let site = principal("site", &[&site], &[(Role::Root, &["*"]), (Role::Site, &["*"])]);
+        root(vec![site, principal("alice", &[&alice], &[(Role::Collector, &["dev", "prod"])])])
+    }
+
+    #[test]
+    fn a_root_document_reads_as_it_was_written() {
+        let mut full = base();
+        full.expires = Some("2030-01-01T00:00:00Z".to_owned());
+        full.thresholds = [(Role::Collector, [("*".to_owned(), 1), ("prod".to_owned(), 2)].into())].into();
+        full.floors = [("prod".to_owned(), Mark { epoch: 1, sequence: 40 })].into();
+        full.sites = vec!["berlin".to_owned(), "oslo".to_owned()];
+        let after = [("*".to_owned(), Mark { epoch: 1, sequence: 7 })];
+        let retired = Revocation::RetiredAfter(after.into());
+        full.revocations = [("gone".to_owned(), Revocation::Compromised), ("old".to_owned(), retired)].into();
+        for root in [base(), full] {
+            assert_eq!(Root::from_bytes(&root.to_bytes().unwrap()).unwrap(), root);
+        }
+    }
+
+    #[test]
+    fn thresholds_and_floors_are_those_of_the_channel() {
+        let mut root = base();
+        root.epoch = 3;
+        root.thresholds = [(Role::Collector, [("*".to_owned(), 3), ("prod".to_owned(), 2)].into())].into();
+        root.floors.insert("prod".to_owned(), Mark { epoch: 3, sequence: 40 });
+        root.floors.insert("old".to_owned(), Mark { epoch: 2, sequence: 40 });
+        assert_eq!(root.threshold(Role::Collector, "prod"), 2);
+        assert_eq!(root.threshold(Role::Collector, "dev"), 3);
+        assert_eq!(root.threshold(Role::Approver, "dev"), 1);
+        assert_eq!(root.floor("prod"), Mark { epoch: 3, sequence: 40 });
+        assert_eq!(root.floor("old"), Mark { epoch: 3, sequence: 0 });
+        assert_eq!(root.floor("new"), Mark { epoch: 3, sequence: 0 });
+    }
+
+    #[test]
+    fn what_would_weaken_it_is_refused() {
+        type Break = fn(&mut Root);
+        let breaks: [(&str, Break); 21] = [
+            ("threshold 0", |r| drop(r.thresholds.insert(Role::Collector, [("*".to_owned(), 0)].into()))),
+            ("root threshold 0", |r| drop(r.thresholds.insert(Role::Root, [("*".to_owned(), 0)].into()))),
+            ("root threshold out of reach", |r| {
+                drop(r.thresholds.insert(Role::Root, [("*".to_owned(), 2)].into()));
+            }),
+            ("threshold of a channel that cannot be", |r| {
+                drop(r.thresholds.insert(Role::Collector, [("A".to_owned(), 1)].into()));
+            }),
+            ("root role of a channel", |r| {
+                drop(r.principals[1].roles.insert(Role::Root, vec!["prod".to_owned()]));
+            }),
+            ("one key in two principals", |r| {
+                let keys = r.principals[1].keys.clone();
+                r.principals.push(Principal { name: "zoe".to_owned(), keys, ..r.principals[0].clone() });
+            }),
+            ("one key twice", |r| {
+                let key = r.principals[0].keys[0].clone();
+                r.principals[0].keys.push(key);
+            }),
+            ("one name twice", |r| {
+                let key = ed25519();
+                let second = principal("alice", &[&key], &[(Role::Collector, &["*"])]);
+                r.principals.insert(0, second);
+            }),
+            ("principals not sorted", |r| r.principals.reverse()),
+            ("a principal without keys", |r| r.principals[0].keys.clear()),
+            ("a name that cannot be", |r| r.principals[0].name = "Al ice".to_owned()),
+            ("nobody for the next", |r| drop(r.principals.pop())),
+            ("the site compromised", |r| {
+                let site = r.principals[1].keys[0].id().to_owned();
+                r.revocations.insert(site, Revocation::Compromised);
+            }),
+            ("an empty scope", |r| drop(r.principals[0].roles.insert(Role::Collector, Vec::new()))),
+            ("a scope of everything and more", |r| {
+                r.principals[0].roles.insert(Role::Collector, vec!["*".to_owned(), "prod".to_owned()]);
+            }),
+            ("a scope not sorted", |r| {
+                r.principals[0].roles.insert(Role::Collector, vec!["prod".to_owned(), "dev".to_owned()]);
+            }),
+            ("version 0", |r| r.version = 0),
+            ("epoch 0", |r| r.epoch = 0),
+            ("another format", |r| r.format.minor += 1),
+            ("expired when made", |r| r.expires = Some(r.created.clone())),
+            ("a feature to be understood", |r| r.format.must_understand.push("quorum".to_owned())),
+        ];
+        for (what, weaken) in breaks {
+            let mut root = base();
+            weaken(&mut root);
+            let bytes = canonical::to_bytes(&root).unwrap();
+            assert!(Root::from_bytes(&bytes).is_err(), "{what}");
+            assert!(root.to_bytes().is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_it_does_not_know_is_refused() {
+        let good = String::from_utf8(base().to_bytes().unwrap()).unwrap();
+        let bad = [
+            good.replace(r#"{"created""#, r#"{"admin":true,"created""#),
+            good.replace(r#""epoch":1"#, r#""epoch": 1"#),
+            good.replace(r#","floors":{}"#, r#","expires":null,"floors":{}"#),
+            good.replace(r#""name":"alice""#, r#""name":"alice","power":9"#),
+            good.replace(r#""require":"one""#, r#""require":"none""#),
+            good.replace(r#""algorithm":"ed25519""#, r#""algorithm":"ecdsa-p384-sha384""#),
+            good.replace(r#""algorithm":"ed25519""#, r#""algorithm":"rsa""#),
+            good.replace(r#"="#, ""),
+            format!("{good}\n"),
+            format!("{good} "),
+        ];
+        assert!(Root::from_bytes(good.as_bytes()).is_ok());
+        for bad in bad {
+            assert_ne!(bad, good);
+            assert!(Root::from_bytes(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(Root::from_bytes(&vec![b' '; 2 << 20]).is_err());
+    }
+}

@@ -92,3 +92,46 @@ impl Signer for CommandSigner {
         Ok(signature)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::Trust;
+    use crate::trust::crypto::Algorithm;
+    use crate::trust::testing::ed25519;
+
+    #[test]
+    fn a_command_signs_with_a_key_that_we_never_see() {
+        let home = tempfile::tempdir().unwrap();
+        let trust = Trust::open(home.path()).unwrap();
+        for (name, algorithm, options) in
+            [("token", Algorithm::Ed25519, ""), ("module", Algorithm::EcdsaP384Sha384, "-digest sha384")]
+        {
+            let public = trust.new_key(name, algorithm, None).unwrap();
+            let (key, input) = (home.path().join(format!("keys/{name}.pem")), home.path().join("input"));
+            let (key, input) = (key.display(), input.display());
+            let command =
+                format!("cat > {input} && openssl pkeyutl -sign -rawin -inkey {key} -in {input} {options}");
+            let pem = public.to_pem().unwrap();
+            let signer = trust.command_signer(pem.as_bytes(), &command).unwrap();
+            let signature = signer.sign(b"the encoding").unwrap();
+            assert_eq!(signer.key_id(), public.id());
+            assert!(public.verifies(b"the encoding", &signature));
+            // The same command, and another key than was said.
+            let other = CommandSigner::new(ed25519().public().clone(), command);
+            assert!(other.sign(b"the encoding").unwrap_err().contains("no signature of"));
+        }
+    }
+
+    #[test]
+    fn a_command_that_misbehaves_signs_nothing() {
+        let public = ed25519().public().clone();
+        let large = vec![7; 1 << 20];
+        for command in
+            ["exit 3", "true", "head -c 64 /dev/zero", "cat", "yes", "no-such-command 2> /dev/null"]
+        {
+            let signed = CommandSigner::new(public.clone(), command).sign(&large);
+            assert!(signed.is_err(), "{command}");
+        }
+    }
+}

@@ -167,3 +167,211 @@ impl bundle_format::Verifier for TrustVerifier {
 fn refuse<T>(code: &str, message: String) -> Result<T, Untrusted> {
     Err(Untrusted { code: code.to_owned(), message })
 }
+
+#[cfg(test)]
+mod tests {
+    use bundle_format::Verifier as _;
+
+    use super::*;
+    use crate::trust::crypto::Algorithm;
+    use crate::trust::root::{Principal, Require};
+    use crate::trust::signer::KeySigner;
+    use crate::trust::testing::{ed25519, lines, principal, root, signer, snapshot};
+
+    const COLLECTOR: &[(Role, &[&str])] = &[(Role::Collector, &["*"])];
+
+    fn verifier(principals: Vec<Principal>, edit: impl FnOnce(&mut Root)) -> TrustVerifier {
+        let site = ed25519();
+        let mut root =
+            root([principals, vec![principal("site", &[&site], &[(Role::Root, &["*"])])]].concat());
+        edit(&mut root);
+        // Through the bytes, so that no test relies on a document that could not be.
+        let root = Root::from_bytes(&root.to_bytes().unwrap()).unwrap();
+        TrustVerifier::new(Some(root), [])
+    }
+
+    /// What comes of a snapshot that these keys signed: both steps, as the reader of a bundle takes them.
+    fn judge(verifier: &TrustVerifier, snapshot: &Snapshot, signers: &[&KeySigner]) -> Result<(), String> {
+        let bytes = snapshot.to_bytes().unwrap();
+        let kind = PayloadType::Snapshot;
+        verifier
+            .verify(kind, &bytes, &lines(kind, &bytes, signers))
+            .and_then(|signers| verifier.authorise(kind, snapshot, &signers))
+            .map_err(|untrusted| untrusted.code)
+    }
+
+    fn code<T>(code: &str) -> Result<T, String> {
+        Err(code.to_owned())
+    }
+
+    #[test]
+    fn one_trusted_collector_is_enough_by_default_and_a_stranger_is_not() {
+        let (alice, stranger) = (ed25519(), ed25519());
+        let trust = verifier(vec![principal("alice", &[&alice], COLLECTOR)], |_| {});
+        let snapshot = snapshot("prod", 1, 1);
+        assert_eq!(judge(&trust, &snapshot, &[&alice]), Ok(()));
+        assert_eq!(judge(&trust, &snapshot, &[&alice, &stranger]), Ok(()));
+        assert_eq!(judge(&trust, &snapshot, &[&stranger]), code("trust.unknown-key"));
+        assert_eq!(judge(&TrustVerifier::default(), &snapshot, &[&alice]), code("trust.unknown-key"));
+    }
+
+    #[test]
+    fn every_line_by_a_known_key_must_verify() {
+        let (alice, bob) = (ed25519(), ed25519());
+        let trust = verifier(
+            vec![principal("alice", &[&alice], COLLECTOR), principal("bob", &[&bob], COLLECTOR)],
+            |_| {},
+        );
+        let kind = PayloadType::Snapshot;
+        let mut lines = lines(kind, b"payload", &[&alice, &bob]);
+        assert_eq!(trust.verify(kind, b"payload", &lines).unwrap().len(), 2);
+        assert_eq!(trust.verify(kind, b"Payload", &lines).unwrap_err().code, "trust.bad-signature");
+        lines[1].signature[3] ^= 1;
+        assert_eq!(trust.verify(kind, b"payload", &lines).unwrap_err().code, "trust.bad-signature");
+        lines.truncate(1);
+        assert!(trust.verify(kind, b"payload", &lines).is_ok());
+        assert!(trust.verify(kind, b"payload", &[]).is_err());
+        // Alice's signature under Bob's id.
+        lines[0].key_id =
+            if lines[0].key_id == alice.public().id() { bob } else { alice }.public().id().to_owned();
+        assert_eq!(trust.verify(kind, b"payload", &lines).unwrap_err().code, "trust.bad-signature");
+    }
+
+    #[test]
+    fn no_document_passes_for_another() {
+        let alice = ed25519();
+        let trust = verifier(vec![principal("alice", &[&alice], COLLECTOR)], |_| {});
+        let kinds = [
+            PayloadType::Snapshot,
+            PayloadType::PackingList,
+            PayloadType::Approval,
+            PayloadType::Receipt,
+            PayloadType::Root,
+            PayloadType::AuditCheckpoint,
+        ];
+        for signed in kinds {
+            for shown in kinds {
+                let verdict = trust.verify(shown, b"payload", &lines(signed, b"payload", &[&alice]));
+                assert_eq!(verdict.is_ok(), signed == shown, "{signed:?} shown as {shown:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_person_with_two_keys_is_one_person() {
+        let (first, second, bob) = (ed25519(), signer(Algorithm::EcdsaP384Sha384), ed25519());
+        let people =
+            vec![principal("alice", &[&first, &second], COLLECTOR), principal("bob", &[&bob], COLLECTOR)];
+        let two =
+            |root: &mut Root| drop(root.thresholds.insert(Role::Collector, [("prod".to_owned(), 2)].into()));
+        let trust = verifier(people, two);
+        let prod = snapshot("prod", 1, 1);
+        assert_eq!(judge(&trust, &prod, &[&first, &second]), code("trust.threshold"));
+        assert_eq!(judge(&trust, &prod, &[&bob]), code("trust.threshold"));
+        assert_eq!(judge(&trust, &prod, &[&first, &bob]), Ok(()));
+        assert_eq!(judge(&trust, &prod, &[&second, &bob]), Ok(()));
+        assert_eq!(judge(&trust, &snapshot("dev", 1, 1), &[&bob]), Ok(()));
+        // Who signs twice has spoken once.
+        let bob = bob.public().id().to_owned();
+        assert!(trust.authorise(PayloadType::Snapshot, &prod, &[bob.clone(), bob]).is_err());
+    }
+
+    #[test]
+    fn a_hybrid_speaks_with_all_its_keys() {
+        let (ed, p384) = (ed25519(), signer(Algorithm::EcdsaP384Sha384));
+        let hybrid = Principal { require: Require::All, ..principal("hybrid", &[&ed, &p384], COLLECTOR) };
+        let trust = verifier(vec![hybrid], |_| {});
+        let snapshot = snapshot("prod", 1, 1);
+        assert_eq!(judge(&trust, &snapshot, &[&ed, &p384]), Ok(()));
+        assert_eq!(judge(&trust, &snapshot, &[&ed]), code("trust.threshold"));
+        assert_eq!(judge(&trust, &snapshot, &[&p384]), code("trust.threshold"));
+    }
+
+    #[test]
+    fn roles_and_channels_bind() {
+        let (dev, packer, approver) = (ed25519(), ed25519(), ed25519());
+        let trust = verifier(
+            vec![
+                principal("approver", &[&approver], &[(Role::Approver, &["*"])]),
+                principal("dev", &[&dev], &[(Role::Collector, &["dev"])]),
+                principal("packer", &[&packer], &[(Role::Packer, &["dev"])]),
+            ],
+            |_| {},
+        );
+        let (in_dev, in_prod) = (snapshot("dev", 1, 1), snapshot("prod", 1, 1));
+        assert_eq!(judge(&trust, &in_dev, &[&dev]), Ok(()));
+        assert_eq!(judge(&trust, &in_prod, &[&dev]), code("trust.scope"));
+        assert_eq!(judge(&trust, &in_dev, &[&packer]), code("trust.scope"));
+        assert_eq!(judge(&trust, &in_dev, &[&approver]), code("trust.scope"));
+        let may = |kind, snapshot: &Snapshot, signer: &KeySigner| {
+            trust.authorise(kind, snapshot, &[signer.public().id().to_owned()]).is_ok()
+        };
+        assert!(may(PayloadType::PackingList, &in_dev, &packer));
+        assert!(may(PayloadType::PackingList, &in_dev, &dev));
+        assert!(!may(PayloadType::PackingList, &in_dev, &approver));
+        assert!(!may(PayloadType::PackingList, &in_prod, &packer));
+        assert!(may(PayloadType::Approval, &in_prod, &approver));
+        assert!(!may(PayloadType::Approval, &in_dev, &dev));
+        for kind in [PayloadType::Root, PayloadType::Receipt, PayloadType::AuditCheckpoint] {
+            assert!(!may(kind, &in_dev, &dev), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn revoked_keys_count_for_nothing_and_retired_ones_for_what_was() {
+        let (stolen, retired, good) = (ed25519(), ed25519(), ed25519());
+        let people = vec![
+            principal("good", &[&good], COLLECTOR),
+            principal("retired", &[&retired], COLLECTOR),
+            principal("stolen", &[&stolen], COLLECTOR),
+        ];
+        let (stolen_id, retired_id) = (stolen.public().id().to_owned(), retired.public().id().to_owned());
+        let trust = verifier(people, |root| {
+            root.epoch = 2;
+            root.revocations.insert(stolen_id, Revocation::Compromised);
+            let after = [("prod".to_owned(), Mark { epoch: 1, sequence: 7 })].into();
+            root.revocations.insert(retired_id, Revocation::RetiredAfter(after));
+        });
+        let at = |epoch, sequence| snapshot("prod", epoch, sequence);
+        assert_eq!(judge(&trust, &at(1, 1), &[&stolen]), code("trust.revoked"));
+        assert_eq!(judge(&trust, &at(1, 1), &[&stolen, &good]), Ok(()));
+        assert_eq!(judge(&trust, &at(1, 7), &[&retired]), Ok(()));
+        assert_eq!(judge(&trust, &at(1, 8), &[&retired]), code("trust.revoked"));
+        assert_eq!(judge(&trust, &at(2, 1), &[&retired]), code("trust.revoked"));
+        assert_eq!(judge(&trust, &snapshot("dev", 1, 1), &[&retired]), code("trust.revoked"));
+        assert_eq!(judge(&trust, &at(1, 8), &[&retired, &good]), Ok(()));
+    }
+
+    #[test]
+    fn only_a_root_document_opens_an_epoch() {
+        let alice = ed25519();
+        let trust = verifier(vec![principal("alice", &[&alice], COLLECTOR)], |root| root.epoch = 2);
+        assert_eq!(judge(&trust, &snapshot("prod", 2, 1), &[&alice]), Ok(()));
+        assert_eq!(judge(&trust, &snapshot("prod", 3, 1), &[&alice]), code("trust.epoch"));
+    }
+
+    #[test]
+    fn a_bundle_for_another_site_is_refused() {
+        let alice = ed25519();
+        let trust = verifier(vec![principal("alice", &[&alice], COLLECTOR)], |root| {
+            root.sites = vec!["berlin".to_owned(), "oslo".to_owned()];
+        });
+        let mut snapshot = snapshot("prod", 1, 1);
+        assert_eq!(judge(&trust.clone().at_site("oslo"), &snapshot, &[&alice]), Ok(()));
+        assert_eq!(judge(&trust.clone().at_site("rome"), &snapshot, &[&alice]), code("trust.wrong-site"));
+        snapshot.sites = vec!["berlin".to_owned()];
+        assert_eq!(judge(&trust, &snapshot, &[&alice]), Ok(()));
+        assert_eq!(judge(&trust.clone().at_site("berlin"), &snapshot, &[&alice]), Ok(()));
+        assert_eq!(judge(&trust.at_site("oslo"), &snapshot, &[&alice]), code("trust.wrong-site"));
+    }
+
+    #[test]
+    fn a_home_verifies_what_it_signed_itself() {
+        let own = ed25519();
+        let trust = TrustVerifier::new(None, [own.public().clone()]);
+        assert_eq!(judge(&trust, &snapshot("prod", 1, 1), &[&own]), Ok(()));
+        assert_eq!(judge(&trust, &snapshot("prod", 2, 1), &[&own]), code("trust.epoch"));
+        let id = [own.public().id().to_owned()];
+        assert!(trust.authorise(PayloadType::Approval, &snapshot("prod", 1, 1), &id).is_err());
+    }
+}
