@@ -80,8 +80,8 @@ impl Answer {
     /// The next piece of the body; `None` at its end.
     ///
     /// # Errors
-    /// If the connection breaks or ends too early, if nothing comes for [`super::Timeouts::stall`], or next to nothing:
-    /// a server that sends a byte a minute must not hold us for ever.
+    /// If the connection breaks or ends too early, if nothing comes for [`super::Timeouts::stall`], or next
+    /// to nothing: a server that sends a byte a minute must not hold us for ever.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, NetError> {
         let stall = self.client.settings().timeouts.stall;
         let before = clock::instant();

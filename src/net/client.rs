@@ -68,8 +68,8 @@ impl Client {
 
     /// Makes one GET and follows its redirects, up to the head of the last answer, whatever its status.
     ///
-    /// A credential is shown to its own origin. Once a redirect led away from there, it isn't shown again, even if a
-    /// further one leads back: else a stranger would choose what is read in our name.
+    /// A credential is shown to its own origin. Once a redirect led away from there, it isn't shown again,
+    /// even if a further one leads back: else a stranger would choose what is read in our name.
     pub(super) async fn get(&self, access: &Access, headers: &HeaderMap) -> Result<Answer, NetError> {
         let settings = self.settings();
         let first = redirect::without_user(access.url.clone());
@@ -153,8 +153,8 @@ fn build(settings: &Settings) -> Result<reqwest::Client, Problem> {
             .tcp_keepalive(Duration::from_secs(60));
         proxies.iter().cloned().fold(builder, reqwest::ClientBuilder::proxy)
     };
-    // A machine without any authorities, as a bare container, can still read from loopback and from hosts whose
-    // authority was named.
+    // A machine without any authorities, as a bare container, can still read from loopback and from hosts
+    // whose authority was named.
     builder()
         .tls_certs_merge(authorities.iter().cloned())
         .build()
@@ -204,8 +204,8 @@ impl Proxies {
     }
 }
 
-/// A proxy's address, `http://` if it has no scheme. Others than these would be passed over silently by the library,
-/// and the proxy with it.
+/// A proxy's address, `http://` if it has no scheme. Others than these would be passed over silently by the
+/// library, and the proxy with it.
 fn proxy_url(value: &str) -> Option<Url> {
     let known =
         |url: &Url| matches!(url.scheme(), "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h");

@@ -18,7 +18,8 @@ pub(super) enum Decoder {
     Bare(Box<DeflateDecoder<Vec<u8>>>),
 }
 
-/// How much is decoded at once. Deflate expands at most 1,032 times, so a bomb takes 4 MiB before it is noticed.
+/// How much is decoded at once. Deflate expands at most 1,032 times, so a bomb takes 4 MiB before it is
+/// noticed.
 const PIECE: usize = 4096;
 
 impl Decoder {

@@ -54,9 +54,9 @@ pub struct Document {
 }
 
 impl Client {
-    /// Reads a small document: at most `limit` decoded bytes. `accept` is the Accept header, empty for none in
-    /// particular. `held` is what an earlier answer said of itself, empty if none is held: if the document is still
-    /// that one, it isn't sent again.
+    /// Reads a small document: at most `limit` decoded bytes. `accept` is the Accept header, empty for none
+    /// in particular. `held` is what an earlier answer said of itself, empty if none is held: if the document
+    /// is still that one, it isn't sent again.
     ///
     /// # Errors
     /// `net.too-large` over the limit; others of kind Unavailable when trying again did not help.

@@ -42,15 +42,17 @@ const STEP: u64 = 64 * 1024;
 const CHANGES: u32 = 3;
 
 impl Client {
-    /// Streams a file into `sink`, and goes on from what the sink holds. `progress` is told how many bytes came in
-    /// since it was last called.
+    /// Streams a file into `sink`, and goes on from what the sink holds. `progress` is told how many bytes
+    /// came in since it was last called.
     ///
-    /// Only sizes are checked here: whether these are the right bytes is for whoever has their digest. If they are
-    /// not, restart the sink and call again: bytes of an earlier process may have been of another version.
+    /// Only sizes are checked here: whether these are the right bytes is for whoever has their digest. If
+    /// they are not, restart the sink and call again: bytes of an earlier process may have been of another
+    /// version.
     ///
     /// # Errors
-    /// `net.not-found` if the server says that there is none (404, 410), `net.size` if it has another size than
-    /// `expected_size`, `net.too-large` over `limit`, what the sink returns; others of kind Unavailable when trying again did not help.
+    /// `net.not-found` if the server says that there is none (404, 410), `net.size` if it has another size
+    /// than `expected_size`, `net.too-large` over `limit`, what the sink returns; others of kind Unavailable
+    /// when trying again did not help.
     pub async fn download(
         &self,
         access: &Access,
@@ -60,7 +62,7 @@ impl Client {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Downloaded, Problem> {
         let mut budget = self.budget();
-        let highest = sink.length();
+        let mut next_step = sink.length().saturating_add(STEP);
         let mut download = Download {
             client: self,
             access,
@@ -71,7 +73,6 @@ impl Client {
             version: None,
             changes: 0,
         };
-        let mut next_step = highest.saturating_add(STEP);
         loop {
             match download.attempt().await {
                 Ok(outcome) => return Ok(outcome),
@@ -280,8 +281,9 @@ impl Download<'_> {
 
     /// The content coding that has to be undone, against our asking for none.
     ///
-    /// Servers that hold `x.tgz` often say that it is encoded as gzip, meaning that it *is* gzip: these bytes are the
-    /// file, and its checksums are of them. So what a name or the expected size tells to be compressed stays as it is.
+    /// Servers that hold `x.tgz` often say that it is encoded as gzip, meaning that it *is* gzip: these bytes
+    /// are the file, and its checksums are of them. So what a name or the expected size tells to be
+    /// compressed stays as it is.
     fn coding_to_undo(&self, answer: &Answer) -> String {
         let coding = answer.coding();
         let path = answer.url.path();

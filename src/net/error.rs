@@ -141,7 +141,7 @@ impl Fault {
                 "check the name and this machine's network; if there is a proxy, set HTTPS_PROXY"
             }
             Fault::Tls { .. } => {
-                "if your network or registry has a certificate authority of its own, name its PEM file in SSL_CERT_FILE"
+                "if the network or the registry has a certificate authority of its own, name its PEM file: `--ca-file`"
             }
             Fault::Status { status: 401, shown_credential: false, .. } => {
                 "log in first: `aftk login`, or configure the client's own credentials for this host"

@@ -36,8 +36,8 @@ impl Limits {
         Limits { in_all: Arc::new(Semaphore::new(IN_ALL)), hosts: Mutex::default(), rate }
     }
 
-    /// Waits until a request to the host of `url` may begin. A host's turn comes first, so that a slow host's queue
-    /// keeps no other from working.
+    /// Waits until a request to the host of `url` may begin. A host's turn comes first, so that a slow host's
+    /// queue keeps no other from working.
     pub(super) async fn enter(&self, url: &Url) -> Permit {
         let host = {
             let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);

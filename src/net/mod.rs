@@ -1,9 +1,10 @@
 //! The one HTTP client.
 //!
-//! It reads, and only from addresses that somebody named: no host stands in here. [`Client::document`] has small
-//! metadata documents, [`Client::download`] streams files into a [`Sink`] and resumes what broke off. Both share
-//! the connection limits, one retry budget for each operation, origin-bound credentials and redirects of our own.
-//! Whatever a server says is hostile: bodies are capped, waits are capped, and no address is printed with a secret.
+//! It reads, and only from addresses that somebody named: no host stands in here. [`Client::document`] has
+//! small metadata documents, [`Client::download`] streams files into a [`Sink`] and resumes what broke off.
+//! Both share the connection limits, one retry budget for each operation, origin-bound credentials and
+//! redirects of our own. Whatever a server says is hostile: bodies are capped, waits are capped, and no
+//! address is printed with a secret.
 
 mod access;
 mod body;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use url::Url;
 
-/// Prints a URL without its secrets: user, password, secret-looking query values and the fragment are left out.
-/// Every address in a message, an event or a lock goes through here.
+/// Prints a URL without its secrets: user, password, secret-looking query values and the fragment are left
+/// out. Every address in a message, an event or a lock goes through here.
 #[derive(Clone, Copy)]
 pub struct Redacted<'a>(&'a Url);
 
@@ -17,8 +17,8 @@ pub fn redact(url: &Url) -> Redacted<'_> {
 /// What stands for a secret.
 const HIDDEN: &str = "***";
 
-/// A query parameter whose name contains one of these is taken for a secret. Signed addresses of object stores are
-/// secrets as well: who has one can read what it points at.
+/// A query parameter whose name contains one of these is taken for a secret. Signed addresses of object
+/// stores are secrets as well: who has one can read what it points at.
 const SECRET_NAMES: [&str; 12] =
     ["token", "secret", "passw", "pwd", "sig", "key", "auth", "cred", "session", "jwt", "policy", "code"];
 

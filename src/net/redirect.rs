@@ -13,8 +13,8 @@ pub(super) const MOST: usize = 10;
 /// Where an answer sends us on to; `Ok(None)` if it is no redirect.
 ///
 /// # Errors
-/// If it leads where nobody should be led: to plain HTTP that is not allowed for that host, or from elsewhere to this
-/// machine's own services, or nowhere.
+/// If it leads where nobody should be led: to plain HTTP that is not allowed for that host, or from elsewhere
+/// to this machine's own services, or nowhere.
 pub(super) fn target(
     from: &Url,
     status: StatusCode,

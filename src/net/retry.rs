@@ -65,8 +65,8 @@ impl Budget {
         Budget { timer, retries, failed: 0, attempts: 0, left: ALTOGETHER }
     }
 
-    /// The operation got on since its last failure: earlier ones no longer count. Whoever calls this sees to it that
-    /// it can be called only so often, as for every so many bytes of a bounded file.
+    /// The operation got on since its last failure: earlier ones no longer count. Whoever calls this sees to
+    /// it that it can be called only so often, as for every so many bytes of a bounded file.
     pub(super) fn refill(&mut self) {
         self.failed = 0;
         self.left = ALTOGETHER;
@@ -102,7 +102,8 @@ impl Budget {
     }
 }
 
-/// Reads Retry-After in both its forms (RFC 9110, section 10.2.3): seconds, or a date. `None` if it is neither.
+/// Reads Retry-After in both its forms (RFC 9110, section 10.2.3): seconds, or a date. `None` if it is
+/// neither.
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-/// How the network is reached. The default goes straight, trusts the system's authorities and retries four times.
+/// How the network is reached. The default goes straight, trusts the system's authorities and retries four
+/// times.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The proxies.
@@ -37,9 +38,9 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The settings that environment variables ask for, as other clients read them: `HTTPS_PROXY`, `HTTP_PROXY`,
-    /// `ALL_PROXY` and `NO_PROXY` (the lower-case names win, as for curl), `SSL_CERT_FILE`, `NODE_EXTRA_CA_CERTS`.
-    /// Empty ones count as unset.
+    /// The settings that environment variables ask for, as other clients read them: `HTTPS_PROXY`,
+    /// `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` (the lower-case names win, as for curl), `SSL_CERT_FILE`,
+    /// `NODE_EXTRA_CA_CERTS`. Empty ones count as unset.
     pub fn from_environment(get: impl Fn(&str) -> Option<String>) -> Settings {
         let first =
             |names: [&str; 2]| names.iter().filter_map(|name| get(name)).find(|value| !value.is_empty());
@@ -87,8 +88,8 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Proxies: `http://`, `https://`, `socks5://` or `socks5h://`, with user and password if need be. Loopback is never
-/// reached by way of a proxy.
+/// Proxies: `http://`, `https://`, `socks5://` or `socks5h://`, with user and password if need be. Loopback
+/// is never reached by way of a proxy.
 #[derive(Clone, Default)]
 pub struct Proxies {
     /// For `https://` addresses.

@@ -13,8 +13,8 @@ use crate::problem::{Kind, Problem};
 /// A bundle of all the world's authorities takes about 250 KiB.
 const LARGEST_FILE: u64 = 16 << 20;
 
-/// Reads PEM files of certificate authorities. Certificates that cannot be an authority's are passed over, because
-/// bundles that have grown for years hold some; a file without a single good one is an error.
+/// Reads PEM files of certificate authorities. Certificates that cannot be an authority's are passed over,
+/// because bundles that have grown for years hold some; a file without a single good one is an error.
 ///
 /// # Errors
 /// `net.ca-file`, which names the file.
@@ -46,5 +46,5 @@ fn problem(file: &Path, why: String) -> Problem {
     Problem::new(Kind::Usage, "net.ca-file", "the file of certificate authorities cannot be used")
         .at(file.display())
         .because(why)
-        .hint("SSL_CERT_FILE, NODE_EXTRA_CA_CERTS or a flag names it: it has to be a PEM file")
+        .hint("`--ca-file`, SSL_CERT_FILE or NODE_EXTRA_CA_CERTS names it: it has to be a PEM file")
 }

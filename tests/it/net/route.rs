@@ -135,7 +135,7 @@ async fn only_known_authorities_and_the_right_name_are_trusted() {
     let access = open(&format!("https://localhost:{port}/a"));
     let problem = read(&impatient(), &access).await.unwrap_err();
     assert_eq!((problem.code.as_ref(), problem.kind), ("net.tls", Kind::Unavailable), "{problem:?}");
-    assert!(problem.hints[0].contains("SSL_CERT_FILE"), "{problem:?}");
+    assert!(problem.hints[0].contains("--ca-file"), "{problem:?}");
     assert!(problem.causes.iter().any(|cause| cause.contains("UnknownIssuer")), "{problem:?}");
     assert!(!problem.causes.iter().any(|cause| cause.contains("attempt")), "it does not help to try again");
 
@@ -146,8 +146,8 @@ async fn only_known_authorities_and_the_right_name_are_trusted() {
     assert_eq!(problem.code, "net.tls", "the certificate is for localhost, not for 127.0.0.1");
 }
 
-/// Something that a client connects through: it answers what the client says first, with `answers` in turn, and then
-/// hands everything on to `upstream`. Returns its address and what the client said.
+/// Something that a client connects through: it answers what the client says first, with `answers` in turn,
+/// and then hands everything on to `upstream`. Returns its address and what the client said.
 fn tunnel(
     upstream: &FakeUpstream,
     answers: Vec<&'static [u8]>,

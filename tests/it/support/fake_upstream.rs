@@ -9,8 +9,8 @@
 //! assert_eq!(upstream.requests_to("/a.tgz").len(), 1);
 //! ```
 //!
-//! Anything without a route is 404. It also answers as a proxy would: a request in absolute form is answered by the
-//! route of the address's path.
+//! Anything without a route is 404. It also answers as a proxy would: a request in absolute form is answered
+//! by the route of the address's path.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -272,7 +272,8 @@ impl Reply {
         self
     }
 
-    /// Sends the body again and again, as long as somebody reads; with [`Reply::until_close`] or [`Reply::chunked`].
+    /// Sends the body again and again, as long as somebody reads; with [`Reply::until_close`] or
+    /// [`Reply::chunked`].
     pub(crate) fn endless(mut self) -> Reply {
         self.ending = Ending::Endless;
         self
