@@ -16,7 +16,7 @@ use crate::config;
 use crate::ecosystem::{CollectContext, Metadata, MetadataRequest};
 use crate::events::Events;
 use crate::fsx;
-use crate::net::{self, Document, DocumentRequest, Validators};
+use crate::net::{self, DocumentAnswer, Validators};
 use crate::problem::{Kind, Problem};
 use crate::store::{CachedAnswer, Expected, Store};
 
@@ -77,20 +77,15 @@ impl Outside {
 
     async fn fetch(&self, request: &MetadataRequest, cached: Option<CachedAnswer>) -> Result<Option<Metadata>, Problem> {
         let name = cache_name(request);
-        let held = cached.as_ref().map(|cached| Validators {
+        let validators = cached.as_ref().map_or_else(Validators::default, |cached| Validators {
             etag: cached.etag.clone(),
             last_modified: cached.last_modified.clone(),
         });
-        let asked = DocumentRequest {
-            access: &request.access,
-            accept: request.accept,
-            limit: request.limit,
-            held: held.as_ref(),
-        };
-        let answer = self.cancel.race(self.client.document(&asked)).await?;
+        let asked = self.client.document(&request.access, request.accept, request.limit, &validators);
+        let answer = self.cancel.race(asked).await?;
         match (answer, cached) {
-            (Document::NotFound, _) => Ok(None),
-            (Document::NotModified, Some(mut cached)) => {
+            (DocumentAnswer::NotFound, _) => Ok(None),
+            (DocumentAnswer::NotModified, Some(mut cached)) => {
                 let (store, limit) = (self.store.clone(), request.limit);
                 blocking(move || {
                     let bytes = super::read_blob(&store, &cached.body, limit)?;
@@ -101,20 +96,20 @@ impl Outside {
                 })
                 .await
             }
-            (Document::NotModified, None) => Err(Problem::new(
+            (DocumentAnswer::NotModified, None) => Err(Problem::new(
                 Kind::Unavailable,
                 "net.not-modified",
                 "the upstream answered 304 although nothing was asked conditionally",
             )
-            .at(net::Redacted(&request.access.url))),
-            (Document::Found(found), _) => {
+            .at(net::redact(&request.access.url))),
+            (DocumentAnswer::Found(found), _) => {
                 let intake = self.intake.clone();
                 blocking(move || {
                     let digest = BlobKey::of(&found.bytes);
                     let answer = CachedAnswer {
                         body: digest,
-                        etag: found.validators.etag,
-                        last_modified: found.validators.last_modified,
+                        etag: found.etag,
+                        last_modified: found.last_modified,
                         content_type: found.content_type.clone(),
                         confirmed: crate::clock::now_text(),
                     };

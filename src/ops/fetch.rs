@@ -138,7 +138,7 @@ async fn download(
         Problem::new(Kind::Usage, "request.not-collected", format!("{ecosystem} cannot be collected by this version"))
     })?;
     let access = collect.access(repository, &file.origin, &**outside).await?;
-    let place = net::Redacted(&access.url).to_string();
+    let place = net::redact(&access.url).to_string();
     let events = outside.shared_events();
     events.emit(Happening::ItemStart { item: file.path.clone(), bytes: file.size });
 
@@ -157,15 +157,7 @@ async fn download(
         let mut sink = StagingSink { write: Some(write) };
         let progress = |bytes| events.emit(Happening::ItemProgress { bytes });
         let limit = file.size.unwrap_or(FILE_LIMIT);
-        let fetched = async {
-            let client = outside.client();
-            let found = client.download(&access, file.size, limit, &mut sink, &progress).await?;
-            found.ok_or_else(|| {
-                Problem::new(Kind::Incomplete, "collect.not-found", "the upstream does not have this file any more")
-                    .at(&place)
-                    .hint("if it was taken back, choose another version and lock again")
-            })
-        };
+        let fetched = outside.client().download(&access, file.size, limit, &mut sink, &progress);
         let result = outside.cancel().race(fetched).await;
         let Some(write) = sink.write.take() else {
             return Err(Problem::new(Kind::Failed, "internal.sink", "a download lost its staging file"));
