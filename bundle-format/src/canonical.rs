@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::error::readable;
+
 /// The largest integer that every JSON reader keeps: 2^53−1.
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 
@@ -46,7 +48,7 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalEr
 /// Reads a value, and refuses every spelling of it but the canonical one.
 pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalError> {
     check(bytes)?;
-    serde_json::from_slice(bytes).map_err(|e| CanonicalError::Shape(e.to_string()))
+    serde_json::from_slice(bytes).map_err(|e| CanonicalError::Shape(readable(&e.to_string())))
 }
 
 /// Whether `bytes` are exactly one canonical JSON value; allocates next to nothing.

@@ -100,7 +100,6 @@ fn check_format(value: &Value, place: &Place) -> Result<(), FormatError> {
         return Err(FormatError::unsupported(Unsupported::Version, place.clone(), met));
     }
     if let Some(feature) = format.must_understand.first() {
-        let feature: String = feature.chars().take(MAX_NAME).collect();
         let met = format!("needs the feature {feature:?}, which this version does not know");
         return Err(FormatError::unsupported(Unsupported::MustUnderstand, place.clone(), met));
     }
