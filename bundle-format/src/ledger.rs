@@ -230,6 +230,9 @@ mod tests {
         whole.pop();
         assert!(Ledger::parse(&whole).is_err());
         assert!(Ledger::parse(b"\n").is_err());
+        let key = BlobKey::of(b"");
+        let array = format!("[\"prod\",\"{key}\",\"2026-11-21T08:38:55Z\",1,1,\"{key}\"]\n");
+        assert!(Ledger::parse(array.as_bytes()).is_err());
         assert!(Ledger::parse(b"").unwrap().entries().is_empty());
     }
 }

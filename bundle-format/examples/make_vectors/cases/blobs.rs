@@ -260,6 +260,12 @@ fn records() -> Vec<Case> {
             "An attribute that is not an integer.",
             changed(r#""attributes":{}"#, r#""attributes":{"n":0.5}"#),
         ),
+        bad(
+            "record-file-array",
+            "A file as the array of its values.",
+            changed(&file, &fields_in_order(&file)),
+        ),
+        bad("record-type-number", "A type as its number.", changed(r#""type":"artifact""#, r#""type":0"#)),
         bad("record-file-twice", "A file twice.", changed(&file, &format!("{file},{file}"))),
         bad("record-negative-size", "A file of a negative size.", changed(r#""size":600"#, r#""size":-1"#)),
         bad(
@@ -296,4 +302,11 @@ fn records() -> Vec<Case> {
             volume(good() + "{\"type\":\"recipe\"}\n"),
         ),
     ]
+}
+
+/// A file as the array of its values, in the order in which this project's own code declares them.
+fn fields_in_order(file: &str) -> String {
+    let mut file: serde_json::Map<String, serde_json::Value> = serde_json::from_str(file).unwrap();
+    let names = ["role", "path", "blob", "size", "media_type", "checksums", "origin"];
+    serde_json::to_string(&names.map(|name| file.remove(name).unwrap())).unwrap()
 }

@@ -91,7 +91,21 @@ fn snapshots() -> Vec<Case> {
         bad("digest-sha512", "A segment by its sha512.", &key, &format!("sha512:{}", "ab".repeat(64))),
         bad("digest-no-algorithm", "A digest without its algorithm.", &key, &key[7..]),
         bad("digest-short", "A digest of 63 digits.", &key, &key[..70]),
+        bad("mode-object", "A mode as an object.", r#""add""#, r#"{"add":null}"#),
+        bad("segment-array", "A segment as the array of its values.", &segment, &array_of(&segment)),
+        bad(
+            "format-array",
+            "A format as the array of its values.",
+            r#"{"major":0,"minor":1,"must_understand":[]}"#,
+            "[0,1,[]]",
+        ),
     ]
+}
+
+/// The values of an object as an array, in the order of their keys.
+fn array_of(object: &str) -> String {
+    let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(object).unwrap();
+    serde_json::to_string(&fields.into_iter().map(|(_, value)| value).collect::<Vec<_>>()).unwrap()
 }
 
 fn packing_lists() -> Vec<Case> {
