@@ -10,6 +10,7 @@
 //! - [`config`], [`events`], [`problem`], [`clock`], [`fsx`], [`blocking`]: what every room needs.
 
 pub mod blocking;
+pub mod cancel;
 pub mod clock;
 pub mod config;
 pub mod ecosystem;
