@@ -43,8 +43,10 @@ pub(super) fn source_columns(source: &Source) -> (bool, &str) {
 
 /// The text of a value: canonical, so that equal records have equal digests.
 pub(super) fn to_text<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value)
-        .map_err(|error| StoreError::Catalogue(format!("a record cannot be written: {error}")))
+    let unwritable =
+        |why: &dyn std::fmt::Display| StoreError::Catalogue(format!("a record cannot be written: {why}"));
+    let bytes = bundle_format::canonical::to_bytes(value).map_err(|error| unwritable(&error))?;
+    String::from_utf8(bytes).map_err(|error| unwritable(&error))
 }
 
 /// An artifact from its record.

@@ -1,0 +1,182 @@
+//! Frees what nothing in the store refers to any more.
+//!
+//! A blob is removed inside the transaction that finds it unneeded, so that whoever claims it does so before, and
+//! keeps it, or after, and sees that it is gone.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cancel::Cancel;
+use crate::clock;
+use crate::events::{Events, Happening};
+use crate::fsx::Lock;
+use crate::problem::Problem;
+use crate::store::{Store, StoreError};
+
+/// Downloads that nobody went on with for this long are given up.
+const STAGING_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Answers of upstreams that were not confirmed for this long are forgotten.
+const ANSWERS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What was freed, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcReport {
+    /// Whether nothing was changed. Then what only old answers and generations refer to is not counted.
+    pub dry_run: bool,
+    /// How many blobs.
+    pub blobs: u64,
+    /// How many bytes, those of downloads that were given up included.
+    pub bytes: u64,
+}
+
+/// Collects garbage.
+///
+/// # Errors
+/// If the store cannot be read or written, another process does the same, or the job was stopped.
+pub fn gc(store: &Store, events: &dyn Events, cancel: &Cancel, dry_run: bool) -> Result<GcReport, Problem> {
+    let path = store.layout.gc_lock();
+    let lock = Lock::try_exclusive(&path)
+        .map_err(|source| StoreError::Io { what: format!("cannot lock {}", path.display()), source })?;
+    let Some(_lock) = lock else {
+        return Err(StoreError::Busy("the store's garbage collection".into()).into());
+    };
+    events.emit(Happening::Stage { name: "gc".into(), items: None, bytes: None });
+    let mut report = GcReport { dry_run, ..GcReport::default() };
+    if !dry_run {
+        let before = clock::now().checked_sub(ANSWERS_KEPT).unwrap_or(std::time::UNIX_EPOCH);
+        store.catalogue.prune(&clock::text(before))?;
+        // What is in the trash by now was left by a collection that was interrupted.
+        report.bytes += store.blobs.empty_trash(STAGING_KEPT.as_secs())?;
+    }
+    let mut interrupted = None;
+    store.blobs.list(&mut |key, size| {
+        if let Err(problem) = cancel.check() {
+            interrupted = Some(problem);
+            return Ok(false);
+        }
+        let act = &mut || if dry_run { Ok(()) } else { store.blobs.remove(&key) };
+        if store.catalogue.if_unreferenced(&key, act)? {
+            report.blobs += 1;
+            if dry_run {
+                report.bytes += size;
+            }
+        }
+        Ok(true)
+    })?;
+    if !dry_run {
+        report.bytes += store.blobs.empty_trash(STAGING_KEPT.as_secs())?;
+    }
+    match interrupted {
+        Some(problem) => Err(problem),
+        None => Ok(report),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bundle_format::BlobKey;
+
+    use super::*;
+    use crate::events::Silent;
+    use crate::ops::testing::{artifact, import, keep, replace};
+    use crate::store::CachedAnswer;
+
+    fn run(store: &Store, dry_run: bool) -> GcReport {
+        gc(store, &Silent, &Cancel::default(), dry_run).unwrap()
+    }
+
+    fn held(store: &Store, text: &str) -> bool {
+        store.blobs.size(&BlobKey::of(text.as_bytes())).unwrap().is_some()
+    }
+
+    #[test]
+    fn what_is_needed_stays_and_the_rest_goes() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).unwrap();
+        for text in ["linked", "claimed", "answer", "old answer", "garbage"] {
+            keep(&store, text);
+        }
+        import(&store, "prod", &[artifact("a", "1", &["linked"])]);
+        let session = store.catalogue.open_session(3600).unwrap();
+        store.catalogue.claim(session, &[BlobKey::of(b"claimed")]).unwrap();
+        for (body, confirmed) in
+            [("answer", clock::now_text()), ("old answer", "2001-01-01T00:00:00Z".into())]
+        {
+            let (etag, last_modified, content_type) = (None, None, String::new());
+            let body = BlobKey::of(body.as_bytes());
+            let answer = CachedAnswer { body, etag, last_modified, content_type, confirmed };
+            store.catalogue.cache(&body.hex(), &answer).unwrap();
+        }
+
+        assert_eq!(run(&store, true), GcReport { dry_run: true, blobs: 1, bytes: 7 });
+        assert!(held(&store, "garbage"));
+        assert_eq!(run(&store, false), GcReport { dry_run: false, blobs: 2, bytes: 17 });
+        assert!(held(&store, "linked") && held(&store, "claimed") && held(&store, "answer"));
+        assert!(!held(&store, "garbage") && !held(&store, "old answer"));
+
+        store.catalogue.close_session(session).unwrap();
+        assert_eq!(run(&store, false).blobs, 1);
+        assert!(!held(&store, "claimed"));
+    }
+
+    #[test]
+    fn what_was_replaced_goes_once_one_cannot_go_back_to_it() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).unwrap();
+        for text in ["first", "second", "third"] {
+            keep(&store, text);
+        }
+        import(&store, "prod", &[artifact("a", "1", &["first"])]);
+        replace(&store, "prod", &[artifact("a", "1", &["second"])]);
+        assert_eq!(run(&store, false).blobs, 1, "only the third");
+        assert!(held(&store, "first") && held(&store, "second"));
+        keep(&store, "third");
+        replace(&store, "prod", &[artifact("a", "1", &["third"])]);
+        assert_eq!(run(&store, true).blobs, 1);
+        assert_eq!(run(&store, false).blobs, 1);
+        assert!(!held(&store, "first") && held(&store, "second") && held(&store, "third"));
+    }
+
+    #[test]
+    fn one_at_a_time_and_not_when_stopped() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).unwrap();
+        keep(&store, "garbage");
+        let cancel = Cancel::default();
+        let lock = Lock::exclusive(&store.layout.gc_lock()).unwrap();
+        assert_eq!(gc(&store, &Silent, &cancel, false).unwrap_err().code, "store.busy");
+        drop(lock);
+        cancel.ask();
+        assert!(gc(&store, &Silent, &cancel, false).is_err());
+        assert!(held(&store, "garbage"));
+    }
+
+    /// Whoever claims a blob and then sees that it is held may rely on it, whatever gc does meanwhile.
+    #[test]
+    fn a_claim_comes_before_the_check_or_after_the_removal() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).unwrap();
+        let texts: Vec<String> = (0..60).map(|number| format!("blob {number}")).collect();
+        for text in &texts {
+            keep(&store, text);
+        }
+        std::thread::scope(|scope| {
+            let collection = scope.spawn(|| run(&store, false));
+            let other = Store::open_existing(home.path()).unwrap();
+            let session = other.catalogue.open_session(3600).unwrap();
+            let mut relied = Vec::new();
+            for text in texts.iter().rev() {
+                other.catalogue.claim(session, &[BlobKey::of(text.as_bytes())]).unwrap();
+                if held(&other, text) {
+                    relied.push(text);
+                }
+            }
+            let freed = collection.join().unwrap().blobs + run(&other, false).blobs;
+            assert_eq!(freed as usize + relied.len(), texts.len());
+            for text in relied {
+                assert!(held(&other, text), "{text}");
+            }
+        });
+    }
+}
