@@ -87,7 +87,7 @@ impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts {
             head: Duration::from_secs(10),
-            idle: Duration::from_secs(75),
+            idle: Duration::from_secs(60),
             body: Duration::from_secs(30),
             stall: Duration::from_secs(60),
             shutdown: Duration::from_secs(10),
