@@ -2,11 +2,11 @@
 //!
 //! Ecosystems say what there is ([`crate::ecosystem::Serve`]); everything that is HTTP happens here, once:
 //!
-//! - [`listener`] accepts, [`guard`] limits how long a connection may wait, [`site`] answers a request.
-//! - [`origin`], [`route`] and [`mount`] find out what is asked for.
-//! - [`context`] is what a handler sees, with [`documents`] (the cache) and [`misses`] behind it.
-//! - [`reply`] makes the response, with [`ranges`], [`conditional`], [`compression`] and [`body`].
-//! - [`pages`], [`access_log`] and [`metrics`] are for people.
+//! - `listener` accepts, `guard` limits how long a connection may wait, `site` answers a request.
+//! - `origin`, `route` and `mount` find out what is asked for.
+//! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it.
+//! - `reply` makes the response, with `ranges`, `conditional`, `compression` and `body`.
+//! - `pages`, `access_log` and `metrics` are for people.
 
 mod access_log;
 mod body;
