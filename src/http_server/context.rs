@@ -1,5 +1,7 @@
 //! What a handler sees of the store: one ecosystem's view, at one revision.
 
+use std::os::unix::fs::FileExt as _;
+
 use bundle_format::{BlobKey, Ref};
 use bytes::Bytes;
 
@@ -34,22 +36,16 @@ impl ServeContext for Context<'_> {
     }
 
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {
-        use std::io::Read as _;
         let blob = self.site.open(key)?;
-        if blob.length > limit {
+        let length = usize::try_from(blob.length).ok().filter(|_| blob.length <= limit).ok_or_else(|| {
             let message = format!("a document of {} bytes is larger than {limit}", blob.length);
-            return Err(Problem::new(Kind::Failed, "http.document-too-large", message));
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(blob.length).unwrap_or(0));
-        // What does not end where it should is not worth more memory than was asked for.
-        let read = blob.file.take(blob.length.saturating_add(1)).read_to_end(&mut bytes);
-        match read {
-            Ok(count) if count as u64 == blob.length => Ok(Bytes::from(bytes)),
-            Ok(_) => Err(Problem::new(Kind::Failed, "store.short-blob", "a blob has not its size")),
-            Err(error) => {
-                Err(Problem::new(Kind::Failed, "store.io", "a blob could not be read").caused_by(&error))
-            }
-        }
+            Problem::new(Kind::Failed, "http.document-too-large", message)
+        })?;
+        let mut bytes = vec![0; length];
+        blob.file.read_exact_at(&mut bytes, 0).map_err(|error| {
+            Problem::new(Kind::Failed, "store.io", format!("blob {key} could not be read")).caused_by(&error)
+        })?;
+        Ok(Bytes::from(bytes))
     }
 
     fn derived(

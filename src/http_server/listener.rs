@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -74,11 +75,13 @@ async fn accept(
     timeouts: Timeouts,
     stopped: watch::Receiver<Stop>,
 ) {
+    let few = slots.available_permits() / 8;
     // Where there is no slot, clients wait in the backlog rather than be turned away.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(Arc::clone(&site), stream, timeouts, stopped.clone(), slot));
+                let crowd = Crowd { slots: Arc::clone(&slots), few };
+                tokio::spawn(connection(Arc::clone(&site), stream, timeouts, stopped.clone(), crowd, slot));
             }
             // A client that was gone before we came; or no file descriptors, which only time can change.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -95,6 +98,7 @@ async fn connection(
     stream: TcpStream,
     timeouts: Timeouts,
     mut stopped: watch::Receiver<Stop>,
+    crowd: Crowd,
     _slot: OwnedSemaphorePermit,
 ) {
     let (Ok(remote), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
@@ -106,7 +110,13 @@ async fn connection(
     let io = TokioIo::new(Guarded::new(stream, Arc::clone(&phase), timeouts));
     let service = service_fn(|request| {
         let answered = Arc::clone(&site).respond(ends, Arc::clone(&phase), request);
-        async { Ok::<_, std::convert::Infallible>(answered.await) }
+        async {
+            let mut response = answered.await;
+            if crowd.is_thick() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        }
     });
     let mut builder = http1::Builder::new();
     // Timeouts are the guard's. Never `pipeline_flush`: it lets hyper buffer whole bodies for a client that pipelines.
@@ -130,6 +140,18 @@ async fn connection(
         tracing::debug!(%error, %remote, "a connection ended early");
     }
     site.metrics.closed();
+}
+
+/// The other connections. Where slots are few, none is kept for a client that may not ask again.
+struct Crowd {
+    slots: Arc<Semaphore>,
+    few: usize,
+}
+
+impl Crowd {
+    fn is_thick(&self) -> bool {
+        self.slots.available_permits() < self.few
+    }
 }
 
 /// Waits until the server is to stop this much.

@@ -2,11 +2,11 @@
 //!
 //! Ecosystems say what there is ([`crate::ecosystem::Serve`]); everything that is HTTP happens here, once:
 //!
-//! - [`listener`] accepts, [`guard`] limits how long a connection may wait, [`site`] answers a request.
-//! - [`origin`], [`route`] and [`mount`] find out what is asked for.
-//! - [`context`] is what a handler sees, with [`documents`] (the cache) and [`misses`] behind it.
-//! - [`reply`] makes the response, with [`ranges`], [`conditional`], [`compression`] and [`body`].
-//! - [`pages`], [`access_log`] and [`metrics`] are for people.
+//! - `listener` accepts, `guard` limits how long a connection may wait, `site` answers a request.
+//! - `origin`, `route` and `mount` find out what is asked for.
+//! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it.
+//! - `reply` makes the response, with `ranges`, `conditional`, `compression` and `body`.
+//! - `pages`, `access_log` and `metrics` are for people.
 
 mod access_log;
 mod body;
@@ -87,7 +87,7 @@ impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts {
             head: Duration::from_secs(10),
-            idle: Duration::from_secs(75),
+            idle: Duration::from_secs(60),
             body: Duration::from_secs(30),
             stall: Duration::from_secs(60),
             shutdown: Duration::from_secs(10),

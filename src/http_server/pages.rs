@@ -224,7 +224,8 @@ fn index_html(server: &str, repositories: &[Shown], files: &[(&'static str, Clie
 }
 
 const STYLE: &str = "\
-:root{color-scheme:light dark;--line:#8884;--soft:#8881;--dim:#777}\
+:root{color-scheme:light dark;--line:#8884;--soft:#8881;--dim:#606060}\
+@media(prefers-color-scheme:dark){:root{--dim:#a8a8a8}}\
 *{box-sizing:border-box}\
 body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1.5rem 1rem}\
 h1{margin:0;font-size:1.8rem}h2{margin:2rem 0 .5rem;font-size:1.2rem}h3{margin:1rem 0 0;font-size:1rem}\

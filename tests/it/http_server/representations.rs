@@ -174,3 +174,13 @@ fn a_damaged_blob_never_looks_whole() {
     assert_eq!(site.get(&format!("/fake/all/blob/{}/5", other.hex()), &[]).status, 500);
     assert_eq!(site.get(&format!("/fake/all/blob/{}/5", "ab".repeat(32)), &[]).status, 500);
 }
+
+#[test]
+fn handlers_read_small_blobs_within_their_limit() {
+    let site = Site::start();
+    let key = site.store.put(b"manifest").hex();
+    assert_eq!(site.get(&format!("/fake/all/read/{key}/8"), &[]).text(), "manifest");
+    assert_eq!(site.get(&format!("/fake/all/read/{key}/7"), &[]).status, 500);
+    let short = site.store.put_claiming(b"mani", 8).hex();
+    assert_eq!(site.get(&format!("/fake/all/read/{short}/8"), &[]).status, 500);
+}
