@@ -1,7 +1,15 @@
 //! npm: lockfiles in, a registry out.
+//!
+//! Collecting: [`request`] reads a request, [`lockfile`] and [`lock_graph`] the lockfile, [`wanted`] what it asks for,
+//! [`resolve`] and [`fetch`] turn that into artifacts with [`version_object`]s cut out of registry documents, and
+//! [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`] and
+//! [`origin`] know where packages come from.
 
 #[cfg(test)]
+mod collect_tests;
+#[cfg(test)]
 mod fake;
+mod fetch;
 mod integrity;
 mod lock_graph;
 mod lockfile;
@@ -11,13 +19,19 @@ mod origin;
 mod platform;
 mod prove;
 mod range;
-pub(crate) mod spec;
+mod request;
+mod resolve;
+mod spec;
 pub(crate) mod version;
 mod version_object;
+mod wanted;
 
-use bundle_format::Artifact;
+use async_trait::async_trait;
+use bundle_format::{Artifact, Ref};
 
-use super::Ecosystem;
+use super::{Collect, CollectContext, Ecosystem, Planned, Proof, Request, Resolution};
+use crate::net::Access;
+use crate::problem::Problem;
 
 /// The npm ecosystem.
 pub(super) struct Npm;
@@ -28,11 +42,48 @@ impl Ecosystem for Npm {
     }
 
     fn schema(&self) -> &'static str {
-        "npm/1"
+        fetch::SCHEMA
+    }
+
+    fn is_lockfile(&self, file_name: &str) -> bool {
+        request::is_lockfile(file_name)
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
         let name = artifact.name.replacen('@', "%40", 1);
         format!("pkg:npm/{name}@{}", artifact.version)
+    }
+
+    fn collect(&self) -> Option<&dyn Collect> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Collect for Npm {
+    async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+        request::parse(what, context).await
+    }
+
+    async fn resolve(
+        &self,
+        requests: &[Request],
+        platforms: &[String],
+        context: &dyn CollectContext,
+    ) -> Result<Resolution, Problem> {
+        resolve::resolve(requests, platforms, context).await
+    }
+
+    async fn access(
+        &self,
+        repository: &str,
+        origin: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Access, Problem> {
+        origin::Routes::load(context, context.directory()).await?.access(repository, origin)
+    }
+
+    fn prove(&self, artifacts: &[Planned], refs: &[Ref]) -> Proof {
+        prove::prove(artifacts, refs)
     }
 }
