@@ -1,32 +1,49 @@
 //! npm: lockfiles in, a registry out.
+//!
+//! Collecting: [`request`] reads a request, [`lockfile`] and [`lock_graph`] the lockfile, [`wanted`] what it asks for,
+//! [`resolve`] and [`fetch`] turn that into artifacts with [`version_object`]s cut out of registry documents, and
+//! [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`] and
+//! [`origin`] know where packages come from.
+//!
+//! Inside: [`admit`] re-validates, [`serve`] answers clients with [`packument`]s put together from held versions,
+//! [`setup`] points clients here.
 
 mod admit;
+#[cfg(test)]
+mod collect_tests;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod fake_store;
+mod fetch;
 mod integrity;
 mod lock_graph;
 mod lockfile;
-pub(crate) mod names;
+mod names;
 mod npmrc;
 mod origin;
 mod packument;
 mod platform;
 mod prove;
 mod range;
+mod request;
+mod resolve;
 mod search;
 mod serve;
 mod setup;
-pub(crate) mod spec;
+mod spec;
 mod splice;
 mod tarball_name;
-pub(crate) mod version;
+mod version;
 mod version_object;
+mod wanted;
 
-use bundle_format::Artifact;
+use async_trait::async_trait;
+use bundle_format::{Artifact, Ref};
 
-use super::{Admit, Ecosystem, Serve, Setup};
+use super::{Admit, Collect, CollectContext, Ecosystem, Planned, Proof, Request, Resolution, Serve, Setup};
+use crate::net::Access;
+use crate::problem::Problem;
 
 /// The schema of npm's artifacts.
 const SCHEMA: &str = "npm/1";
@@ -41,6 +58,10 @@ impl Ecosystem for Npm {
 
     fn schema(&self) -> &'static str {
         SCHEMA
+    }
+
+    fn is_lockfile(&self, file_name: &str) -> bool {
+        request::is_lockfile(file_name)
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
@@ -58,5 +79,38 @@ impl Ecosystem for Npm {
 
     fn setup(&self) -> &[&dyn Setup] {
         &[&setup::NpmSetup]
+    }
+
+    fn collect(&self) -> Option<&dyn Collect> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Collect for Npm {
+    async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+        request::parse(what, context).await
+    }
+
+    async fn resolve(
+        &self,
+        requests: &[Request],
+        platforms: &[String],
+        context: &dyn CollectContext,
+    ) -> Result<Resolution, Problem> {
+        resolve::resolve(requests, platforms, context).await
+    }
+
+    async fn access(
+        &self,
+        repository: &str,
+        origin: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Access, Problem> {
+        origin::Routes::load(context, context.directory()).await?.access(repository, origin)
+    }
+
+    fn prove(&self, artifacts: &[Planned], refs: &[Ref]) -> Proof {
+        prove::prove(artifacts, refs)
     }
 }

@@ -47,8 +47,6 @@ pub(crate) struct VersionObject {
     pub(crate) cpu: Vec<String>,
     /// The C libraries it is for; empty for all.
     pub(crate) libc: Vec<String>,
-    /// Whether its author advises against it.
-    pub(crate) deprecated: bool,
     /// What it runs when it is installed: the script's name and text.
     pub(crate) install_scripts: Vec<(String, String)>,
     /// The names of the packages that its tarball holds.
@@ -175,7 +173,6 @@ impl VersionObject {
             os: texts(object.get("os")),
             cpu: texts(object.get("cpu")),
             libc: texts(object.get("libc")),
-            deprecated: is_true(object.get("deprecated")),
             install_scripts: install_scripts(&object),
             edges: edges(&object, &bundled),
             bundled,
@@ -349,14 +346,13 @@ mod tests {
     #[test]
     fn what_a_version_says_is_understood_leniently() {
         let raw = r#"{"name":"a","version":"1.0.0","dist":{"tarball":"t","integrity":"i","shasum":7},"os":"linux",
-            "cpu":["x64",7],"libc":null,"deprecated":"","gypfile":true,"scripts":{"postinstall":"p","test":"t"},
+            "cpu":["x64",7],"libc":null,"gypfile":true,"scripts":{"postinstall":"p","test":"t"},
             "dependencies":{"d":"^1","o":"^1","b":"^1","bad":7},"optionalDependencies":{"o":"^2"},
             "peerDependencies":{"p":"1","q":"2"},"peerDependenciesMeta":{"q":{"optional":true}},
             "bundledDependencies":["b"]}"#;
         let object = VersionObject::read(raw, "a", "1.0.0", &PLACE).unwrap();
         assert_eq!((object.tarball.as_deref(), object.shasum.as_deref()), (Some("t"), None));
         assert_eq!((object.os.len(), object.cpu.len(), object.libc.len()), (1, 1, 0));
-        assert!(!object.deprecated);
         let scripts: Vec<_> = object.install_scripts.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(scripts, ["p", "node-gyp rebuild"]);
         let edges: Vec<_> = object
