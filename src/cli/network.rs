@@ -33,7 +33,7 @@ impl NetworkArguments {
         let mut settings = net::Settings::from_environment(config::variable);
         settings.extra_ca_files.extend(self.ca_file.iter().map(|path| session.path(path)));
         settings.insecure_hosts.extend(self.insecure_host.iter().cloned());
-        settings.rate_limit = self.limit_rate.and_then(std::num::NonZeroU64::new);
+        settings.rate_limit = self.limit_rate;
         let client = Arc::new(net::Client::new(settings)?);
         let (events, cancel) = (session.events.clone(), session.cancel.clone());
         Ok(Arc::new(Outside::new(store, client, events, cancel, &session.directory)?))

@@ -27,6 +27,10 @@ impl ServeContext for Context<'_> {
         Ok(self.site.catalogue.artifacts(self.ecosystem, repository, name)?)
     }
 
+    fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem> {
+        Ok(self.site.catalogue.names(self.ecosystem, repository, after, limit)?)
+    }
+
     fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, Problem> {
         Ok(self.site.catalogue.refs(self.ecosystem, repository, name)?)
     }

@@ -42,7 +42,7 @@ fn artifact(planned: &Planned) -> Result<Artifact, Problem> {
             origin: file.origin.clone(),
         });
     }
-    files.sort_by(|a, b| (&a.role, &a.path).cmp(&(&b.role, &b.path)));
+    files.sort_by(|a, b| (&a.role, &a.path, a.blob).cmp(&(&b.role, &b.path, b.blob)));
     let mut requires = planned.requires.clone();
     requires.sort();
     requires.dedup();

@@ -371,6 +371,14 @@ pub trait Catalogue: Send + Sync {
     ) -> Result<Option<FoundFile>, StoreError>;
     /// The refs of one package.
     fn refs(&self, ecosystem: &str, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, StoreError>;
+    /// Up to `limit` names of packages after `after` (empty at first), in bytewise order, each once.
+    fn names(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError>;
     /// Up to `limit` artifacts of the view after `cursor` (0 at first), in a stable order, flat in memory.
     fn list(&self, cursor: u64, limit: usize) -> Result<Vec<Listed>, StoreError>;
 

@@ -171,6 +171,8 @@ fn plan(request: &Request) -> Result<Planned, Problem> {
         checksums: Vec::new(),
         blob: None,
         size: None,
+        estimate: None,
+        held: false,
     };
     match &request.body {
         RequestBody::Blob { name, key, size } => {

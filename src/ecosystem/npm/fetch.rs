@@ -6,6 +6,7 @@ use bundle_format::{Digest, Ref, Requirement};
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::SCHEMA;
 use super::integrity;
 use super::lockfile::EdgeKind;
 use super::names;
@@ -19,7 +20,6 @@ use crate::ecosystem::{CollectContext, Evidence, Gap, MetadataRequest, Note, Pla
 use crate::problem::{Kind, Problem};
 
 /// The schema that artifacts follow.
-pub(crate) const SCHEMA: &str = "npm/1";
 
 /// A version that is carried.
 #[derive(Debug)]
@@ -153,6 +153,8 @@ impl Fetcher<'_> {
             checksums: Vec::new(),
             blob: None,
             size: None,
+            estimate: None,
+            held: false,
         }];
         let mut attributes = BTreeMap::new();
         let path = names::tarball_path(name, version);
@@ -167,6 +169,8 @@ impl Fetcher<'_> {
                 checksums,
                 blob: None,
                 size: None,
+                estimate: object.unpacked_size,
+                held: false,
             });
         } else {
             attributes.insert("selected".to_owned(), Value::Bool(false));

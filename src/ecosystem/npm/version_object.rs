@@ -41,6 +41,8 @@ pub(crate) struct VersionObject {
     pub(crate) integrity: Option<String>,
     /// Its SHA-1.
     pub(crate) shasum: Option<String>,
+    /// The size of its files once they are unpacked, in bytes: its tarball is hardly ever larger.
+    pub(crate) unpacked_size: Option<u64>,
     /// The operating systems it is for; empty for all.
     pub(crate) os: Vec<String>,
     /// The processors it is for; empty for all.
@@ -170,6 +172,7 @@ impl VersionObject {
             tarball: dist("tarball"),
             integrity: dist("integrity"),
             shasum: dist("shasum"),
+            unpacked_size: object.get("dist").and_then(|dist| dist.get("unpackedSize")).and_then(Value::as_u64),
             os: texts(object.get("os")),
             cpu: texts(object.get("cpu")),
             libc: texts(object.get("libc")),

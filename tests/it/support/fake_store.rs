@@ -111,6 +111,9 @@ impl Catalogue for FakeStore {
     fn refs(&self, _: &str, _: Option<&str>, _: &str) -> Result<Vec<Ref>, StoreError> {
         unsupported()
     }
+    fn names(&self, _: &str, _: Option<&str>, _: &str, _: usize) -> Result<Vec<String>, StoreError> {
+        unsupported()
+    }
     fn list(&self, _: u64, _: usize) -> Result<Vec<Listed>, StoreError> {
         unsupported()
     }
