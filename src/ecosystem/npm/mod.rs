@@ -1,12 +1,13 @@
 //! npm: lockfiles in, a registry out.
 //!
 //! Collecting: [`request`] reads a request, [`lockfile`] and [`lock_graph`] the lockfile, [`wanted`] what it asks for,
-//! [`resolve`] and [`fetch`] turn that into artifacts with [`version_object`]s cut out of registry documents, and
-//! [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`] and
-//! [`origin`] know where packages come from.
+//! [`resolve`] and [`fetch`] turn that into artifacts, with [`cuttings`] from registry documents ([`version_object`]),
+//! and [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`]
+//! and [`origin`] know where packages come from.
 
 #[cfg(test)]
 mod collect_tests;
+mod cuttings;
 #[cfg(test)]
 mod fake;
 mod fetch;
