@@ -61,7 +61,6 @@ impl Npmrc {
             }
         }
         npmrc.values.extend(environment);
-        npmrc.warn(context);
         Ok(npmrc)
     }
 
@@ -84,7 +83,7 @@ impl Npmrc {
     }
 
     /// Says what is configured but not followed.
-    fn warn(&self, context: &dyn CollectContext) {
+    pub(crate) fn warn(&self, context: &dyn CollectContext) {
         for (key, value) in &self.values {
             let setting = key.rsplit_once(':').map_or(key.as_str(), |(_, setting)| setting);
             let secret = matches!(setting, "_authToken" | "_auth" | "_password" | "username");

@@ -46,6 +46,11 @@ impl Routes {
         Ok(Routes { npmrc, pristine: pristine.as_deref().and_then(registry_url), configured })
     }
 
+    /// Says what is configured but not followed.
+    pub(crate) fn warn(&self, context: &dyn CollectContext) {
+        self.npmrc.warn(context);
+    }
+
     /// The route to the public registry.
     ///
     /// # Errors
@@ -192,6 +197,11 @@ fn file_name<'a>(name: &str, url: &'a Url) -> Option<&'a str> {
     let (before, file) = url.path().rsplit_once("/-/")?;
     let is_file = !file.is_empty() && !file.contains(['/', '%']) && url.query().is_none();
     (is_file && has_name(before, name).is_some()).then_some(file)
+}
+
+/// Whether an address is where a registry keeps a tarball of that package.
+pub(crate) fn is_conventional(name: &str, address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| file_name(name, &url).is_some())
 }
 
 /// The registry of a tarball's conventional address.

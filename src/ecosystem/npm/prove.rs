@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_format::Ref;
 
-use super::spec::Spec;
+use super::spec::{Spec, without_alias};
 use super::version::Version;
 use crate::ecosystem::{Gap, Note, Planned, Proof};
 
@@ -100,7 +100,7 @@ fn prove_one(artifact: &Planned, carried: &BTreeMap<&str, Carried<'_>>, proof: &
         proof.gaps.push(Gap {
             ecosystem: "npm".to_owned(),
             name: name.to_owned(),
-            version: edge.range.clone(),
+            version: without_alias(&edge.range).to_owned(),
             reason: "not-found".to_owned(),
             detail: format!(
                 "{needs} needs it, and no version that fits is carried; if the project overrides it, keep \
@@ -207,7 +207,7 @@ mod tests {
         ];
         let proof = prove(&artifacts, &[tag("b", "next", "9.9.9"), tag("unknown", "next", "1.0.0")]);
         let gaps: Vec<_> = proof.gaps.iter().map(|gap| (gap.name.as_str(), gap.version.as_str())).collect();
-        assert_eq!(gaps, [("absent", "npm:absent@1"), ("b", "^2"), ("none", "^1"), ("win", "^1")]);
+        assert_eq!(gaps, [("absent", "1"), ("b", "^2"), ("none", "^1"), ("win", "^1")]);
         let notes: Vec<_> = proof.notes.iter().map(|note| note.code.as_str()).collect();
         assert_eq!(notes, ["npm.absent-tag", "npm.open-peer"]);
         let proof = prove(&artifacts, &[tag("b", "next", "1.0.0")]);

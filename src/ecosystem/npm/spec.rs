@@ -96,6 +96,16 @@ impl Spec {
     }
 }
 
+/// A right side without the name that an alias puts in front: `^1` for `npm:@s/p@^1`.
+pub(crate) fn without_alias(text: &str) -> &str {
+    match Spec::read(text) {
+        Spec::Alias(..) => {
+            text.trim_matches(is_space).get("npm:".len()..).map_or(text, |alias| split_alias(alias).1)
+        }
+        _ => text,
+    }
+}
+
 /// `@s/p@^1` as name and right side; the right side may be missing.
 fn split_alias(text: &str) -> (&str, &str) {
     let at = text.char_indices().skip(1).find(|(_, character)| *character == '@');
@@ -154,6 +164,9 @@ mod tests {
             assert_eq!(kind(text), expected, "{text:?}");
         }
         assert_eq!(Spec::read("npm:@s/p@^1").target("a").0, "@s/p");
+        for (text, bare) in [("npm:@s/p@^1", "^1"), ("npm:p", ""), ("^1", "^1"), ("a@b:c", "a@b:c")] {
+            assert_eq!(without_alias(text), bare);
+        }
         let prerelease = Version::parse("1.0.0-rc.1").unwrap();
         assert!(Spec::read("*").admits(&prerelease) && !Spec::read("x").admits(&prerelease));
     }

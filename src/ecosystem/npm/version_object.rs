@@ -47,10 +47,10 @@ pub(crate) struct VersionObject {
     pub(crate) cpu: Vec<String>,
     /// The C libraries it is for; empty for all.
     pub(crate) libc: Vec<String>,
-    /// Whether its author advises against it.
-    pub(crate) deprecated: bool,
     /// What it runs when it is installed: the script's name and text.
     pub(crate) install_scripts: Vec<(String, String)>,
+    /// Whether it runs scripts then, even where the document leaves out which.
+    pub(crate) runs_scripts: bool,
     /// The names of the packages that its tarball holds.
     pub(crate) bundled: BTreeSet<String>,
     /// What it needs from a registry: name, range and kind.
@@ -168,6 +168,7 @@ impl VersionObject {
         }
         let dist = |key: &str| text(object.get("dist").and_then(|dist| dist.get(key)));
         let bundled = bundled(&object);
+        let install_scripts = install_scripts(&object);
         Ok(VersionObject {
             tarball: dist("tarball"),
             integrity: dist("integrity"),
@@ -175,8 +176,8 @@ impl VersionObject {
             os: texts(object.get("os")),
             cpu: texts(object.get("cpu")),
             libc: texts(object.get("libc")),
-            deprecated: is_true(object.get("deprecated")),
-            install_scripts: install_scripts(&object),
+            runs_scripts: !install_scripts.is_empty() || is_true(object.get("hasInstallScript")),
+            install_scripts,
             edges: edges(&object, &bundled),
             bundled,
         })
@@ -286,9 +287,6 @@ fn install_scripts(object: &Map<String, Value>) -> Vec<(String, String)> {
     if !builds && object.get("gypfile") == Some(&Value::Bool(true)) {
         scripts.push(("install".to_owned(), "node-gyp rebuild".to_owned()));
     }
-    if scripts.is_empty() && object.get("hasInstallScript") == Some(&Value::Bool(true)) {
-        scripts.push(("install".to_owned(), String::new()));
-    }
     scripts
 }
 
@@ -349,14 +347,13 @@ mod tests {
     #[test]
     fn what_a_version_says_is_understood_leniently() {
         let raw = r#"{"name":"a","version":"1.0.0","dist":{"tarball":"t","integrity":"i","shasum":7},"os":"linux",
-            "cpu":["x64",7],"libc":null,"deprecated":"","gypfile":true,"scripts":{"postinstall":"p","test":"t"},
+            "cpu":["x64",7],"libc":null,"gypfile":true,"scripts":{"postinstall":"p","test":"t"},
             "dependencies":{"d":"^1","o":"^1","b":"^1","bad":7},"optionalDependencies":{"o":"^2"},
             "peerDependencies":{"p":"1","q":"2"},"peerDependenciesMeta":{"q":{"optional":true}},
             "bundledDependencies":["b"]}"#;
         let object = VersionObject::read(raw, "a", "1.0.0", &PLACE).unwrap();
         assert_eq!((object.tarball.as_deref(), object.shasum.as_deref()), (Some("t"), None));
         assert_eq!((object.os.len(), object.cpu.len(), object.libc.len()), (1, 1, 0));
-        assert!(!object.deprecated);
         let scripts: Vec<_> = object.install_scripts.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(scripts, ["p", "node-gyp rebuild"]);
         let edges: Vec<_> = object
