@@ -1,16 +1,17 @@
 //! npm: lockfiles in, a registry out.
 //!
 //! Collecting: [`request`] reads a request, [`lockfile`] and [`lock_graph`] the lockfile, [`wanted`] what it asks for,
-//! [`resolve`] and [`fetch`] turn that into artifacts with [`version_object`]s cut out of registry documents, and
-//! [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`] and
-//! [`origin`] know where packages come from.
+//! [`resolve`] and [`fetch`] turn that into artifacts, with [`cuttings`] from registry documents ([`version_object`]),
+//! and [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`]
+//! and [`origin`] know where packages come from.
 //!
-//! Inside: [`admit`] re-validates, [`serve`] answers clients with [`packument`]s put together from held versions,
-//! [`setup`] points clients here.
+//! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
+//! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it.
 
 mod admit;
 #[cfg(test)]
 mod collect_tests;
+mod cuttings;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
@@ -19,7 +20,7 @@ mod fetch;
 mod integrity;
 mod lock_graph;
 mod lockfile;
-mod names;
+pub(crate) mod names;
 mod npmrc;
 mod origin;
 mod packument;
@@ -34,7 +35,7 @@ mod setup;
 mod spec;
 mod splice;
 mod tarball_name;
-mod version;
+pub(crate) mod version;
 mod version_object;
 mod wanted;
 
@@ -45,9 +46,6 @@ use super::{Admit, Collect, CollectContext, Ecosystem, Planned, Proof, Request, 
 use crate::net::Access;
 use crate::problem::Problem;
 
-/// The schema of npm's artifacts.
-const SCHEMA: &str = "npm/1";
-
 /// The npm ecosystem.
 pub(super) struct Npm;
 
@@ -57,7 +55,7 @@ impl Ecosystem for Npm {
     }
 
     fn schema(&self) -> &'static str {
-        SCHEMA
+        fetch::SCHEMA
     }
 
     fn is_lockfile(&self, file_name: &str) -> bool {
@@ -67,6 +65,10 @@ impl Ecosystem for Npm {
     fn purl(&self, artifact: &Artifact) -> String {
         let name = artifact.name.replacen('@', "%40", 1);
         format!("pkg:npm/{name}@{}", artifact.version)
+    }
+
+    fn collect(&self) -> Option<&dyn Collect> {
+        Some(self)
     }
 
     fn admit(&self) -> Option<&dyn Admit> {
@@ -79,10 +81,6 @@ impl Ecosystem for Npm {
 
     fn setup(&self) -> &[&dyn Setup] {
         &[&setup::NpmSetup]
-    }
-
-    fn collect(&self) -> Option<&dyn Collect> {
-        Some(self)
     }
 }
 

@@ -20,6 +20,7 @@ use super::request;
 use super::spec::{Spec, without_alias};
 use super::version::Version;
 use super::wanted::{Package, Wanted, Wants, gap};
+use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Planned, Request, RequestBody, Resolution};
 use crate::events::Happening;
 use crate::problem::{Kind, Problem};
@@ -45,7 +46,8 @@ pub(super) async fn resolve(
         let RequestBody::Document { path, bytes } = &request.body else {
             return Err(request::not_built(&request.text));
         };
-        let lock = Lock::read(path, bytes)?;
+        let (lock_path, lock_bytes) = (path.clone(), bytes.clone());
+        let lock = blocking(move || Lock::read(&lock_path, &lock_bytes)).await?;
         let overrides = request::overrides(path, context).await?;
         let overrides = overrides.as_ref().map(Overrides::read).unwrap_or_default();
         let project = context.directory().join(path.parent().unwrap_or(Path::new("")));
@@ -91,7 +93,7 @@ impl Closure<'_> {
             context.events().emit(Happening::Stage { name: "resolve".to_owned(), items, bytes: None });
             let fetcher = self.fetcher;
             let fetches = open.into_iter().map(|((source, name), package)| async move {
-                let fetched = fetcher.fetch(&source, &name, &package).await?;
+                let fetched = fetcher.fetch(&source, &name, package).await?;
                 fetcher.context.events().emit(Happening::ItemDone { item: name.clone() });
                 Ok::<_, Problem>(((source, name), fetched))
             });
@@ -159,7 +161,12 @@ impl Closure<'_> {
                 let source = self.fetcher.routes.source(real, None);
                 let source = source.unwrap_or_else(|_| Some(package.0.clone()));
                 let (Some(source), range) = (source, without_alias(range)) else { continue };
-                let mut wanted = Wanted { checksums: Vec::new(), optional, needed_by: needed_by.clone() };
+                let mut wanted = Wanted {
+                    checksums: Vec::new(),
+                    optional,
+                    install_script: false,
+                    needed_by: needed_by.clone(),
+                };
                 let ranges = &mut open.entry((source.clone(), real.to_owned())).or_default().ranges;
                 if let Some(other) = ranges.get(range) {
                     wanted.optional &= other.optional;
