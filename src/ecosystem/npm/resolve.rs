@@ -14,6 +14,7 @@ use super::fetch::{Carried, Fetched, Fetcher, refs};
 use super::integrity;
 use super::lock_graph::Overrides;
 use super::lockfile::{EdgeKind, Lock};
+use super::names;
 use super::origin::{PUBLIC, Routes, Source};
 use super::platform::Platform;
 use super::request;
@@ -155,6 +156,15 @@ impl Closure<'_> {
                 }
                 let (real, wanted) = spec.target(name);
                 if by_name.get(real).is_some_and(|held| held.iter().any(|version| wanted.admits(version))) {
+                    continue;
+                }
+                if !names::is_valid(real) {
+                    resolution.gaps.push(gap(
+                        real,
+                        range,
+                        "bad-name",
+                        format!("is no package name; {needed_by}"),
+                    ));
                     continue;
                 }
                 // Where no registry is configured, the one that the asking package came from has to do.
