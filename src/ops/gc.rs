@@ -179,4 +179,37 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn interrupted_anywhere_it_has_removed_nothing_that_is_needed() {
+        use crate::fsx::faults::{Fault, Kind, Watch};
+        let prepare = || {
+            let home = tempfile::tempdir().unwrap();
+            let store = Store::open(home.path()).unwrap();
+            for text in ["needed", "garbage", "more garbage"] {
+                keep(&store, text);
+            }
+            import(&store, "prod", &[artifact("a", "1", &["needed"])]);
+            (home, store)
+        };
+        let (home, store) = prepare();
+        let watch = Watch::new(home.path());
+        run(&store, false);
+        let points = watch.count();
+        drop(watch);
+        for at in 1..=points {
+            let (home, store) = prepare();
+            let watch = Watch::new(home.path());
+            watch.plan(Fault { at, kind: Kind::Halt });
+            let result = gc(&store, &Silent, &Cancel::default(), false);
+            assert!(watch.forget());
+            drop(store);
+            let store = Store::open_existing(home.path()).unwrap();
+            assert!(held(&store, "needed"));
+            run(&store, false);
+            assert!(held(&store, "needed") && !held(&store, "garbage") && !held(&store, "more garbage"));
+            assert_eq!(std::fs::read_dir(store.layout.trash()).unwrap().count(), 0);
+            assert!(result.is_err() || at == points, "fault {at} of {points} is reported");
+        }
+    }
 }

@@ -18,8 +18,6 @@ use crate::{clock, fsx};
 const SYNC_ONE_BY_ONE: usize = 4;
 /// How many files are synced at once where the file system cannot be synced as a whole.
 const SYNC_THREADS: usize = 4;
-/// The most blobs that are settled in one go.
-pub(super) const GROUP: usize = 1024;
 
 /// The blobs of a store on disk.
 #[derive(Debug)]
@@ -43,7 +41,7 @@ impl DiskBlobs {
     }
 
     /// Gives a staged blob, whose bytes are durable, its name. Returns the directory to be made durable.
-    fn name(&self, mut blob: Box<DiskStaged>) -> Result<PathBuf, StoreError> {
+    fn name(&self, mut blob: DiskStaged) -> Result<PathBuf, StoreError> {
         let key = blob.key();
         let directory = self.layout.blob_directory(&key);
         // The directory is synced even if the blob was there: whoever named it may not have come so far yet.
@@ -110,7 +108,8 @@ impl Blobs for DiskBlobs {
             blobs.push(blob.ok_or(StoreError::Misuse("a blob is settled where it was not staged"))?);
         }
         sync(&staging, &blobs)?;
-        let mut directories = blobs.into_iter().map(|blob| self.name(blob)).collect::<Result<Vec<_>, _>>()?;
+        let mut directories =
+            blobs.into_iter().map(|blob| self.name(*blob)).collect::<Result<Vec<_>, _>>()?;
         directories.sort();
         directories.dedup();
         for directory in directories {
