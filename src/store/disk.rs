@@ -235,7 +235,7 @@ mod tests {
     use crate::store::conformance::{self, put, stage};
 
     fn fresh() -> (tempfile::TempDir, DiskBlobs, Layout) {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let layout = Layout::new(home.path());
         let blobs = DiskBlobs::open(&layout).unwrap();
         (home, blobs, layout)

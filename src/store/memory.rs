@@ -178,7 +178,7 @@ impl Blobs for MemoryBlobs {
 }
 
 impl MemoryWrite {
-    fn finish(mut self: Box<Self>, key: BlobKey) -> Result<Box<dyn Staged>, StoreError> {
+    fn finish(mut self, key: BlobKey) -> Result<Box<dyn Staged>, StoreError> {
         if let Some(name) = self.name.take() {
             self.store.state().named.remove(&name);
         }

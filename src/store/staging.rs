@@ -95,7 +95,7 @@ impl DiskWrite {
     }
 
     /// Gives the bytes a name of their own.
-    fn finish(mut self: Box<Self>, key: BlobKey) -> Result<Box<dyn Staged>, StoreError> {
+    fn finish(mut self, key: BlobKey) -> Result<Box<dyn Staged>, StoreError> {
         let failed = |error| io_error("cannot finish", self.file.path(), error);
         self.file.set_read_only().map_err(failed)?;
         let mut path = self.file.path().to_owned();

@@ -18,14 +18,9 @@ struct Home {
     store: Store,
 }
 
-/// In memory where the system has such a place: tests need no bytes that survive the machine.
-fn directory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
 impl Home {
     fn new() -> Home {
-        let directory = directory();
+        let directory = crate::fsx::test_directory();
         let store = Store::open(directory.path()).unwrap();
         Home { directory, store }
     }

@@ -9,7 +9,7 @@ const NEW: &str = "new";
 
 /// What every run begins with: one channel, one artifact.
 fn fresh() -> tempfile::TempDir {
-    let home = directory();
+    let home = crate::fsx::test_directory();
     let store = Store::open(home.path()).unwrap();
     put(&*store.blobs, OLD.as_bytes());
     import(&*store.catalogue, &prod(), 1, Merge::Add, &[artifact("a", "1", &[OLD]), tag("a", "latest", "1")]);
