@@ -38,6 +38,8 @@ pub enum Happening {
         #[serde(skip_serializing_if = "Option::is_none")]
         bytes: Option<u64>,
     },
+    /// What is about to be done, in numbers.
+    Preflight(crate::ops::preflight::Preflight),
     /// A request was resolved to so many artifacts.
     Resolved {
         /// The request as the person wrote it.

@@ -195,6 +195,44 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
+/// Makes a directory and those above it; one that is there is no error.
+pub fn create_directories(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    create_directories(parent(path))?;
+    match create_directory(path, Access::Ordinary) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        other => other,
+    }
+}
+
+/// Appends to a file, which is created if need be; the bytes are durable when this returns. If that fails half way,
+/// the file is as it was.
+pub fn append_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let existed = path.exists();
+    fault_point(path, "open")?;
+    let inner = OpenOptions::new().append(true).create(true).open(path)?;
+    let length = inner.metadata()?.len();
+    let mut file = File { inner, path: path.to_owned() };
+    if let Err(error) = file.write_all(bytes).and_then(|()| file.sync()) {
+        file.inner.set_len(length)?;
+        return Err(error);
+    }
+    if existed { Ok(()) } else { sync_directory(parent(path)) }
+}
+
+/// Opens a regular file for reading; links are not followed, and devices and pipes are not waited for.
+pub fn open_regular(path: &Path) -> io::Result<std::fs::File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(file)
+}
+
 /// Makes durable which names a directory holds.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     fault_point(path, "sync")?;

@@ -11,6 +11,7 @@
 
 pub mod blocking;
 pub mod cancel;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod ecosystem;

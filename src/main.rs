@@ -1,2 +1,5 @@
-//! aftk.
-fn main() {}
+//! The program: everything it does is in the library.
+
+fn main() -> std::process::ExitCode {
+    aftk::cli::run(std::env::args_os())
+}

@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::error::readable;
+
 /// The largest integer that every JSON reader keeps: 2^53−1.
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 
@@ -43,10 +45,22 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalEr
     Ok(out)
 }
 
-/// Reads a value, and refuses every spelling of it but the canonical one.
-pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CanonicalError> {
+/// Reads a value, and refuses every spelling of it but the one that [`to_bytes`] writes.
+///
+/// Canonical JSON is not enough for that: serde reads a struct from an array of its fields, an enum from the
+/// number of its variant, and an absent field like a null one. So what was read is written again and compared.
+pub fn from_bytes<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, CanonicalError> {
     check(bytes)?;
-    serde_json::from_slice(bytes).map_err(|e| CanonicalError::Shape(e.to_string()))
+    let shape = |text: &str| CanonicalError::Shape(readable(text));
+    let value: T = serde_json::from_slice(bytes).map_err(|e| shape(&e.to_string()))?;
+    let written = to_bytes(&value).map_err(|e| shape(&e.to_string()))?;
+    if written == bytes {
+        return Ok(value);
+    }
+    let at = written.iter().zip(bytes).take_while(|(written, read)| written == read).count();
+    Err(shape(&format!(
+        "at byte {at}: read as what is spelled otherwise, such as a null for an absent field"
+    )))
 }
 
 /// Whether `bytes` are exactly one canonical JSON value; allocates next to nothing.

@@ -173,11 +173,11 @@ impl Unsupported {
 
 impl FormatError {
     pub(crate) fn damaged(damage: Damage, place: Place, met: impl Into<String>) -> FormatError {
-        FormatError::Damaged { damage, place, met: met.into() }
+        FormatError::Damaged { damage, place, met: readable(&met.into()) }
     }
 
     pub(crate) fn unsupported(reason: Unsupported, place: Place, met: impl Into<String>) -> FormatError {
-        FormatError::Unsupported { reason, place, met: met.into() }
+        FormatError::Unsupported { reason, place, met: readable(&met.into()) }
     }
 
     /// The stable code: `bundle.…`, or the verifier's own.
@@ -200,5 +200,34 @@ impl FormatError {
             | FormatError::Read { place, .. } => Some(place),
             FormatError::Sink(_) => None,
         }
+    }
+}
+
+/// A text that quotes hostile input, made fit to be shown: at most 400 characters, and none that a terminal obeys
+/// or that turns the direction of what is read.
+pub(crate) fn readable(text: &str) -> String {
+    let unsafe_to_show = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+    };
+    let mut shown = String::with_capacity(text.len().min(400));
+    for (index, c) in text.chars().enumerate() {
+        if index == 400 {
+            shown.push('…');
+            break;
+        }
+        if unsafe_to_show(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn what_hostile_input_says_is_shown_safely() {
+        assert_eq!(readable("é\u{1b}[2J\u{202e}"), "é\\u{1b}[2J\\u{202e}");
+        assert_eq!(readable(&"x".repeat(1 << 20)).chars().count(), 401);
     }
 }

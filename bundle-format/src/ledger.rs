@@ -130,12 +130,13 @@ impl Ledger {
     fn take(&mut self, entry: LedgerEntry, line: usize) -> Result<(), LedgerError> {
         entry.validate().map_err(|reason| LedgerError::Line { line, reason })?;
         if let Some(newest) = self.newest(&entry.channel) {
-            if entry.sequence == newest.sequence {
+            let late = entry.sequence <= newest.sequence;
+            if late && self.entry(&entry.channel, entry.sequence).is_some() {
                 let LedgerEntry { channel, sequence, .. } = entry;
                 return Err(LedgerError::Fork { line, channel, sequence });
             }
-            if (entry.epoch, entry.sequence) < (newest.epoch, newest.sequence) {
-                let reason = format!("{} had a later sequence before", entry.channel);
+            if late || entry.epoch < newest.epoch {
+                let reason = format!("{} had a later sequence or epoch before", entry.channel);
                 return Err(LedgerError::Line { line, reason });
             }
         }
@@ -219,11 +220,19 @@ mod tests {
         };
         let fork = Ledger::parse(&lines(&[entry("prod", 1, "a"), entry("prod", 1, "b")])).unwrap_err();
         assert_eq!((fork.code(), fork.to_string().contains("line 2")), ("ledger.fork", true));
-        assert!(Ledger::parse(&lines(&[entry("prod", 2, "a"), entry("prod", 1, "b")])).is_err());
+        let old_fork = [entry("prod", 1, "a"), entry("prod", 2, "a"), entry("prod", 1, "b")];
+        assert_eq!(Ledger::parse(&lines(&old_fork)).unwrap_err().code(), "ledger.fork");
+        let backwards = [entry("prod", 2, "a"), entry("prod", 1, "b")];
+        assert_eq!(Ledger::parse(&lines(&backwards)).unwrap_err().code(), "ledger.line");
+        let old_epoch = [LedgerEntry { epoch: 2, ..entry("prod", 1, "a") }, entry("prod", 2, "b")];
+        assert_eq!(Ledger::parse(&lines(&old_epoch)).unwrap_err().code(), "ledger.line");
         let mut whole = lines(&[entry("prod", 1, "a")]);
         whole.pop();
         assert!(Ledger::parse(&whole).is_err());
         assert!(Ledger::parse(b"\n").is_err());
+        let key = BlobKey::of(b"");
+        let array = format!("[\"prod\",\"{key}\",\"2026-11-21T08:38:55Z\",1,1,\"{key}\"]\n");
+        assert!(Ledger::parse(array.as_bytes()).is_err());
         assert!(Ledger::parse(b"").unwrap().entries().is_empty());
     }
 }

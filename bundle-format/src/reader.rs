@@ -331,6 +331,16 @@ impl<R: Read> VolumeReader<R> {
     }
 }
 
+impl<R> std::fmt::Debug for VolumeReader<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VolumeReader")
+            .field("snapshot", &self.snapshot.document)
+            .field("volume", &self.volume)
+            .field("begun", &self.begun)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Reads a document and its signatures, verifies them, and only then parses it.
 fn read_signed<R: Read, T: document::Document>(
     input: &mut Input<R>,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{BlobKey, Digest};
 use crate::document::strictly_ascending;
+use crate::error::readable;
 
 /// One line of a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,8 +125,7 @@ impl Record {
         let (kind, ecosystem, repository, name, version, qualifier) = self.sort_key();
         let parts = [repository, name, version, qualifier].into_iter().filter(|part| !part.is_empty());
         let label = format!("{kind} {ecosystem}:{}", parts.collect::<Vec<_>>().join(" "));
-        // A hostile name may be long or hold what a terminal obeys.
-        label.chars().take(200).flat_map(char::escape_debug).collect()
+        readable(&label)
     }
 
     /// Checks every rule that the types do not express: what must be said is said, names hold no control

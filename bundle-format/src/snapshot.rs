@@ -138,7 +138,6 @@ impl Document for Snapshot {
             return Err(format!("{} labels, the limit is {MAX_LABELS}", self.labels.len()));
         }
         if let Some((key, _)) = self.labels.iter().find(|(k, v)| k.is_empty() || !fits(k) || !fits(v)) {
-            let key: String = key.chars().take(80).collect();
             return Err(format!("label {key:?}: empty, too long, or with control characters"));
         }
         validate_segments(&self.segments)

@@ -1,1 +1,52 @@
-//! Configuration files and the environment: aftk.toml, site.toml.
+//! Configuration: the environment, `aftk.toml` (what to collect) and `site.toml` (how a site serves).
+//!
+//! A flag beats a variable, a variable beats a file. Unknown keys in files are refused with their place.
+
+mod environment;
+mod home;
+mod project;
+mod site;
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::fsx;
+use crate::problem::{Kind, Problem};
+
+pub use environment::{all_with_prefix, variable, variable_os};
+pub use home::{default_home, user_home};
+pub use project::{AllowedGap, Mode, Project, template};
+pub use site::{Serve, Site};
+
+/// The most bytes that a configuration file may have.
+const LIMIT: u64 = 1024 * 1024;
+
+/// Reads a TOML file; `None` if there is none.
+///
+/// # Errors
+/// A usage problem with file, line and column if it cannot be read as `T`.
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Problem> {
+    let Some(bytes) = fsx::read_limited(path, LIMIT).map_err(|e| {
+        Problem::new(Kind::Usage, "config.unreadable", format!("cannot read {}", path.display()))
+            .caused_by(&e)
+    })?
+    else {
+        return Ok(None);
+    };
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Problem::new(Kind::Usage, "config.encoding", "a configuration file must be UTF-8").at(path.display())
+    })?;
+    toml::from_str(&text).map(Some).map_err(|error| {
+        let place = match error.span() {
+            Some(span) => {
+                let before = text.get(..span.start).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                format!("{}:{line}:{column}", path.display())
+            }
+            None => path.display().to_string(),
+        };
+        Problem::new(Kind::Usage, "config.invalid", error.message().to_owned()).at(place)
+    })
+}

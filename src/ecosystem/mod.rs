@@ -143,6 +143,12 @@ pub struct PlannedFile {
     /// Its size in bytes, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// Until the size is known: the most bytes it is likely to have, by what upstream says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<u64>,
+    /// Whether the store holds it whole: looked up anew in every run.
+    #[serde(skip)]
+    pub held: bool,
 }
 
 /// Something that will be missing inside.
@@ -268,9 +274,11 @@ pub trait Collect: Send + Sync {
         platforms: &[String],
         context: &dyn CollectContext,
     ) -> Result<Resolution, Problem>;
-    /// How to reach a file of a repository: the route in use on this machine, with its credentials.
+    /// How to reach a file of a repository: the route in use on this machine, with its credentials. `requests` are
+    /// those of this ecosystem: what is configured beside their documents counts.
     async fn access(
         &self,
+        requests: &[Request],
         repository: &str,
         origin: &str,
         context: &dyn CollectContext,
@@ -304,7 +312,9 @@ pub enum Principal {
 /// A route: an exhaustive table of what clients may ask.
 ///
 /// The pattern's segments are separated by `/`: a literal, `{name}` (one segment, percent-decoded once, never
-/// empty), `@{name}` (one that begins with the literal), or `{name...}` (all that is left). First match wins.
+/// empty), `@{name}` (one that begins with the literal, which is not captured), or `{name...}` (one segment or more,
+/// up to what the pattern has after it). First match wins. An encoded slash (`@scope%2fname`) is taken by a plain
+/// `{name}` only. A trailing slash counts, but for the mount's own root.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
     /// `GET` (also answers HEAD), `POST`, `PUT` …
@@ -374,6 +384,8 @@ pub trait ServeContext: Send + Sync {
     fn artifacts(&self, repository: Option<&str>, name: &str) -> Result<Vec<Linked>, Problem>;
     /// The refs of one package.
     fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, Problem>;
+    /// Up to `limit` names of packages that come after `after` (empty at first), in byte order, each once.
+    fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem>;
     /// The file at a path.
     fn file_at(
         &self,

@@ -29,6 +29,16 @@ impl AtomicFile {
         Ok(AtomicFile { file: File::create_new(&beside, access)?, target: path.to_owned(), done: false })
     }
 
+    /// Makes what was written so far durable and opens it for reading, past the cache: what comes back is what the
+    /// medium holds, as far as the system lets one ask.
+    pub fn read_back(&self) -> io::Result<std::fs::File> {
+        self.file.sync()?;
+        let file = std::fs::File::open(self.file.path())?;
+        // Only advice: on a file system that keeps everything in memory there is nothing else to read.
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        Ok(file)
+    }
+
     /// Makes it durable and gives it its name.
     pub fn commit(mut self) -> io::Result<()> {
         self.file.sync()?;

@@ -1,1 +1,216 @@
-//! The listener: mounts, ranges, ETags, compression, streaming.
+//! The listener: mounts, ranges, entity tags, compression, streaming.
+//!
+//! Ecosystems say what there is ([`crate::ecosystem::Serve`]); everything that is HTTP happens here, once:
+//!
+//! - `listener` accepts, `guard` limits how long a connection may wait, `site` answers a request.
+//! - `origin`, `route` and `mount` find out what is asked for.
+//! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it.
+//! - `reply` makes the response, with `ranges`, `conditional`, `compression` and `body`.
+//! - `pages`, `access_log` and `metrics` are for people.
+
+mod access_log;
+mod body;
+mod compression;
+mod conditional;
+mod context;
+mod documents;
+mod guard;
+mod listener;
+mod metrics;
+mod misses;
+mod mount;
+mod origin;
+mod pages;
+mod ranges;
+mod reply;
+mod route;
+mod site;
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::{TcpListener, TcpSocket};
+
+pub use access_log::{AccessLog, AccessRecord};
+pub use mount::Mount;
+
+use crate::ecosystem::Ecosystem;
+use crate::problem::{Kind, Problem};
+use crate::store::{Blobs, Catalogue};
+
+/// How the server listens.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// The addresses; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Proxies next to us, whose `X-Forwarded-Proto`, `-Host` and `-For` are believed. Nobody else's are.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The most connections at once. Fewer if the process may not open two files for each.
+    pub connections: usize,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// How many bytes of derived documents are kept.
+    pub document_cache: usize,
+}
+
+impl Default for ServerSettings {
+    fn default() -> ServerSettings {
+        ServerSettings {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 2385))],
+            trusted_proxies: Vec::new(),
+            connections: 16_384,
+            timeouts: Timeouts::default(),
+            document_cache: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// How long a connection may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For the head of a request, from its first byte (the first request: from the connection).
+    pub head: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// For the body of a request.
+    pub body: Duration,
+    /// For a client that drains nothing of its response.
+    pub stall: Duration,
+    /// For what has begun when the server stops.
+    pub shutdown: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            body: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
+            shutdown: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What is served.
+#[derive(Clone)]
+pub struct Served {
+    /// Where blobs come from.
+    pub blobs: Arc<dyn Blobs>,
+    /// What they are.
+    pub catalogue: Arc<dyn Catalogue>,
+    /// What stands where; [`Mount::of`] each ecosystem for the usual places.
+    pub mounts: Vec<Mount>,
+    /// Whose clients `/setup/` knows.
+    pub ecosystems: Vec<&'static dyn Ecosystem>,
+    /// Who is told of every request.
+    pub log: Option<AccessLog>,
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Served").field("mounts", &self.mounts).finish_non_exhaustive()
+    }
+}
+
+/// A server that listens, but does not answer before [`Server::run`].
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    connections: usize,
+    timeouts: Timeouts,
+    site: Arc<site::Site>,
+    misses: misses::MissWriter,
+}
+
+impl Server {
+    /// Listens. Call it within a tokio runtime that has I/O and time.
+    ///
+    /// # Errors
+    /// `http.listen` if an address cannot be had; `http.bad-mount`, `http.bad-route` for mounts that cannot work.
+    pub fn bind(settings: ServerSettings, served: Served) -> Result<Server, Problem> {
+        let (misses, writer) = misses::queue();
+        let site = site::Site {
+            mounts: mount::Mounts::compile(&served.mounts)?,
+            pages: pages::Pages::new(&served.ecosystems)?,
+            documents: documents::Documents::new(settings.document_cache),
+            misses,
+            metrics: metrics::Metrics::new(),
+            log: served.log,
+            trusted_proxies: settings.trusted_proxies,
+            body_timeout: settings.timeouts.body,
+            repositories: Mutex::new(None),
+            blobs: served.blobs,
+            catalogue: served.catalogue,
+        };
+        if settings.listen.is_empty() {
+            return Err(Problem::new(Kind::Usage, "http.listen", "there is no address to listen on"));
+        }
+        let listeners = settings.listen.into_iter().map(listen).collect::<Result<Vec<_>, _>>()?;
+        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        Ok(Server {
+            listeners,
+            addresses,
+            connections: settings.connections.clamp(1, connections_possible()),
+            timeouts: settings.timeouts,
+            site: Arc::new(site),
+            misses: writer,
+        })
+    }
+
+    /// The addresses it listens on, with the ports that were taken for port 0.
+    pub fn local_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Answers until `shutdown` is done, lets what has begun end, and returns.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let catalogue = Arc::clone(&self.site.catalogue);
+        let serving = listener::serve(self.site, self.listeners, self.connections, self.timeouts, shutdown);
+        tokio::select! {
+            () = serving => {}
+            () = self.misses.run(&catalogue) => {}
+        }
+        self.misses.finish(&catalogue).await;
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Problem> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let listening = socket.and_then(|socket| {
+        // A restarted server need not wait for the connections of the one before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(listener::BACKLOG)
+    });
+    listening.map_err(|error| {
+        let problem = Problem::new(Kind::Failed, "http.listen", format!("cannot listen on {address}"));
+        let problem = problem.caused_by(&error);
+        match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                problem.hint("something listens there already; choose another with --listen")
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                problem.hint("ports below 1024 need a privilege; choose another with --listen")
+            }
+            _ => problem,
+        }
+    })
+}
+
+/// How many connections the process has file descriptors for: each may have a blob open besides its socket, and the
+/// store needs some of its own. The soft limit is raised to the hard one first.
+fn connections_possible() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let files = usize::try_from(files.unwrap_or(1 << 20)).unwrap_or(1 << 20).min(1 << 20);
+    (files.saturating_sub(256) / 2).max(8)
+}

@@ -1,6 +1,67 @@
-//! The verbs' work, ecosystem-blind.
+//! The verbs' work. Nothing here knows an ecosystem by name, and nothing prints.
+//!
+//! Every operation takes a request, tells [`crate::events::Events`] what happens, and returns a report that is the
+//! same for the command line, `--json` and whatever comes later.
 
+mod accession;
 pub mod check;
+pub mod collect;
+pub mod context;
+pub mod fetch;
 pub mod gc;
-#[cfg(test)]
-mod testing;
+pub mod import;
+pub mod init;
+pub mod inspect;
+mod intake;
+pub mod list;
+pub mod lock;
+pub mod lock_file;
+pub mod media;
+pub mod pack;
+pub mod preflight;
+pub mod recall;
+pub mod records;
+pub mod requests;
+pub mod resolve;
+pub mod serve;
+pub mod setup;
+pub mod verify;
+
+use std::io::Read;
+
+use bundle_format::BlobKey;
+use bytes::Bytes;
+
+use crate::problem::{Kind, Problem};
+use crate::store::Store;
+
+pub use intake::Intake;
+
+/// How much is read or written at once.
+const BUFFER: usize = 256 * 1024;
+
+/// Reads a small blob whole and checks that it is what its key says.
+///
+/// # Errors
+/// If it isn't held, is larger than `limit` bytes, or is damaged.
+pub fn read_blob(store: &Store, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {
+    let blob = store.blobs.open(key)?.ok_or(crate::store::StoreError::Missing(*key))?;
+    if blob.length > limit {
+        return Err(Problem::new(
+            Kind::Untrusted,
+            "store.too-large",
+            format!("blob {key} has {} bytes, more than the {limit} that are read at once", blob.length),
+        ));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(blob.length).unwrap_or(0));
+    let read = blob.file.take(blob.length).read_to_end(&mut bytes);
+    read.map_err(|error| {
+        Problem::new(Kind::Failed, "store.io", format!("cannot read blob {key}")).caused_by(&error)
+    })?;
+    if BlobKey::of(&bytes) != *key {
+        return Err(Problem::new(Kind::Untrusted, "store.damaged", format!("blob {key} is damaged")).hint(
+            "run `aftk check`: it sets damaged blobs aside, so that they can be collected or imported again",
+        ));
+    }
+    Ok(Bytes::from(bytes))
+}

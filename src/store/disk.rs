@@ -41,19 +41,18 @@ impl DiskBlobs {
     }
 
     /// Gives a staged blob, whose bytes are durable, its name. Returns the directory to be made durable.
-    fn name(&self, mut blob: DiskStaged) -> Result<PathBuf, StoreError> {
+    fn name(&self, blob: DiskStaged) -> Result<PathBuf, StoreError> {
         let key = blob.key();
         let directory = self.layout.blob_directory(&key);
         // The directory is synced even if the blob was there: whoever named it may not have come so far yet.
         // One of another size is damaged, and healed by these bytes.
         if self.size(&key)? == Some(blob.size()) {
+            blob.discard()?;
             return Ok(directory);
         }
         fsx::create_directory(&directory, fsx::Access::Private)
             .map_err(|error| io_error("cannot create", &directory, error))?;
-        let path = self.layout.blob(&key);
-        fsx::rename(blob.path(), &path).map_err(|error| io_error("cannot place", &path, error))?;
-        blob.settled();
+        blob.place(&self.layout.blob(&key))?;
         Ok(directory)
     }
 
@@ -354,6 +353,32 @@ mod tests {
                 blobs.empty_trash(0).unwrap();
                 assert_eq!(names(&layout.staging()).unwrap(), [""; 0], "{kind:?} at {at}");
             }
+        }
+    }
+
+    #[test]
+    fn a_large_download_that_was_complete_is_found_again() {
+        let (_home, blobs, layout) = fresh();
+        let (name, bytes) = ("ef".repeat(32), vec![7; 5 << 20]);
+        let stage = || {
+            let mut write = blobs.resume(&name, &[]).unwrap();
+            if write.length() == 0 {
+                write.write(&bytes).unwrap();
+            }
+            assert_eq!(write.length(), bytes.len() as u64);
+            write.stage(&Expected::default()).unwrap()
+        };
+        let staged = stage();
+        assert!(matches!(blobs.resume(&name, &[]), Err(StoreError::Busy(_))), "until it is settled");
+        drop(staged);
+        assert_eq!(blobs.resume(&name, &[]).unwrap().length(), bytes.len() as u64);
+        for _ in 0..2 {
+            let staged = stage();
+            let key = staged.key();
+            blobs.settle(vec![staged]).unwrap();
+            assert_eq!(blobs.size(&key).unwrap(), Some(bytes.len() as u64));
+            assert!(layout.blob(&key).metadata().unwrap().permissions().readonly());
+            assert_eq!(names(&layout.staging()).unwrap(), [""; 0]);
         }
     }
 

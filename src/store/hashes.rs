@@ -1,6 +1,6 @@
 //! All digests of a blob in one pass over its bytes.
 
-use bundle_format::{Algorithm, BlobKey, Digest};
+use bundle_format::{Algorithm, BlobKey, Digest, VerifiedBlob};
 use sha2::Digest as _;
 
 use super::{Expected, StoreError};
@@ -8,7 +8,8 @@ use super::{Expected, StoreError};
 /// The digests under way.
 #[derive(Clone)]
 pub(super) struct Hashes {
-    sha256: sha2::Sha256,
+    /// None where the bundle reader computes it.
+    sha256: Option<sha2::Sha256>,
     others: Vec<Other>,
 }
 
@@ -21,13 +22,13 @@ enum Other {
 
 /// The digests of all bytes.
 pub(super) struct Found {
-    pub(super) key: BlobKey,
+    key: Option<BlobKey>,
     others: Vec<Digest>,
 }
 
 impl Hashes {
-    /// sha256 and these. md5 is refused: whoever has nothing better has nothing.
-    pub(super) fn new(algorithms: &[Algorithm]) -> Result<Hashes, StoreError> {
+    /// These and, if `key`, sha256. md5 is refused: whoever has nothing better has nothing.
+    pub(super) fn new(algorithms: &[Algorithm], key: bool) -> Result<Hashes, StoreError> {
         let mut wanted = algorithms.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
@@ -39,14 +40,14 @@ impl Hashes {
             Algorithm::Md5 | Algorithm::Sha256 => Err(StoreError::Unsupported(algorithm)),
         };
         Ok(Hashes {
-            sha256: sha2::Sha256::new(),
+            sha256: key.then(sha2::Sha256::new),
             others: wanted.into_iter().map(other).collect::<Result<_, _>>()?,
         })
     }
 
     /// Begins again.
     pub(super) fn reset(&mut self) {
-        self.sha256 = sha2::Sha256::new();
+        self.sha256 = self.sha256.is_some().then(sha2::Sha256::new);
         for other in &mut self.others {
             match other {
                 Other::Sha1(hash) => *hash = sha1::Sha1::new(),
@@ -58,7 +59,9 @@ impl Hashes {
 
     /// Takes the next bytes in.
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.sha256.update(bytes);
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(bytes);
+        }
         for other in &mut self.others {
             match other {
                 Other::Sha1(hash) => hash.update(bytes),
@@ -68,25 +71,42 @@ impl Hashes {
         }
     }
 
-    /// What they come to.
-    pub(super) fn finish(self) -> Found {
-        let others = self.others.into_iter().filter_map(|other| match other {
-            Other::Sha1(hash) => Digest::new(Algorithm::Sha1, &hash.finalize()),
-            Other::Sha384(hash) => Digest::new(Algorithm::Sha384, &hash.finalize()),
-            Other::Sha512(hash) => Digest::new(Algorithm::Sha512, &hash.finalize()),
+    /// What they come to so far.
+    pub(super) fn found(&self) -> Found {
+        let others = self.others.iter().filter_map(|other| match other {
+            Other::Sha1(hash) => Digest::new(Algorithm::Sha1, &hash.clone().finalize()),
+            Other::Sha384(hash) => Digest::new(Algorithm::Sha384, &hash.clone().finalize()),
+            Other::Sha512(hash) => Digest::new(Algorithm::Sha512, &hash.clone().finalize()),
         });
-        Found { others: others.collect(), key: BlobKey::new(self.sha256.finalize().into()) }
+        let key = self.sha256.as_ref().map(|hash| BlobKey::new(hash.clone().finalize().into()));
+        Found { others: others.collect(), key }
     }
 }
 
 impl Found {
+    /// The key, if it was computed here.
+    pub(super) fn key(&self) -> Result<BlobKey, StoreError> {
+        self.key.ok_or(StoreError::Misuse("nothing was hashed, and no proof is given"))
+    }
+
+    /// Compares with a proof's size, and with checksums besides the key that it proves.
+    pub(super) fn check_others(
+        self,
+        length: u64,
+        proof: &VerifiedBlob,
+        checksums: &[Digest],
+    ) -> Result<(), StoreError> {
+        let expected = Expected { key: None, size: Some(proof.size()), checksums: checksums.to_vec() };
+        Found { key: Some(proof.key()), ..self }.check(length, &expected)
+    }
+
     /// Compares with all that is expected. A checksum that was not computed is a mistake of the caller: nothing
     /// that is said goes unchecked.
     pub(super) fn check(&self, length: u64, expected: &Expected) -> Result<(), StoreError> {
         if let Some(size) = expected.size.filter(|size| *size != length) {
             return Err(StoreError::Size { expected: size, found: length });
         }
-        let mine = Digest::from(self.key);
+        let mine = Digest::from(self.key()?);
         for wanted in expected.key.map(Digest::from).iter().chain(&expected.checksums) {
             let found = match wanted.algorithm() {
                 Algorithm::Sha256 => &mine,

@@ -5,7 +5,7 @@
 //!   site.toml                      how this side serves
 //!   policy.toml                    what it lets in
 //!   accounts                       who may read and write, htpasswd's form
-//!   keys/NAME.key, NAME.pub        private keys (PKCS#8, PEM) and their public ones (SPKI, PEM)
+//!   keys/NAME.pem, NAME.pub        private keys (PKCS#8, PEM) and their public ones (SPKI, PEM)
 //!   trust/                         the chain of root documents, and what makes this site one
 //!   channels/CHANNEL/              the lock and the ledger of collecting without a project
 //!   store/

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{Seek, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bundle_format::{Algorithm, BlobKey, VerifiedBlob};
+use bundle_format::{Algorithm, BlobKey, Digest, VerifiedBlob};
 
 use super::hashes::Hashes;
 use super::{BlobFile, BlobWrite, Blobs, Expected, Staged, StoreError};
@@ -34,7 +34,7 @@ struct State {
 struct MemoryWrite {
     store: MemoryBlobs,
     name: Option<String>,
-    hashes: Option<Hashes>,
+    hashes: Hashes,
     bytes: Vec<u8>,
     life: u64,
 }
@@ -88,9 +88,8 @@ impl Blobs for MemoryBlobs {
     }
 
     fn begin(&self, algorithms: &[Algorithm], hash: bool) -> Result<Box<dyn BlobWrite>, StoreError> {
-        let hashes = Hashes::new(algorithms)?;
+        let hashes = Hashes::new(algorithms, hash)?;
         let (store, life) = (self.clone(), self.state().life);
-        let hashes = hash.then_some(hashes);
         Ok(Box::new(MemoryWrite { store, name: None, hashes, bytes: Vec::new(), life }))
     }
 
@@ -98,7 +97,7 @@ impl Blobs for MemoryBlobs {
         if BlobKey::from_hex(name).is_err() {
             return Err(StoreError::Misuse("a staging session is named by 64 hex digits"));
         }
-        let mut hashes = Hashes::new(algorithms)?;
+        let mut hashes = Hashes::new(algorithms, true)?;
         let mut state = self.state();
         let bytes = match state.named.insert(name.to_owned(), None) {
             None => Vec::new(),
@@ -107,7 +106,7 @@ impl Blobs for MemoryBlobs {
         };
         hashes.update(&bytes);
         let (store, life) = (self.clone(), state.life);
-        Ok(Box::new(MemoryWrite { store, name: Some(name.to_owned()), hashes: Some(hashes), bytes, life }))
+        Ok(Box::new(MemoryWrite { store, name: Some(name.to_owned()), hashes, bytes, life }))
     }
 
     fn settle(&self, group: Vec<Box<dyn Staged>>) -> Result<(), StoreError> {
@@ -201,39 +200,38 @@ impl BlobWrite for MemoryWrite {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.store.alive(self.life)?;
-        if let Some(hashes) = &mut self.hashes {
-            hashes.update(bytes);
-        }
+        self.hashes.update(bytes);
         self.bytes.extend_from_slice(bytes);
         Ok(())
     }
 
     fn restart(&mut self) -> Result<(), StoreError> {
         self.store.alive(self.life)?;
-        if let Some(hashes) = &mut self.hashes {
-            hashes.reset();
-        }
+        self.hashes.reset();
         self.bytes.clear();
         Ok(())
     }
 
     fn stage(mut self: Box<Self>, expected: &Expected) -> Result<Box<dyn Staged>, StoreError> {
         self.store.alive(self.life)?;
-        let hashes =
-            self.hashes.take().ok_or(StoreError::Misuse("nothing was hashed, and no proof is given"))?;
-        let found = hashes.finish();
+        let found = self.hashes.found();
         if let Err(error) = found.check(self.length(), expected) {
             self.throw_away();
             return Err(error);
         }
-        self.finish(found.key)
+        let key = found.key()?;
+        self.finish(key)
     }
 
-    fn stage_verified(mut self: Box<Self>, proof: VerifiedBlob) -> Result<Box<dyn Staged>, StoreError> {
+    fn stage_verified(
+        mut self: Box<Self>,
+        proof: VerifiedBlob,
+        checksums: &[Digest],
+    ) -> Result<Box<dyn Staged>, StoreError> {
         self.store.alive(self.life)?;
-        if proof.size() != self.length() {
+        if let Err(error) = self.hashes.found().check_others(self.length(), &proof, checksums) {
             self.throw_away();
-            return Err(StoreError::Size { expected: proof.size(), found: self.length() });
+            return Err(error);
         }
         if BlobKey::of(&self.bytes) != proof.key() {
             return Err(StoreError::Misuse("the proof is another blob's"));

@@ -132,10 +132,12 @@ pub trait BlobWrite: Send {
     fn restart(&mut self) -> Result<(), StoreError>;
     /// Checks all that is expected and ends the session. On a mismatch the staged bytes are thrown away.
     fn stage(self: Box<Self>, expected: &Expected) -> Result<Box<dyn Staged>, StoreError>;
-    /// Ends the session of bytes that the bundle reader has hashed already; they are not hashed again.
+    /// Ends the session of bytes that the bundle reader has hashed already; only `checksums` besides the key are
+    /// compared here.
     fn stage_verified(
         self: Box<Self>,
         proof: bundle_format::VerifiedBlob,
+        checksums: &[Digest],
     ) -> Result<Box<dyn Staged>, StoreError>;
     /// Ends the session; named sessions keep their bytes for a later [`Blobs::resume`].
     fn suspend(self: Box<Self>);
@@ -371,6 +373,14 @@ pub trait Catalogue: Send + Sync {
     ) -> Result<Option<FoundFile>, StoreError>;
     /// The refs of one package.
     fn refs(&self, ecosystem: &str, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, StoreError>;
+    /// Up to `limit` names of packages after `after` (empty at first), in bytewise order, each once.
+    fn names(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError>;
     /// Up to `limit` artifacts of the view after `cursor` (0 at first), in a stable order, flat in memory.
     fn list(&self, cursor: u64, limit: usize) -> Result<Vec<Listed>, StoreError>;
 

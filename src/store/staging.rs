@@ -1,13 +1,14 @@
 //! Staging sessions on disk: where bytes are until they are complete, checked and settled.
 //!
-//! A session holds a lock on its file. Once complete, the bytes take a name that nobody else knows, so that
-//! a session that begins under the old name cannot touch them.
+//! A session holds a lock on its file. Complete bytes of a named one take a name that nobody else knows, so that
+//! a session that begins under the old name cannot touch them. Large ones keep name and lock until they are
+//! settled: if the process dies before that, a session of that name finds them.
 
 use std::any::Any;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use bundle_format::{Algorithm, BlobKey, VerifiedBlob};
+use bundle_format::{Algorithm, BlobKey, Digest, VerifiedBlob};
 
 use super::error::io_error;
 use super::hashes::Hashes;
@@ -17,11 +18,15 @@ use crate::fsx;
 /// How much is read at once when bytes of an earlier process are hashed again.
 const BUFFER: usize = 256 * 1024;
 
+/// Complete bytes of a named session keep its name from this size on. Each keeps a file open: few of this size
+/// make a group, but of small ones, which are soon fetched again, there may be more than a process may open.
+const WORTH_KEEPING: u64 = 4 * 1024 * 1024;
+
 /// A session that is open.
 pub(super) struct DiskWrite {
     file: fsx::File,
     directory: PathBuf,
-    hashes: Option<Hashes>,
+    hashes: Hashes,
     length: u64,
     /// Whether the file outlives the session.
     keep: bool,
@@ -29,12 +34,15 @@ pub(super) struct DiskWrite {
     broken: bool,
 }
 
-/// Complete bytes in a file of their own. Removed if they are dropped unsettled.
+/// Complete bytes in a file. Dropped unsettled they are removed, unless a session of their name can find them.
 pub(super) struct DiskStaged {
     key: BlobKey,
     size: u64,
     path: PathBuf,
-    settled: bool,
+    /// Whether nothing is left to do with the file.
+    done: bool,
+    /// The named session that they came from, for its lock.
+    session: Option<Box<DiskWrite>>,
 }
 
 impl DiskWrite {
@@ -44,13 +52,13 @@ impl DiskWrite {
         algorithms: &[Algorithm],
         hash: bool,
     ) -> Result<DiskWrite, StoreError> {
-        let hashes = Hashes::new(algorithms)?;
+        let hashes = Hashes::new(algorithms, hash)?;
         let path = random_path(directory)?;
         let failed = |error| io_error("cannot create", &path, error);
         let file = fsx::File::create_new(&path, fsx::Access::Private).map_err(failed)?;
         // Nobody else knows the name, so nobody else holds the lock; it tells gc that somebody works here.
         file.try_lock().map_err(failed)?;
-        Ok(DiskWrite::new(file, directory, hash.then_some(hashes), 0, false))
+        Ok(DiskWrite::new(file, directory, hashes, 0, false))
     }
 
     /// The session of this name, with the bytes that are there.
@@ -62,7 +70,7 @@ impl DiskWrite {
         if BlobKey::from_hex(name).is_err() {
             return Err(StoreError::Misuse("a staging session is named by 64 hex digits"));
         }
-        let mut hashes = Hashes::new(algorithms)?;
+        let mut hashes = Hashes::new(algorithms, true)?;
         let path = directory.join(name);
         let failed = |error| io_error("cannot resume", &path, error);
         let file = fsx::File::resume(&path, fsx::Access::Private).map_err(failed)?;
@@ -79,10 +87,10 @@ impl DiskWrite {
             hashes.update(buffer.get(..count).unwrap_or_default());
             length += count as u64;
         }
-        Ok(DiskWrite::new(file, directory, Some(hashes), length, true))
+        Ok(DiskWrite::new(file, directory, hashes, length, true))
     }
 
-    fn new(file: fsx::File, directory: &Path, hashes: Option<Hashes>, length: u64, keep: bool) -> DiskWrite {
+    fn new(file: fsx::File, directory: &Path, hashes: Hashes, length: u64, keep: bool) -> DiskWrite {
         DiskWrite { file, directory: directory.to_owned(), hashes, length, keep, broken: false }
     }
 
@@ -94,17 +102,20 @@ impl DiskWrite {
         }
     }
 
-    /// Gives the bytes a name of their own.
-    fn finish(mut self, key: BlobKey) -> Result<Box<dyn Staged>, StoreError> {
+    /// The bytes are complete and what they should be.
+    fn finish(mut self: Box<Self>, key: BlobKey) -> Result<Box<dyn Staged>, StoreError> {
+        let (size, mut path) = (self.length, self.file.path().to_owned());
+        if self.keep && size >= WORTH_KEEPING {
+            return Ok(Box::new(DiskStaged { key, size, path, done: false, session: Some(self) }));
+        }
         let failed = |error| io_error("cannot finish", self.file.path(), error);
         self.file.set_read_only().map_err(failed)?;
-        let mut path = self.file.path().to_owned();
         if self.keep {
             path = random_path(&self.directory)?;
             fsx::rename(self.file.path(), &path).map_err(failed)?;
         }
         self.keep = true;
-        Ok(Box::new(DiskStaged { key, size: self.length, path, settled: false }))
+        Ok(Box::new(DiskStaged { key, size, path, done: false, session: None }))
     }
 }
 
@@ -125,9 +136,7 @@ impl BlobWrite for DiskWrite {
             self.broken = true;
             return Err(io_error("cannot write", self.file.path(), error));
         }
-        if let Some(hashes) = &mut self.hashes {
-            hashes.update(bytes);
-        }
+        self.hashes.update(bytes);
         self.length += bytes.len() as u64;
         Ok(())
     }
@@ -135,30 +144,30 @@ impl BlobWrite for DiskWrite {
     fn restart(&mut self) -> Result<(), StoreError> {
         self.broken = true;
         self.file.clear().map_err(|error| io_error("cannot empty", self.file.path(), error))?;
-        if let Some(hashes) = &mut self.hashes {
-            hashes.reset();
-        }
+        self.hashes.reset();
         (self.length, self.broken) = (0, false);
         Ok(())
     }
 
     fn stage(mut self: Box<Self>, expected: &Expected) -> Result<Box<dyn Staged>, StoreError> {
         self.whole()?;
-        let hashes =
-            self.hashes.take().ok_or(StoreError::Misuse("nothing was hashed, and no proof is given"))?;
-        let found = hashes.finish();
+        let found = self.hashes.found();
         if let Err(error) = found.check(self.length, expected) {
             self.keep = false;
             return Err(error);
         }
-        self.finish(found.key)
+        self.finish(found.key()?)
     }
 
-    fn stage_verified(mut self: Box<Self>, proof: VerifiedBlob) -> Result<Box<dyn Staged>, StoreError> {
+    fn stage_verified(
+        mut self: Box<Self>,
+        proof: VerifiedBlob,
+        checksums: &[Digest],
+    ) -> Result<Box<dyn Staged>, StoreError> {
         self.whole()?;
-        if proof.size() != self.length {
+        if let Err(error) = self.hashes.found().check_others(self.length, &proof, checksums) {
             self.keep = false;
-            return Err(StoreError::Size { expected: proof.size(), found: self.length });
+            return Err(error);
         }
         self.finish(proof.key())
     }
@@ -180,9 +189,20 @@ impl DiskStaged {
         &self.path
     }
 
-    /// The bytes have another name now.
-    pub(super) fn settled(&mut self) {
-        self.settled = true;
+    /// Gives the bytes their place among the blobs.
+    pub(super) fn place(mut self, path: &Path) -> Result<(), StoreError> {
+        let failed = |error| io_error("cannot place", path, error);
+        fsx::rename(&self.path, path).map_err(failed)?;
+        self.done = true;
+        // Only now: a session that is resumed must be able to write.
+        self.session.as_ref().map_or(Ok(()), |session| session.file.set_read_only()).map_err(failed)
+    }
+
+    /// The bytes are held already.
+    pub(super) fn discard(mut self) -> Result<(), StoreError> {
+        fsx::remove(&self.path).map_err(|error| io_error("cannot remove", &self.path, error))?;
+        self.done = true;
+        Ok(())
     }
 }
 
@@ -202,7 +222,7 @@ impl Staged for DiskStaged {
 
 impl Drop for DiskStaged {
     fn drop(&mut self) {
-        if !self.settled {
+        if !self.done && self.session.is_none() {
             let _ = fsx::remove(&self.path);
         }
     }

@@ -8,7 +8,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
 };
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
+use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use ed25519_dalek::{Signature, Signer as _, SigningKey};
 use pkcs8::pkcs5::pbes2::{self, Kdf};
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SecretDocument};
@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 
 /// SubjectPublicKeyInfo of an Ed25519 key up to the key's 32 bytes (RFC 8410).
 const ED25519_PREFIX: [u8; 12] = *b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+
+/// PKCS#8 version 1 of an Ed25519 key up to the 32 bytes of its seed (RFC 8410).
+const ED25519_PKCS8_PREFIX: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
 
 /// SubjectPublicKeyInfo of a P-384 key up to the 97 bytes of the uncompressed point (RFC 5480).
 const P384_PREFIX: [u8; 23] =
@@ -67,6 +70,9 @@ pub enum KeyRejected {
     /// It is encrypted by something else than PBES2 with PBKDF2 and AES.
     #[error("the private key is encrypted in a way that is not read here: {0}")]
     Encryption(String),
+    /// An empty passphrase protects nothing.
+    #[error("the passphrase is empty")]
+    EmptyPassphrase,
     /// The passphrase is wrong, or the file is damaged.
     #[error("the passphrase is wrong, or the file is damaged")]
     Passphrase,
@@ -166,10 +172,8 @@ impl SecretKey {
         const FAILED: KeyRejected = KeyRejected::Failed("it cannot be written as PKCS#8");
         match self {
             SecretKey::Ed25519(key) => {
-                // Without the public half the document is of version 1.
-                let pair = Zeroizing::new(key.to_bytes());
-                let pair = KeypairBytes { secret_key: *pair, public_key: None };
-                pair.to_pkcs8_der().map_err(|_| FAILED)
+                let der = Zeroizing::new([&ED25519_PKCS8_PREFIX[..], key.as_bytes()].concat());
+                SecretDocument::try_from(der.as_slice()).map_err(|_| FAILED)
             }
             SecretKey::EcdsaP384(key) => {
                 let document = key.to_pkcs8v1().map_err(|_| FAILED)?;
@@ -200,6 +204,9 @@ impl SecretKey {
 
 /// Encrypts a PKCS#8 document: PBES2 with PBKDF2-HMAC-SHA-256 and AES-256-CBC (RFC 8018).
 pub(super) fn encrypt_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<SecretDocument, KeyRejected> {
+    if passphrase.is_empty() {
+        return Err(KeyRejected::EmptyPassphrase);
+    }
     let (mut salt, mut iv) = ([0; 16], [0; 16]);
     random(&mut salt)?;
     random(&mut iv)?;
@@ -227,4 +234,137 @@ pub(super) fn decrypt_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<SecretDocum
 /// Fills `bytes` from the system's randomness.
 pub(super) fn random(bytes: &mut [u8]) -> Result<(), KeyRejected> {
     getrandom::fill(bytes).map_err(|_| KeyRejected::Failed("the system gives no randomness"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spki(point: &[u8; 32]) -> Vec<u8> {
+        [&ED25519_PREFIX[..], point].concat()
+    }
+
+    fn point(hex: &str) -> [u8; 32] {
+        let digit = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        std::array::from_fn(|index| digit(index * 2))
+    }
+
+    /// Every encoding of a point of small order, canonical or not.
+    const SMALL_ORDER: [&str; 14] = [
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000080",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0000000000000000000000000000000000000000000000000000000000000080",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    ];
+
+    #[test]
+    fn keys_that_anybody_can_sign_for_are_weak() {
+        for hex in SMALL_ORDER {
+            assert!(
+                matches!(VerifyingKey::from_spki(&spki(&point(hex))), Err(KeyRejected::Weak(_))),
+                "{hex}"
+            );
+        }
+        // What makes them weak: these 64 bytes are a signature of every message, to a verifier that is not strict.
+        let identity = point(SMALL_ORDER[0]);
+        let forged = Signature::from_bytes(&std::array::from_fn(|i| identity.get(i).copied().unwrap_or(0)));
+        let loose = ed25519_dalek::VerifyingKey::from_bytes(&identity).unwrap();
+        assert!(ed25519_dalek::Verifier::verify(&loose, b"anything", &forged).is_ok());
+    }
+
+    #[test]
+    fn keys_with_a_second_spelling_or_a_small_part_are_weak() {
+        // p + y for the y below 19, whose canonical encoding is y itself: those that are large points of the curve.
+        let mut large = 0;
+        for low in 0xed..=0xff {
+            let mut encoded = [0xff; 32];
+            (encoded[0], encoded[31]) = (low, 0x7f);
+            match VerifyingKey::from_spki(&spki(&encoded)) {
+                Err(KeyRejected::Weak("it is not in its canonical encoding")) => large += 1,
+                Err(KeyRejected::Weak(_)) => {}
+                other => panic!("{low:x}: {:?}", other.map(|key| key.algorithm())),
+            }
+        }
+        assert!(large > 0);
+
+        let SecretKey::Ed25519(good) = SecretKey::generate(Algorithm::Ed25519).unwrap() else { panic!() };
+        let small = ed25519_dalek::VerifyingKey::from_bytes(&point(SMALL_ORDER[10])).unwrap();
+        let mixed = (good.verifying_key().to_edwards() + small.to_edwards()).compress();
+        assert!(matches!(VerifyingKey::from_spki(&spki(mixed.as_bytes())), Err(KeyRejected::Weak(_))));
+    }
+
+    #[test]
+    fn a_signature_has_one_spelling() {
+        // The order of the group, little endian: S and S + L would be one signature to a loose verifier.
+        let order = point("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+        let secret = SecretKey::generate(Algorithm::Ed25519).unwrap();
+        let key = VerifyingKey::from_spki(&secret.public_spki()).unwrap();
+        let mut signature = secret.sign(b"message").unwrap();
+        assert!(key.verifies(b"message", &signature));
+        assert!(!key.verifies(b"massage", &signature));
+        let mut carry = 0;
+        for (byte, add) in signature[32..].iter_mut().zip(order) {
+            let sum = u16::from(*byte) + u16::from(add) + carry;
+            (*byte, carry) = (sum as u8, sum >> 8);
+        }
+        assert!(!key.verifies(b"message", &signature));
+        for length in [0, 63, 65] {
+            signature.resize(length, 0);
+            assert!(!key.verifies(b"message", &signature));
+        }
+    }
+
+    #[test]
+    fn public_keys_are_read_strictly() {
+        for algorithm in [Algorithm::Ed25519, Algorithm::EcdsaP384Sha384] {
+            let spki = SecretKey::generate(algorithm).unwrap().public_spki();
+            assert_eq!(VerifyingKey::from_spki(&spki).unwrap().algorithm(), algorithm);
+            for end in 0..spki.len() {
+                assert!(VerifyingKey::from_spki(&spki[..end]).is_err(), "{end} bytes");
+            }
+            assert!(VerifyingKey::from_spki(&[&spki[..], b"\0"].concat()).is_err());
+        }
+        // A point that is not on P-384.
+        let off_curve = [&P384_PREFIX[..], &[4], &[1; 96]].concat();
+        assert!(VerifyingKey::from_spki(&off_curve).is_err());
+    }
+
+    #[test]
+    fn a_key_of_one_algorithm_verifies_nothing_of_the_other() {
+        let [ed, p384] =
+            [Algorithm::Ed25519, Algorithm::EcdsaP384Sha384].map(|a| SecretKey::generate(a).unwrap());
+        let key = |secret: &SecretKey| VerifyingKey::from_spki(&secret.public_spki()).unwrap();
+        assert!(key(&p384).verifies(b"m", &p384.sign(b"m").unwrap()));
+        assert!(!key(&p384).verifies(b"m", &ed.sign(b"m").unwrap()));
+        assert!(!key(&ed).verifies(b"m", &p384.sign(b"m").unwrap()));
+    }
+
+    #[test]
+    fn a_key_file_cannot_keep_the_machine_busy() {
+        let pkcs8 = SecretKey::generate(Algorithm::Ed25519).unwrap().to_pkcs8().unwrap();
+        let info = PrivateKeyInfoRef::try_from(pkcs8.as_bytes()).unwrap();
+        let endless =
+            pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(99_000_000, &[1; 16], [1; 16]).unwrap();
+        // Made without running it: the parameters stand before the ciphertext.
+        let cheap = pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(65_536, &[1; 16], [1; 16]).unwrap();
+        let cheap = info.encrypt_with_params(cheap, b"x").unwrap();
+        assert!(decrypt_pkcs8(cheap.as_bytes(), b"x").is_ok());
+        let info = EncryptedPrivateKeyInfoRef::try_from(cheap.as_bytes()).unwrap();
+        let endless = pkcs8::EncryptedPrivateKeyInfo {
+            encryption_algorithm: endless.into(),
+            encrypted_data: info.encrypted_data,
+        };
+        let endless = SecretDocument::encode_msg(&endless).unwrap();
+        assert!(matches!(decrypt_pkcs8(endless.as_bytes(), b"x"), Err(KeyRejected::Encryption(_))));
+    }
 }

@@ -46,6 +46,17 @@ pub enum TrustError {
     /// A key of that name is there already.
     #[error("there is a key named {0:?} already")]
     KeyExists(String),
+    /// A name that this home keeps for itself.
+    #[error("the name {0:?} is kept for the key with which this home signs its root documents")]
+    ReservedName(&'static str),
+    /// A name that stands for somebody else's key.
+    #[error("the name {name:?} stands for another key already: {id}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The key that has it.
+        id: String,
+    },
     /// A name that cannot name a key or a channel.
     #[error("{0:?} cannot be a name: lower-case letters, digits, '.', '_' and '-', at most 64")]
     Name(String),
@@ -109,7 +120,9 @@ impl TrustError {
                     "trust.key-file",
                     hint("convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE`"),
                 ),
-                KeyRejected::Passphrase => (Kind::Usage, "trust.passphrase", None),
+                KeyRejected::Passphrase | KeyRejected::EmptyPassphrase => {
+                    (Kind::Usage, "trust.passphrase", None)
+                }
                 KeyRejected::Failed(_) => (Kind::Failed, "trust.key-failed", None),
             },
             TrustError::Exposed { path, .. } => {
@@ -122,6 +135,8 @@ impl TrustError {
                 (Kind::Usage, "trust.no-such-key", hint("`aftk key list` shows the keys that are known here"))
             }
             TrustError::KeyExists(_) => (Kind::Usage, "trust.key-exists", hint("choose another name")),
+            TrustError::ReservedName(_) => (Kind::Usage, "trust.reserved-name", hint("choose another name")),
+            TrustError::NameTaken { .. } => (Kind::Usage, "trust.name-taken", hint("choose another name")),
             TrustError::Name(_) => (Kind::Usage, "trust.name", None),
             TrustError::Revoked(_) => {
                 (Kind::Untrusted, "trust.revoked", hint("make a new key with `aftk key new` and trust that"))
@@ -164,7 +179,9 @@ pub fn hint_for(code: &str) -> Option<&'static str> {
         }
         "trust.bad-signature" => "the file was altered or damaged: copy it again from where it was made",
         "trust.revoked" => "collect again outside with a key that is trusted here",
-        "trust.scope" => "`aftk key list` shows who may sign for which channel; `aftk key trust --channel` extends it",
+        "trust.scope" => {
+            "`aftk key list` shows who may sign for which channel; `aftk key trust --channel` extends it"
+        }
         "trust.threshold" => "let another of the trusted people sign it too",
         "trust.wrong-site" => "this bundle was made for another site",
         "trust.epoch" => "import the newer root document first",

@@ -23,7 +23,10 @@ pub fn raise(floor: i64, created: i64, root_expires: Option<i64>) -> i64 {
 pub fn floor<'a>(root: &Root, created: impl IntoIterator<Item = &'a str>) -> i64 {
     let expires = root.expires.as_deref().and_then(clock::seconds);
     let start = clock::seconds(&root.created).unwrap_or(0);
-    created.into_iter().filter_map(clock::seconds).fold(start, |floor, created| raise(floor, created, expires))
+    created
+        .into_iter()
+        .filter_map(clock::seconds)
+        .fold(start, |floor, created| raise(floor, created, expires))
 }
 
 /// The time that counts: the clock's, but never before the floor.
@@ -54,6 +57,9 @@ fn check(what: &str, expires: Option<&str>, now: i64) -> Result<(), TrustError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::problem::{Kind, Problem};
+    use crate::trust::root::Role;
+    use crate::trust::testing;
 
     #[test]
     fn the_floor_rises_in_bounded_steps_and_never_falls() {
@@ -85,5 +91,27 @@ mod tests {
     fn a_clock_that_fell_back_is_held_up() {
         assert_eq!(effective(10, 500), 500);
         assert_eq!(effective(900, 500), 900);
+    }
+
+    #[test]
+    fn a_site_starts_when_its_root_document_was_made() {
+        let site = testing::ed25519();
+        let site = testing::principal("site", &[&site], &[(Role::Root, &["*"])]);
+        let mut root = testing::root(vec![site]);
+        let day = |day: &str| clock::seconds(&format!("{day}T00:00:00Z")).unwrap();
+        let accepted = ["2026-12-01T00:00:00Z", "2026-11-25T00:00:00Z", "2099-01-01T00:00:00Z"];
+        assert_eq!(floor(&root, []), clock::seconds(&root.created).unwrap());
+        assert_eq!(floor(&root, accepted[..2].iter().copied()), day("2026-12-01"));
+        assert_eq!(floor(&root, accepted), day("2026-12-01") + MAX_STEP);
+        root.expires = Some("2027-01-01T00:00:00Z".to_owned());
+        assert_eq!(floor(&root, accepted), day("2027-01-01"));
+
+        let mut snapshot = testing::snapshot("prod", 1, 1);
+        assert!(check_expiry(Some(&root), &snapshot, day("2026-12-31")).is_ok());
+        assert!(check_expiry(Some(&root), &snapshot, day("2027-01-01")).is_err());
+        assert!(check_expiry(None, &snapshot, day("2027-01-01")).is_ok());
+        snapshot.expires = Some("2026-12-24T00:00:00Z".to_owned());
+        let expired = Problem::from(check_expiry(Some(&root), &snapshot, day("2026-12-24")).unwrap_err());
+        assert_eq!(expired.kind, Kind::Stale);
     }
 }

@@ -1,3 +1,7 @@
 //! The hermetic tests: no network, no client but our own.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod http_server;
+mod net;
 mod support;

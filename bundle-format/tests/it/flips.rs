@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use bundle_format::*;
 
-use crate::support::{Sample, TestVerifier};
+use crate::sample::Sample;
+use crate::support::TestVerifier;
 
 /// Remembers its answers: most flips leave the documents alone, and a signature is dear.
 struct Remembering {
@@ -45,9 +46,8 @@ impl Verifier for Remembering {
 
 /// A volume of at least 64 KiB, and where its first blob's header begins.
 fn volume() -> (Vec<u8>, usize) {
-    let files: Vec<Vec<u8>> = (0..12u8)
-        .map(|n| (0..5000 + usize::from(n) * 37).map(|i| (i as u8).wrapping_mul(n | 1)).collect())
-        .collect();
+    let file = |n: u8| (0..6050 + usize::from(n) * 7).map(|i| (i as u8).wrapping_mul(n | 1)).collect();
+    let files: Vec<Vec<u8>> = (0..9).map(file).collect();
     let volume = Sample::of(&files).volume();
     assert!(volume.len() >= 64 << 10, "{} bytes", volume.len());
     let blobs = volume.chunks(512).position(|block| block.starts_with(b"blobs/sha256/")).unwrap() * 512;

@@ -3,6 +3,12 @@
 // A test says what it expects by failing.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../examples/make_vectors/cases/mod.rs"]
+mod cases;
 mod flips;
+mod properties;
+mod recipe;
 mod roundtrip;
+mod sample;
 mod support;
+mod vectors;

@@ -2,7 +2,8 @@
 
 use std::io::Read;
 
-use crate::support::{Sample, TestKey, TestVerifier, artifact};
+use crate::sample::Sample;
+use crate::support::{TestKey, TestVerifier, artifact};
 use bundle_format::*;
 
 fn sample() -> Sample {

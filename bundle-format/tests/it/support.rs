@@ -1,7 +1,6 @@
-//! What the tests and the generator of the vectors share: keys made from a seed, and a small snapshot.
+//! What the tests and the generator of the vectors share: keys made from a seed, and an artifact.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Read};
+use std::collections::BTreeMap;
 
 use bundle_format::*;
 use ed25519_dalek::{Signature, Signer as _, SigningKey};
@@ -16,6 +15,13 @@ impl TestKey {
     pub(crate) fn new(seed: u8) -> TestKey {
         let key = SigningKey::from_bytes(&[seed; 32]);
         TestKey { id: BlobKey::of(key.verifying_key().as_bytes()).to_string(), key }
+    }
+}
+
+impl TestKey {
+    /// The public key.
+    pub(crate) fn public(&self) -> [u8; 32] {
+        self.key.verifying_key().to_bytes()
     }
 }
 
@@ -35,9 +41,9 @@ pub(crate) struct TestVerifier {
 }
 
 impl TestVerifier {
-    /// Trusts the key with the seed 1.
+    /// Trusts the keys with the seeds 1 and 2.
     pub(crate) fn new() -> TestVerifier {
-        TestVerifier { keys: vec![TestKey::new(1)] }
+        TestVerifier { keys: vec![TestKey::new(1), TestKey::new(2)] }
     }
 }
 
@@ -66,65 +72,6 @@ impl Verifier for TestVerifier {
 
     fn authorise(&self, _: PayloadType, snapshot: &Snapshot, _: &[String]) -> Result<(), Untrusted> {
         if snapshot.channel == "prod" { Ok(()) } else { Err(untrusted("trust.scope")) }
-    }
-}
-
-/// A snapshot with its blobs in memory.
-#[derive(Clone)]
-pub(crate) struct Sample {
-    pub(crate) snapshot: Snapshot,
-    pub(crate) blobs: HashMap<BlobKey, Vec<u8>>,
-}
-
-impl Sample {
-    /// One artifact for each of these blobs.
-    pub(crate) fn of(files: &[Vec<u8>]) -> Sample {
-        let mut blobs: HashMap<BlobKey, Vec<u8>> =
-            files.iter().map(|bytes| (BlobKey::of(bytes), bytes.clone())).collect();
-        let mut writer = SegmentWriter::new(|segment: &SegmentRef, bytes: &[u8]| {
-            blobs.insert(segment.digest, bytes.to_vec());
-            Ok(())
-        });
-        for (index, bytes) in files.iter().enumerate() {
-            writer.push(&artifact(&format!("part-{index:04}"), bytes)).unwrap();
-        }
-        let segments = writer.finish().unwrap();
-        let snapshot = Snapshot {
-            format: Format::current(),
-            channel: "prod".to_owned(),
-            epoch: 1,
-            sequence: 42,
-            previous: None,
-            created: "2026-11-21T08:38:55Z".to_owned(),
-            expires: None,
-            mode: Mode::Add,
-            sites: Vec::new(),
-            labels: BTreeMap::new(),
-            segments,
-            ext: BTreeMap::new(),
-        };
-        Sample { snapshot, blobs }
-    }
-
-    pub(crate) fn plan(&self) -> VolumePlan {
-        let sizes = self.blobs.iter().map(|(key, bytes)| (*key, bytes.len() as u64));
-        VolumePlan::new(&self.snapshot.segments, sizes).unwrap()
-    }
-
-    /// The volume, signed by the key with the seed 1.
-    pub(crate) fn volume(&self) -> Vec<u8> {
-        let plan = self.plan();
-        let documents = Documents::sign(&self.snapshot, &plan, &[&TestKey::new(1)]).unwrap();
-        let mut volume = Vec::new();
-        let written = write_volume(&mut volume, &documents, &plan, &mut |key| self.open(key)).unwrap();
-        assert_eq!((written.size, written.digest), (volume.len() as u64, BlobKey::of(&volume)));
-        assert_eq!(documents.file_size(&plan), written.size);
-        volume
-    }
-
-    pub(crate) fn open(&self, key: &BlobKey) -> io::Result<Box<dyn Read>> {
-        let bytes = self.blobs.get(key).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(io::Cursor::new(bytes.clone())))
     }
 }
 

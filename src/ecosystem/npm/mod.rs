@@ -1,8 +1,53 @@
 //! npm: lockfiles in, a registry out.
+//!
+//! Collecting: [`request`] reads a request, [`lockfile`] and [`lock_graph`] the lockfile, [`wanted`] what it asks for,
+//! [`resolve`] and [`fetch`] turn that into artifacts, with [`cuttings`] from registry documents ([`version_object`]),
+//! and [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`]
+//! and [`origin`] know where packages come from.
+//!
+//! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
+//! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it.
 
-use bundle_format::Artifact;
+mod admit;
+#[cfg(test)]
+mod collect_tests;
+mod cuttings;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod fake_store;
+mod fetch;
+mod integrity;
+mod lock_graph;
+mod lockfile;
+mod names;
+mod npmrc;
+mod origin;
+mod packument;
+mod platform;
+mod prove;
+mod range;
+mod request;
+mod resolve;
+mod search;
+mod serve;
+mod setup;
+mod spec;
+mod splice;
+mod tarball_name;
+mod version;
+mod version_object;
+mod wanted;
 
-use super::Ecosystem;
+use async_trait::async_trait;
+use bundle_format::{Artifact, Ref};
+
+use super::{Admit, Collect, CollectContext, Ecosystem, Planned, Proof, Request, Resolution, Serve, Setup};
+use crate::net::Access;
+use crate::problem::Problem;
+
+/// The schema of npm's artifacts.
+const SCHEMA: &str = "npm/1";
 
 /// The npm ecosystem.
 pub(super) struct Npm;
@@ -13,11 +58,73 @@ impl Ecosystem for Npm {
     }
 
     fn schema(&self) -> &'static str {
-        "npm/1"
+        SCHEMA
+    }
+
+    fn is_lockfile(&self, file_name: &str) -> bool {
+        request::is_lockfile(file_name)
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
         let name = artifact.name.replacen('@', "%40", 1);
         format!("pkg:npm/{name}@{}", artifact.version)
+    }
+
+    fn collect(&self) -> Option<&dyn Collect> {
+        Some(self)
+    }
+
+    fn admit(&self) -> Option<&dyn Admit> {
+        Some(&admit::NpmAdmit)
+    }
+
+    fn serve(&self) -> Option<&dyn Serve> {
+        Some(&serve::NpmServe)
+    }
+
+    fn setup(&self) -> &[&dyn Setup] {
+        &[&setup::NpmSetup]
+    }
+}
+
+#[async_trait]
+impl Collect for Npm {
+    async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+        request::parse(what, context).await
+    }
+
+    async fn resolve(
+        &self,
+        requests: &[Request],
+        platforms: &[String],
+        context: &dyn CollectContext,
+    ) -> Result<Resolution, Problem> {
+        resolve::resolve(requests, platforms, context).await
+    }
+
+    async fn access(
+        &self,
+        requests: &[Request],
+        repository: &str,
+        origin: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Access, Problem> {
+        let mut found = None;
+        for project in request::projects(requests) {
+            let access = origin::Routes::load(context, &project).await?.access(repository, origin)?;
+            // Of several projects, the one that has a credential for it is the one that means it.
+            if access.credential.is_some() {
+                return Ok(access);
+            }
+            found.get_or_insert(access);
+        }
+        match found {
+            Some(access) => Ok(access),
+            None => origin::Routes::load(context, context.directory()).await?.access(repository, origin),
+        }
+    }
+
+    fn prove(&self, artifacts: &[Planned], refs: &[Ref]) -> Proof {
+        prove::prove(artifacts, refs)
     }
 }

@@ -120,6 +120,17 @@ impl Catalogue for SqliteCatalogue {
         self.database.read(|connection| view::refs(connection, ecosystem, repository, name))
     }
 
+    fn names(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.database.read(|connection| view::names(connection, ecosystem, repository, after, limit))
+    }
+
     fn list(&self, cursor: u64, limit: usize) -> Result<Vec<Listed>, StoreError> {
         // Nothing comes after a cursor that is no number of ours.
         let Ok(cursor) = i64::try_from(cursor) else { return Ok(Vec::new()) };

@@ -116,6 +116,25 @@ pub(super) fn refs(
     Ok(found)
 }
 
+pub(super) fn names(
+    connection: &Connection,
+    ecosystem: &str,
+    repository: Option<&str>,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<String>, StoreError> {
+    let sql = format!(
+        "SELECT a.name FROM artifact a CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
+         WHERE a.name > :after AND a.repository IN ({REPOSITORIES}) GROUP BY a.name ORDER BY a.name LIMIT :limit"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let parameters = named_params! {
+        ":ecosystem": ecosystem, ":repository": repository, ":after": after, ":limit": limit
+    };
+    let rows = statement.query_map(parameters, |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 pub(super) fn list(connection: &Connection, cursor: i64, limit: i64) -> Result<Vec<Listed>, StoreError> {
     let sql = format!(
         "SELECT l.id, a.record, s.hosted, s.name, l.since FROM link l {VISIBLE} \

@@ -1,0 +1,144 @@
+//! `aftk collect`: the journey's first half.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bundle_format::Mode;
+
+use super::network::NetworkArguments;
+use super::session::Session;
+use super::{output, progress, units};
+use crate::config::Project;
+use crate::ops::collect::{self, Collecting};
+use crate::ops::lock::{Order, Place};
+use crate::problem::{Kind, Problem};
+
+/// Resolve, download and pack into a signed bundle
+///
+/// Without requests, reads aftk.toml, and keeps aftk.lock and aftk.ledger beside it. With requests, lock and ledger are
+/// kept in the home. What was collected before is not downloaded again; unchanged content gives the same bundle.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    what: What,
+    /// Write the bundle into DIR
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// Sign with this key of the home, or this key file; made on first use
+    #[arg(long, value_name = "NAME|FILE")]
+    key: Option<String>,
+    /// Read the passphrase of the key from FILE
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Take exactly what aftk.lock says, and fail if it answers other requests
+    #[arg(long)]
+    locked: bool,
+    /// Stop before anything but metadata is downloaded
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Do not read the finished bundle back from the medium
+    #[arg(long)]
+    no_readback: bool,
+    #[command(flatten)]
+    network: NetworkArguments,
+}
+
+/// What to lock or collect.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct What {
+    /// What to collect: `npm:./package-lock.json`, `file:./manual.pdf`, `file:URL#sha256=…`
+    #[arg(value_name = "REQUEST", conflicts_with = "file")]
+    requests: Vec<String>,
+    /// Read the requests from this aftk.toml
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The channel to collect for
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+    /// Only for this platform, for example linux-x64-glibc; several are possible
+    #[arg(short, long, value_name = "PLATFORM")]
+    platform: Vec<String>,
+}
+
+impl What {
+    /// The order, and the key that a project names.
+    pub(super) fn order(&self, session: &Session) -> Result<(Order, Option<String>), Problem> {
+        if self.requests.is_empty() {
+            let file = session.path(self.file.as_deref().unwrap_or("aftk.toml".as_ref()));
+            let mut project = Project::read(&file)?;
+            let key = project.key.take();
+            if let Some(channel) = &self.channel {
+                project.channel.clone_from(channel);
+            }
+            if !self.platform.is_empty() {
+                project.platforms.clone_from(&self.platform);
+            }
+            let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let directory = directory.unwrap_or(".".as_ref());
+            return Ok((Order::of_project(project, directory), key));
+        }
+        let channel = self.channel.clone().unwrap_or_else(|| "default".to_owned());
+        if !bundle_format::document::is_name(&channel) {
+            let message = format!("{channel:?} cannot be a channel's name");
+            return Err(Problem::new(Kind::Usage, "channel.name", message)
+                .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 64"));
+        }
+        let place = Place::Channel(collect::channel_directory(&session.home, &channel));
+        let order = Order {
+            channel,
+            mode: Mode::Add,
+            requests: self.requests.clone(),
+            platforms: self.platform.clone(),
+            gaps: Vec::new(),
+            place,
+        };
+        Ok((order, None))
+    }
+}
+
+pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
+    let (order, key) = arguments.what.order(session)?;
+    let store = session.store()?;
+    let key = arguments.key.or(key);
+    let signer = session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?;
+    let how = Collecting {
+        out: session.path(&arguments.out),
+        locked: arguments.locked,
+        dry_run: arguments.dry_run,
+        read_back: !arguments.no_readback,
+        jobs: usize::from(arguments.network.jobs),
+        home: session.home.clone(),
+    };
+    let result = session.block_on(async {
+        let outside = arguments.network.outside(session, &store, order.directory(&session.directory))?;
+        collect::collect(&order, &how, &outside, Arc::new(signer)).await
+    });
+    let report = progress::end(&*session.events, result)?;
+    session.finish(&report, || {
+        for note in &report.notes {
+            if !session.global.quiet {
+                eprintln!("note: {}: {}", output::printable(&note.subject), output::printable(&note.message));
+            }
+        }
+        for gap in &report.gaps {
+            eprintln!(
+                "gap: {}:{} {} (accepted: {})",
+                gap.gap.ecosystem, gap.gap.name, gap.gap.version, gap.accepted
+            );
+        }
+        let Some(bundle) = &report.bundle else { return };
+        for file in &bundle.files {
+            output::line(&file.display().to_string());
+        }
+        if !session.global.quiet {
+            let again = if bundle.held { "unchanged: " } else { "" };
+            eprintln!(
+                "{again}{} sequence {}: {}, {}",
+                bundle.channel,
+                bundle.sequence,
+                units::count(report.artifacts.len() as u64, "artifact"),
+                units::bytes(bundle.bytes)
+            );
+        }
+    })
+}

@@ -1,0 +1,29 @@
+//! `aftk gc`: free what nothing refers to.
+
+use super::session::Session;
+use super::{output, progress, units};
+use crate::ops::gc;
+use crate::problem::Problem;
+
+/// Free what nothing in the store refers to any more
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Only say what would be freed
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
+    let store = session.existing_store()?;
+    let (events, cancel, dry_run) = (session.events.clone(), session.cancel.clone(), arguments.dry_run);
+    let result = session.block(move || gc::gc(&store, &*events, &cancel, dry_run));
+    let report = progress::end(&*session.events, result)?;
+    session.finish(&report, || {
+        let verb = if dry_run { "would free" } else { "freed" };
+        output::line(&format!(
+            "{verb} {}, {}",
+            units::count(report.blobs, "blob"),
+            units::bytes(report.bytes)
+        ));
+    })
+}

@@ -1,0 +1,45 @@
+//! `aftk import`: the journey's second half.
+
+use std::path::PathBuf;
+
+use super::session::Session;
+use super::{output, progress, units};
+use crate::ops::import::{self, Outcome};
+use crate::problem::Problem;
+
+/// Verify bundles and take them into the store
+///
+/// Nothing of a bundle becomes visible before every byte of it is verified. The media are only read.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Bundles, or directories of them
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+}
+
+pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
+    let store = session.store()?;
+    let trust = session.trust()?;
+    let paths: Vec<PathBuf> = arguments.paths.iter().map(|path| session.path(path)).collect();
+    let (events, cancel) = (session.events.clone(), session.cancel.clone());
+    let result = session.block(move || import::import(&store, &trust, &paths, &*events, &cancel));
+    let report = progress::end(&*session.events, result)?;
+    session.finish(&report, || {
+        for bundle in &report.bundles {
+            let outcome = match bundle.outcome {
+                Outcome::Imported => "imported",
+                Outcome::ImportedLate => "imported late, a newer one keeps its tags",
+                Outcome::AlreadyHeld => "already here",
+            };
+            output::line(&format!(
+                "{}: {outcome}; {} sequence {}, {}, {} new ({})",
+                bundle.file.display(),
+                bundle.channel,
+                bundle.sequence,
+                units::count(bundle.artifacts, "artifact"),
+                units::count(bundle.new_blobs, "blob"),
+                units::bytes(bundle.new_bytes)
+            ));
+        }
+    })
+}

@@ -1,0 +1,189 @@
+//! The command line: one verb a file. The only room that prints.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that prints")]
+
+mod check;
+mod collect;
+mod completion;
+mod demo;
+mod gc;
+mod import;
+mod init;
+mod inspect;
+mod key;
+mod lock;
+mod ls;
+mod network;
+mod output;
+mod progress;
+mod serve;
+mod session;
+mod setup;
+mod units;
+mod verify;
+mod version;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::problem::Kind;
+use session::Session;
+
+/// Carry packages into air-gapped networks: complete, signed, and provably what upstream published.
+///
+/// Outside, `aftk collect` resolves lockfiles and files into a signed bundle. The bundle is carried in by hand. Inside,
+/// `aftk import` verifies it into a store, and `aftk serve` is the mirror that clients use.
+#[derive(Debug, Parser)]
+#[command(name = "aftk", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 untrusted or damaged, 4 incomplete, 5 upstream \
+    unavailable, 6 refused or in conflict, 7 stale, 130 interrupted.\n\
+    Every option can also be given as a variable: --home is AFTK_HOME."
+)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Options that every verb takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Global {
+    /// Keep everything of this side (store, keys, trust, configuration) in DIR
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    home: Option<PathBuf>,
+    /// Work in DIR
+    #[arg(short = 'C', long, global = true, value_name = "DIR", help_heading = "Global options")]
+    directory: Option<PathBuf>,
+    /// Print one JSON object on stdout
+    #[arg(long, global = true, help_heading = "Global options")]
+    json: bool,
+    /// Print only results and errors
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    quiet: bool,
+    /// Print more; twice for every item
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
+    verbose: u8,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
+    color: When,
+    /// How to show progress on stderr
+    #[arg(long, global = true, value_name = "HOW", default_value = "auto", help_heading = "Global options")]
+    progress: Progress,
+}
+
+/// When something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Progress {
+    /// Bars on a terminal, else plain lines.
+    Auto,
+    /// A line for each stage.
+    Plain,
+    /// Every event as a JSON line.
+    Json,
+    /// Nothing.
+    None,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Init(init::Arguments),
+    Lock(lock::Arguments),
+    Collect(collect::Arguments),
+    Inspect(inspect::Arguments),
+    Verify(verify::Arguments),
+    Import(import::Arguments),
+    Serve(serve::Arguments),
+    Ls(ls::Arguments),
+    Check(check::Arguments),
+    Gc(gc::Arguments),
+    Key(key::Arguments),
+    Setup(setup::Arguments),
+    Completion(completion::Arguments),
+    Demo(demo::Arguments),
+    Version(version::Arguments),
+}
+
+/// The whole command line, with a variable for every option.
+pub fn command() -> clap::Command {
+    with_variables(Arguments::command())
+}
+
+/// Gives every option its variable, `AFTK_` and its long name; positional arguments have none.
+fn with_variables(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let Some(long) = argument.get_long().map(str::to_owned) else { return argument };
+        if matches!(long.as_str(), "help" | "version") {
+            return argument;
+        }
+        let name = format!("AFTK_{}", long.replace('-', "_").to_uppercase());
+        let argument = argument.env(name).hide_env_values(true).hide_env(true);
+        match argument.get_action() {
+            ArgAction::SetTrue => argument.value_parser(clap::builder::FalseyValueParser::new()),
+            _ => argument,
+        }
+    });
+    command.mut_subcommands(with_variables)
+}
+
+/// Runs a command line; returns the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // What was asked for (help, version) goes to stdout and is no error.
+            let code = if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+            return match error.print() {
+                Ok(()) => ExitCode::from(code),
+                Err(_) => ExitCode::from(Kind::Failed.exit_code()),
+            };
+        }
+    };
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(Kind::Usage.exit_code());
+        }
+    };
+    let global = arguments.global.clone();
+    let result = Session::start(global.clone()).and_then(|session| match arguments.verb {
+        Verb::Init(verb) => init::run(verb, &session),
+        Verb::Lock(verb) => lock::run(verb, &session),
+        Verb::Collect(verb) => collect::run(verb, &session),
+        Verb::Inspect(verb) => inspect::run(verb, &session),
+        Verb::Verify(verb) => verify::run(verb, &session),
+        Verb::Import(verb) => import::run(verb, &session),
+        Verb::Serve(verb) => serve::run(verb, &session),
+        Verb::Ls(verb) => ls::run(verb, &session),
+        Verb::Check(verb) => check::run(verb, &session),
+        Verb::Gc(verb) => gc::run(verb, &session),
+        Verb::Key(verb) => key::run(verb, &session),
+        Verb::Setup(verb) => setup::run(verb, &session),
+        Verb::Completion(verb) => completion::run(verb),
+        Verb::Demo(verb) => demo::run(verb, &session),
+        Verb::Version(verb) => version::run(verb, &session),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            output::problem(&problem, &global);
+            ExitCode::from(problem.kind.exit_code())
+        }
+    }
+}

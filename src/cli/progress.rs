@@ -1,0 +1,255 @@
+//! Progress on stderr: bars on a terminal, lines elsewhere, JSON lines on request.
+
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output::{colour, printable};
+use super::{Global, Progress, units};
+use crate::clock;
+use crate::events::{Events, Happening, Silent, Stamp};
+use crate::problem::Problem;
+
+/// How often progress is said at most.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The listener that the options ask for.
+pub(super) fn listener(global: &Global) -> Arc<dyn Events> {
+    let terminal = std::io::stderr().is_terminal();
+    match global.progress {
+        Progress::Json => {
+            Arc::new(JsonLines { stamp: Stamp::new("cli"), pending: Mutex::new((0, clock::instant())) })
+        }
+        Progress::None => Arc::new(Lines::new(global, false)),
+        _ if global.quiet => Arc::new(Silent),
+        Progress::Auto if terminal => {
+            Arc::new(Bars { lines: Lines::new(global, false), bar: Mutex::new(None) })
+        }
+        Progress::Auto | Progress::Plain => Arc::new(Lines::new(global, true)),
+    }
+}
+
+/// Says what matters line by line.
+struct Lines {
+    stages: bool,
+    verbose: u8,
+    quiet: bool,
+    colour: bool,
+    stage: Mutex<Option<Stage>>,
+}
+
+struct Stage {
+    name: String,
+    started: Instant,
+    bytes: u64,
+    items: u64,
+}
+
+impl Lines {
+    fn new(global: &Global, stages: bool) -> Lines {
+        let (verbose, quiet, colour) = (global.verbose, global.quiet, colour(global));
+        Lines { stages, verbose, quiet, colour, stage: Mutex::new(None) }
+    }
+
+    /// The line for a happening, if it gets one.
+    fn line(&self, happening: &Happening) -> Option<String> {
+        let paint = |code: &str, text: &str| {
+            if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        };
+        match happening {
+            Happening::Warning { message, .. } if !self.quiet => {
+                Some(format!("{} {}", paint("1;33", "warning:"), printable(message)))
+            }
+            Happening::Gap(gap) if !self.quiet => Some(format!(
+                "{} {}:{} {}: {}",
+                paint("1;33", "missing:"),
+                gap.ecosystem,
+                printable(&gap.name),
+                printable(&gap.version),
+                printable(&gap.detail)
+            )),
+            Happening::Resolved { request, artifacts } if self.verbose > 0 => {
+                Some(format!("{} is {}", printable(request), units::count(*artifacts, "artifact")))
+            }
+            Happening::Preflight(preflight) if !self.quiet => {
+                let unknown = match preflight.unknown_sizes {
+                    0 => String::new(),
+                    n => format!(", {n} of them of unknown size"),
+                };
+                Some(format!(
+                    "{}; {} to download, about {}{unknown}; the bundle will have about {}",
+                    units::count(preflight.artifacts, "artifact"),
+                    units::count(preflight.downloads, "file"),
+                    units::bytes(preflight.download_bytes),
+                    units::bytes(preflight.bundle_bytes),
+                ))
+            }
+            Happening::ItemDone { item } if self.verbose > 1 => Some(format!("  {}", printable(item))),
+            Happening::ItemSkip { item, reason } if self.verbose > 0 => {
+                Some(format!("  {}: {}", printable(item), printable(reason)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Follows stages; returns what to say of the one that ended.
+    fn follow(&self, happening: &Happening) -> Option<String> {
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        match happening {
+            Happening::Stage { name, .. } => {
+                let fresh = Stage { name: name.clone(), started: clock::instant(), bytes: 0, items: 0 };
+                stage.replace(fresh).map(|ended| ended.summary())
+            }
+            Happening::ItemProgress { bytes } => {
+                if let Some(stage) = stage.as_mut() {
+                    stage.bytes += bytes;
+                }
+                None
+            }
+            Happening::ItemDone { .. } => {
+                if let Some(stage) = stage.as_mut() {
+                    stage.items += 1;
+                }
+                None
+            }
+            Happening::Done => stage.take().map(|ended| ended.summary()),
+            _ => None,
+        }
+    }
+}
+
+impl Stage {
+    fn summary(&self) -> String {
+        let time = self.started.elapsed();
+        let rate = match self.bytes {
+            0 => String::new(),
+            bytes => {
+                let rate = (bytes as f64 / time.as_secs_f64().max(0.001)) as u64;
+                format!(", {} at {}/s", units::bytes(bytes), units::bytes(rate))
+            }
+        };
+        format!("{}: {}{rate}", self.name, units::duration(time))
+    }
+}
+
+impl Events for Lines {
+    fn emit(&self, happening: Happening) {
+        let ended = self.follow(&happening);
+        if let (true, Some(ended)) = (self.stages, ended) {
+            eprintln!("{ended}");
+        }
+        if let Some(line) = self.line(&happening) {
+            eprintln!("{line}");
+        }
+    }
+}
+
+/// One bar for the stage under way, and lines above it.
+struct Bars {
+    lines: Lines,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl Events for Bars {
+    fn emit(&self, happening: Happening) {
+        let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.lines.follow(&happening);
+        match &happening {
+            Happening::Stage { name, items, bytes } => {
+                if let Some(bar) = bar.take() {
+                    bar.finish_and_clear();
+                }
+                *bar = Some(new_bar(name, *items, *bytes));
+            }
+            Happening::Done => {
+                if let Some(bar) = bar.take() {
+                    bar.finish_and_clear();
+                }
+            }
+            Happening::ItemProgress { bytes } => {
+                if let Some(bar) = bar.as_ref() {
+                    bar.inc(*bytes);
+                }
+            }
+            Happening::ItemStart { item, .. } => {
+                if let Some(bar) = bar.as_ref() {
+                    bar.set_message(printable(item));
+                }
+            }
+            _ => {}
+        }
+        let say = |text: String| match bar.as_ref() {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        };
+        if let Some(ended) = ended {
+            say(ended);
+        }
+        if let Some(line) = self.lines.line(&happening) {
+            say(line);
+        }
+    }
+}
+
+fn new_bar(name: &str, items: Option<u64>, bytes: Option<u64>) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr_with_hz(10));
+    let template = if bytes.is_some() {
+        "{prefix:>10} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta} {wide_msg}"
+    } else {
+        "{prefix:>10} {spinner} {bytes} {binary_bytes_per_sec} {wide_msg}"
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_prefix(match items {
+        Some(items) if items > 1 => format!("{name} ({items})"),
+        _ => name.to_owned(),
+    });
+    bar.enable_steady_tick(INTERVAL * 2);
+    bar
+}
+
+/// Every event as a JSON line; progress is summed up and said ten times a second at most.
+struct JsonLines {
+    stamp: Stamp,
+    pending: Mutex<(u64, Instant)>,
+}
+
+impl Events for JsonLines {
+    fn emit(&self, happening: Happening) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let say = |happening: Happening| {
+            if let Ok(text) = serde_json::to_string(&self.stamp.stamp(happening)) {
+                eprintln!("{text}");
+            }
+        };
+        if let Happening::ItemProgress { bytes } = happening {
+            pending.0 += bytes;
+            if pending.1.elapsed() < INTERVAL {
+                return;
+            }
+            let bytes = std::mem::take(&mut pending.0);
+            pending.1 = clock::instant();
+            return say(Happening::ItemProgress { bytes });
+        }
+        let bytes = std::mem::take(&mut pending.0);
+        if bytes > 0 {
+            say(Happening::ItemProgress { bytes });
+        }
+        say(happening);
+    }
+}
+
+/// Tells the listeners that a job ended well, or why it did not.
+pub(super) fn end<T>(events: &dyn Events, result: Result<T, Problem>) -> Result<T, Problem> {
+    match &result {
+        Ok(_) => events.emit(Happening::Done),
+        Err(problem) => {
+            events.emit(Happening::Error { problem: problem.clone() });
+            events.emit(Happening::Done);
+        }
+    }
+    result
+}

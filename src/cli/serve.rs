@@ -1,0 +1,36 @@
+//! `aftk serve`: the mirror that clients use.
+
+use std::sync::Arc;
+
+use super::session::Session;
+use crate::config::Site;
+use crate::http_server::AccessLog;
+use crate::ops::serve;
+use crate::problem::Problem;
+
+/// Serve the store to clients
+///
+/// Answers npm clients below /npm/all/ and plain downloads below /files/. `/` is a page for people.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Listen on ADDRESS:PORT; several are possible; port 0 takes a free one [default: 127.0.0.1:2385, or site.toml]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<String>,
+}
+
+pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
+    let site = Site::read(&session.home.join("site.toml"))?;
+    let store = session.store()?;
+    let listen = if arguments.listen.is_empty() { vec![site.serve.listen] } else { arguments.listen };
+    // A log that nobody reads must not stop the server: a failed write is dropped.
+    let log: AccessLog = Arc::new(|record| {
+        use std::io::Write;
+        _ = writeln!(std::io::stderr().lock(), "{record}");
+    });
+    let log = (!session.global.quiet).then_some(log);
+    session.block_on(serve::serve(&store, &listen, log, &session.cancel, |addresses| {
+        for address in addresses {
+            eprintln!("serving on http://{address}/");
+        }
+    }))
+}

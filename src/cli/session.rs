@@ -1,0 +1,161 @@
+//! What one run of the program works with: its home, its listeners, its wish to stop.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Global, output, progress};
+use crate::cancel::Cancel;
+use crate::config;
+use crate::events::Events;
+use crate::problem::{Kind, Problem};
+use crate::store::Store;
+use crate::trust::{COLLECT_KEY, KeySigner, Trust};
+
+/// One run.
+pub(crate) struct Session {
+    pub(crate) global: Global,
+    /// The directory of this side.
+    pub(crate) home: PathBuf,
+    /// Where the person stands.
+    pub(crate) directory: PathBuf,
+    /// Who listens to what happens.
+    pub(crate) events: Arc<dyn Events>,
+    /// Set by the first interrupt; the second one ends the program at once.
+    pub(crate) cancel: Cancel,
+}
+
+impl Session {
+    /// Finds home and directory. Nothing is created yet.
+    pub(crate) fn start(global: Global) -> Result<Session, Problem> {
+        let directory = match &global.directory {
+            Some(directory) if directory.is_dir() => directory.clone(),
+            Some(directory) => {
+                let message = format!("{} is not a directory", directory.display());
+                return Err(Problem::new(Kind::Usage, "usage.directory", message));
+            }
+            None => PathBuf::from("."),
+        };
+        let home = match &global.home {
+            Some(home) => home.clone(),
+            None => config::default_home().ok_or_else(|| {
+                Problem::new(Kind::Usage, "usage.home", "there is no home directory to keep things in")
+                    .hint("name one with --home DIR or AFTK_HOME")
+            })?,
+        };
+        let events = progress::listener(&global);
+        Ok(Session { global, home, directory, events, cancel: Cancel::default() })
+    }
+
+    /// Opens the store, which is made on first use; says where it is if nobody chose the place.
+    pub(crate) fn store(&self) -> Result<Store, Problem> {
+        if self.global.home.is_none() && !self.global.quiet {
+            eprintln!("using {}", self.home.display());
+        }
+        Ok(Store::open(&self.home)?)
+    }
+
+    /// Opens a store that must be there.
+    pub(crate) fn existing_store(&self) -> Result<Store, Problem> {
+        if !self.home.join("store").is_dir() {
+            return Err(Problem::new(
+                Kind::Usage,
+                "store.missing",
+                format!("there is no store in {}", self.home.display()),
+            )
+            .hint("`aftk import` or `aftk collect` makes one; name another home with --home DIR"));
+        }
+        Ok(Store::open_existing(&self.home)?)
+    }
+
+    /// The keys and roots of this home.
+    pub(crate) fn trust(&self) -> Result<Trust, Problem> {
+        Ok(Trust::open(&self.home)?)
+    }
+
+    /// The key that signs: the one that is named, or this home's collecting key, which is made on first use.
+    pub(crate) fn signer(&self, key: Option<&str>, passphrase: Option<&Path>) -> Result<KeySigner, Problem> {
+        let trust = self.trust()?;
+        let name = key.unwrap_or(COLLECT_KEY);
+        if name == COLLECT_KEY && trust.ensure_collect_key()? && !self.global.quiet {
+            eprintln!(
+                "made the key {COLLECT_KEY:?} in {}\n\
+                 inside must trust it once: `aftk key show > collector.pem` here, `aftk key trust collector.pem` there",
+                self.home.join("keys").display()
+            );
+        }
+        let passphrase = passphrase.map(|path| read_passphrase(&self.path(path))).transpose()?;
+        Ok(trust.signer(name, passphrase.as_deref().map(|secret| secret.as_slice()))?)
+    }
+
+    /// A path as the person means it: below -C, if that is given.
+    pub(crate) fn path(&self, path: &Path) -> PathBuf {
+        self.directory.join(path)
+    }
+
+    /// Prints a result: the report itself with --json, else what `text` prints.
+    pub(crate) fn finish<T: Serialize>(&self, report: &T, text: impl FnOnce()) -> Result<(), Problem> {
+        if self.global.json { output::json(report) } else { Ok(text()) }
+    }
+
+    /// Runs an asynchronous verb; the first interrupt asks it to stop, the second one does.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+            Problem::new(Kind::Failed, "internal.runtime", "cannot start the runtime").caused_by(&error)
+        })?;
+        let result = runtime.block_on(async {
+            tokio::spawn(stop_on_interrupt(self.cancel.clone()));
+            work.await
+        });
+        // A download that hangs must not keep the program.
+        runtime.shutdown_background();
+        result
+    }
+
+    /// Runs a blocking verb with the same rule.
+    pub(crate) fn block<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.block_on(crate::blocking::blocking(work))
+    }
+}
+
+async fn stop_on_interrupt(cancel: Cancel) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if asked {
+            std::process::exit(i32::from(Kind::Interrupted.exit_code()));
+        }
+        asked = true;
+        cancel.ask();
+    }
+}
+
+/// Reads a passphrase: the file's bytes without the line feed that editors put at the end.
+pub(crate) fn read_passphrase(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Problem> {
+    let unreadable = || {
+        Problem::new(
+            Kind::Usage,
+            "key.passphrase",
+            format!("cannot read the passphrase in {}", path.display()),
+        )
+    };
+    let bytes = crate::fsx::read_limited(path, 4096).map_err(|error| unreadable().caused_by(&error))?;
+    let mut secret = zeroize::Zeroizing::new(bytes.ok_or_else(unreadable)?);
+    while secret.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        secret.pop();
+    }
+    Ok(secret)
+}

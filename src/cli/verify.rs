@@ -1,0 +1,39 @@
+//! `aftk verify`: every byte of a bundle.
+
+use std::path::PathBuf;
+
+use super::session::Session;
+use super::{output, progress, units};
+use crate::ops::verify;
+use crate::problem::Problem;
+
+/// Verify bundles: signatures, every byte, and that nothing they list is missing
+///
+/// Trusts what this home trusts, and its own keys.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Bundles, or directories of them
+    #[arg(value_name = "BUNDLE", required = true)]
+    bundles: Vec<PathBuf>,
+}
+
+pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
+    let trust = session.trust()?;
+    let paths: Vec<PathBuf> = arguments.bundles.iter().map(|path| session.path(path)).collect();
+    let (events, cancel) = (session.events.clone(), session.cancel.clone());
+    let result = session.block(move || verify::verify(&paths, &trust.verifier(true)?, &*events, &cancel));
+    let report = progress::end(&*session.events, result)?;
+    session.finish(&report, || {
+        for bundle in &report.bundles {
+            output::line(&format!(
+                "{}: sound; {} sequence {}, {} in {}, signed by {}",
+                bundle.file.display(),
+                bundle.channel,
+                bundle.sequence,
+                units::count(bundle.artifacts, "artifact"),
+                units::bytes(bundle.bytes),
+                bundle.signers.join(", ")
+            ));
+        }
+    })
+}

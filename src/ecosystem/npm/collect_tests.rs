@@ -1,0 +1,280 @@
+//! The collecting side as a whole, against a registry that is made up.
+
+use serde_json::{Value, json};
+
+use super::Npm;
+use super::fake::{Fake, REGISTRY};
+use crate::ecosystem::{Collect as _, Planned, Resolution};
+use crate::problem::{Kind, Problem};
+
+/// An SRI of 64 equal bytes.
+fn sri(byte: u8) -> String {
+    use base64::Engine as _;
+    format!("sha512-{}", base64::engine::general_purpose::STANDARD.encode([byte; 64]))
+}
+
+/// A version object, whose tarball stands at a host that only its registry knows.
+fn version(name: &str, version: &str, more: Value) -> (String, Value) {
+    let tarball = format!("https://inner.example.test/{}", super::names::tarball_path(name, version));
+    let mut object =
+        json!({"name": name, "version": version, "dist": {"tarball": tarball, "integrity": sri(1)}});
+    for (key, value) in more.as_object().unwrap() {
+        object[key] = value.clone();
+    }
+    (version.to_owned(), object)
+}
+
+fn package(fake: &mut Fake, name: &str, latest: &str, versions: Vec<(String, Value)>) {
+    let times: serde_json::Map<_, _> =
+        versions.iter().map(|(version, _)| (version.clone(), json!("2020-01-01T00:00:00.000Z"))).collect();
+    let versions: serde_json::Map<_, _> = versions.into_iter().collect();
+    let tags = json!({"latest": latest, "1.x": latest, "lost": "99.0.0"});
+    let document = json!({"name": name, "dist-tags": tags, "versions": versions, "time": times});
+    fake.document(&format!("{REGISTRY}{}", name.replace('/', "%2f")), &document.to_string());
+}
+
+fn one(fake: &mut Fake, name: &str, more: Value) {
+    package(fake, name, "1.0.0", vec![version(name, "1.0.0", more)]);
+}
+
+async fn collect(fake: &mut Fake, packages: Value, platforms: &[&str]) -> Result<Resolution, Problem> {
+    let lock = json!({"lockfileVersion": 3, "packages": packages});
+    fake.file("/project/package-lock.json", &lock.to_string());
+    let request = Npm.parse("package-lock.json", fake).await?;
+    let platforms: Vec<String> = platforms.iter().map(|platform| (*platform).to_owned()).collect();
+    Npm.resolve(&[request], &platforms, fake).await
+}
+
+fn shown(artifacts: &[Planned]) -> Vec<String> {
+    let show = |planned: &Planned| {
+        let tarball = if planned.files.len() > 1 { "" } else { " (metadata)" };
+        format!("{} {}@{}{tarball}", planned.repository, planned.name, planned.version)
+    };
+    artifacts.iter().map(show).collect()
+}
+
+fn gaps(resolution: &Resolution) -> Vec<String> {
+    resolution.gaps.iter().map(|gap| format!("{} {} {}", gap.reason, gap.name, gap.version)).collect()
+}
+
+fn notes(resolution: &Resolution) -> Vec<String> {
+    resolution.notes.iter().map(|note| format!("{} {}", note.code, note.subject)).collect()
+}
+
+#[tokio::test]
+async fn a_lockfile_becomes_artifacts_with_their_upstream_bytes() {
+    let mut fake = Fake::with_registry();
+    one(
+        &mut fake,
+        "a",
+        json!({"dependencies": {"cjs": "npm:@s/real@^1", "b": "1"}, "scripts": {"install": "get it"}}),
+    );
+    one(&mut fake, "@s/real", json!({}));
+    one(&mut fake, "b", json!({"bundleDependencies": ["inner"], "dependencies": {"inner": "1"}}));
+    let resolution = collect(
+        &mut fake,
+        json!({
+            "": {"dependencies": {"a": "^1"}, "workspaces": ["w"]},
+            "node_modules/a": {"version": "1.0.0", "resolved": format!("{REGISTRY}a/-/a-1.0.0.tgz"), "integrity": sri(1)},
+            "node_modules/cjs": {"name": "@s/real", "version": "1.0.0"},
+            "node_modules/b": {"version": "1.0.0", "integrity": sri(1)},
+            "node_modules/b/node_modules/inner": {"version": "1.0.0", "inBundle": true},
+            "node_modules/w": {"link": true, "resolved": "w"},
+            "w": {"version": "0.0.0", "dependencies": {"b": "*"}},
+        }),
+        &[],
+    )
+    .await
+    .unwrap();
+    assert_eq!(shown(&resolution.artifacts), ["npm @s/real@1.0.0", "npm a@1.0.0", "npm b@1.0.0"]);
+    assert_eq!(gaps(&resolution), [""; 0]);
+    assert_eq!(notes(&resolution), ["npm.bundled b@1.0.0", "npm.install-script a@1.0.0"]);
+    assert!(resolution.notes[1].message.contains("install: get it"));
+    assert_eq!(resolution.repositories.len(), 1);
+    assert_eq!(resolution.repositories[0].origin, "");
+    assert_eq!(resolution.evidence.len(), 3);
+    let scoped = &resolution.artifacts[0];
+    let [manifest, tarball] = scoped.files.as_slice() else { panic!("{scoped:?}") };
+    let kept = fake.kept.lock().unwrap()[&manifest.blob.unwrap()].clone();
+    assert_eq!(manifest.size, Some(kept.len() as u64));
+    assert_eq!(kept, version("@s/real", "1.0.0", json!({})).1.to_string().as_bytes());
+    assert_eq!(tarball.path, "@s/real/-/real-1.0.0.tgz");
+    assert_eq!(tarball.origin, "@s/real/-/real-1.0.0.tgz");
+    assert_eq!(tarball.checksums.len(), 1);
+    assert_eq!(scoped.attributes["time"], "2020-01-01T00:00:00.000Z");
+    let labels: Vec<_> = resolution.refs.iter().map(|r| (r.name.as_str(), r.label.as_str())).collect();
+    assert_eq!(labels, [("@s/real", "latest"), ("a", "latest"), ("b", "latest")]);
+    assert!(Npm.prove(&resolution.artifacts, &resolution.refs).gaps.is_empty());
+    let access = Npm.access("npm", &tarball.origin, &fake).await.unwrap();
+    assert_eq!(access.url.as_str(), format!("{REGISTRY}@s/real/-/real-1.0.0.tgz"));
+}
+
+#[tokio::test]
+async fn optional_packages_that_the_lockfile_left_out_are_found() {
+    let mut fake = Fake::with_registry();
+    one(
+        &mut fake,
+        "native",
+        json!({"optionalDependencies": {"native-linux": "1.0.0", "native-mac": "^1", "native-gone": "^1"},
+               "dependencies": {"native-linux": "1.0.0"}}),
+    );
+    one(&mut fake, "native-linux", json!({"os": ["linux"], "cpu": ["x64"]}));
+    package(
+        &mut fake,
+        "native-mac",
+        "1.1.0",
+        vec![
+            version("native-mac", "1.1.0", json!({"os": ["darwin"], "dependencies": {"helper": "^1"}})),
+            version("native-mac", "1.9.0", json!({"os": ["darwin"], "deprecated": "no"})),
+        ],
+    );
+    one(&mut fake, "helper", json!({}));
+    let lock = json!({
+        "": {"dependencies": {"native": "^1"}},
+        "node_modules/native": {"version": "1.0.0", "optionalDependencies":
+            {"native-linux": "1.0.0", "native-mac": "^1", "native-gone": "^1"}},
+        "node_modules/native-linux": {"version": "1.0.0", "optional": true, "os": ["linux"], "cpu": ["x64"]},
+    });
+    let all = collect(&mut fake, lock.clone(), &[]).await.unwrap();
+    let everything =
+        ["npm helper@1.0.0", "npm native@1.0.0", "npm native-linux@1.0.0", "npm native-mac@1.1.0"];
+    assert_eq!(shown(&all.artifacts), everything);
+    assert_eq!(gaps(&all), [""; 0]);
+    assert_eq!(notes(&all), ["npm.absent-optional native-gone@^1"]);
+    assert_eq!(Npm.prove(&all.artifacts, &all.refs), crate::ecosystem::Proof::default());
+    for (platform, expected) in [
+        ("linux-x64-glibc", ["npm native-linux@1.0.0", "npm native-mac@1.1.0 (metadata)"]),
+        ("darwin-arm64", ["npm native-linux@1.0.0 (metadata)", "npm native-mac@1.1.0"]),
+    ] {
+        let some = collect(&mut fake, lock.clone(), &[platform]).await.unwrap();
+        assert_eq!(shown(&some.artifacts)[2..], expected);
+        assert_eq!(Npm.prove(&some.artifacts, &some.refs).gaps, []);
+    }
+    let problem = collect(&mut fake, lock, &["vax"]).await.unwrap_err();
+    assert_eq!(problem.kind, Kind::Usage);
+}
+
+#[tokio::test]
+async fn what_cannot_be_had_is_a_gap() {
+    let mut fake = Fake::with_registry();
+    one(&mut fake, "a", json!({}));
+    one(&mut fake, "bare", json!({"dist": {}}));
+    let resolution = collect(
+        &mut fake,
+        json!({
+            "": {"dependencies": {"git": "github:x/git", "tarball": "https://files.example.test/t.tgz", "behind": "1",
+                                  "local": "file:l.tgz", "old": "1", "a": "1", "bare": "1", "absent": "1"}},
+            "node_modules/git": {"version": "1.0.0", "resolved": "git+ssh://git@git.example.test/x/git.git#abc"},
+            "node_modules/tarball": {"version": "1.0.0", "resolved": "https://user:word@files.example.test/t.tgz"},
+            "node_modules/local": {"version": "1.0.0", "resolved": "file:l.tgz"},
+            "node_modules/a": {"version": "1.0.0"},
+            "node_modules/a/node_modules/a": {"version": "2.0.0", "optional": true},
+            "node_modules/bare": {"version": "1.0.0"},
+            "node_modules/absent": {"version": "1.0.0"},
+            "node_modules/old": {"version": "0.1.0"},
+        }),
+        &[],
+    )
+    .await
+    .unwrap();
+    assert_eq!(shown(&resolution.artifacts), ["npm a@1.0.0"]);
+    let expected = [
+        "not-found a 2.0.0",
+        "not-found absent 1.0.0",
+        "no-checksum bare 1.0.0",
+        "not-in-lockfile behind 1",
+        "git-dependency git git+ssh://git@git.example.test/x/git.git#abc",
+        "not-in-lockfile old 1",
+        "not-found old 0.1.0",
+        "url-dependency tarball https://files.example.test/t.tgz",
+    ];
+    let mut found = gaps(&resolution);
+    found.sort();
+    let mut expected = expected.map(str::to_owned);
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_eq!(notes(&resolution), ["npm.local-dependency local"]);
+    let git = resolution.gaps.iter().find(|gap| gap.name == "git").unwrap();
+    assert!(git.detail.contains("needed by the project"), "{}", git.detail);
+}
+
+#[tokio::test]
+async fn overrides_are_part_of_the_proof() {
+    let mut fake = Fake::with_registry();
+    one(&mut fake, "a", json!({"dependencies": {"b": "^0.1"}, "peerDependencies": {"c": "^7"}}));
+    one(&mut fake, "b", json!({}));
+    let lock = json!({
+        "": {"dependencies": {"a": "^1"}},
+        "node_modules/a": {"version": "1.0.0", "dependencies": {"b": "^0.1"}, "peerDependencies": {"c": "^7"}},
+        "node_modules/b": {"version": "1.0.0"},
+    });
+    let without = collect(&mut fake, lock.clone(), &[]).await.unwrap();
+    let proof = Npm.prove(&without.artifacts, &without.refs);
+    assert_eq!(proof.gaps.iter().map(|gap| gap.name.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(proof.notes.iter().map(|note| note.code.as_str()).collect::<Vec<_>>(), ["npm.open-peer"]);
+    fake.file("/project/package.json", r#"{"overrides": {"a": {"b": "$b"}}}"#);
+    let with = collect(&mut fake, lock, &[]).await.unwrap();
+    assert_eq!(Npm.prove(&with.artifacts, &with.refs).gaps, []);
+    let kinds: Vec<_> = with.artifacts[0].requires.iter().map(|edge| edge.kind.as_str()).collect();
+    assert_eq!(kinds, ["override", "runtime", "peer"]);
+}
+
+#[tokio::test]
+async fn a_registry_that_lies_is_not_believed() {
+    let mut fake = Fake::with_registry();
+    one(&mut fake, "a", json!({}));
+    let lock = |integrity: String| json!({"node_modules/a": {"version": "1.0.0", "integrity": integrity}});
+    let problem = collect(&mut fake, lock(sri(2)), &[]).await.unwrap_err();
+    assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Untrusted, "npm.checksum-conflict"));
+    assert!(problem.causes[0].contains("0202") && problem.causes[1].contains("0101"), "{:?}", problem.causes);
+    assert_eq!(problem.place.as_deref(), Some("https://registry.example.test/a"));
+    for (document, code) in [
+        ("<html>", "npm.damaged-document"),
+        ("{\"versions\":{\"1.0.0\":7}}", "npm.bad-version-object"),
+        ("{\"versions\":{\"1.0.0\":{\"name\":\"b\",\"version\":\"1.0.0\"}}}", "npm.bad-version-object"),
+    ] {
+        fake.document(&format!("{REGISTRY}a"), document);
+        let problem = collect(&mut fake, lock(sri(1)), &[]).await.unwrap_err();
+        assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Untrusted, code));
+    }
+    one(&mut fake, "a", json!({"optionalDependencies": {"../../etc": "1", "b?c": "1"}}));
+    let resolution = collect(&mut fake, lock(sri(1)), &[]).await.unwrap();
+    assert_eq!(gaps(&resolution), ["bad-name ../../etc 1", "bad-name b?c 1"]);
+    let tarball = json!({"dist": {"tarball": "file:///etc/passwd", "integrity": sri(1)}});
+    one(&mut fake, "a", tarball);
+    let problem = collect(&mut fake, lock(sri(1)), &[]).await.unwrap_err();
+    assert_eq!(problem.code, "npm.bad-tarball-address");
+}
+
+#[tokio::test]
+async fn packages_of_other_registries_keep_their_own_repository() {
+    let mut fake = Fake::with_registry();
+    fake.file("/project/.npmrc", "@s:registry=https://scope.example.test:8443/r/\n");
+    one(&mut fake, "a", json!({}));
+    for (url, name) in
+        [("https://scope.example.test:8443/r/@s%2fp", "@s/p"), ("https://other.example.test/a", "a")]
+    {
+        let document = json!({"versions": {"1.0.0": version(name, "1.0.0", json!({"dist": {
+            "tarball": "https://other.example.test/download/1", "shasum": "ab".repeat(20)}})).1}});
+        fake.document(url, &document.to_string());
+    }
+    let resolution = collect(
+        &mut fake,
+        json!({
+            "node_modules/a": {"version": "1.0.0"},
+            "node_modules/@s/p": {"version": "1.0.0", "integrity": sri(1)},
+            "node_modules/b/node_modules/a": {"version": "1.0.0", "resolved": "https://other.example.test/a/-/a-1.0.0.tgz"},
+        }),
+        &[],
+    )
+    .await
+    .unwrap();
+    let expected = ["npm a@1.0.0", "other.example.test a@1.0.0", "scope.example.test_8443 @s/p@1.0.0"];
+    assert_eq!(shown(&resolution.artifacts), expected);
+    let origins: Vec<_> =
+        resolution.repositories.iter().map(|repository| repository.origin.as_str()).collect();
+    assert_eq!(origins, ["", "https://other.example.test/", "https://scope.example.test:8443/r/"]);
+    let tarball = &resolution.artifacts[2].files[1];
+    assert_eq!(tarball.origin, "https://other.example.test/download/1");
+    assert_eq!(tarball.checksums.len(), 2);
+}

@@ -1,0 +1,253 @@
+//! One package: its metadata from the registry, and what is recorded of the wanted versions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bundle_format::{BlobKey, Ref, Requirement};
+use serde_json::Value;
+
+use super::SCHEMA;
+use super::cuttings::{Cutting, Cuttings};
+use super::lockfile::EdgeKind;
+use super::names;
+use super::origin::{Routes, Source};
+use super::platform::Platform;
+use super::range::Range;
+use super::version_object::LARGEST_DOCUMENT;
+use super::wanted::{Package, Wanted, gap};
+use crate::blocking::blocking;
+use crate::ecosystem::{CollectContext, Evidence, Gap, MetadataRequest, Note, Planned, PlannedFile};
+use crate::problem::Problem;
+
+/// How many characters of a script are shown.
+const LONGEST_SCRIPT: usize = 200;
+
+/// A version that is carried.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    /// What is recorded of it.
+    pub(crate) planned: Planned,
+    /// What it asks for.
+    pub(crate) edges: Vec<(String, String, EdgeKind)>,
+    /// Whether a lockfile listed it; otherwise it was chosen here, and its edges have to be followed.
+    pub(crate) listed: bool,
+    /// Whether one can do without it.
+    pub(crate) optional: bool,
+}
+
+/// What came of one package.
+#[derive(Debug, Default)]
+pub(crate) struct Fetched {
+    /// The wanted versions.
+    pub(crate) carried: Vec<Carried>,
+    /// The dist-tags of the registry.
+    pub(crate) tags: BTreeMap<String, String>,
+    /// What the registry doesn't have.
+    pub(crate) gaps: Vec<Gap>,
+    /// What a person should know.
+    pub(crate) notes: Vec<Note>,
+    /// The document that all this was read from.
+    pub(crate) evidence: Vec<Evidence>,
+}
+
+/// What every package is fetched with.
+#[derive(Clone, Copy)]
+pub(crate) struct Fetcher<'a> {
+    /// The registries in use.
+    pub(crate) routes: &'a Routes,
+    /// The platforms whose optional packages are wanted whole; empty for all.
+    pub(crate) platforms: &'a [Platform],
+    /// What edges get instead of what they ask for.
+    pub(crate) bent: &'a BTreeMap<(String, String), BTreeSet<Requirement>>,
+    /// What ops hand us.
+    pub(crate) context: &'a dyn CollectContext,
+}
+
+impl Fetcher<'_> {
+    /// Fetches the metadata of `name` and cuts what is wanted out of it.
+    ///
+    /// # Errors
+    /// If the registry cannot be reached, or contradicts itself or the lockfile. What it merely doesn't have is a gap.
+    pub(crate) async fn fetch(
+        self,
+        source: &Source,
+        name: &str,
+        package: Package,
+    ) -> Result<Fetched, Problem> {
+        let access = self.routes.metadata(source, name)?;
+        let place = access.url.to_string();
+        let request = MetadataRequest { access, accept: "application/json", limit: LARGEST_DOCUMENT };
+        let mut fetched = Fetched::default();
+        let Some(document) = self.context.metadata(&request).await? else {
+            let detail = format!("the registry at {} has no package of that name, or hides it", source.base);
+            for (version, wanted) in &package.versions {
+                fetched.missing(name, version, wanted, true, &detail);
+            }
+            for (range, wanted) in &package.ranges {
+                fetched.missing(name, range, wanted, false, &detail);
+            }
+            return Ok(fetched);
+        };
+        fetched.evidence.push(Evidence { origin: place.clone(), digest: document.digest });
+        let owned_name = name.to_owned();
+        let cuttings =
+            blocking(move || Cuttings::cut(&document.bytes, &owned_name, &package, &place)).await?;
+        for (version, wanted, listed) in &cuttings.missing {
+            let detail = format!("the registry at {} has no such version", source.base);
+            fetched.missing(name, version, wanted, *listed, &detail);
+        }
+        for cutting in cuttings.versions {
+            if cutting.checksums.is_empty() {
+                let needed_by = &cutting.wanted.needed_by;
+                let detail = format!("neither the lockfile nor the registry has a checksum; {needed_by}");
+                fetched.gaps.push(gap(name, &cutting.version, "no-checksum", detail));
+                continue;
+            }
+            let size = cutting.manifest.len() as u64;
+            let manifest = self.context.keep(cutting.manifest.clone()).await?;
+            let planned = self.plan(source, name, &cutting, (manifest, size))?;
+            fetched.notes.extend(notes(&planned, &cutting));
+            fetched.carried.push(Carried {
+                planned,
+                edges: cutting.object.edges,
+                listed: cutting.listed,
+                optional: cutting.wanted.optional,
+            });
+        }
+        fetched.tags = cuttings.tags;
+        Ok(fetched)
+    }
+
+    /// The artifact of a version, whose manifest is held already.
+    fn plan(
+        &self,
+        source: &Source,
+        name: &str,
+        cutting: &Cutting,
+        (manifest, size): (BlobKey, u64),
+    ) -> Result<Planned, Problem> {
+        let Cutting { version, object, .. } = cutting;
+        let selected = !cutting.wanted.optional
+            || self.platforms.is_empty()
+            || self.platforms.iter().any(|platform| platform.fits(object));
+        let mut files = vec![PlannedFile {
+            role: "manifest".to_owned(),
+            path: String::new(),
+            media_type: "application/json".to_owned(),
+            origin: String::new(),
+            checksums: Vec::new(),
+            blob: Some(manifest),
+            size: Some(size),
+            estimate: None,
+            held: false,
+        }];
+        let mut attributes = BTreeMap::new();
+        if let Some(time) = &cutting.time {
+            attributes.insert("time".to_owned(), Value::String(time.clone()));
+        }
+        let path = names::tarball_path(name, version);
+        if selected {
+            let conventional = format!("{}{path}", source.base);
+            let tarball = object.tarball.as_deref().unwrap_or(&conventional);
+            files.push(PlannedFile {
+                role: "tarball".to_owned(),
+                path,
+                media_type: "application/octet-stream".to_owned(),
+                origin: self.routes.tarball_origin(source, name, tarball)?,
+                checksums: cutting.checksums.clone(),
+                blob: None,
+                size: None,
+                estimate: object.unpacked_size,
+                held: false,
+            });
+        } else {
+            attributes.insert("selected".to_owned(), Value::Bool(false));
+        }
+        let edges = object.edges.iter().map(|(name, range, kind)| Requirement {
+            name: name.clone(),
+            range: range.clone(),
+            kind: kind.name().to_owned(),
+        });
+        let bent = self.bent.get(&(name.to_owned(), version.clone())).into_iter().flatten().cloned();
+        let mut requires: Vec<Requirement> = edges.chain(bent).collect();
+        requires.sort();
+        requires.dedup();
+        Ok(Planned {
+            ecosystem: "npm".to_owned(),
+            repository: source.repository.clone(),
+            name: name.to_owned(),
+            version: version.clone(),
+            qualifier: String::new(),
+            schema: SCHEMA.to_owned(),
+            attributes,
+            files,
+            requires,
+        })
+    }
+}
+
+impl Fetched {
+    /// Something the registry doesn't have. What no lockfile lists and one can do without is missing outside as well:
+    /// nothing that works there fails inside.
+    fn missing(&mut self, name: &str, version: &str, wanted: &Wanted, listed: bool, detail: &str) {
+        let detail = format!("{detail}; {}", wanted.needed_by);
+        if listed || !wanted.optional {
+            self.gaps.push(gap(name, version, "not-found", detail));
+        } else {
+            let subject = format!("{name}@{version}");
+            self.notes.push(Note { code: "npm.absent-optional".to_owned(), subject, message: detail });
+        }
+    }
+}
+
+/// The dist-tags that point at carried versions, as refs.
+pub(crate) fn refs<'a>(
+    repository: &'a str,
+    name: &'a str,
+    tags: &'a BTreeMap<String, String>,
+    held: &'a dyn Fn(&str) -> bool,
+) -> impl Iterator<Item = Ref> + 'a {
+    // What reads as a range could never be asked for as a tag.
+    let is_label = |label: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte);
+        !label.is_empty() && label.len() <= 214 && label.bytes().all(plain) && Range::parse(label).is_none()
+    };
+    tags.iter().filter(move |(label, version)| is_label(label) && held(version)).map(
+        move |(label, version)| Ref {
+            ecosystem: "npm".to_owned(),
+            repository: repository.to_owned(),
+            name: name.to_owned(),
+            label: label.clone(),
+            version: version.clone(),
+        },
+    )
+}
+
+/// What a person should know about a carried version.
+fn notes(planned: &Planned, cutting: &Cutting) -> Vec<Note> {
+    let object = &cutting.object;
+    let subject = format!("{}@{}", planned.name, planned.version);
+    let note =
+        |code: &str, message: String| Note { code: code.to_owned(), subject: subject.clone(), message };
+    let mut notes = Vec::new();
+    // A reduced document may leave the scripts out that the lockfile knows of.
+    if (cutting.wanted.install_script || object.runs_scripts) && planned.files.len() > 1 {
+        let readable = |text: &str| -> String {
+            text.chars().filter(|character| !character.is_control()).take(LONGEST_SCRIPT).collect()
+        };
+        let scripts = object.install_scripts.iter().map(|(name, text)| format!("{name}: {}", readable(text)));
+        let scripts: Vec<String> = scripts.collect();
+        let scripts = if scripts.is_empty() { "which, is not said".to_owned() } else { scripts.join("; ") };
+        let message = format!("runs scripts at installation ({scripts}); what they download is not carried");
+        notes.push(note("npm.install-script", message));
+    }
+    if !object.bundled.is_empty() {
+        let names: Vec<&str> = object.bundled.iter().map(String::as_str).take(20).collect();
+        notes.push(note("npm.bundled", format!("brings along in its tarball: {}", names.join(", "))));
+    }
+    if cutting.repeated {
+        let message =
+            "stands more than once in the registry's document; the last one is carried, as npm reads it";
+        notes.push(note("npm.repeated-version", message.to_owned()));
+    }
+    notes
+}

@@ -1,0 +1,256 @@
+//! What a lockfile's tree says about its edges: where each leads, and which ones the project bent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bundle_format::Requirement;
+
+use super::lockfile::{EdgeKind, Entry, Lock, installed_name};
+use super::spec::Spec;
+use super::version::Version;
+
+/// An edge of the tree.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Edge<'a> {
+    /// The path of the package that it leads from.
+    pub(crate) from: &'a str,
+    /// The name that it asks for.
+    pub(crate) name: &'a str,
+    /// What it asks for, as written.
+    pub(crate) range: &'a str,
+    /// What kind it is.
+    pub(crate) kind: EdgeKind,
+    /// The path of what it finds, if it finds anything.
+    pub(crate) to: Option<&'a str>,
+}
+
+/// The names for which a project's `package.json` has `overrides`, at whatever depth.
+#[derive(Debug, Default)]
+pub(crate) struct Overrides {
+    names: BTreeSet<String>,
+}
+
+/// What stands at a path, as an edge sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place<'a> {
+    /// A registry's package: its real name and version.
+    Package(&'a str, &'a str),
+    /// A package from git or an address, a link, or a directory of the project.
+    Elsewhere,
+}
+
+impl Overrides {
+    /// Reads the `overrides` of a `package.json`.
+    pub(crate) fn read(overrides: &serde_json::Value) -> Overrides {
+        let mut names = BTreeSet::new();
+        let mut open = vec![overrides];
+        while let Some(object) = open.pop().map(serde_json::Value::as_object) {
+            for (key, value) in object.into_iter().flatten() {
+                let at = key.char_indices().skip(1).find(|(_, c)| *c == '@').map_or(key.len(), |(at, _)| at);
+                names.extend(key.get(..at).map(str::to_owned));
+                open.push(value);
+            }
+        }
+        Overrides { names }
+    }
+}
+
+impl Lock {
+    /// Every edge of the tree. Those of bundled packages are left out: they are met inside a tarball.
+    pub(crate) fn edges(&self) -> impl Iterator<Item = Edge<'_>> {
+        let own = self.packages.iter().filter(|(_, entry)| !entry.in_bundle && !entry.link);
+        own.flat_map(move |(from, entry)| {
+            // Development dependencies count in the project and its workspaces alone.
+            let edges = entry.edges(installed_name(from).is_none());
+            edges.into_iter().map(move |(name, range, kind)| {
+                let to = self.find(from, name);
+                Edge { from, name, range, kind, to }
+            })
+        })
+    }
+
+    /// The path of what a package at `from` gets when it asks for `name`: the nearest `node_modules` that has it.
+    pub(crate) fn find(&self, from: &str, name: &str) -> Option<&str> {
+        let mut directory = from;
+        loop {
+            let candidate = match directory {
+                "" => format!("node_modules/{name}"),
+                directory => format!("{directory}/node_modules/{name}"),
+            };
+            if let Some((path, _)) = self.packages.get_key_value(&candidate) {
+                return Some(path);
+            }
+            if directory.is_empty() {
+                return None;
+            }
+            directory = directory.rsplit_once('/').map_or("", |(parent, _)| parent);
+            // A package beside `node_modules` is looked for once, not a second time inside it.
+            directory = directory
+                .strip_suffix("node_modules")
+                .map_or(directory, |parent| parent.trim_end_matches('/'));
+        }
+    }
+
+    /// What stands at a path.
+    pub(crate) fn place<'a>(&'a self, path: &'a str) -> Place<'a> {
+        match self.packages.get(path) {
+            Some(entry) if !entry.link && is_from_registry(entry) && installed_name(path).is_some() => {
+                match (entry.name(path), entry.version.as_deref()) {
+                    (Some(name), Some(version)) => Place::Package(name, version),
+                    _ => Place::Elsewhere,
+                }
+            }
+            _ => Place::Elsewhere,
+        }
+    }
+
+    /// The edges of registry packages that the project bends: by an override, or by putting something of its own in
+    /// the place. By the package's real name and version: what its edges get instead, as edges of kind `override`.
+    pub(crate) fn bent_edges(
+        &self,
+        overrides: &Overrides,
+    ) -> BTreeMap<(String, String), BTreeSet<Requirement>> {
+        let mut bent: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for edge in self.edges() {
+            let (Place::Package(name, version), Some(to)) = (self.place(edge.from), edge.to) else {
+                continue;
+            };
+            let range = match self.place(to) {
+                Place::Elsewhere if Spec::read(edge.range).is_registry() => "workspace:*".to_owned(),
+                Place::Package(real, found) => {
+                    if !overrides.names.contains(edge.name) || is_met(&edge, real, found) {
+                        continue;
+                    }
+                    if real == edge.name { found.to_owned() } else { format!("npm:{real}@{found}") }
+                }
+                Place::Elsewhere => continue,
+            };
+            let requirement = Requirement { name: edge.name.to_owned(), range, kind: "override".to_owned() };
+            bent.entry((name.to_owned(), version.to_owned())).or_default().insert(requirement);
+        }
+        bent
+    }
+
+    /// The edges of the project and its workspaces that the tree doesn't meet: the lockfile is behind `package.json`.
+    /// Optional ones aren't counted; npm leaves those of other platforms out.
+    pub(crate) fn unmet_by_project(&self, overrides: &Overrides) -> Vec<Edge<'_>> {
+        let of_project = |edge: &Edge<'_>| installed_name(edge.from).is_none();
+        let needed = self.edges().filter(of_project).filter(|edge| edge.kind == EdgeKind::Runtime);
+        needed
+            .filter(|edge| match edge.to.map(|to| self.place(to)) {
+                None => true,
+                Some(Place::Elsewhere) => false,
+                Some(Place::Package(real, found)) => {
+                    !overrides.names.contains(edge.name) && !is_met(edge, real, found)
+                }
+            })
+            .collect()
+    }
+
+    /// The paths that a dependency names by a tarball's address.
+    pub(crate) fn asked_for_by_address(&self) -> BTreeSet<&str> {
+        let by_address = self.edges().filter(|edge| edge.kind != EdgeKind::OptionalPeer);
+        by_address.filter(|edge| Spec::read(edge.range) == Spec::Url).filter_map(|edge| edge.to).collect()
+    }
+}
+
+/// Whether the package that an edge finds is one that it asks for.
+fn is_met(edge: &Edge<'_>, real: &str, version: &str) -> bool {
+    let spec = Spec::read(edge.range);
+    let (name, range) = spec.target(edge.name);
+    // An address is met by whatever came from there.
+    !spec.is_registry()
+        || name == real && Version::parse(version).is_some_and(|version| range.admits(&version))
+}
+
+/// Whether an entry's own words say that it comes from a registry.
+pub(crate) fn is_from_registry(entry: &Entry) -> bool {
+    let address = entry.resolved.as_deref().or(entry.version.as_deref()).unwrap_or_default();
+    match Spec::read(address) {
+        Spec::Git | Spec::Local => false,
+        _ => entry.version.as_deref().is_some_and(|version| Version::parse(version).is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn lock(entries: &str) -> Lock {
+        let text = format!("{{\"lockfileVersion\":3,\"packages\":{{{entries}}}}}");
+        Lock::read(Path::new("package-lock.json"), text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_edge_finds_the_nearest_node_modules() {
+        let lock = lock(
+            r#""packages/w":{}, "packages/w/node_modules/a":{"version":"3.0.0"}, "node_modules/a":{"version":"1.0.0"},
+            "node_modules/@s/b":{"version":"1.0.0"}, "node_modules/@s/b/node_modules/a":{"version":"2.0.0"},
+            "node_modules/@s/b/node_modules/c":{"version":"1.0.0"}"#,
+        );
+        for (from, name, found) in [
+            ("", "a", Some("node_modules/a")),
+            ("packages/w", "a", Some("packages/w/node_modules/a")),
+            ("packages/w", "@s/b", Some("node_modules/@s/b")),
+            ("node_modules/@s/b/node_modules/c", "a", Some("node_modules/@s/b/node_modules/a")),
+            ("node_modules/a", "c", None),
+            ("../outside", "a", Some("node_modules/a")),
+        ] {
+            assert_eq!(lock.find(from, name), found, "{from} {name}");
+        }
+    }
+
+    #[test]
+    fn what_a_project_bends_is_told() {
+        let lock = lock(
+            r#""":{"dependencies":{"a":"^1","gone":"1","behind":"^2"},"optionalDependencies":{"mac":"1"}},
+            "node_modules/a":{"version":"1.0.0","dependencies":{"o":"^1","kept":"^1","w":"^1","al":"^1"}},
+            "node_modules/o":{"version":"2.0.0"}, "node_modules/kept":{"version":"1.5.0"},
+            "node_modules/al":{"name":"other","version":"1.0.0"}, "node_modules/behind":{"version":"1.0.0"},
+            "node_modules/w":{"link":true,"resolved":"packages/w"}, "packages/w":{"version":"9.0.0"}"#,
+        );
+        let overrides = Overrides::read(&serde_json::json!({"a": {"o@1": "2.0.0", "al": "npm:other@1"}}));
+        let bent = lock.bent_edges(&overrides);
+        let edges: Vec<_> = bent[&("a".to_owned(), "1.0.0".to_owned())]
+            .iter()
+            .map(|requirement| (requirement.name.as_str(), requirement.range.as_str()))
+            .collect();
+        assert_eq!(edges, [("al", "npm:other@1.0.0"), ("o", "2.0.0"), ("w", "workspace:*")]);
+        let unmet: Vec<_> = lock.unmet_by_project(&overrides).iter().map(|edge| edge.name).collect();
+        assert_eq!(unmet, ["behind", "gone"]);
+    }
+
+    /// Written by npm 11 for a project with a workspace, an alias, optional packages, peers and an override; only the
+    /// hosts were changed.
+    #[test]
+    fn a_lockfile_that_npm_wrote_is_met_in_every_edge() {
+        let text = include_bytes!("../../../fixtures/npm/package-lock.json");
+        let lock = Lock::read(Path::new("package-lock.json"), text).unwrap();
+        let overrides = Overrides::read(&serde_json::json!({"string-width": {"strip-ansi": "6.0.1"}}));
+        assert_eq!(lock.unmet_by_project(&overrides).len(), 0);
+        let runtime: Vec<_> = lock.edges().filter(|edge| edge.kind == EdgeKind::Runtime).collect();
+        assert_eq!(runtime.len(), 53);
+        let bent = lock.bent_edges(&overrides);
+        for edge in runtime {
+            let Some(to) = edge.to else { panic!("{edge:?}") };
+            let met = match (lock.place(edge.from), lock.place(to)) {
+                (_, Place::Elsewhere) => true,
+                (from, Place::Package(real, found)) => {
+                    let is_bent =
+                        |name: &str, version: &str| bent.contains_key(&(name.to_owned(), version.to_owned()));
+                    is_met(&edge, real, found)
+                        || matches!(from, Place::Package(name, version) if is_bent(name, version))
+                }
+            };
+            assert!(met, "{edge:?}");
+        }
+        let bent: Vec<_> = bent
+            .iter()
+            .map(|((name, version), edges)| (name.as_str(), version.as_str(), edges.len()))
+            .collect();
+        assert_eq!(bent, [("string-width", "5.1.2", 1)]);
+        assert_eq!(lock.place("node_modules/string-width-cjs"), Place::Package("string-width", "4.2.3"));
+        assert_eq!(lock.place("node_modules/w"), Place::Elsewhere);
+    }
+}

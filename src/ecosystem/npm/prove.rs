@@ -1,0 +1,216 @@
+//! The proof that what is carried is enough: every edge finds a version that is carried.
+//!
+//! No tree is laid out. An edge may be met by any carried version of its name, whichever repository it is from: how a
+//! client shares the work between registries is its own affair.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bundle_format::Ref;
+
+use super::spec::{Spec, without_alias};
+use super::version::Version;
+use crate::ecosystem::{Gap, Note, Planned, Proof};
+
+/// What is carried of one name.
+#[derive(Default)]
+struct Carried<'a> {
+    /// Each version, and whether its tarball is carried.
+    versions: Vec<(Version, bool)>,
+    /// The dist-tags that point at one of them.
+    tags: BTreeSet<&'a str>,
+}
+
+/// How well an edge is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Met {
+    Not,
+    /// By a version whose tarball isn't carried, because it is for other platforms.
+    ByMetadata,
+    Fully,
+}
+
+/// Proves every edge of `artifacts`.
+pub(super) fn prove(artifacts: &[Planned], refs: &[Ref]) -> Proof {
+    let mut carried: BTreeMap<&str, Carried<'_>> = BTreeMap::new();
+    for artifact in artifacts {
+        let Some(version) = Version::parse(&artifact.version) else { continue };
+        let whole = artifact.files.iter().any(|file| file.role == "tarball");
+        carried.entry(&artifact.name).or_default().versions.push((version, whole));
+    }
+    for reference in refs {
+        let Some(carried) = carried.get_mut(reference.name.as_str()) else { continue };
+        let version = Version::parse(&reference.version);
+        if carried.versions.iter().any(|(held, _)| Some(held) == version.as_ref()) {
+            carried.tags.insert(&reference.label);
+        }
+    }
+    let mut proof = Proof::default();
+    for artifact in artifacts {
+        prove_one(artifact, &carried, &mut proof);
+    }
+    proof.gaps.sort_by(|left, right| {
+        (&left.name, &left.version, &left.detail).cmp(&(&right.name, &right.version, &right.detail))
+    });
+    // One gap for each thing that is missing, however many packages miss it.
+    proof.gaps.dedup_by(|next, first| next.name == first.name && next.version == first.version);
+    proof.notes.sort();
+    proof.notes.dedup();
+    proof
+}
+
+fn prove_one(artifact: &Planned, carried: &BTreeMap<&str, Carried<'_>>, proof: &mut Proof) {
+    let whole = artifact.files.iter().any(|file| file.role == "tarball");
+    let needs = format!("{}@{}", artifact.name, artifact.version);
+    for edge in &artifact.requires {
+        let kind = edge.kind.as_str();
+        if !matches!(kind, "runtime" | "optional" | "peer") {
+            continue;
+        }
+        let spec = Spec::read(&edge.range);
+        if !spec.is_registry() {
+            // Reported when it was resolved; nothing in a registry could meet it.
+            continue;
+        }
+        let bent =
+            artifact.requires.iter().filter(|other| other.kind == "override" && other.name == edge.name);
+        let by_override = bent.map(|other| match Spec::read(&other.range) {
+            spec if spec.is_registry() => met(&other.name, &spec, carried),
+            _ => Met::Fully,
+        });
+        let met = by_override.chain([met(&edge.name, &spec, carried)]).max().unwrap_or(Met::Not);
+        let (name, _) = spec.target(&edge.name);
+        // A package that is itself not carried whole needs no more of others.
+        let enough = if kind == "runtime" && whole { Met::Fully } else { Met::ByMetadata };
+        if met >= enough {
+            if let Spec::Tag(tag) = &spec
+                && tag != "latest"
+                && carried.get(name).is_some_and(|carried| !carried.tags.contains(tag.as_str()))
+            {
+                let message =
+                    format!("{needs} asks for {name}@{tag}, a tag that points at no carried version");
+                proof.notes.push(Note { code: "npm.absent-tag".to_owned(), subject: needs.clone(), message });
+            }
+            continue;
+        }
+        if kind == "peer" {
+            let message = format!("wants {name}@{} beside it, which the lockfile leaves out", edge.range);
+            proof.notes.push(Note { code: "npm.open-peer".to_owned(), subject: needs.clone(), message });
+            continue;
+        }
+        proof.gaps.push(Gap {
+            ecosystem: "npm".to_owned(),
+            name: name.to_owned(),
+            version: without_alias(&edge.range).to_owned(),
+            reason: "not-found".to_owned(),
+            detail: format!(
+                "{needs} needs it, and no version that fits is carried; if the project overrides it, keep \
+                 package.json beside the lockfile"
+            ),
+        });
+    }
+}
+
+/// How well what a dependency called `name` asks for is carried.
+fn met(name: &str, spec: &Spec, carried: &BTreeMap<&str, Carried<'_>>) -> Met {
+    let (name, range) = spec.target(name);
+    let fitting = carried.get(name).into_iter().flat_map(|carried| &carried.versions);
+    let fitting = fitting.filter(|(version, _)| range.admits(version));
+    fitting.map(|(_, whole)| if *whole { Met::Fully } else { Met::ByMetadata }).max().unwrap_or(Met::Not)
+}
+
+#[cfg(test)]
+mod tests {
+    use bundle_format::Requirement;
+
+    use super::*;
+    use crate::ecosystem::PlannedFile;
+
+    fn artifact(name: &str, version: &str, whole: bool, edges: &[(&str, &str, &str)]) -> Planned {
+        let file = |role: &str| PlannedFile {
+            role: role.to_owned(),
+            path: String::new(),
+            media_type: String::new(),
+            origin: String::new(),
+            checksums: Vec::new(),
+            blob: None,
+            size: None,
+        };
+        let requires = edges.iter().map(|(name, range, kind)| Requirement {
+            name: (*name).to_owned(),
+            range: (*range).to_owned(),
+            kind: (*kind).to_owned(),
+        });
+        Planned {
+            ecosystem: "npm".to_owned(),
+            repository: "npm".to_owned(),
+            name: name.to_owned(),
+            version: version.to_owned(),
+            qualifier: String::new(),
+            schema: "npm/1".to_owned(),
+            attributes: BTreeMap::new(),
+            files: if whole { vec![file("manifest"), file("tarball")] } else { vec![file("manifest")] },
+            requires: requires.collect(),
+        }
+    }
+
+    fn tag(name: &str, label: &str, version: &str) -> Ref {
+        let [ecosystem, repository, name, label, version] =
+            ["npm", "npm", name, label, version].map(str::to_owned);
+        Ref { ecosystem, repository, name, label, version }
+    }
+
+    #[test]
+    fn every_edge_finds_a_carried_version() {
+        let artifacts = [
+            artifact(
+                "a",
+                "1.0.0",
+                true,
+                &[
+                    ("b", "^1", "runtime"),
+                    ("cjs", "npm:b@~1.1", "runtime"),
+                    ("b-any", "npm:b", "runtime"),
+                    ("win", "^1", "optional"),
+                    ("o", "^1", "runtime"),
+                    ("o", "2.0.0", "override"),
+                    ("git", "github:a/b", "runtime"),
+                    ("gone", "*", "optional-peer"),
+                ],
+            ),
+            artifact("b", "1.1.0", true, &[("a", "1", "peer"), ("tagged", "latest", "runtime")]),
+            artifact("win", "1.0.0", false, &[("win-helper", "1", "runtime")]),
+            artifact("win-helper", "1.0.0", false, &[]),
+            artifact("o", "2.0.0", true, &[]),
+            artifact("tagged", "3.0.0-rc.1", true, &[]),
+        ];
+        assert_eq!(prove(&artifacts, &[]), Proof::default());
+    }
+
+    #[test]
+    fn what_is_missing_is_named_once() {
+        let artifacts = [
+            artifact(
+                "a",
+                "1.0.0",
+                true,
+                &[
+                    ("b", "^2", "runtime"),
+                    ("cjs", "npm:absent@1", "runtime"),
+                    ("win", "^1", "runtime"),
+                    ("none", "^1", "optional"),
+                    ("react", "^18", "peer"),
+                    ("b", "next", "runtime"),
+                ],
+            ),
+            artifact("b", "1.0.0", true, &[("win", "^1", "runtime")]),
+            artifact("win", "1.0.0", false, &[]),
+        ];
+        let proof = prove(&artifacts, &[tag("b", "next", "9.9.9"), tag("unknown", "next", "1.0.0")]);
+        let gaps: Vec<_> = proof.gaps.iter().map(|gap| (gap.name.as_str(), gap.version.as_str())).collect();
+        assert_eq!(gaps, [("absent", "1"), ("b", "^2"), ("none", "^1"), ("win", "^1")]);
+        let notes: Vec<_> = proof.notes.iter().map(|note| note.code.as_str()).collect();
+        assert_eq!(notes, ["npm.absent-tag", "npm.open-peer"]);
+        let proof = prove(&artifacts, &[tag("b", "next", "1.0.0")]);
+        assert_eq!(proof.notes.len(), 1);
+    }
+}

@@ -1,0 +1,141 @@
+//! Requests: which documents of a project are read, and which are named with a hint instead.
+
+use std::path::{Path, PathBuf};
+
+use bundle_format::BlobKey;
+use serde_json::Value;
+
+use super::lockfile::{self, Lock};
+use crate::blocking::blocking;
+use crate::ecosystem::{CollectContext, Request, RequestBody};
+use crate::problem::{Kind, Problem};
+
+/// The lockfiles that are read.
+const READ: [&str; 2] = ["package-lock.json", "npm-shrinkwrap.json"];
+/// Those of other clients, and what turns each into one that is read.
+const NOT_READ: [(&str, &str); 4] =
+    [("yarn.lock", "yarn's"), ("pnpm-lock.yaml", "pnpm's"), ("bun.lock", "bun's"), ("bun.lockb", "bun's")];
+/// The largest `package.json` that is read, in bytes.
+const LARGEST_MANIFEST: u64 = 8 << 20;
+
+/// Whether a file is a lockfile of this ecosystem by its name; those that are refused with a hint too.
+pub(super) fn is_lockfile(file_name: &str) -> bool {
+    READ.contains(&file_name) || NOT_READ.iter().any(|(name, _)| *name == file_name)
+}
+
+/// Reads a request: the path of a lockfile.
+///
+/// # Errors
+/// If it is something else, or the lockfile is missing, damaged or not of a form that is read.
+pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+    let file_name = what.rsplit('/').next().unwrap_or_default();
+    if let Some((name, whose)) = NOT_READ.iter().find(|(name, _)| *name == file_name) {
+        let message = format!("{name} is {whose} lockfile, which is not read");
+        return Err(Problem::new(Kind::Usage, "npm.foreign-lockfile", message)
+            .at(what)
+            .hint("npm writes its own from the same package.json with: npm install --package-lock-only"));
+    }
+    if !is_lockfile(file_name) && !["/", "./", "../"].iter().any(|start| what.starts_with(start)) {
+        return Err(not_built(what));
+    }
+    let path = context.directory().join(what);
+    let bytes = context.read(&path, lockfile::LARGEST).await?.ok_or_else(|| {
+        Problem::new(Kind::Usage, "npm.no-lockfile", "there is no such lockfile")
+            .at(what)
+            .hint("npm writes one with: npm install --package-lock-only")
+    })?;
+    let (lock_path, lock_bytes) = (PathBuf::from(what), bytes.clone());
+    blocking(move || Lock::read(&lock_path, &lock_bytes).map(drop)).await?;
+    let mut identity = format!("npm:lockfile:{}", BlobKey::of(&bytes).hex());
+    if let Some(overrides) = overrides(&path, context).await? {
+        let digest = BlobKey::of(overrides.to_string().as_bytes());
+        identity = format!("{identity}:overrides:{}", digest.hex());
+    }
+    let body = RequestBody::Document { path, bytes };
+    Ok(Request { ecosystem: "npm", text: what.to_owned(), identity, body })
+}
+
+/// The directories that lockfiles stand in, each once.
+pub(super) fn projects(requests: &[Request]) -> Vec<PathBuf> {
+    let documents = requests.iter().filter_map(|request| match &request.body {
+        RequestBody::Document { path, .. } => path.parent().map(Path::to_owned),
+        _ => None,
+    });
+    let mut projects: Vec<PathBuf> = documents.collect();
+    projects.sort();
+    projects.dedup();
+    projects
+}
+
+/// The problem with requests that aren't lockfiles.
+pub(super) fn not_built(what: &str) -> Problem {
+    let message = format!("npm packages are collected from lockfiles so far, and {what:?} is none");
+    Problem::new(Kind::Usage, "npm.not-a-lockfile", message)
+        .hint("write one with: npm install --package-lock-only, then ask for ./package-lock.json")
+}
+
+/// The `overrides` of the `package.json` beside a lockfile, which the lockfile doesn't repeat.
+///
+/// # Errors
+/// If there is a `package.json` that cannot be read.
+pub(super) async fn overrides(
+    lockfile: &Path,
+    context: &dyn CollectContext,
+) -> Result<Option<Value>, Problem> {
+    let path = lockfile.with_file_name("package.json");
+    let Some(bytes) = context.read(&path, LARGEST_MANIFEST).await? else { return Ok(None) };
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let mut manifest: Value = serde_json::from_slice(bytes).map_err(|error| {
+        Problem::new(Kind::Usage, "npm.damaged-manifest", "package.json is damaged")
+            .at(format_args!("{}:{}", path.display(), error.line()))
+            .caused_by(&error)
+    })?;
+    let overrides = manifest.get_mut("overrides").map(Value::take);
+    Ok(overrides.filter(|overrides| overrides.as_object().is_some_and(|rules| !rules.is_empty())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecosystem::npm::fake::Fake;
+
+    const LOCK: &str = r#"{"lockfileVersion":3,"packages":{}}"#;
+
+    #[tokio::test]
+    async fn a_lockfile_is_known_by_what_it_and_the_overrides_say() {
+        let mut fake = Fake::default();
+        fake.file("/project/package-lock.json", LOCK);
+        fake.file("/elsewhere/npm-shrinkwrap.json", LOCK);
+        let bare = parse("package-lock.json", &fake).await.unwrap();
+        assert_eq!(parse("/elsewhere/npm-shrinkwrap.json", &fake).await.unwrap().identity, bare.identity);
+        fake.file("/project/package.json", r#"{"scripts":{},"overrides":{}}"#);
+        assert_eq!(parse("./package-lock.json", &fake).await.unwrap().identity, bare.identity);
+        fake.file("/project/package.json", r#"{"overrides":{"a":"1"}}"#);
+        let with_overrides = parse("package-lock.json", &fake).await.unwrap().identity;
+        assert!(with_overrides.starts_with(&bare.identity) && with_overrides != bare.identity);
+        fake.file("/project/package.json", "{\n\"overrides\":");
+        let problem = parse("package-lock.json", &fake).await.unwrap_err();
+        assert_eq!(problem.place.as_deref(), Some("/project/package.json:2"));
+    }
+
+    #[tokio::test]
+    async fn other_requests_are_refused_by_name() {
+        let mut fake = Fake::default();
+        fake.file("/project/yarn.lock", "");
+        fake.file("/project/odd.json", "{\n}");
+        for (what, code) in [
+            ("yarn.lock", "npm.foreign-lockfile"),
+            ("../app/pnpm-lock.yaml", "npm.foreign-lockfile"),
+            ("bun.lockb", "npm.foreign-lockfile"),
+            ("react@^18", "npm.not-a-lockfile"),
+            ("", "npm.not-a-lockfile"),
+            ("@s/p", "npm.not-a-lockfile"),
+            ("./package-lock.json", "npm.no-lockfile"),
+            ("./odd.json", "npm.no-lockfile"),
+        ] {
+            let problem = parse(what, &fake).await.unwrap_err();
+            assert_eq!((problem.code.as_ref(), problem.kind), (code, Kind::Usage), "{what}");
+            assert!(!problem.hints.is_empty());
+        }
+    }
+}

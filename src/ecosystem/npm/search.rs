@@ -1,0 +1,117 @@
+//! `npm search` over the held names.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use super::packument;
+use crate::ecosystem::ServeContext;
+use crate::problem::Problem;
+
+/// The most results of one answer; npm asks for 20.
+const MOST_RESULTS: usize = 100;
+/// The farthest result that can be paged to.
+const FARTHEST: usize = 10_000;
+/// Names looked through for one answer: enough for a large mirror, and an end for a hostile query.
+const MOST_NAMES: usize = 200_000;
+/// Names had from the store at a time.
+const PAGE: usize = 1_000;
+
+/// What a client searches.
+#[derive(Debug, PartialEq, Eq)]
+struct Query {
+    /// Lower-case words; a name must have all of them in it.
+    words: Vec<String>,
+    /// The first result to show.
+    from: usize,
+    /// How many to show.
+    size: usize,
+}
+
+impl Query {
+    fn read(query: &str) -> Query {
+        let mut read = Query { words: Vec::new(), from: 0, size: 20 };
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*key {
+                "text" => read.words = value.to_lowercase().split_whitespace().map(str::to_owned).collect(),
+                "from" => read.from = value.parse().unwrap_or(0).min(FARTHEST),
+                "size" => read.size = value.parse().unwrap_or(20).min(MOST_RESULTS),
+                _ => {}
+            }
+        }
+        read
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.words.iter().all(|word| name.contains(word))
+    }
+}
+
+/// The answer to `-/v1/search` with this raw query.
+///
+/// # Errors
+/// If the store cannot be read.
+pub(super) fn answer(
+    context: &dyn ServeContext,
+    repository: Option<&str>,
+    base: &str,
+    query: &str,
+) -> Result<Bytes, Problem> {
+    let query = Query::read(query);
+    let (mut total, mut seen, mut after, mut hits) = (0_usize, 0_usize, String::new(), Vec::new());
+    while seen < MOST_NAMES {
+        let names = context.names(repository, &after, PAGE)?;
+        let Some(last) = names.last() else { break };
+        after.clone_from(last);
+        seen += names.len();
+        for name in names {
+            if query.matches(&name) {
+                if total >= query.from && hits.len() < query.size {
+                    hits.push(name);
+                }
+                total += 1;
+            }
+        }
+    }
+    let mut objects = Vec::with_capacity(hits.len());
+    for name in &hits {
+        objects.extend(hit(context, repository, base, name)?);
+    }
+    let answer = json!({ "objects": objects, "total": total, "time": crate::clock::now_text() });
+    Ok(Bytes::from(answer.to_string()))
+}
+
+/// One result, described by the version that `latest` is.
+fn hit(
+    context: &dyn ServeContext,
+    repository: Option<&str>,
+    base: &str,
+    name: &str,
+) -> Result<Option<Value>, Problem> {
+    let held = packument::held(context, repository, name)?;
+    let tags = packument::dist_tags(context, repository, name, &held)?;
+    let latest = held.iter().find(|held| tags.get("latest") == Some(&held.artifact.version.as_str()));
+    let Some(artifact) = latest.map(|held| &held.artifact) else { return Ok(None) };
+    let object = packument::version_object(context, base, artifact)?;
+    let object: Value = serde_json::from_str(&object).unwrap_or_default();
+    let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
+    let score = json!({ "final": 1, "detail": { "quality": 1, "popularity": 1, "maintenance": 1 } });
+    // npm prints the publisher, the date and the maintainers without asking whether they are there.
+    let mut package = json!({
+        "name": name,
+        "version": artifact.version,
+        "description": text("description"),
+        "keywords": object.get("keywords").filter(|keywords| keywords.is_array()).cloned().unwrap_or(json!([])),
+        "license": text("license"),
+        "publisher": { "username": "" },
+        "maintainers": [],
+        "links": { "homepage": text("homepage") },
+    });
+    if let (Some(_), Some(time), Some(package)) =
+        (packument::published(artifact), packument::time(artifact), package.as_object_mut())
+    {
+        package.insert("date".to_owned(), time.into());
+    }
+    Ok(Some(json!({ "package": package, "score": score, "searchScore": 1 })))
+}

@@ -1,0 +1,361 @@
+//! The registry that npm, pnpm, yarn and bun talk to.
+//!
+//! What the mirror does not hold is answered in npm's own form, with a text that says what to do: npm prints the
+//! `error` member and nothing else.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{names, packument, search, tarball_name};
+use crate::ecosystem::{Answer, ClientRequest, Route, Serve, ServeContext};
+use crate::problem::Problem;
+
+/// Serves npm's clients.
+pub(super) struct NpmServe;
+
+const JSON: &str = "application/json";
+
+/// A scope comes as a segment of its own or, escaped, in one with the name: berry asks for
+/// `/@x%2flinux/-/linux-1.0.0.tgz`. The first match wins, so what has a literal in it stands before what has none.
+static ROUTES: &[Route] = &[
+    get("", "about"),
+    get("-/ping", "ping"),
+    get("-/whoami", "whoami"),
+    get("-/v1/search", "search"),
+    get("-/npm/v1/keys", "keys"),
+    get("-/package/@{scope}/{name}/dist-tags", "dist-tags"),
+    get("-/package/{package}/dist-tags", "dist-tags"),
+    post("-/npm/v1/security/advisories/bulk", "advisories"),
+    post("-/npm/v1/security/audits/quick", "audit"),
+    post("-/npm/v1/security/audits", "audit"),
+    get("{package}/-/{file}", "tarball"),
+    get("@{scope}/{name}/-/{file}", "tarball"),
+    get("@{scope}/{name}/{version}", "version"),
+    get("@{scope}/{name}", "packument"),
+    get("{package}/{version}", "version"),
+    get("{package}", "packument"),
+    get("{path...}", "unknown"),
+];
+
+const fn get(pattern: &'static str, action: &'static str) -> Route {
+    Route { method: "GET", pattern, action }
+}
+
+const fn post(pattern: &'static str, action: &'static str) -> Route {
+    Route { method: "POST", pattern, action }
+}
+
+impl Serve for NpmServe {
+    fn prefix(&self) -> &'static str {
+        "npm"
+    }
+
+    fn routes(&self) -> &'static [Route] {
+        ROUTES
+    }
+
+    fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem> {
+        let asked = Asked { request, context, repository: request.repository.as_deref() };
+        match request.action {
+            "about" => Ok(document(&json!({ "db_name": asked.repository.unwrap_or("all") }))),
+            "ping" | "advisories" => Ok(document(&json!({}))),
+            "whoami" => Ok(refusal(401, "unauthorized", "this mirror is read without an account")),
+            "search" => search::answer(context, asked.repository, &request.base, &request.query).map(answer),
+            // The registry's keys stay where its signatures are made; 404 tells `npm audit signatures` so.
+            "keys" => Ok(refusal(404, "not_found", "this mirror has no signing keys of its own")),
+            "audit" => Ok(document(&empty_audit())),
+            "dist-tags" => asked.dist_tags(&asked.package()),
+            "tarball" => asked.tarball(&asked.package(), asked.capture("file")),
+            "version" => asked.version(&asked.package(), asked.capture("version")),
+            "packument" => asked.packument(&asked.package()),
+            _ => Ok(refusal(404, "not_found", "this mirror has nothing at that address")),
+        }
+    }
+}
+
+/// A request with what it takes to answer it.
+struct Asked<'a> {
+    request: &'a ClientRequest,
+    context: &'a dyn ServeContext,
+    repository: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    fn capture(&self, name: &str) -> &str {
+        self.request.captures.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+    }
+
+    /// The package's full name, not yet known to be one.
+    fn package(&self) -> String {
+        match (self.capture("package"), self.capture("scope")) {
+            ("", scope) => format!("@{scope}/{}", self.capture("name")),
+            (package, _) => package.to_owned(),
+        }
+    }
+
+    fn packument(&self, name: &str) -> Result<Answer, Problem> {
+        if !names::is_valid(name) {
+            return Ok(no_such_name());
+        }
+        let base = &self.request.base;
+        let key = format!("npm packument {} {name} {base}", self.repository.unwrap_or("*"));
+        let document = self
+            .context
+            .derived(&key, &mut || packument::document(self.context, self.repository, base, name))?;
+        Ok(document.map_or_else(|| self.missing(name, ""), answer))
+    }
+
+    fn version(&self, name: &str, version_or_tag: &str) -> Result<Answer, Problem> {
+        if !names::is_valid(name) {
+            return Ok(no_such_name());
+        }
+        let held = packument::held(self.context, self.repository, name)?;
+        let tags = packument::dist_tags(self.context, self.repository, name, &held)?;
+        let version = tags.get(version_or_tag).copied().unwrap_or(version_or_tag);
+        let Some(found) = held.iter().find(|held| held.artifact.version == version) else {
+            let said = tarball_name::is_sane_version(version_or_tag);
+            return Ok(self.missing(name, if said { version_or_tag } else { "" }));
+        };
+        let object = packument::version_object(self.context, &self.request.base, &found.artifact)?;
+        Ok(answer(Bytes::from(object)))
+    }
+
+    fn dist_tags(&self, name: &str) -> Result<Answer, Problem> {
+        if !names::is_valid(name) {
+            return Ok(no_such_name());
+        }
+        let held = packument::held(self.context, self.repository, name)?;
+        if held.is_empty() {
+            return Ok(self.missing(name, ""));
+        }
+        let tags = packument::dist_tags(self.context, self.repository, name, &held)?;
+        Ok(document(&json!(tags)))
+    }
+
+    fn tarball(&self, name: &str, file: &str) -> Result<Answer, Problem> {
+        if !names::is_valid(name) {
+            return Ok(no_such_name());
+        }
+        let Some(version) = tarball_name::tarball_version(name, file) else {
+            return Ok(refusal(404, "not_found", "no tarball of this package is called so"));
+        };
+        let path = names::tarball_path(name, version);
+        let found = self.context.file_at(self.repository, &path)?;
+        // A path is only a string to the store: the file must be a tarball of the package that was asked for.
+        match found.filter(|found| found.name == name && found.file.role == "tarball") {
+            Some(found) => Ok(Answer::Blob {
+                key: found.file.blob,
+                size: found.file.size,
+                // Never what a bundle claims.
+                media_type: "application/octet-stream".to_owned(),
+            }),
+            None => Ok(self.missing(name, version)),
+        }
+    }
+
+    /// Says that something is not here, and remembers that it was wanted.
+    fn missing(&self, name: &str, version: &str) -> Answer {
+        // npm looks itself up now and then, to say that there is a newer one: nobody wanted that.
+        let agent =
+            self.request.headers.get(http::header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
+        if !(name == "npm" && version.is_empty() && agent.starts_with(b"npm/")) {
+            self.context.missed(self.repository, name, version);
+        }
+        let what = if version.is_empty() { name.to_owned() } else { format!("{name}@{version}") };
+        let help =
+            format!("{what} is not in this mirror; collect it outside (npm:{what}) and import the bundle");
+        refusal(404, "not_found", &help)
+    }
+}
+
+fn no_such_name() -> Answer {
+    refusal(404, "not_found", "this is no package's name")
+}
+
+/// A JSON document that stands in memory. All of them vary, so that no cache between gives one client what another
+/// asked for.
+fn answer(body: Bytes) -> Answer {
+    Answer::Document { media_type: JSON, body, vary: "Accept, Accept-Encoding" }
+}
+
+fn document(value: &Value) -> Answer {
+    answer(Bytes::from(value.to_string()))
+}
+
+/// npm shows `error` to the person, so the code and the help stand in it together.
+fn refusal(status: u16, code: &str, help: &str) -> Answer {
+    let body = json!({ "error": format!("{code}: {help}"), "code": code });
+    Answer::Status { status, media_type: JSON, body: Bytes::from(body.to_string()) }
+}
+
+/// The report of the older audit interface when nothing is known. A 404 here makes installs complain.
+fn empty_audit() -> Value {
+    json!({
+        "actions": [],
+        "advisories": {},
+        "muted": [],
+        "metadata": {
+            "vulnerabilities": { "info": 0, "low": 0, "moderate": 0, "high": 0, "critical": 0 },
+            "dependencies": 0,
+            "devDependencies": 0,
+            "optionalDependencies": 0,
+            "totalDependencies": 0,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake_store::{BASE, FakeStore};
+    use super::*;
+
+    fn store() -> FakeStore {
+        let mut store = FakeStore::default();
+        store.hold("lodash", "4.17.20", |_| {});
+        store.hold("lodash", "4.17.21", |_| {});
+        store.hold("@x/linux", "1.0.0", |_| {});
+        store.hold("@x/mac", "1.0.0", |artifact| artifact.files.truncate(1));
+        store.hold("JSONStream", "1.3.5", |_| {});
+        store.tag("lodash", "legacy", "4.17.20");
+        store
+    }
+
+    /// The answer in a word: the package of a document, the size of a blob, a status.
+    fn outcome(answer: &Answer) -> String {
+        match answer {
+            Answer::Document { body, media_type, vary } => {
+                assert_eq!((*media_type, *vary), (JSON, "Accept, Accept-Encoding"));
+                let body: Value = serde_json::from_slice(body).unwrap();
+                match (&body["_id"], &body["version"]) {
+                    (Value::String(id), _) => format!("packument {id}"),
+                    (_, Value::String(version)) => format!("version {version}"),
+                    _ => body.to_string(),
+                }
+            }
+            Answer::Blob { size, media_type, .. } => {
+                assert_eq!(media_type, "application/octet-stream");
+                format!("tarball {size}")
+            }
+            Answer::Status { status, body, .. } => {
+                let body: Value = serde_json::from_slice(body).unwrap();
+                assert!(body["error"].as_str().unwrap().starts_with(body["code"].as_str().unwrap()));
+                status.to_string()
+            }
+        }
+    }
+
+    #[test]
+    fn clients_ask_in_many_ways() {
+        let store = store();
+        for (path, expected) in [
+            // npm and yarn escape a scope in lower case, pnpm in upper case, others not at all.
+            ("lodash", "packument lodash"),
+            ("@x/linux", "packument @x/linux"),
+            ("@x%2flinux", "packument @x/linux"),
+            ("@x%2Flinux", "packument @x/linux"),
+            ("%40x%2flinux", "packument @x/linux"),
+            ("lodash?write=true", "packument lodash"),
+            ("JSONStream", "packument JSONStream"),
+            ("jsonstream", "404"),
+            ("lodash/-/lodash-4.17.21.tgz", "tarball 29"),
+            ("@x/linux/-/linux-1.0.0.tgz", "tarball 29"),
+            ("@x%2flinux/-/linux-1.0.0.tgz", "tarball 29"),
+            ("lodash/4.17.20", "version 4.17.20"),
+            ("lodash/latest", "version 4.17.21"),
+            ("lodash/legacy", "version 4.17.20"),
+            ("@x/linux/1.0.0", "version 1.0.0"),
+            ("@x%2flinux/latest", "version 1.0.0"),
+            ("-/package/lodash/dist-tags", r#"{"latest":"4.17.21","legacy":"4.17.20"}"#),
+            ("-/package/@x/linux/dist-tags", r#"{"latest":"1.0.0"}"#),
+            ("-/package/@x%2flinux/dist-tags", r#"{"latest":"1.0.0"}"#),
+            ("-/ping", "{}"),
+            ("-/whoami", "401"),
+            ("-/npm/v1/keys", "404"),
+            ("-/npm/v1/attestations/lodash@4.17.21", "404"),
+            ("", r#"{"db_name":"all"}"#),
+            // Listed for other platforms, but not held.
+            ("@x/mac", "packument @x/mac"),
+            ("@x/mac/-/mac-1.0.0.tgz", "404"),
+            ("pnpm", "404"),
+            ("lodash/-/lodash-1.0.0.tgz", "404"),
+            ("lodash/-/linux-1.0.0.tgz", "404"),
+            ("lodash/9.9.9", "404"),
+            ("lodash/^4", "404"),
+            ("..%2flodash", "404"),
+            ("@x%2f..%2flodash", "404"),
+            ("@x", "404"),
+            ("a/b/c/d/e/f", "404"),
+        ] {
+            assert_eq!(outcome(&store.ask("GET", path)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn audits_are_answered() {
+        let store = store();
+        assert_eq!(outcome(&store.ask("POST", "-/npm/v1/security/advisories/bulk")), "{}");
+        for path in ["-/npm/v1/security/audits/quick", "-/npm/v1/security/audits"] {
+            let Answer::Document { body, .. } = store.ask("POST", path) else { panic!("a document") };
+            let report: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(report["metadata"]["vulnerabilities"]["critical"], 0, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_here_is_remembered_and_said() {
+        let store = store();
+        let paths =
+            ["@x%2fnew", "@x/mac/-/mac-1.0.0.tgz", "lodash/9.9.9", "lodash/beta", "lodash/%0a", "bad%20name"];
+        for path in paths {
+            assert_eq!(outcome(&store.ask("GET", path)), "404", "{path}");
+        }
+        // Taken out, so that the store is not locked when it is asked again.
+        let misses = std::mem::take(&mut *store.misses.lock().unwrap());
+        let misses: Vec<_> = misses.iter().map(|(name, version)| (name.as_str(), version.as_str())).collect();
+        let expected =
+            [("@x/new", ""), ("@x/mac", "1.0.0"), ("lodash", "9.9.9"), ("lodash", "beta"), ("lodash", "")];
+        assert_eq!(misses, expected);
+        let Answer::Status { body, .. } = store.ask("GET", "left-pad/-/left-pad-1.3.0.tgz") else {
+            panic!("a status")
+        };
+        let error = "not_found: left-pad@1.3.0 is not in this mirror; collect it outside (npm:left-pad@1.3.0) and \
+                     import the bundle";
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["error"], error);
+    }
+
+    #[test]
+    fn search_is_over_what_is_held() {
+        let store = store();
+        for (query, names, total) in [
+            ("text=LINUX", vec!["@x/linux"], 1),
+            ("text=", vec!["@x/linux", "@x/mac", "JSONStream", "lodash"], 4),
+            ("text=x%20ma", vec!["@x/mac"], 1),
+            ("text=&size=1&from=2", vec!["JSONStream"], 4),
+            (
+                "text=&size=99999999999999999999&from=-1",
+                vec!["@x/linux", "@x/mac", "JSONStream", "lodash"],
+                4,
+            ),
+            ("text=nothing", vec![], 0),
+        ] {
+            let Answer::Document { body, .. } = store.ask("GET", &format!("-/v1/search?{query}")) else {
+                panic!("a document")
+            };
+            let found: Value = serde_json::from_slice(&body).unwrap();
+            let objects = found["objects"].as_array().unwrap();
+            let found_names: Vec<_> =
+                objects.iter().map(|o| o["package"]["name"].as_str().unwrap()).collect();
+            assert_eq!((found_names, found["total"].as_u64()), (names, Some(total)), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_not_enough_to_be_a_tarball() {
+        let mut store = FakeStore::default();
+        store.hold("other", "1.0.0", |artifact| artifact.files[1].path = "a/-/a-1.0.0.tgz".to_owned());
+        store.hold("b", "1.0.0", |artifact| artifact.files[1].role = "readme".to_owned());
+        assert_eq!(outcome(&store.ask("GET", "a/-/a-1.0.0.tgz")), "404");
+        assert_eq!(outcome(&store.ask("GET", "b/-/b-1.0.0.tgz")), "404");
+        assert!(BASE.ends_with('/'));
+    }
+}

@@ -1,0 +1,66 @@
+//! What a handler sees of the store: one ecosystem's view, at one revision.
+
+use std::os::unix::fs::FileExt as _;
+
+use bundle_format::{BlobKey, Ref};
+use bytes::Bytes;
+
+use super::site::Site;
+use crate::ecosystem::ServeContext;
+use crate::problem::{Kind, Problem};
+use crate::store::{FoundFile, Linked, Revision};
+
+/// The context of one request.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) site: &'a Site,
+    pub(super) ecosystem: &'static str,
+    /// The revision when the request was begun with.
+    pub(super) revision: Revision,
+}
+
+/// How the virtual repository of an ecosystem is written where a name is needed.
+pub(super) const ALL: &str = "all";
+
+impl ServeContext for Context<'_> {
+    fn artifacts(&self, repository: Option<&str>, name: &str) -> Result<Vec<Linked>, Problem> {
+        Ok(self.site.catalogue.artifacts(self.ecosystem, repository, name)?)
+    }
+
+    fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem> {
+        Ok(self.site.catalogue.names(self.ecosystem, repository, after, limit)?)
+    }
+
+    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, Problem> {
+        Ok(self.site.catalogue.refs(self.ecosystem, repository, name)?)
+    }
+
+    fn file_at(&self, repository: Option<&str>, path: &str) -> Result<Option<FoundFile>, Problem> {
+        Ok(self.site.catalogue.file_at(self.ecosystem, repository, path)?)
+    }
+
+    fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {
+        let blob = self.site.open(key)?;
+        let length = usize::try_from(blob.length).ok().filter(|_| blob.length <= limit).ok_or_else(|| {
+            let message = format!("a document of {} bytes is larger than {limit}", blob.length);
+            Problem::new(Kind::Failed, "http.document-too-large", message)
+        })?;
+        let mut bytes = vec![0; length];
+        blob.file.read_exact_at(&mut bytes, 0).map_err(|error| {
+            Problem::new(Kind::Failed, "store.io", format!("blob {key} could not be read")).caused_by(&error)
+        })?;
+        Ok(Bytes::from(bytes))
+    }
+
+    fn derived(
+        &self,
+        key: &str,
+        make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+    ) -> Result<Option<Bytes>, Problem> {
+        self.site.documents.get(self.revision, self.ecosystem, key, make)
+    }
+
+    fn missed(&self, repository: Option<&str>, name: &str, version: &str) {
+        self.site.misses.note(self.ecosystem, repository.unwrap_or(ALL), name, version);
+    }
+}

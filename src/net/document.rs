@@ -1,0 +1,138 @@
+//! Small documents: metadata, decoded by us, under a cap.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
+use http::{HeaderMap, HeaderValue};
+
+use super::access::Access;
+use super::body::Answer;
+use super::client::Client;
+use super::decode::{Decoder, Stop};
+use super::error::{Fault, NetError};
+use crate::problem::Problem;
+
+/// What an answer says of itself, so that one can ask later whether it changed (RFC 9110, section 8.8).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// The ETag header, as it was sent.
+    pub etag: Option<String>,
+    /// The Last-Modified header, as it was sent.
+    pub last_modified: Option<String>,
+}
+
+impl Validators {
+    pub(super) fn of(answer: &Answer) -> Validators {
+        let text = |name| answer.header(name).map(str::to_owned);
+        Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) }
+    }
+}
+
+/// What became of a request for a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentAnswer {
+    /// It is still what is held.
+    NotModified,
+    /// Here it is.
+    Found(Document),
+    /// The server says that there is none (404, 410).
+    NotFound,
+}
+
+/// A document as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Its decoded bytes.
+    pub bytes: Bytes,
+    /// Its media type as the server said it; empty if it didn't.
+    pub content_type: String,
+    /// The ETag header, as it was sent: for [`Validators`].
+    pub etag: Option<String>,
+    /// The Last-Modified header, as it was sent: for [`Validators`].
+    pub last_modified: Option<String>,
+}
+
+impl Client {
+    /// Reads a small document: at most `limit` decoded bytes. `accept` is the Accept header, empty for none
+    /// in particular. `held` is what an earlier answer said of itself, empty if none is held: if the document
+    /// is still that one, it isn't sent again.
+    ///
+    /// # Errors
+    /// `net.too-large` over the limit; others of kind Unavailable when trying again did not help.
+    pub async fn document(
+        &self,
+        access: &Access,
+        accept: &str,
+        limit: u64,
+        held: &Validators,
+    ) -> Result<DocumentAnswer, Problem> {
+        let headers = headers(accept, held);
+        let mut budget = self.budget();
+        loop {
+            match self.document_once(access, &headers, limit).await {
+                Ok(document) => return Ok(document),
+                Err(error) => budget.spend(error).await?,
+            }
+        }
+    }
+
+    async fn document_once(
+        &self,
+        access: &Access,
+        headers: &HeaderMap,
+        limit: u64,
+    ) -> Result<DocumentAnswer, NetError> {
+        let conditional = headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
+        let answer = self.get(access, headers).await?;
+        match answer.status().as_u16() {
+            200 => Ok(DocumentAnswer::Found(read(answer, limit).await?)),
+            304 if conditional => Ok(DocumentAnswer::NotModified),
+            404 | 410 => Ok(DocumentAnswer::NotFound),
+            _ => Err(answer.refused()),
+        }
+    }
+}
+
+fn headers(accept: &str, held: &Validators) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    // What no header can carry was not had from one, so nothing is lost by leaving it out.
+    let mut insert = |name: HeaderName, value: Option<&str>| {
+        if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
+            headers.insert(name, value);
+        }
+    };
+    insert(ACCEPT, Some(accept).filter(|accept| !accept.is_empty()));
+    insert(IF_NONE_MATCH, held.etag.as_deref());
+    insert(IF_MODIFIED_SINCE, held.last_modified.as_deref());
+    headers
+}
+
+async fn read(mut answer: Answer, limit: u64) -> Result<Document, NetError> {
+    let too_large = || Fault::TooLarge { limit };
+    let coding = answer.coding();
+    let mut decoder = Decoder::new(&coding).ok_or_else(|| answer.error(Fault::Coding(coding.clone())))?;
+    if answer.length().is_some_and(|length| length > limit) {
+        return Err(answer.error(too_large()));
+    }
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut take = |piece: &[u8]| {
+        if (bytes.len() + piece.len()) as u64 > limit {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(piece);
+        Ok(())
+    };
+    let fault = |stop| match stop {
+        Stop::Taker(fault) => fault,
+        Stop::Damaged(cause) => Fault::Damaged { coding: coding.clone(), cause: cause.to_string() },
+    };
+    while let Some(chunk) = answer.chunk().await? {
+        decoder.feed(&chunk, &mut take).map_err(|stop| answer.error(fault(stop)))?;
+    }
+    decoder.finish(&mut take).map_err(|stop| answer.error(fault(stop)))?;
+    let content_type = answer.header(CONTENT_TYPE).unwrap_or_default().to_owned();
+    let Validators { etag, last_modified } = Validators::of(&answer);
+    Ok(Document { bytes: bytes.into(), content_type, etag, last_modified })
+}

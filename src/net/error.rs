@@ -1,0 +1,272 @@
+//! What can go wrong on the network, and how it is told to people.
+
+use std::error::Error;
+use std::time::Duration;
+
+use url::Url;
+
+use super::redact;
+use crate::problem::{Kind, Problem};
+
+/// A fault, and the address it happened at, already without secrets.
+#[derive(Debug, thiserror::Error)]
+#[error("{fault} ({url})")]
+pub(super) struct NetError {
+    pub(super) fault: Fault,
+    pub(super) url: String,
+    /// How many attempts were made before this was final.
+    pub(super) attempts: u32,
+}
+
+impl NetError {
+    pub(super) fn new(url: &Url, fault: Fault) -> NetError {
+        NetError { fault, url: redact(url).to_string(), attempts: 1 }
+    }
+}
+
+/// What went wrong. The words are for people and hold no secret.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("only http and https addresses can be read")]
+    Scheme,
+    #[error("{host} would be spoken to in plain HTTP")]
+    PlainHttp { host: String },
+    #[error("the credential cannot be sent: it has characters that a header cannot carry")]
+    Credential,
+    #[error("the redirect to {} is not followed: {why}", quoted(.to))]
+    Redirect { to: String, why: &'static str },
+    #[error("more than {0} redirects")]
+    TooManyRedirects(usize),
+    #[error("cannot connect to {host}")]
+    Connect { host: String, proxied: bool, causes: Vec<String> },
+    #[error("no trusted TLS connection to {host}")]
+    Tls { host: String, causes: Vec<String> },
+    #[error("{what} took more than {}", seconds(*.after))]
+    TimedOut { what: &'static str, after: Duration },
+    #[error("the connection broke")]
+    Broken { causes: Vec<String> },
+    #[error("the server answered {}", status_line(*.status))]
+    Status { status: u16, retry_after: Option<Duration>, shown_credential: bool },
+    #[error("the answer ended after {got} of {expected} bytes")]
+    Truncated { got: u64, expected: u64 },
+    #[error("the answer is not {} as it says it is", quoted(.coding))]
+    Damaged { coding: String, cause: String },
+    #[error("the answer is encoded as {}, which nobody asked for", quoted(.0))]
+    Coding(String),
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge { limit: u64 },
+    #[error("the file has {got} bytes instead of {expected}")]
+    Size { expected: u64, got: u64 },
+    #[error("the file changes while it is read")]
+    Unstable,
+    #[error("the answer breaks the rules of HTTP: {0}")]
+    Protocol(&'static str),
+}
+
+/// Whether trying again may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    Never,
+    /// After a pause of our choice.
+    Soon,
+    /// Not before the server said.
+    After(Duration),
+}
+
+impl Fault {
+    pub(super) fn again(&self) -> Again {
+        match self {
+            Fault::Connect { .. }
+            | Fault::TimedOut { .. }
+            | Fault::Broken { .. }
+            | Fault::Truncated { .. }
+            | Fault::Damaged { .. } => Again::Soon,
+            // 501 and 505 say that the server will never be able to.
+            Fault::Status { status: 501 | 505, .. } => Again::Never,
+            Fault::Status { status: 408 | 425 | 429 | 500..=599, retry_after, .. } => {
+                retry_after.map_or(Again::Soon, Again::After)
+            }
+            _ => Again::Never,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Fault::Scheme => "net.scheme",
+            Fault::PlainHttp { .. } => "net.plain-http",
+            Fault::Credential => "net.credential",
+            Fault::Redirect { .. } | Fault::TooManyRedirects(_) => "net.redirect",
+            Fault::Connect { .. } => "net.connect",
+            Fault::Tls { .. } => "net.tls",
+            Fault::TimedOut { .. } => "net.timeout",
+            Fault::Broken { .. } => "net.broken",
+            Fault::Status { status: 404 | 410, .. } => "net.not-found",
+            Fault::Status { status: 401, .. } => "net.unauthorized",
+            Fault::Status { status: 403, .. } => "net.forbidden",
+            Fault::Status { status: 407, .. } => "net.proxy",
+            Fault::Status { status: 429, .. } => "net.too-many-requests",
+            Fault::Status { .. } => "net.status",
+            Fault::Truncated { .. } => "net.truncated",
+            Fault::Damaged { .. } => "net.damaged",
+            Fault::Coding(_) => "net.coding",
+            Fault::TooLarge { .. } => "net.too-large",
+            Fault::Size { .. } => "net.size",
+            Fault::Unstable => "net.unstable",
+            Fault::Protocol(_) => "net.protocol",
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Fault::Scheme | Fault::Credential => Kind::Usage,
+            Fault::PlainHttp { .. } | Fault::Redirect { .. } | Fault::TooLarge { .. } => Kind::Refused,
+            Fault::Status { status: 404 | 410, .. } => Kind::Incomplete,
+            Fault::Size { .. } => Kind::Untrusted,
+            _ => Kind::Unavailable,
+        }
+    }
+
+    /// What helps, if anything does.
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Fault::PlainHttp { host } => {
+                return Some(format!(
+                    "use https, or allow it with `--insecure-host {host}` if you trust the way there"
+                ));
+            }
+            Fault::Connect { proxied: true, .. } => {
+                "the connection goes by way of a proxy: check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY"
+            }
+            Fault::Connect { .. } => {
+                "check the name and this machine's network; if there is a proxy, set HTTPS_PROXY"
+            }
+            Fault::Tls { .. } => {
+                "if the network or the registry has a certificate authority of its own, name its PEM file: `--ca-file`"
+            }
+            Fault::Status { status: 401, shown_credential: false, .. } => {
+                "log in first: `aftk login`, or configure the client's own credentials for this host"
+            }
+            Fault::Status { status: 401, .. } => {
+                "the credential was not accepted: log in again with `aftk login`"
+            }
+            Fault::Status { status: 403, shown_credential: false, .. } => {
+                "if it is not for everybody, log in with `aftk login`"
+            }
+            Fault::Status { status: 403, .. } => {
+                "the account may not read this, or a firewall on the way refuses it"
+            }
+            Fault::Status { status: 407, .. } => {
+                "the proxy wants a user and a password: put them into HTTPS_PROXY"
+            }
+            Fault::Status { status: 429, .. } => {
+                "the server wants fewer requests: try later, or log in for a higher limit"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl From<NetError> for Problem {
+    fn from(error: NetError) -> Problem {
+        let NetError { fault, url, attempts } = error;
+        let mut problem = Problem::new(fault.kind(), fault.code(), fault.to_string()).at(url);
+        let hint = fault.hint();
+        match fault {
+            Fault::Connect { causes, .. } | Fault::Tls { causes, .. } | Fault::Broken { causes } => {
+                problem.causes = causes;
+            }
+            Fault::Damaged { cause, .. } => problem.causes.push(cause),
+            Fault::Status { retry_after: Some(wait), .. } => {
+                problem.causes.push(format!("it asks to wait {}", seconds(wait)));
+            }
+            _ => {}
+        }
+        if attempts > 1 {
+            problem.causes.push(format!("this was attempt {attempts}"));
+        }
+        problem.hints.extend(hint);
+        problem
+    }
+}
+
+/// Sorts an error of the library below by what can be done about it.
+pub(super) fn sort(error: reqwest::Error, url: &Url, proxied: bool) -> NetError {
+    // The library's own words name the address with its secrets.
+    let error = error.without_url();
+    let host = host_of(url);
+    let (timed_out, connecting) = (error.is_timeout(), error.is_connect());
+    let (causes, tls) = causes(&error);
+    let fault = match () {
+        () if tls => Fault::Tls { host, causes },
+        // The answer to CONNECT comes as an error that has no type of its own to us.
+        () if causes.iter().any(|cause| cause.contains("proxy authorization required")) => {
+            Fault::Status { status: 407, retry_after: None, shown_credential: false }
+        }
+        () if connecting => Fault::Connect { host, proxied, causes },
+        () if timed_out => Fault::Broken { causes },
+        () if error.is_builder() => Fault::Protocol("the address cannot be put into a request"),
+        () => Fault::Broken { causes },
+    };
+    NetError::new(url, fault)
+}
+
+/// Host and port as people write them.
+pub(super) fn host_of(url: &Url) -> String {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (Some(host), None) => host.to_owned(),
+        (None, _) => String::new(),
+    }
+}
+
+/// The words of an error and its sources, without repetitions, and whether TLS is among them.
+fn causes(error: &dyn Error) -> (Vec<String>, bool) {
+    let mut words: Vec<String> = Vec::new();
+    let mut tls = false;
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        // Wrappers repeat what they wrap, the innermost says it best; and one of them says nothing.
+        words.retain(|earlier| !earlier.contains(&text) && !earlier.starts_with("client error ("));
+        words.push(text);
+        tls |= cause.is::<rustls::Error>();
+        // An io::Error does not count what it wraps among its sources.
+        next = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        };
+    }
+    (words, tls)
+}
+
+/// A server's own words: cut short, and with nothing in them that a terminal would obey.
+fn quoted(words: &str) -> String {
+    let end = words.char_indices().nth(200).map_or(words.len(), |(end, _)| end);
+    let (shown, rest) = words.split_at(end);
+    format!("\"{}{}\"", shown.escape_debug(), if rest.is_empty() { "" } else { " …" })
+}
+
+fn seconds(time: Duration) -> String {
+    match time.as_millis() {
+        milliseconds @ 0..1000 => format!("{milliseconds} ms"),
+        _ => format!("{} s", time.as_secs()),
+    }
+}
+
+fn status_line(status: u16) -> String {
+    let known = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    known.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_words_are_cut_short_and_harmless() {
+        assert_eq!(quoted("gzip"), "\"gzip\"");
+        assert_eq!(quoted("a\u{1b}[2J\u{202e}\""), r#""a\u{1b}[2J\u{202e}\"""#);
+        assert_eq!(quoted(&"é".repeat(1000)), format!("\"{} …\"", "é".repeat(200)));
+    }
+}

@@ -1,0 +1,164 @@
+//! Making a snapshot part of the catalogue: its rows first, invisibly, then one commit.
+
+use std::collections::BTreeMap;
+
+use bundle_format::{BlobKey, Mode, Record, Snapshot};
+
+use crate::clock;
+use crate::problem::{Kind, Problem};
+use crate::store::{
+    AuditEntry, Change, ChangeSet, Generation, Merge, Precondition, Revision, SnapshotEntry, Source, Store,
+    StoreError,
+};
+
+/// How many rows are staged in one transaction.
+const BATCH: usize = 10_000;
+/// How many conflicts are shown to a person.
+const CONFLICTS: usize = 20;
+
+/// A snapshot on its way into the catalogue. Dropped before [`Accession::commit`], it leaves nothing visible.
+pub struct Accession {
+    store: Store,
+    generation: Generation,
+    batch: Vec<Record>,
+    artifacts: u64,
+}
+
+/// The documents of a snapshot, as blobs.
+pub struct Papers<'a> {
+    /// The snapshot.
+    pub snapshot: &'a Snapshot,
+    /// The blob of its bytes.
+    pub key: BlobKey,
+    /// The blob of its signatures.
+    pub signatures: BlobKey,
+    /// Who signed it.
+    pub signers: Vec<String>,
+}
+
+impl Accession {
+    /// Begins the generation of a snapshot.
+    pub fn begin(store: &Store, snapshot: &Snapshot) -> Result<Accession, Problem> {
+        let source = Source::Channel(snapshot.channel.clone());
+        let generation = store.catalogue.begin_generation(&source, (snapshot.epoch, snapshot.sequence))?;
+        Ok(Accession { store: store.clone(), generation, batch: Vec::new(), artifacts: 0 })
+    }
+
+    /// The invisible generation.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// How many artifacts were added.
+    pub fn artifacts(&self) -> u64 {
+        self.artifacts
+    }
+
+    /// Adds a record.
+    pub fn add(&mut self, record: Record) -> Result<(), Problem> {
+        self.artifacts += u64::from(matches!(record, Record::Artifact(_)));
+        self.batch.push(record);
+        if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
+    }
+
+    /// Stages what is left of a batch; rows can be asked about afterwards.
+    pub fn flush(&mut self) -> Result<(), Problem> {
+        if !self.batch.is_empty() {
+            self.store.catalogue.stage(self.generation, &self.batch)?;
+            self.batch.clear();
+        }
+        Ok(())
+    }
+
+    /// Up to `limit` blobs that the snapshot names and the store lacks, and how many there are in all.
+    pub fn missing(&self, limit: usize) -> Result<(Vec<BlobKey>, u64), Problem> {
+        let (mut named, mut count) = (Vec::new(), 0);
+        self.store.catalogue.staged_blobs(self.generation, &mut |key, size| {
+            if self.store.blobs.size(&key)? != Some(size) {
+                count += 1;
+                if named.len() < limit {
+                    named.push(key);
+                }
+            }
+            Ok(true)
+        })?;
+        Ok((named, count))
+    }
+
+    /// Makes the snapshot visible, in one transaction with its audit entry.
+    ///
+    /// `late` is true for a snapshot that a newer one overtook. `mark` is the channel's high-water mark as it was
+    /// when the decision to accept was taken.
+    ///
+    /// # Errors
+    /// Refused, if another channel shows other bytes under the same name, or the channel moved on meanwhile.
+    pub fn commit(
+        mut self,
+        papers: Papers<'_>,
+        late: bool,
+        mark: Option<(u64, u64)>,
+        action: &str,
+    ) -> Result<Revision, Problem> {
+        self.flush()?;
+        let snapshot = papers.snapshot;
+        let conflicts = self.store.catalogue.conflicts(self.generation, CONFLICTS)?;
+        if !conflicts.is_empty() {
+            let mut problem = Problem::new(
+                Kind::Refused,
+                "policy.shadowed",
+                format!("channel {} would show other bytes for files that are here already", snapshot.channel),
+            )
+            .hint("a channel may not silently replace what another one brought; ask whoever fills the two channels");
+            for conflict in conflicts {
+                problem = problem.because(format!(
+                    "{} {}/{} is held by {}",
+                    conflict.ecosystem, conflict.repository, conflict.path, conflict.held_by
+                ));
+            }
+            self.store.catalogue.abandon(self.generation)?;
+            return Err(problem);
+        }
+        let merge = match (late, snapshot.mode) {
+            (true, _) => Merge::AddBelow,
+            (false, Mode::Add) => Merge::Add,
+            (false, Mode::Replace) => Merge::Replace,
+        };
+        self.store.catalogue.merge(self.generation, merge)?;
+        let now = clock::now_text();
+        let entry = SnapshotEntry {
+            channel: snapshot.channel.clone(),
+            epoch: snapshot.epoch,
+            sequence: snapshot.sequence,
+            snapshot: papers.key,
+            signatures: papers.signatures,
+            segments: snapshot.segments.iter().map(|segment| segment.digest).collect(),
+            created: snapshot.created.clone(),
+            accepted: now.clone(),
+            signers: papers.signers.clone(),
+            generation: self.generation,
+        };
+        let subject = BTreeMap::from([
+            ("channel".to_owned(), snapshot.channel.clone()),
+            ("sequence".to_owned(), format!("{}.{}", snapshot.epoch, snapshot.sequence)),
+            ("snapshot".to_owned(), papers.key.to_string()),
+            ("signers".to_owned(), papers.signers.join(" ")),
+        ]);
+        let changes = ChangeSet {
+            changes: vec![
+                Change::Publish(self.generation),
+                Change::Snapshot(entry),
+                Change::Audit(AuditEntry { time: now, action: action.to_owned(), subject }),
+            ],
+        };
+        let precondition = Precondition::HighWater { channel: snapshot.channel.clone(), mark };
+        match self.store.catalogue.commit(&changes, &precondition) {
+            Ok(revision) => Ok(revision),
+            Err(error) => {
+                if matches!(error, StoreError::Precondition) {
+                    self.store.catalogue.abandon(self.generation)?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Collecting: lock, preflight, download, proof, pack, and one commit to the catalogue of this side.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bundle_format::Signer;
+use serde::Serialize;
+
+use super::accession::{Accession, Papers};
+use super::context::Outside;
+use super::fetch;
+use super::lock::{self, Order};
+use super::lock_file::AcceptedGap;
+use super::pack::{self, Packed, Packing};
+use super::preflight::{self, Preflight};
+use super::records::Named;
+use crate::blocking::blocking;
+use crate::ecosystem::Note;
+use crate::events::Happening;
+use crate::problem::Problem;
+use crate::store::Store;
+
+/// How to collect.
+#[derive(Debug, Clone)]
+pub struct Collecting {
+    /// The directory that gets the bundle.
+    pub out: PathBuf,
+    /// Only what the held lock says.
+    pub locked: bool,
+    /// Stop after the preflight.
+    pub dry_run: bool,
+    /// Whether the finished bundle is read back from the medium.
+    pub read_back: bool,
+    /// How many downloads at once.
+    pub jobs: usize,
+    /// The home's directory, for the preflight.
+    pub home: PathBuf,
+}
+
+/// What was collected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CollectReport {
+    /// The channel.
+    pub channel: String,
+    /// What was about to be done.
+    pub preflight: Preflight,
+    /// The bundle; none in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<Packed>,
+    /// What it lists.
+    pub artifacts: Vec<Named>,
+    /// Gaps that were accepted.
+    pub gaps: Vec<AcceptedGap>,
+    /// What a person should know, such as what cannot be replayed inside.
+    pub notes: Vec<Note>,
+}
+
+/// Collects an order into a bundle. `signer` is asked for only when it comes to signing.
+///
+/// # Errors
+/// As its parts; no bundle is written unless all is complete, and what was downloaded stays for the next try.
+pub async fn collect(
+    order: &Order,
+    how: &Collecting,
+    outside: &Arc<Outside>,
+    signer: Arc<dyn Signer + Send + Sync>,
+) -> Result<CollectReport, Problem> {
+    let events = outside.shared_events();
+    events.emit(Happening::Stage {
+        name: "resolve".into(),
+        items: Some(order.requests.len() as u64),
+        bytes: None,
+    });
+    let mut locked = lock::obtain(order, outside, how.locked).await?;
+    let proof = lock::prove(&locked.lock, order, &**outside)?;
+    for note in proof {
+        if !locked.lock.notes.contains(&note) {
+            locked.lock.notes.push(note);
+            locked.kept &= how.locked;
+        }
+    }
+    locked.lock.notes.sort();
+
+    locked.lock = fetch::ask_sizes(locked.lock, &locked.requests, outside, how.jobs).await?;
+    let preflight = preflight::measure(&locked.lock, outside.store(), Some(&how.out))?;
+    let report = |preflight, bundle, locked: &lock::Locked| CollectReport {
+        channel: order.channel.clone(),
+        preflight,
+        bundle,
+        artifacts: locked.lock.artifacts.iter().map(Named::of_planned).collect(),
+        gaps: locked.lock.gaps.clone(),
+        notes: locked.lock.notes.clone(),
+    };
+    preflight.must_fit(&how.home, Some(&how.out))?;
+    events.emit(Happening::Preflight(preflight.clone()));
+    if how.dry_run {
+        return Ok(report(preflight, None, &locked));
+    }
+    if !locked.kept {
+        // Before the download, so that an interrupted run goes on with the same resolution.
+        flush(outside).await?;
+        lock::keep(&locked).await?;
+    }
+    let before = locked.lock.clone();
+    locked.lock = fetch::fetch(locked.lock, &locked.requests, outside, how.jobs).await?;
+    flush(outside).await?;
+    if locked.lock != before && !how.locked {
+        lock::keep(&locked).await?;
+    }
+
+    let (order_now, how_now, outside_now) = (order.clone(), how.clone(), outside.clone());
+    let (locked, packed) = blocking(move || {
+        let ledger = order_now.ledger();
+        let packing = Packing {
+            channel: &order_now.channel,
+            mode: order_now.mode,
+            ledger: &ledger,
+            out: &how_now.out,
+            signer: &*signer,
+            read_back: how_now.read_back,
+        };
+        let store = outside_now.store();
+        let events = outside_now.shared_events();
+        let made =
+            pack::pack(&locked.lock, &packing, store, outside_now.intake(), &*events, outside_now.cancel())?;
+        let packed = made.packed.clone();
+        commit(store, made, signer.key_id())?;
+        Ok((locked, packed))
+    })
+    .await?;
+    Ok(report(preflight, Some(packed), &locked))
+}
+
+async fn flush(outside: &Arc<Outside>) -> Result<(), Problem> {
+    let intake = outside.intake().clone();
+    blocking(move || intake.flush()).await
+}
+
+/// Makes the snapshot part of this side's own catalogue: `ls` shows it, gc keeps it, and a second project of the same
+/// channel is noticed.
+fn commit(store: &Store, made: pack::Made, key_id: &str) -> Result<(), Problem> {
+    let snapshot = &made.snapshot;
+    let mark = store.catalogue.channel(&snapshot.channel)?.map(|state| (state.epoch, state.sequence));
+    let known = store.catalogue.snapshots(&snapshot.channel)?;
+    if known.iter().any(|entry| entry.snapshot == made.packed.snapshot) {
+        return Ok(());
+    }
+    let late = mark.is_some_and(|mark| mark > (snapshot.epoch, snapshot.sequence));
+    let mut accession = Accession::begin(store, snapshot)?;
+    for record in made.records {
+        accession.add(record)?;
+    }
+    let papers = Papers {
+        snapshot,
+        key: made.packed.snapshot,
+        signatures: made.signatures,
+        signers: vec![key_id.to_owned()],
+    };
+    accession.commit(papers, late, mark, "collect")?;
+    Ok(())
+}
+
+/// The directory of a channel's locks and ledger in a home.
+pub fn channel_directory(home: &Path, channel: &str) -> PathBuf {
+    home.join("channels").join(channel)
+}

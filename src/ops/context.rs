@@ -1,0 +1,282 @@
+//! What a collecting ecosystem sees of this machine: the metadata cache, small blobs, files, the environment.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bundle_format::BlobKey;
+use bytes::Bytes;
+
+use super::intake::Intake;
+use crate::blocking::blocking;
+use crate::cancel::Cancel;
+use crate::config;
+use crate::ecosystem::{CollectContext, Metadata, MetadataRequest};
+use crate::events::Events;
+use crate::fsx;
+use crate::net::{self, DocumentAnswer, Validators};
+use crate::problem::{Kind, Problem};
+use crate::store::{CachedAnswer, Expected, Store};
+
+/// How long an installed client may take to answer a question about its configuration.
+const CLIENT_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// How much of its answer is read.
+const CLIENT_ANSWER_LIMIT: usize = 64 * 1024;
+/// Metadata is settled in small groups, so that an interrupted run does not fetch much of it again.
+const SETTLE_EVERY: usize = 64;
+
+/// The context of one collecting job.
+pub struct Outside {
+    store: Store,
+    client: Arc<net::Client>,
+    intake: Arc<Intake>,
+    events: Arc<dyn Events>,
+    cancel: Cancel,
+    directory: PathBuf,
+    /// What clients answered, so that each is asked once.
+    asked: tokio::sync::Mutex<HashMap<String, Option<String>>>,
+}
+
+impl Outside {
+    /// A context that works in `directory`.
+    pub fn new(
+        store: &Store,
+        client: Arc<net::Client>,
+        events: Arc<dyn Events>,
+        cancel: Cancel,
+        directory: &Path,
+    ) -> Result<Outside, Problem> {
+        let intake = Arc::new(Intake::new(store)?.every(SETTLE_EVERY));
+        Ok(Outside {
+            store: store.clone(),
+            client,
+            intake,
+            events,
+            cancel,
+            directory: directory.to_owned(),
+            asked: Default::default(),
+        })
+    }
+
+    /// The store that is collected into.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The one HTTP client.
+    pub fn client(&self) -> &Arc<net::Client> {
+        &self.client
+    }
+
+    /// Where blobs are taken in.
+    pub fn intake(&self) -> &Arc<Intake> {
+        &self.intake
+    }
+
+    /// Those who listen, to be handed on.
+    pub fn shared_events(&self) -> Arc<dyn Events> {
+        self.events.clone()
+    }
+
+    /// Whether the job was asked to stop.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    async fn fetch(
+        &self,
+        request: &MetadataRequest,
+        cached: Option<CachedAnswer>,
+    ) -> Result<Option<Metadata>, Problem> {
+        let name = cache_name(request);
+        let validators = cached.as_ref().map_or_else(Validators::default, |cached| Validators {
+            etag: cached.etag.clone(),
+            last_modified: cached.last_modified.clone(),
+        });
+        let asked = self.client.document(&request.access, request.accept, request.limit, &validators);
+        let answer = self.cancel.race(asked).await?;
+        match (answer, cached) {
+            (DocumentAnswer::NotFound, _) => Ok(None),
+            (DocumentAnswer::NotModified, Some(mut cached)) => {
+                let (store, limit) = (self.store.clone(), request.limit);
+                blocking(move || {
+                    let bytes = super::read_blob(&store, &cached.body, limit)?;
+                    let (digest, content_type) = (cached.body, cached.content_type.clone());
+                    cached.confirmed = crate::clock::now_text();
+                    store.catalogue.cache(&name, &cached)?;
+                    Ok(Some(Metadata { bytes, digest, content_type }))
+                })
+                .await
+            }
+            (DocumentAnswer::NotModified, None) => Err(Problem::new(
+                Kind::Unavailable,
+                "net.not-modified",
+                "the upstream answered 304 although nothing was asked conditionally",
+            )
+            .at(net::redact(&request.access.url))),
+            (DocumentAnswer::Found(found), _) => {
+                let intake = self.intake.clone();
+                blocking(move || {
+                    let digest = BlobKey::of(&found.bytes);
+                    let answer = CachedAnswer {
+                        body: digest,
+                        etag: found.etag,
+                        last_modified: found.last_modified,
+                        content_type: found.content_type.clone(),
+                        confirmed: crate::clock::now_text(),
+                    };
+                    intake.keep(&found.bytes, Some((name, answer)))?;
+                    Ok(Some(Metadata { bytes: found.bytes, digest, content_type: found.content_type }))
+                })
+                .await
+            }
+        }
+    }
+}
+
+fn cache_name(request: &MetadataRequest) -> String {
+    format!("document {} {}", request.accept, request.access.url)
+}
+
+#[async_trait]
+impl CollectContext for Outside {
+    async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
+        let (store, name) = (self.store.clone(), cache_name(request));
+        let cached = blocking(move || {
+            let cached = store.catalogue.cached(&name)?;
+            match cached {
+                // A body that is gone is no answer: the document is asked for again, unconditionally.
+                Some(cached) if store.blobs.size(&cached.body)?.is_none() => Ok(None),
+                other => Ok(other),
+            }
+        })
+        .await?;
+        self.fetch(request, cached).await
+    }
+
+    async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
+        let intake = self.intake.clone();
+        blocking(move || intake.keep(&bytes, None)).await
+    }
+
+    async fn ingest(&self, path: &Path) -> Result<(BlobKey, u64), Problem> {
+        let (store, intake, path) = (self.store.clone(), self.intake.clone(), path.to_owned());
+        let (events, cancel) = (self.events.clone(), self.cancel.clone());
+        blocking(move || ingest(&store, &intake, &path, &*events, &cancel)).await
+    }
+
+    async fn read(&self, path: &Path, limit: u64) -> Result<Option<Bytes>, Problem> {
+        let path = self.directory.join(path);
+        blocking(move || {
+            fsx::read_limited(&path, limit).map(|bytes| bytes.map(Bytes::from)).map_err(|error| {
+                Problem::new(Kind::Usage, "input.unreadable", format!("cannot read {}", path.display()))
+                    .caused_by(&error)
+            })
+        })
+        .await
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        config::variable(name)
+    }
+
+    fn environment_with(&self, prefix: &str) -> Vec<(String, String)> {
+        config::all_with_prefix(prefix)
+    }
+
+    fn home_directory(&self) -> Option<PathBuf> {
+        config::user_home()
+    }
+
+    fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    async fn ask_client(&self, program: &str, arguments: &[&str], pristine: bool) -> Option<String> {
+        let question = format!("{pristine} {program} {}", arguments.join(" "));
+        // Held while the client runs: whoever asks the same meanwhile waits for that answer.
+        let mut asked = self.asked.lock().await;
+        if let Some(answer) = asked.get(&question) {
+            return answer.clone();
+        }
+        let answer = run_client(program, arguments, pristine, &self.directory).await;
+        asked.insert(question, answer.clone());
+        answer
+    }
+
+    fn events(&self) -> &dyn Events {
+        &*self.events
+    }
+}
+
+/// Runs an installed client and returns what it prints. A pristine one finds no configuration of the user's.
+async fn run_client(program: &str, arguments: &[&str], pristine: bool, directory: &Path) -> Option<String> {
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).current_dir(directory).stdin(Stdio::null()).stderr(Stdio::null());
+    // The directory of a pristine client must outlive it.
+    let mut empty = None;
+    if pristine {
+        let directory = fsx::temporary_directory().ok()?;
+        command.env_clear().env("HOME", directory.path()).current_dir(directory.path());
+        if let Some(path) = config::variable_os("PATH") {
+            command.env("PATH", path);
+        }
+        empty = Some(directory);
+    }
+    let output =
+        tokio::time::timeout(CLIENT_ANSWERS_WITHIN, command.kill_on_drop(true).output()).await.ok()?.ok()?;
+    drop(empty);
+    if !output.status.success() || output.stdout.len() > CLIENT_ANSWER_LIMIT {
+        return None;
+    }
+    String::from_utf8(output.stdout).ok()
+}
+
+fn ingest(
+    store: &Store,
+    intake: &Intake,
+    path: &Path,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<(BlobKey, u64), Problem> {
+    use std::io::Read;
+
+    let unreadable = |error: &std::io::Error| {
+        Problem::new(Kind::Usage, "input.unreadable", format!("cannot read {}", path.display()))
+            .caused_by(error)
+    };
+    let mut file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
+    let metadata = file.metadata().map_err(|error| unreadable(&error))?;
+    if !metadata.is_file() {
+        return Err(Problem::new(
+            Kind::Usage,
+            "input.not-a-file",
+            format!("{} is not a regular file", path.display()),
+        ));
+    }
+    let item = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    events.emit(crate::events::Happening::Stage {
+        name: "read".into(),
+        items: Some(1),
+        bytes: Some(metadata.len()),
+    });
+    let mut write = store.blobs.begin(&[], true)?;
+    let mut buffer = vec![0; super::BUFFER];
+    loop {
+        cancel.check()?;
+        let length = file.read(&mut buffer).map_err(|error| unreadable(&error))?;
+        if length == 0 {
+            break;
+        }
+        write.write(buffer.get(..length).unwrap_or_default())?;
+        events.emit(crate::events::Happening::ItemProgress { bytes: length as u64 });
+    }
+    let staged = write.stage(&Expected::default())?;
+    let size = staged.size();
+    let key = intake.take(staged, None)?;
+    events.emit(crate::events::Happening::ItemDone { item });
+    Ok((key, size))
+}

@@ -1,0 +1,453 @@
+//! Importing: a bundle's bytes go straight into staging while they are hashed, and one commit makes it visible.
+//!
+//! Order matters. Signatures come before anything is parsed, the sequence is decided before a blob is read, rows are
+//! staged from the segments (which come first) so that every later blob can be held to the checksums they claim,
+//! and nothing is visible until every byte was verified and nothing is missing.
+
+use std::path::{Path, PathBuf};
+
+use bundle_format::{Algorithm, BlobKey, Digest, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader};
+use serde::{Deserialize, Serialize};
+
+use super::accession::{Accession, Papers};
+use super::intake::Intake;
+use super::media;
+use crate::cancel::Cancel;
+use crate::clock;
+use crate::ecosystem::registry;
+use crate::events::{Events, Happening};
+use crate::problem::{Kind, Problem};
+use crate::store::{AuditEntry, Change, ChangeSet, Generation, Precondition, Store, StoreError};
+use crate::trust::Trust;
+use crate::trust::sequence::{self, Decision, Mark};
+use crate::trust::time;
+
+/// Documents that an ecosystem reads while it admits an artifact are no larger than this.
+const ADMIT_READS: u64 = 1024 * 1024;
+/// How many missing blobs are named.
+const NAMED: usize = 10;
+
+/// What became of a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is visible now.
+    Imported,
+    /// It is visible now, but a newer one had overtaken it: it moved no tag that the newer one set.
+    ImportedLate,
+    /// It was here already; nothing changed.
+    AlreadyHeld,
+}
+
+/// A bundle that was imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The file.
+    pub file: PathBuf,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Its channel.
+    pub channel: String,
+    /// Its place in the channel.
+    pub epoch: u64,
+    /// Its place in the epoch.
+    pub sequence: u64,
+    /// The digest of its snapshot.
+    pub snapshot: BlobKey,
+    /// The key ids that signed it and are trusted.
+    pub signers: Vec<String>,
+    /// How many artifacts it lists.
+    pub artifacts: u64,
+    /// How many blobs were new here.
+    pub new_blobs: u64,
+    /// How many bytes they have.
+    pub new_bytes: u64,
+}
+
+/// What was imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportReport {
+    /// One entry a bundle.
+    pub bundles: Vec<Imported>,
+}
+
+/// Imports bundles, one after the other; what is imported stays if a later one fails.
+///
+/// # Errors
+/// Untrusted (3), incomplete (4) or refused (6) for the first bundle that is; refusals are in the audit log.
+pub fn import(
+    store: &Store,
+    trust: &Trust,
+    paths: &[PathBuf],
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<ImportReport, Problem> {
+    let volumes = media::volumes(paths)?;
+    let bytes = volumes.iter().map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum();
+    events.emit(Happening::Stage {
+        name: "import".into(),
+        items: Some(volumes.len() as u64),
+        bytes: Some(bytes),
+    });
+    let mut bundles = Vec::new();
+    for path in &volumes {
+        match import_one(store, trust, path, events, cancel) {
+            Ok(imported) => bundles.push(imported),
+            Err(problem) => {
+                if matches!(problem.kind, Kind::Untrusted | Kind::Refused | Kind::Stale) {
+                    log_refusal(store, path, &problem)?;
+                }
+                return Err(problem);
+            }
+        }
+        events.emit(Happening::ItemDone { item: path.display().to_string() });
+    }
+    Ok(ImportReport { bundles })
+}
+
+fn import_one(
+    store: &Store,
+    trust: &Trust,
+    path: &Path,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<Imported, Problem> {
+    let verifier = trust.verifier(false)?;
+    let mut volume = media::open(path, &verifier)?;
+    let snapshot = volume.snapshot().clone();
+    let key = Snapshot::digest_of(volume.snapshot_bytes());
+    let signers = volume.signers().to_vec();
+    let mut imported = Imported {
+        file: path.to_owned(),
+        outcome: Outcome::Imported,
+        channel: snapshot.channel.clone(),
+        epoch: snapshot.epoch,
+        sequence: snapshot.sequence,
+        snapshot: key,
+        signers: signers.clone(),
+        artifacts: 0,
+        new_blobs: 0,
+        new_bytes: 0,
+    };
+    let (decision, mark) = decide(store, trust, &snapshot, key)?;
+    if let Some(refusal) = decision.refusal(&snapshot.channel, mark_of(&snapshot)) {
+        return Err(refusal.at(path.display()));
+    }
+    match decision {
+        Decision::AlreadyHeld if all_held(store, &snapshot)? => {
+            imported.outcome = Outcome::AlreadyHeld;
+            // Held or not, a bundle that is damaged is reported as damaged.
+            imported.artifacts = read_to_the_end(volume, path, events, cancel)?;
+            return Ok(imported);
+        }
+        Decision::Late => imported.outcome = Outcome::ImportedLate,
+        _ => {}
+    }
+
+    let intake = Intake::new(store)?;
+    let signatures = intake.keep(volume.snapshot_signatures(), None)?;
+    intake.keep(volume.snapshot_bytes(), None)?;
+    let mut accession = Accession::begin(store, &snapshot)?;
+    let result = read_blobs(&mut volume, store, &intake, &mut accession, path, events, cancel);
+    let (new_blobs, new_bytes) = match result {
+        Ok(counts) => counts,
+        Err(problem) => return Err(give_up(store, accession, problem)),
+    };
+    if let Err(error) = volume.finish() {
+        return Err(give_up(store, accession, media::problem(error, path)));
+    }
+    // Every byte of the medium is verified from here on.
+    intake.flush()?;
+    let (named, count) = accession.missing(NAMED)?;
+    if count > 0 {
+        let mut problem = Problem::new(
+            Kind::Incomplete,
+            "bundle.incomplete",
+            format!("{count} blobs that the snapshot lists are neither in the bundle nor here"),
+        )
+        .at(path.display())
+        .hint("import the bundles before it first, or ask for a full bundle of this snapshot");
+        problem.causes.extend(named.iter().map(ToString::to_string));
+        return Err(give_up(store, accession, problem));
+    }
+    if let Err(problem) = admit(store, &snapshot, cancel) {
+        return Err(give_up(store, accession, problem.at(path.display())));
+    }
+    (imported.artifacts, imported.new_blobs, imported.new_bytes) =
+        (accession.artifacts(), new_blobs, new_bytes);
+    let papers = Papers { snapshot: &snapshot, key, signatures, signers };
+    let late = imported.outcome == Outcome::ImportedLate;
+    accession.commit(papers, late, mark, "import").map_err(|problem| problem.at(path.display()))?;
+    intake.close()?;
+    Ok(imported)
+}
+
+fn mark_of(snapshot: &Snapshot) -> Mark {
+    Mark { epoch: snapshot.epoch, sequence: snapshot.sequence }
+}
+
+/// Decides about the snapshot's sequence and time; returns the high-water mark that the decision relied on.
+fn decide(
+    store: &Store,
+    trust: &Trust,
+    snapshot: &Snapshot,
+    key: BlobKey,
+) -> Result<(Decision, Option<(u64, u64)>), Problem> {
+    if !snapshot.sites.is_empty() {
+        return Err(Problem::new(
+            Kind::Refused,
+            "trust.other-site",
+            format!("this bundle is only for: {}", snapshot.sites.join(", ")),
+        )
+        .hint("this version cannot give a site a name; collect it without naming sites"));
+    }
+    let root = trust.root();
+    let mut created = Vec::new();
+    for channel in store.catalogue.channels()? {
+        created.extend(
+            store
+                .catalogue
+                .snapshots(&channel.name)?
+                .into_iter()
+                .map(|entry| (entry.accepted, entry.created)),
+        );
+    }
+    created.sort();
+    let floor = root.map_or(0, |root| time::floor(root, created.iter().map(|(_, created)| created.as_str())));
+    let clock = clock::seconds(&clock::now_text()).unwrap_or(0);
+    time::check_expiry(root, snapshot, time::effective(clock, floor))?;
+
+    let state = store.catalogue.channel(&snapshot.channel)?;
+    let mark = state.as_ref().map(|state| (state.epoch, state.sequence));
+    let accepted: Vec<(Mark, BlobKey)> = store
+        .catalogue
+        .snapshots(&snapshot.channel)?
+        .into_iter()
+        .map(|entry| (Mark { epoch: entry.epoch, sequence: entry.sequence }, entry.snapshot))
+        .collect();
+    let channel = sequence::Channel {
+        high_water: mark.map(|(epoch, sequence)| Mark { epoch, sequence }),
+        accepted: &accepted,
+        floor: root.map_or(Mark { epoch: 1, sequence: 0 }, |root| root.floor(&snapshot.channel)),
+    };
+    Ok((sequence::decide(channel, mark_of(snapshot), key), mark))
+}
+
+/// Whether everything that an accepted snapshot lists is still held, so that there is nothing to heal.
+fn all_held(store: &Store, snapshot: &Snapshot) -> Result<bool, Problem> {
+    let mut order = RecordOrder::default();
+    for segment in &snapshot.segments {
+        let Some(blob) = store.blobs.open(&segment.digest)? else { return Ok(false) };
+        let reader = std::io::BufReader::new(blob.file);
+        for record in SegmentReader::new(segment, reader, &mut order) {
+            let Ok(record) = record else { return Ok(false) };
+            let Record::Artifact(artifact) = record else { continue };
+            for file in &artifact.files {
+                if store.blobs.size(&file.blob)? != Some(file.size) {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Verifies what is left of a volume, and counts the artifacts it lists.
+fn read_to_the_end(
+    mut volume: VolumeReader<std::fs::File>,
+    path: &Path,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<u64, Problem> {
+    let format = |error| media::problem(error, path);
+    let mut artifacts = 0;
+    let mut order = RecordOrder::default();
+    while let Some((_, size)) = volume.next_blob().map_err(format)? {
+        cancel.check()?;
+        match volume.current_segment().cloned() {
+            Some(segment) => {
+                let (_, bytes) = volume.read_segment().map_err(format)?;
+                for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
+                    artifacts += u64::from(matches!(record.map_err(format)?, Record::Artifact(_)));
+                }
+            }
+            None => _ = volume.skip_blob().map_err(format)?,
+        }
+        events.emit(Happening::ItemProgress { bytes: size });
+    }
+    volume.finish().map_err(format)?;
+    Ok(artifacts)
+}
+
+/// Reads every blob once: rows out of segments, bytes into staging. Returns how many blobs and bytes were new.
+fn read_blobs(
+    volume: &mut VolumeReader<std::fs::File>,
+    store: &Store,
+    intake: &Intake,
+    accession: &mut Accession,
+    path: &Path,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<(u64, u64), Problem> {
+    let format = |error| media::problem(error, path);
+    let (mut new_blobs, mut new_bytes) = (0, 0);
+    let mut order = RecordOrder::default();
+    let mut rows_are_staged = false;
+    while let Some((key, size)) = volume.next_blob().map_err(format)? {
+        cancel.check()?;
+        if let Some(segment) = volume.current_segment().cloned() {
+            let (_, bytes) = volume.read_segment().map_err(format)?;
+            for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
+                accession.add(record.map_err(format)?)?;
+            }
+            intake.keep(&bytes, None)?;
+            events.emit(Happening::ItemProgress { bytes: size });
+            continue;
+        }
+        if !rows_are_staged {
+            accession.flush()?;
+            rows_are_staged = true;
+        }
+        let claims = Claims::of(store, accession.generation(), &key, size, path)?;
+        if copy(volume, store, intake, &key, size, &claims, path, events)? {
+            new_blobs += 1;
+            new_bytes += size;
+        }
+    }
+    accession.flush()?;
+    Ok((new_blobs, new_bytes))
+}
+
+/// What the rows of the snapshot claim of a blob.
+struct Claims {
+    checksums: Vec<Digest>,
+    algorithms: Vec<Algorithm>,
+}
+
+impl Claims {
+    fn of(
+        store: &Store,
+        generation: Generation,
+        key: &BlobKey,
+        size: u64,
+        path: &Path,
+    ) -> Result<Claims, Problem> {
+        let (claimed, checksums) = store.catalogue.claimed_checksums(generation, key)?;
+        match claimed {
+            Some(claimed) if claimed == size => {}
+            Some(claimed) => {
+                let message = format!("blob {key} has {size} bytes, but the snapshot says {claimed}");
+                return Err(Problem::new(Kind::Untrusted, "bundle.size-claimed", message).at(path.display()));
+            }
+            None => {
+                let message = format!("blob {key} belongs to nothing that the snapshot lists");
+                return Err(Problem::new(Kind::Untrusted, "bundle.unlisted-blob", message).at(path.display()));
+            }
+        }
+        // The key itself is a sha256 that the reader checks.
+        let checksums: Vec<Digest> =
+            checksums.into_iter().filter(|checksum| checksum.blob_key() != Some(*key)).collect();
+        let mut algorithms: Vec<Algorithm> = checksums.iter().map(Digest::algorithm).collect();
+        algorithms.sort();
+        algorithms.dedup();
+        Ok(Claims { checksums, algorithms })
+    }
+}
+
+/// Copies a blob into staging, or only verifies it where it is held; true if it was new.
+#[expect(clippy::too_many_arguments, reason = "one step of a loop, named so that the loop can be read")]
+fn copy(
+    volume: &mut VolumeReader<std::fs::File>,
+    store: &Store,
+    intake: &Intake,
+    key: &BlobKey,
+    size: u64,
+    claims: &Claims,
+    path: &Path,
+    events: &dyn Events,
+) -> Result<bool, Problem> {
+    let new = !intake.hold(key, size)?;
+    if !new && claims.algorithms.is_empty() {
+        volume.skip_blob().map_err(|error| media::problem(error, path))?;
+        events.emit(Happening::ItemProgress { bytes: size });
+        return Ok(false);
+    }
+    let mut write = store.blobs.begin(&claims.algorithms, false)?;
+    let mut failed = None;
+    let proof = volume.copy_blob(&mut |bytes| {
+        write.write(bytes).map_err(|error| {
+            failed = Some(error);
+            std::io::Error::other("the store does not take it")
+        })?;
+        events.emit(Happening::ItemProgress { bytes: bytes.len() as u64 });
+        Ok(())
+    });
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let proof = proof.map_err(|error| media::problem(error, path))?;
+    let staged = write.stage_verified(proof, &claims.checksums).map_err(|error| match error {
+        StoreError::Mismatch { .. } => Problem::new(
+            Kind::Untrusted,
+            "bundle.checksum-claimed",
+            format!("blob {key} is not what the snapshot says that its upstream published"),
+        )
+        .at(path.display())
+        .because(error.to_string()),
+        other => other.into(),
+    })?;
+    intake.take(staged, None)?;
+    Ok(new)
+}
+
+/// Lets every ecosystem look at its artifacts once all their blobs are held.
+fn admit(store: &Store, snapshot: &Snapshot, cancel: &Cancel) -> Result<(), Problem> {
+    let mut order = RecordOrder::default();
+    let mut read = |key: &BlobKey| super::read_blob(store, key, ADMIT_READS);
+    for segment in &snapshot.segments {
+        cancel.check()?;
+        let blob = store.blobs.open(&segment.digest)?.ok_or(StoreError::Missing(segment.digest))?;
+        let reader = std::io::BufReader::new(blob.file);
+        for record in SegmentReader::new(segment, reader, &mut order) {
+            let record =
+                record.map_err(|error| media::problem(error, Path::new(&segment.digest.to_string())))?;
+            match &record {
+                Record::Artifact(artifact) => {
+                    // What this version does not know is stored unchecked, and neither served nor pushed.
+                    let known =
+                        registry::find(&artifact.ecosystem).filter(|known| known.schema() == artifact.schema);
+                    if let Some(admit) = known.and_then(|ecosystem| ecosystem.admit()) {
+                        admit.admit(artifact, &mut read)?;
+                    }
+                }
+                Record::Ref(reference) => {
+                    if let Some(admit) =
+                        registry::find(&reference.ecosystem).and_then(|ecosystem| ecosystem.admit())
+                    {
+                        admit.admit_ref(reference)?;
+                    }
+                }
+                Record::Repository(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Clears what a failed import staged. The bytes that were verified stay claimed for a while: the next try finds them.
+fn give_up(store: &Store, accession: Accession, problem: Problem) -> Problem {
+    match store.catalogue.abandon(accession.generation()) {
+        Ok(()) => problem,
+        // The rows are invisible, and the next import or gc clears them.
+        Err(error) => problem.because(format!("and the staged rows stay until the next import: {error}")),
+    }
+}
+
+fn log_refusal(store: &Store, path: &Path, problem: &Problem) -> Result<(), Problem> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let subject = [("file", name), ("code", problem.code.to_string()), ("reason", problem.message.clone())];
+    let subject = subject.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let entry = AuditEntry { time: clock::now_text(), action: "refused".to_owned(), subject };
+    store.catalogue.commit(&ChangeSet { changes: vec![Change::Audit(entry)] }, &Precondition::None)?;
+    Ok(())
+}

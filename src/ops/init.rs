@@ -1,0 +1,68 @@
+//! Beginning a project: an `aftk.toml` for what is in a directory.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config;
+use crate::ecosystem::registry;
+use crate::fsx;
+use crate::problem::{Kind, Problem};
+
+/// What was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitReport {
+    /// The file.
+    pub file: PathBuf,
+    /// The requests in it.
+    pub requests: Vec<String>,
+}
+
+/// Writes `file` with `requests`, or with the lockfiles beside it.
+///
+/// # Errors
+/// Refused (6) if the file is there; usage (2) if there is nothing to put into it.
+pub fn init(file: &Path, requests: &[String], dry_run: bool) -> Result<InitReport, Problem> {
+    if file.exists() {
+        return Err(Problem::new(
+            Kind::Refused,
+            "init.exists",
+            format!("{} is there already", file.display()),
+        )
+        .hint("edit it, or name another one with --file"));
+    }
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let requests = if requests.is_empty() { lockfiles(directory)? } else { requests.to_vec() };
+    if requests.is_empty() {
+        return Err(Problem::new(
+            Kind::Usage,
+            "init.nothing",
+            format!("no lockfile is in {}", directory.display()),
+        )
+        .hint("name what to collect: `aftk init npm:./web/package-lock.json file:./manual.pdf`"));
+    }
+    if !dry_run {
+        fsx::replace_file(file, config::template(&requests).as_bytes()).map_err(|error| {
+            Problem::new(Kind::Failed, "init.unwritable", format!("cannot write {}", file.display()))
+                .caused_by(&error)
+        })?;
+    }
+    Ok(InitReport { file: file.to_owned(), requests })
+}
+
+/// The lockfiles of a directory as requests, by name.
+fn lockfiles(directory: &Path) -> Result<Vec<String>, Problem> {
+    let unreadable = |error: &std::io::Error| {
+        Problem::new(Kind::Usage, "init.unreadable", format!("cannot read {}", directory.display()))
+            .caused_by(error)
+    };
+    let mut requests = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(|error| unreadable(&error))? {
+        let entry = entry.map_err(|error| unreadable(&error))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let known = registry::ECOSYSTEMS.iter().find(|ecosystem| ecosystem.is_lockfile(&name));
+        requests.extend(known.map(|ecosystem| format!("{}:./{name}", ecosystem.name())));
+    }
+    requests.sort();
+    Ok(requests)
+}

@@ -1,0 +1,121 @@
+//! Taking blobs into the store in groups: one flush to the disk for many small files.
+
+use std::sync::{Mutex, PoisonError};
+
+use bundle_format::BlobKey;
+
+use crate::problem::Problem;
+use crate::store::{CachedAnswer, SessionId, Staged, Store};
+
+/// A group is settled when it has so many blobs …
+const GROUP_BLOBS: usize = 1024;
+/// … or so many bytes.
+const GROUP_BYTES: u64 = 256 * 1024 * 1024;
+/// Claims outlive a process that died by so long; a living one renews them with every group.
+const SESSION_SECONDS: u64 = 24 * 60 * 60;
+
+/// Collects staged blobs and settles them in groups. What it took is claimed, so that gc leaves it alone until a
+/// commit refers to it.
+pub struct Intake {
+    store: Store,
+    session: SessionId,
+    group: Mutex<Group>,
+    group_blobs: usize,
+}
+
+#[derive(Default)]
+struct Group {
+    staged: Vec<Box<dyn Staged>>,
+    bytes: u64,
+    answers: Vec<(String, CachedAnswer)>,
+}
+
+impl Intake {
+    /// An intake with a session of its own.
+    pub fn new(store: &Store) -> Result<Intake, Problem> {
+        let session = store.catalogue.open_session(SESSION_SECONDS)?;
+        Ok(Intake { store: store.clone(), session, group: Mutex::default(), group_blobs: GROUP_BLOBS })
+    }
+
+    /// The same, settling after so many blobs: fewer are lost when the process dies.
+    #[must_use]
+    pub fn every(mut self, blobs: usize) -> Intake {
+        self.group_blobs = blobs.max(1);
+        self
+    }
+
+    /// Takes a staged blob. `answer` is kept in the cache of answers once the blob is durable. Blocks now and then.
+    pub fn take(
+        &self,
+        staged: Box<dyn Staged>,
+        answer: Option<(String, CachedAnswer)>,
+    ) -> Result<BlobKey, Problem> {
+        let key = staged.key();
+        let full = {
+            let mut group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
+            group.bytes += staged.size();
+            group.staged.push(staged);
+            group.answers.extend(answer);
+            (group.staged.len() >= self.group_blobs || group.bytes >= GROUP_BYTES)
+                .then(|| std::mem::take(&mut *group))
+        };
+        if let Some(group) = full {
+            self.settle(group)?;
+        }
+        Ok(key)
+    }
+
+    /// Keeps a small document.
+    pub fn keep(&self, bytes: &[u8], answer: Option<(String, CachedAnswer)>) -> Result<BlobKey, Problem> {
+        let key = BlobKey::of(bytes);
+        if self.hold(&key, bytes.len() as u64)? {
+            if let Some((name, answer)) = answer {
+                self.store.catalogue.cache(&name, &answer)?;
+            }
+            return Ok(key);
+        }
+        let mut write = self.store.blobs.begin(&[], true)?;
+        write.write(bytes)?;
+        let expected = crate::store::Expected { key: Some(key), ..Default::default() };
+        self.take(write.stage(&expected)?, answer)
+    }
+
+    /// Claims a blob if it is held whole, so that it may be relied on.
+    pub fn hold(&self, key: &BlobKey, size: u64) -> Result<bool, Problem> {
+        if self.store.blobs.size(key)? != Some(size) {
+            return Ok(false);
+        }
+        self.store.catalogue.claim(self.session, &[*key])?;
+        // Only what is still there after the claim is safe: gc may have been faster.
+        Ok(self.store.blobs.size(key)? == Some(size))
+    }
+
+    /// Claims many blobs that the caller will look at again afterwards.
+    pub fn claim(&self, keys: &[BlobKey]) -> Result<(), Problem> {
+        Ok(self.store.catalogue.claim(self.session, keys)?)
+    }
+
+    /// Settles what is left. Blobs are durable when this returns.
+    pub fn flush(&self) -> Result<(), Problem> {
+        let group = std::mem::take(&mut *self.group.lock().unwrap_or_else(PoisonError::into_inner));
+        self.settle(group)
+    }
+
+    /// Flushes and gives the claims back, once something refers to the blobs.
+    pub fn close(self) -> Result<(), Problem> {
+        self.flush()?;
+        Ok(self.store.catalogue.close_session(self.session)?)
+    }
+
+    fn settle(&self, group: Group) -> Result<(), Problem> {
+        if !group.staged.is_empty() {
+            let keys: Vec<BlobKey> = group.staged.iter().map(|staged| staged.key()).collect();
+            self.store.catalogue.claim(self.session, &keys)?;
+            self.store.blobs.settle(group.staged)?;
+        }
+        for (name, answer) in group.answers {
+            self.store.catalogue.cache(&name, &answer)?;
+        }
+        Ok(())
+    }
+}

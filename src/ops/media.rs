@@ -1,0 +1,111 @@
+//! Bundles as they lie on media: which files are volumes, and what the format's errors mean to people.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use bundle_format::{FormatError, Verifier, VolumeReader};
+
+use crate::problem::{Kind, Problem};
+
+/// What volumes are called.
+const ENDING: &str = ".aftk.tar";
+/// The most volumes that are looked for in a directory.
+const VOLUMES: usize = 100_000;
+
+/// The volumes that paths stand for: a file is itself, a directory is every volume in it, by name.
+///
+/// # Errors
+/// Usage, if a path isn't there or a directory has no volume.
+pub fn volumes(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
+    let mut volumes = Vec::new();
+    for path in paths {
+        let unreadable = |error: &std::io::Error| {
+            Problem::new(Kind::Usage, "media.unreadable", format!("cannot read {}", path.display()))
+                .caused_by(error)
+        };
+        let metadata = std::fs::symlink_metadata(path).map_err(|error| unreadable(&error))?;
+        if !metadata.is_dir() {
+            volumes.push(path.clone());
+            continue;
+        }
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(|error| unreadable(&error))?.take(VOLUMES) {
+            let entry = entry.map_err(|error| unreadable(&error))?;
+            let is_file = entry.file_type().map_err(|error| unreadable(&error))?.is_file();
+            if is_file && entry.file_name().to_string_lossy().ends_with(ENDING) {
+                found.push(entry.path());
+            }
+        }
+        if found.is_empty() {
+            return Err(Problem::new(
+                Kind::Usage,
+                "media.empty",
+                format!("no bundle is in {}", path.display()),
+            )
+            .hint(format!("bundles are files whose names end in {ENDING}")));
+        }
+        found.sort();
+        volumes.extend(found);
+    }
+    if volumes.is_empty() {
+        return Err(Problem::new(Kind::Usage, "media.none", "no bundle was named"));
+    }
+    Ok(volumes)
+}
+
+/// Opens a volume and verifies its documents. Only a regular file is read, and no link is followed.
+///
+/// # Errors
+/// Untrusted, with member and offset, for whatever is not a whole, well-formed, trusted volume.
+pub fn open(path: &Path, verifier: &dyn Verifier) -> Result<VolumeReader<File>, Problem> {
+    let file = crate::fsx::open_regular(path).map_err(|error| {
+        let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::Usage } else { Kind::Untrusted };
+        Problem::new(kind, "media.unreadable", format!("cannot read {}", path.display())).caused_by(&error)
+    })?;
+    VolumeReader::open(file, verifier).map_err(|error| problem(error, path))
+}
+
+/// What a format's error means to people.
+pub fn problem(error: FormatError, path: &Path) -> Problem {
+    let code = error.code().to_owned();
+    let place = match error.place() {
+        Some(place) => format!("{}: {place}", path.display()),
+        None => path.display().to_string(),
+    };
+    let (kind, message, hint) = match &error {
+        FormatError::Damaged { met, .. } => (
+            Kind::Untrusted,
+            format!("this is not a sound bundle: {met}"),
+            "copy it again from where it was made, and compare with the .sha256 beside it; nothing of it was used",
+        ),
+        FormatError::Unsupported { met, .. } => (
+            Kind::Untrusted,
+            format!("this version of aftk does not read this bundle: {met}"),
+            "use the version of aftk that wrote it, or a newer one",
+        ),
+        FormatError::Untrusted { reason, .. } => {
+            let hint = match reason.code.as_str() {
+                "trust.unknown-key" => {
+                    "if you know who made it, bring their public key (`aftk key show` outside) and run `aftk key trust FILE`"
+                }
+                _ => "",
+            };
+            (Kind::Untrusted, reason.message.clone(), hint)
+        }
+        FormatError::Read { .. } => (
+            Kind::Untrusted,
+            "the medium could not be read to the end".to_owned(),
+            "clean it, or try another drive",
+        ),
+        _ => (Kind::Failed, error.to_string(), ""),
+    };
+    let mut problem = Problem::new(kind, "bundle.unreadable", message).at(place);
+    problem.code = code.into();
+    if let FormatError::Read { source, .. } = &error {
+        problem = problem.caused_by(source);
+    }
+    if let FormatError::Sink(source) = &error {
+        problem = problem.caused_by(source);
+    }
+    if hint.is_empty() { problem } else { problem.hint(hint) }
+}

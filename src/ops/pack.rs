@@ -1,0 +1,399 @@
+//! Packing: from a lock whose files are all held to a signed bundle file, the same bytes every time.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use bundle_format::signature::{PayloadType, sign};
+use bundle_format::{
+    BlobKey, Documents, Format, Ledger, LedgerEntry, Mode, Record, SegmentWriter, Signer, Snapshot,
+    VolumePlan, WriteError, file_name, write_volume,
+};
+use serde::{Deserialize, Serialize};
+
+use super::intake::Intake;
+use super::lock_file::Lock;
+use super::{records, verify};
+use crate::cancel::Cancel;
+use crate::events::{Events, Happening};
+use crate::fsx;
+use crate::problem::{Kind, Problem};
+use crate::store::Store;
+
+/// The most bytes that a ledger may have: some 100,000 snapshots.
+const LEDGER_LIMIT: u64 = 32 * 1024 * 1024;
+/// This version opens no epoch but the first: only a new root document does.
+const EPOCH: u64 = 1;
+
+/// Where and how to pack.
+pub struct Packing<'a> {
+    /// The channel.
+    pub channel: &'a str,
+    /// How it changes the channel inside.
+    pub mode: Mode,
+    /// The ledger.
+    pub ledger: &'a Path,
+    /// The directory that gets the bundle.
+    pub out: &'a Path,
+    /// Who signs.
+    pub signer: &'a dyn Signer,
+    /// Whether the finished file is read back from the medium.
+    pub read_back: bool,
+}
+
+/// A bundle that was packed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packed {
+    /// Its channel.
+    pub channel: String,
+    /// Its place in the channel.
+    pub sequence: u64,
+    /// The digest of its snapshot.
+    pub snapshot: BlobKey,
+    /// Whether the content was packed before under this sequence.
+    pub held: bool,
+    /// The files, in order.
+    pub files: Vec<PathBuf>,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// How many blobs they carry.
+    pub blobs: u64,
+}
+
+/// A snapshot with its documents, and the records it lists.
+pub struct Made {
+    /// What was packed.
+    pub packed: Packed,
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// The blob of its signatures.
+    pub signatures: BlobKey,
+    /// Its records, sorted.
+    pub records: Vec<Record>,
+}
+
+/// Packs a lock.
+///
+/// # Errors
+/// Refused (6) if the channel has another snapshot of that sequence here, or another file of that name is in the way.
+pub fn pack(
+    lock: &Lock,
+    packing: &Packing<'_>,
+    store: &Store,
+    intake: &Intake,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<Made, Problem> {
+    let records = records::of_lock(lock)?;
+    let mut segments = SegmentWriter::new(|_, bytes: &[u8]| {
+        intake.keep(bytes, None).map(|_| ()).map_err(|problem| io::Error::other(problem.to_string()))
+    });
+    for record in &records {
+        segments.push(record).map_err(|error| unpackable(&error))?;
+    }
+    let segments = segments.finish().map_err(|error| unpackable(&error))?;
+    let mut snapshot = Snapshot {
+        format: Format::current(),
+        channel: packing.channel.to_owned(),
+        epoch: EPOCH,
+        sequence: 1,
+        previous: None,
+        created: lock.resolved.clone(),
+        expires: None,
+        mode: packing.mode,
+        sites: Vec::new(),
+        labels: Default::default(),
+        segments,
+        ext: Default::default(),
+    };
+    let blobs = records.iter().filter_map(|record| match record {
+        Record::Artifact(artifact) => Some(artifact.files.iter().map(|file| (file.blob, file.size))),
+        _ => None,
+    });
+    let plan = VolumePlan::new(&snapshot.segments, blobs.flatten()).map_err(|error| unpackable(&error))?;
+
+    let held = reserve(&mut snapshot, packing, store)?;
+    let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
+    let key = Snapshot::digest_of(&bytes);
+    intake.keep(&bytes, None)?;
+    let signed = sign(PayloadType::Snapshot, &bytes, &[packing.signer]).map_err(|error| unsigned(&error))?;
+    let signatures = intake.keep(&signed, None)?;
+    intake.flush()?;
+    let documents =
+        Documents::sign_packing(bytes, signed, &plan, &[packing.signer]).map_err(|error| unsigned(&error))?;
+
+    let name = file_name(packing.channel, snapshot.sequence, None, 1, 1);
+    let path = packing.out.join(&name);
+    let size = documents.file_size(&plan);
+    fsx::create_directories(packing.out).map_err(|error| unwritable(packing.out, &error))?;
+    events.emit(Happening::Stage { name: "pack".into(), items: Some(1), bytes: Some(size) });
+    if path.exists() {
+        must_be_the_same(&path, &documents, packing.signer, events, cancel)?;
+        events.emit(Happening::ItemSkip { item: name.clone(), reason: "it is there already".into() });
+        if !sidecar(&path).exists() {
+            write_sidecar(&path, &name, &hash_file(&path, cancel)?)?;
+        }
+    } else {
+        let digest = write(&path, &documents, &plan, store, packing.read_back, events, cancel)?;
+        write_sidecar(&path, &name, &digest)?;
+        events.emit(Happening::ItemDone { item: name });
+    }
+    let packed = Packed {
+        channel: packing.channel.to_owned(),
+        sequence: snapshot.sequence,
+        snapshot: key,
+        held,
+        files: vec![path],
+        bytes: size,
+        blobs: plan.blobs().len() as u64,
+    };
+    Ok(Made { packed, snapshot, signatures, records })
+}
+
+/// Gives the snapshot the sequence that its content has, or the next one, durably and before anything is signed.
+/// Returns whether it had one.
+fn reserve(snapshot: &mut Snapshot, packing: &Packing<'_>, store: &Store) -> Result<bool, Problem> {
+    let broken = |message: String| {
+        Problem::new(Kind::Usage, "ledger.invalid", message)
+            .at(packing.ledger.display())
+            .hint("restore the ledger from version control; it must never lose a line")
+    };
+    if let Some(directory) = packing.ledger.parent() {
+        fsx::create_directories(directory).map_err(|error| unwritable(directory, &error))?;
+    }
+    // One collect at a time reserves; the lock ends with the function.
+    let _lock =
+        fsx::Lock::exclusive(packing.ledger.parent().unwrap_or(Path::new(".")).join(".aftk.lock").as_ref())
+            .map_err(|error| unwritable(packing.ledger, &error))?;
+    let bytes = fsx::read_limited(packing.ledger, LEDGER_LIMIT)
+        .map_err(|error| broken(format!("cannot be read: {error}")))?
+        .unwrap_or_default();
+    let mut ledger = Ledger::parse(&bytes).map_err(|error| broken(error.to_string()))?;
+    let content = snapshot.content_key().map_err(|error| unpackable(&error))?;
+    let newest = ledger.next_sequence(packing.channel).saturating_sub(1);
+    let known = ledger.entries().iter().rev().find(|entry| {
+        // A site that replaces must be told again to go back to an older content; one that adds has it.
+        entry.channel == packing.channel
+            && entry.content == content
+            && (packing.mode == Mode::Add || entry.sequence == newest)
+    });
+    if let Some(entry) = known.cloned() {
+        let before = ledger.entries().iter().rev();
+        let before = before.filter(|other| other.channel == entry.channel && other.sequence < entry.sequence);
+        snapshot.sequence = entry.sequence;
+        snapshot.epoch = entry.epoch;
+        snapshot.created = entry.created.clone();
+        snapshot.previous = before.max_by_key(|other| other.sequence).map(|other| other.snapshot);
+        let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
+        let key = Snapshot::digest_of(&bytes);
+        if key != entry.snapshot {
+            return Err(broken(format!(
+                "sequence {} of channel {} is {}, but the same content gives {key} now",
+                entry.sequence, entry.channel, entry.snapshot
+            )));
+        }
+        not_a_fork(packing, store, entry.sequence, key)?;
+        return Ok(true);
+    }
+    snapshot.sequence = newest + 1;
+    snapshot.previous = ledger.entry(packing.channel, newest).map(|entry| entry.snapshot);
+    let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
+    let key = Snapshot::digest_of(&bytes);
+    not_a_fork(packing, store, snapshot.sequence, key)?;
+    let entry = LedgerEntry {
+        channel: packing.channel.to_owned(),
+        content,
+        created: snapshot.created.clone(),
+        epoch: snapshot.epoch,
+        sequence: snapshot.sequence,
+        snapshot: key,
+    };
+    let line = ledger.append(entry).map_err(|error| broken(error.to_string()))?;
+    fsx::append_durably(packing.ledger, &line).map_err(|error| unwritable(packing.ledger, &error))?;
+    Ok(false)
+}
+
+/// Refuses a sequence under which this home knows another snapshot: a second project of the same channel name, or
+/// a ledger that was lost. A site would refuse it too, but after the drive.
+fn not_a_fork(packing: &Packing<'_>, store: &Store, sequence: u64, key: BlobKey) -> Result<(), Problem> {
+    let snapshots = store.catalogue.snapshots(packing.channel)?;
+    let newest = snapshots.iter().map(|entry| entry.sequence).max().unwrap_or(0);
+    let taken = snapshots.iter().find(|entry| (entry.epoch, entry.sequence) == (EPOCH, sequence));
+    let same = taken.is_some_and(|entry| entry.snapshot == key);
+    if same || (taken.is_none() && sequence > newest) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Kind::Refused,
+        "ledger.fork",
+        format!("sequence {sequence} of channel {} was already given to something else", packing.channel),
+    )
+    .at(packing.ledger.display())
+    .because(format!("this home has collected up to sequence {newest} of that channel, with another ledger"))
+    .hint("give each project its own `channel` in aftk.toml, or restore the ledger that belongs to this channel"))
+}
+
+/// An existing file of the bundle's name must be that bundle.
+fn must_be_the_same(
+    path: &Path,
+    documents: &Documents,
+    signer: &dyn Signer,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<(), Problem> {
+    let other = |why: String| {
+        Problem::new(
+            Kind::Refused,
+            "collect.in-the-way",
+            "another file of the bundle's name is there already",
+        )
+        .at(path.display())
+        .because(why)
+        .hint("move it away, or choose another directory with --out")
+    };
+    let only = OnlyThese { documents, key_id: signer.key_id().to_owned() };
+    match verify::verify(&[path.to_owned()], &only, events, cancel) {
+        Ok(_) => Ok(()),
+        Err(problem) if problem.kind == Kind::Interrupted => Err(problem),
+        Err(problem) => Err(other(problem.message)),
+    }
+}
+
+/// Accepts the very documents that were just signed, and nothing else. As every byte of a volume follows from them,
+/// a volume that passes is the one that would be written.
+struct OnlyThese<'a> {
+    documents: &'a Documents,
+    key_id: String,
+}
+
+impl bundle_format::Verifier for OnlyThese<'_> {
+    fn verify(
+        &self,
+        kind: PayloadType,
+        payload: &[u8],
+        lines: &[bundle_format::SignatureLine],
+    ) -> Result<Vec<String>, bundle_format::Untrusted> {
+        let (document, signatures) = match kind {
+            PayloadType::Snapshot => (&self.documents.snapshot, &self.documents.snapshot_sig),
+            _ => (&self.documents.packing, &self.documents.packing_sig),
+        };
+        let expected = bundle_format::signature::parse_signatures(signatures);
+        if payload == document.as_slice() && expected.as_deref() == Ok(lines) {
+            return Ok(vec![self.key_id.clone()]);
+        }
+        Err(bundle_format::Untrusted {
+            code: "collect.other".to_owned(),
+            message: "it is another bundle".to_owned(),
+        })
+    }
+
+    fn authorise(&self, _: PayloadType, _: &Snapshot, _: &[String]) -> Result<(), bundle_format::Untrusted> {
+        Ok(())
+    }
+}
+
+/// Writes the volume beside its final name, reads it back, and only then gives it its name.
+fn write(
+    path: &Path,
+    documents: &Documents,
+    plan: &VolumePlan,
+    store: &Store,
+    read_back: bool,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<BlobKey, Problem> {
+    let failed = |error: &io::Error| unwritable(path, error);
+    let mut file = fsx::AtomicFile::create(path).map_err(|error| failed(&error))?;
+    let mut open = |key: &BlobKey| -> io::Result<Box<dyn Read>> {
+        cancel.check().map_err(|problem| io::Error::new(io::ErrorKind::Interrupted, problem))?;
+        let blob = store.blobs.open(key).map_err(|error| io::Error::other(error.to_string()))?;
+        let blob = blob.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not in the store"))?;
+        events.emit(Happening::ItemProgress { bytes: blob.length });
+        Ok(Box::new(blob.file))
+    };
+    let written =
+        write_volume(&mut file, documents, plan, &mut open).map_err(|error| write_problem(error, path))?;
+    if read_back {
+        events.emit(Happening::Stage { name: "read back".into(), items: Some(1), bytes: Some(written.size) });
+        let medium = file.read_back().map_err(|error| failed(&error))?;
+        let met = hash(medium, events, cancel).map_err(|error| failed(&error))?;
+        if met != written.digest {
+            return Err(Problem::new(
+                Kind::Failed,
+                "collect.read-back",
+                "the medium returns other bytes than were written",
+            )
+            .at(path.display())
+            .hint("use another medium; nothing was kept under the bundle's name"));
+        }
+    }
+    file.commit().map_err(|error| failed(&error))?;
+    Ok(written.digest)
+}
+
+fn hash_file(path: &Path, cancel: &Cancel) -> Result<BlobKey, Problem> {
+    let file = fsx::open_regular(path).map_err(|error| unwritable(path, &error))?;
+    hash(file, &crate::events::Silent, cancel).map_err(|error| unwritable(path, &error))
+}
+
+fn hash(mut file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<BlobKey> {
+    use sha2::Digest as _;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; super::BUFFER];
+    loop {
+        cancel.check().map_err(|problem| io::Error::new(io::ErrorKind::Interrupted, problem))?;
+        let length = file.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
+        hasher.update(bytes);
+        events.emit(Happening::ItemProgress { bytes: length as u64 });
+    }
+    Ok(BlobKey::new(hasher.finalize().into()))
+}
+
+fn sidecar(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".sha256");
+    PathBuf::from(name)
+}
+
+/// The digest of the whole file, as `sha256sum -c` reads it: for people whose process asks for one.
+fn write_sidecar(path: &Path, name: &str, digest: &BlobKey) -> Result<(), Problem> {
+    let path = sidecar(path);
+    fsx::replace_file(&path, format!("{}  {name}\n", digest.hex()).as_bytes())
+        .map_err(|error| unwritable(&path, &error))
+}
+
+fn unpackable(error: &dyn std::error::Error) -> Problem {
+    Problem::new(Kind::Failed, "collect.unpackable", "this cannot be packed").caused_by(error)
+}
+
+fn unsigned(error: &dyn std::error::Error) -> Problem {
+    Problem::new(Kind::Failed, "collect.unsigned", "the bundle could not be signed").caused_by(error)
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Problem {
+    let problem =
+        Problem::new(Kind::Failed, "collect.unwritable", format!("cannot write {}", path.display()));
+    let problem = problem.caused_by(error);
+    match error.kind() {
+        io::ErrorKind::StorageFull => {
+            problem.hint("free some space there, or choose another place with --out")
+        }
+        _ => problem,
+    }
+}
+
+fn write_problem(error: WriteError, path: &Path) -> Problem {
+    match error {
+        WriteError::Out(error) => unwritable(path, &error),
+        WriteError::Blob { source, .. } if source.kind() == io::ErrorKind::Interrupted => {
+            Problem::new(Kind::Interrupted, "job.interrupted", "stopped before the bundle was whole")
+        }
+        WriteError::Blob { .. } | WriteError::DamagedBlob { .. } => {
+            Problem::new(Kind::Untrusted, "store.damaged", "the store cannot give what was collected")
+                .caused_by(&error)
+                .hint("run `aftk check`, which sets damaged blobs aside, then collect again")
+        }
+        _ => unpackable(&error),
+    }
+}

@@ -1,0 +1,107 @@
+//! What a collect is about to do, in numbers, before it downloads anything.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bundle_format::BlobKey;
+use serde::{Deserialize, Serialize};
+
+use super::lock_file::Lock;
+use crate::problem::{Kind, Problem};
+use crate::store::Store;
+
+/// Assumed for a file of which upstream says nothing at all.
+const UNKNOWN_SIZE: u64 = 256 * 1024;
+/// What a bundle needs besides its blobs: a tar header and padding each, and the lists.
+const OVERHEAD_PER_BLOB: u64 = 1024 + 256;
+const OVERHEAD: u64 = 64 * 1024;
+
+/// What is about to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preflight {
+    /// Artifacts in the snapshot.
+    pub artifacts: u64,
+    /// Files to download.
+    pub downloads: u64,
+    /// Bytes to download, at most as far as upstream tells.
+    pub download_bytes: u64,
+    /// How many of the downloads are of a size that upstream does not tell.
+    pub unknown_sizes: u64,
+    /// The size of the bundle, at most as far as upstream tells.
+    pub bundle_bytes: u64,
+    /// What the store's file system has left.
+    pub store_free: Option<u64>,
+    /// What the output's file system has left.
+    pub out_free: Option<u64>,
+}
+
+/// Counts. `out` is where the bundle will be written; `None` where none will be.
+pub fn measure(lock: &Lock, store: &Store, out: Option<&Path>) -> Result<Preflight, Problem> {
+    let mut preflight = Preflight {
+        artifacts: lock.artifacts.len() as u64,
+        downloads: 0,
+        download_bytes: 0,
+        unknown_sizes: 0,
+        bundle_bytes: OVERHEAD,
+        store_free: store.blobs.free_space()?,
+        out_free: out.and_then(free_space),
+    };
+    let mut blobs: BTreeSet<BlobKey> = BTreeSet::new();
+    for file in lock.artifacts.iter().flat_map(|artifact| &artifact.files) {
+        let size = file.size.or(file.estimate);
+        if !file.held {
+            preflight.downloads += 1;
+            preflight.download_bytes += size.unwrap_or(UNKNOWN_SIZE);
+            preflight.unknown_sizes += u64::from(size.is_none());
+        }
+        if file.blob.is_none_or(|blob| blobs.insert(blob)) {
+            preflight.bundle_bytes += size.unwrap_or(UNKNOWN_SIZE) + OVERHEAD_PER_BLOB;
+        }
+    }
+    Ok(preflight)
+}
+
+impl Preflight {
+    /// Refuses what cannot fit.
+    ///
+    /// # Errors
+    /// Refused, with what is needed and what is there.
+    pub fn must_fit(&self, store: &Path, out: Option<&Path>) -> Result<(), Problem> {
+        let one_disk = out.is_some_and(|out| device(out).is_some() && device(out) == device(store));
+        let bundle = if out.is_some() { self.bundle_bytes } else { 0 };
+        let (store_needs, out_needs) =
+            if one_disk { (self.download_bytes + bundle, 0) } else { (self.download_bytes, bundle) };
+        for (path, needs, free) in
+            [(Some(store), store_needs, self.store_free), (out, out_needs, self.out_free)]
+        {
+            if let (Some(path), Some(free)) = (path, free)
+                && needs > free
+            {
+                return Err(Problem::new(
+                    Kind::Refused,
+                    "collect.no-space",
+                    format!("this needs about {needs} bytes at {}, and {free} are free", path.display()),
+                )
+                .hint("free some space, or choose another place with --home or --out"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The nearest directory above a path that exists.
+fn existing(path: &Path) -> Option<&Path> {
+    path.ancestors()
+        .map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path })
+        .find(|p| p.exists())
+}
+
+fn free_space(path: &Path) -> Option<u64> {
+    let status = rustix::fs::statvfs(existing(path)?).ok()?;
+    status.f_bavail.checked_mul(status.f_frsize)
+}
+
+fn device(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Some(existing(path)?.metadata().ok()?.dev())
+}

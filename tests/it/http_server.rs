@@ -1,0 +1,227 @@
+//! The listener over raw sockets, with an ecosystem made for the tests.
+
+mod clients;
+mod paths;
+mod representations;
+mod site;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aftk::clock;
+use aftk::ecosystem::{Answer, ClientFile, ClientRequest, Ecosystem, Route, Serve, ServeContext, Setup};
+use aftk::http_server::{Mount, Served, Server, ServerSettings, Timeouts};
+use aftk::problem::{Kind, Problem};
+use bundle_format::{Artifact, BlobKey, Repository};
+use bytes::Bytes;
+
+use crate::support::fake_store::FakeStore;
+use crate::support::raw_http::{Client, Response};
+
+/// An ecosystem whose packages are what the tests need.
+struct Fake;
+
+const fn get(pattern: &'static str, action: &'static str) -> Route {
+    Route { method: "GET", pattern, action }
+}
+
+const ROUTES: &[Route] = &[
+    get("/document/{name}", "document"),
+    get("/blob/{key}/{size}", "blob"),
+    get("/read/{key}/{limit}", "read"),
+    get("/files/{path...}", "captured"),
+    get("/broken", "broken"),
+    get("/refused", "refused"),
+    get("/slow", "slow"),
+    get("/missing/{name}/{version}", "missing"),
+    Route { method: "POST", pattern: "/echo", action: "echo" },
+    get("/{package}", "captured"),
+];
+
+static MADE: AtomicUsize = AtomicUsize::new(0);
+
+impl Ecosystem for Fake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+    fn schema(&self) -> &'static str {
+        "fake/1"
+    }
+    fn purl(&self, _: &Artifact) -> String {
+        String::new()
+    }
+    fn serve(&self) -> Option<&dyn Serve> {
+        Some(self)
+    }
+    fn setup(&self) -> &[&dyn Setup] {
+        &[&Fake]
+    }
+}
+
+impl Setup for Fake {
+    fn client(&self) -> &'static str {
+        "fakeclient"
+    }
+    fn configuration(&self, server: &str) -> Result<ClientFile, Problem> {
+        Ok(ClientFile { path: ".fakerc", text: format!("registry={server}/fake/all/\n"), comment: "#" })
+    }
+}
+
+impl Serve for Fake {
+    fn prefix(&self) -> &'static str {
+        "fake"
+    }
+
+    fn routes(&self) -> &'static [Route] {
+        ROUTES
+    }
+
+    fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem> {
+        let capture = |index: usize| request.captures[index].1.as_str();
+        let document =
+            |body: Bytes| Ok(Answer::Document { media_type: "application/json", body, vary: "Accept" });
+        match request.action {
+            "document" => {
+                let body = context.derived(capture(0), &mut || {
+                    let number = MADE.fetch_add(1, Ordering::Relaxed);
+                    Ok(Some(Bytes::from(format!("{} {number} {}", capture(0), "text ".repeat(1000)))))
+                })?;
+                document(body.unwrap())
+            }
+            "blob" => Ok(Answer::Blob {
+                key: BlobKey::from_hex(capture(0)).unwrap(),
+                size: capture(1).parse().unwrap(),
+                media_type: "application/octet-stream".to_owned(),
+            }),
+            "read" => {
+                let key = BlobKey::from_hex(capture(0)).unwrap();
+                document(context.read(&key, capture(1).parse().unwrap())?)
+            }
+            "captured" => {
+                let repository = request.repository.as_deref().unwrap_or("-");
+                let text = format!("{} {repository} {} ?{}", capture(0), request.base, request.query);
+                document(Bytes::from(text))
+            }
+            "echo" => document(request.body.clone()),
+            "slow" => {
+                std::thread::sleep(Duration::from_millis(300));
+                document(Bytes::from_static(b"slow"))
+            }
+            "missing" => {
+                context.missed(request.repository.as_deref(), capture(0), capture(1));
+                let body = Bytes::from_static(b"{\"error\":\"not_found\"}");
+                Ok(Answer::Status { status: 404, media_type: "application/json", body })
+            }
+            "broken" => Err(Problem::new(Kind::Failed, "store.io", "cannot read /secret/place")
+                .because("errno 5 in /secret/place")),
+            _ => Err(Problem::new(Kind::Usage, "fake.bad", "this is not how to ask").at("/secret/place")),
+        }
+    }
+}
+
+/// A server that runs until the test ends.
+struct Site {
+    address: SocketAddr,
+    store: Arc<FakeStore>,
+    log: Arc<Mutex<Vec<String>>>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    runtime: Option<tokio::runtime::Runtime>,
+    running: Option<tokio::task::JoinHandle<()>>,
+}
+
+fn quick() -> Timeouts {
+    Timeouts {
+        head: Duration::from_millis(500),
+        idle: Duration::from_millis(1500),
+        body: Duration::from_millis(1000),
+        stall: Duration::from_millis(700),
+        shutdown: Duration::from_secs(5),
+    }
+}
+
+impl Site {
+    fn start() -> Site {
+        Site::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut ServerSettings)) -> Site {
+        let mut settings = ServerSettings {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            connections: 100,
+            ..ServerSettings::default()
+        };
+        change(&mut settings);
+        let store = Arc::new(FakeStore::default());
+        store.repositories.lock().unwrap().push(Repository {
+            ecosystem: "fake".to_owned(),
+            name: "origin_5000".to_owned(),
+            origin: "https://<origin>.example.test".to_owned(),
+        });
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&log);
+        let mut mounts = vec![Mount::of(&Fake).unwrap()];
+        mounts.push(Mount {
+            host: Some("Registry.example.test".to_owned()),
+            prefix: String::new(),
+            repository: Some("origin_5000".to_owned()),
+            ecosystem: &Fake,
+        });
+        let served = Served {
+            blobs: store.clone(),
+            catalogue: store.clone(),
+            mounts,
+            ecosystems: vec![&Fake],
+            log: Some(Arc::new(move |record| lines.lock().unwrap().push(record.to_string()))),
+        };
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let server = {
+            let _entered = runtime.enter();
+            Server::bind(settings, served).unwrap()
+        };
+        let address = server.local_addresses()[0];
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let running = runtime.spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        Site { address, store, log, stop: Some(stop), runtime: Some(runtime), running: Some(running) }
+    }
+
+    fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    fn get(&self, path: &str, headers: &[&str]) -> Response {
+        self.client().ask("GET", path, headers)
+    }
+
+    fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    /// Asks the server to stop, and waits until it has.
+    fn stop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+        self.runtime.as_ref().unwrap().block_on(self.running.take().unwrap()).unwrap();
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Waits until something holds, for at most five seconds.
+#[track_caller]
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = clock::instant();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(5), "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
