@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_whole_or_not_at_all() {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let path = home.path().join("site.toml");
         replace_file(&path, b"old").unwrap();
         let mut dropped = AtomicFile::create(&path).unwrap();
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn every_failing_step_leaves_the_old_file() {
         use crate::fsx::faults::{Fault, Kind, Watch};
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let path = home.path().join("key");
         replace_file(&path, b"old").unwrap();
         let watch = Watch::new(home.path());
