@@ -157,7 +157,7 @@ mod tests {
         let started = crate::clock::instant();
         assert!(!matches(
             &"a*".repeat(200),
-            &format!("{}b", "a".repeat(2000)).replace('b', "c").repeat(1)[..1999].replace("aaa", "aab")
+            &"aab".repeat(666)
         ));
         assert!(started.elapsed().as_secs() < 5);
     }
