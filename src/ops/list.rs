@@ -155,10 +155,7 @@ mod tests {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
         }
         let started = crate::clock::instant();
-        assert!(!matches(
-            &"a*".repeat(200),
-            &"aab".repeat(666)
-        ));
+        assert!(!matches(&"a*".repeat(200), &"aab".repeat(666)));
         assert!(started.elapsed().as_secs() < 5);
     }
 
