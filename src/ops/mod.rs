@@ -25,6 +25,8 @@ pub mod requests;
 pub mod resolve;
 pub mod serve;
 pub mod setup;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 
 use std::io::Read;
