@@ -17,7 +17,10 @@ use std::time::SystemTime;
 
 pub use lock::{Lock, remove_unless_locked};
 pub(crate) use whole::random_name;
-pub use whole::{AtomicFile, TemporaryDirectory, replace_file, replace_private, temporary_directory};
+pub use whole::{
+    AtomicFile, TemporaryDirectory, lasting_temporary_directory, replace_file, replace_private,
+    temporary_directory,
+};
 
 /// What a file that must not change any more is set to.
 const READ_ONLY: u32 = 0o444;

@@ -14,6 +14,7 @@ pub mod cancel;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod ecosystem;
 pub mod events;
 pub mod fsx;

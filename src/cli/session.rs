@@ -91,7 +91,7 @@ impl Session {
 
     /// A path as the person means it: below -C, if that is given.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
-        self.directory.join(path)
+        if self.global.directory.is_none() { path.to_owned() } else { self.directory.join(path) }
     }
 
     /// Prints a result: the report itself with --json, else what `text` prints.

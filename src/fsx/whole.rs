@@ -112,6 +112,13 @@ pub fn temporary_directory() -> io::Result<TemporaryDirectory> {
     Ok(TemporaryDirectory { path })
 }
 
+/// A directory of our own among the system's temporary files that stays: its name begins with `purpose`.
+pub fn lasting_temporary_directory(purpose: &str) -> io::Result<PathBuf> {
+    let path = std::env::temp_dir().join(format!("{purpose}-{}", random_name()?));
+    create_directory(&path, Access::Private)?;
+    Ok(path)
+}
+
 /// 16 hex digits that nobody can guess.
 pub(crate) fn random_name() -> io::Result<String> {
     let mut bytes = [0; 8];
