@@ -101,7 +101,11 @@ impl Session {
 
     /// Prints a result: the report itself with --json, else what `text` prints.
     pub(crate) fn finish<T: Serialize>(&self, report: &T, text: impl FnOnce()) -> Result<(), Problem> {
-        if self.global.json { output::json(report) } else { Ok(text()) }
+        if self.global.json {
+            return output::json(report);
+        }
+        text();
+        Ok(())
     }
 
     /// Runs an asynchronous verb; the first interrupt asks it to stop, the second one does.

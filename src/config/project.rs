@@ -69,7 +69,7 @@ pub struct AllowedGap {
 
 impl AllowedGap {
     /// Whether it speaks of this gap.
-    pub fn covers(&self, gap: &crate::ecosystem::Gap) -> bool {
+    pub fn covers(&self, gap: &crate::findings::Gap) -> bool {
         self.name == format!("{}:{}", gap.ecosystem, gap.name)
             && self.version.as_ref().is_none_or(|version| *version == gap.version)
     }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_covered_by_name_and_version() {
-        let gap = crate::ecosystem::Gap {
+        let gap = crate::findings::Gap {
             ecosystem: "npm".into(),
             name: "@a/b".into(),
             version: "1.0.0".into(),

@@ -12,11 +12,11 @@ use super::fetch;
 use super::lock::{self, Order};
 use super::lock_file::AcceptedGap;
 use super::pack::{self, Packed, Packing};
-use super::preflight::{self, Preflight};
+use super::preflight;
 use super::records::Named;
 use crate::blocking::blocking;
 use crate::ecosystem::Note;
-use crate::events::Happening;
+use crate::events::{Happening, Preflight};
 use crate::problem::Problem;
 use crate::store::Store;
 
@@ -91,7 +91,7 @@ pub async fn collect(
         gaps: locked.lock.gaps.clone(),
         notes: locked.lock.notes.clone(),
     };
-    preflight.must_fit(&how.home, Some(&how.out))?;
+    preflight::must_fit(&preflight, &how.home, Some(&how.out))?;
     events.emit(Happening::Preflight(preflight.clone()));
     if how.dry_run {
         return Ok(report(preflight, None, &locked));
