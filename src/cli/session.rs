@@ -11,7 +11,7 @@ use crate::config;
 use crate::events::Events;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
-use crate::trust::{COLLECT_KEY, KeySigner, Trust};
+use crate::trust::{COLLECT_KEY, CommandSigner, KeySigner, Trust};
 
 /// One run.
 pub(crate) struct Session {
@@ -89,6 +89,11 @@ impl Session {
         Ok(trust.signer(name, passphrase.as_deref().map(|secret| secret.as_slice()))?)
     }
 
+    /// What signs by a command, for the public key in a file.
+    pub(crate) fn command_signer(&self, public: &Path, command: &str) -> Result<CommandSigner, Problem> {
+        Ok(self.trust()?.command_signer(&read_key(&self.path(public))?, command)?)
+    }
+
     /// A path as the person means it: below -C, if that is given.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
         if self.global.directory.is_none() { path.to_owned() } else { self.directory.join(path) }
@@ -162,4 +167,13 @@ pub(crate) fn read_passphrase(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>
         secret.pop();
     }
     Ok(secret)
+}
+
+/// Reads the file of a public key.
+pub(crate) fn read_key(path: &Path) -> Result<Vec<u8>, Problem> {
+    let unreadable =
+        || Problem::new(Kind::Usage, "key.unreadable", format!("cannot read {}", path.display()));
+    crate::fsx::read_limited(path, 64 * 1024)
+        .map_err(|error| unreadable().caused_by(&error))?
+        .ok_or_else(unreadable)
 }

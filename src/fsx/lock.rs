@@ -69,7 +69,7 @@ pub fn remove_unless_locked(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    if try_lock(&file)? { super::remove(path) } else { Ok(false) }
+    if lock_soon(&file)? { super::remove(path) } else { Ok(false) }
 }
 
 impl super::File {

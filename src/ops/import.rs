@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers};
 use super::intake::Intake;
-use super::media;
+use super::{media, verify};
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::ecosystem::registry;
@@ -69,6 +69,49 @@ pub struct Imported {
 pub struct ImportReport {
     /// One entry a bundle.
     pub bundles: Vec<Imported>,
+}
+
+/// Says what importing bundles would do, each by itself: verifies every byte of them and changes nothing.
+///
+/// # Errors
+/// As [`import`]; nothing is logged.
+pub fn foresee(
+    store: &Store,
+    trust: &Trust,
+    paths: &[PathBuf],
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<ImportReport, Problem> {
+    let verifier = trust.verifier(false)?;
+    let held = |key: &BlobKey, size| matches!(store.blobs.size(key), Ok(Some(held)) if held == size);
+    let mut bundles = Vec::new();
+    for path in media::volumes(paths)? {
+        let volume = media::open(&path, &verifier)?;
+        let (decision, _) =
+            decide(store, trust, volume.snapshot(), Snapshot::digest_of(volume.snapshot_bytes()))?;
+        if let Some(refusal) = decision.refusal(&volume.snapshot().channel, mark_of(volume.snapshot())) {
+            return Err(refusal.at(path.display()));
+        }
+        drop(volume);
+        let verified = verify::verify_one(&path, &verifier, &held, events, cancel)?;
+        bundles.push(Imported {
+            file: path,
+            outcome: match decision {
+                Decision::AlreadyHeld => Outcome::AlreadyHeld,
+                Decision::Late => Outcome::ImportedLate,
+                _ => Outcome::Imported,
+            },
+            channel: verified.channel,
+            epoch: verified.epoch,
+            sequence: verified.sequence,
+            snapshot: verified.snapshot,
+            signers: verified.signers,
+            artifacts: verified.artifacts,
+            new_blobs: verified.blobs,
+            new_bytes: verified.bytes,
+        });
+    }
+    Ok(ImportReport { bundles })
 }
 
 /// Imports bundles, one after the other; what is imported stays if a later one fails.
