@@ -24,6 +24,7 @@ pub mod requests;
 pub mod resolve;
 pub mod serve;
 pub mod setup;
+mod signing;
 pub mod verify;
 
 use std::io::Read;
