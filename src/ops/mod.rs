@@ -25,8 +25,12 @@ pub mod requests;
 pub mod resolve;
 pub mod serve;
 pub mod setup;
+<<<<<<< HEAD
 #[cfg(test)]
 mod testing;
+=======
+mod signing;
+>>>>>>> faults
 pub mod verify;
 
 use std::io::Read;

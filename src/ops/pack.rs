@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::intake::Intake;
 use super::lock_file::Lock;
+use super::signing::OnceSigner;
 use super::{records, verify};
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
@@ -119,11 +120,12 @@ pub fn pack(
     let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
     let key = Snapshot::digest_of(&bytes);
     intake.keep(&bytes, None)?;
-    let signed = sign(PayloadType::Snapshot, &bytes, &[packing.signer]).map_err(|error| unsigned(&error))?;
+    let signer = OnceSigner::new(packing.signer, store, intake);
+    let signed = sign(PayloadType::Snapshot, &bytes, &[&signer]).map_err(|error| unsigned(&error))?;
     let signatures = intake.keep(&signed, None)?;
-    intake.flush()?;
     let documents =
-        Documents::sign_packing(bytes, signed, &plan, &[packing.signer]).map_err(|error| unsigned(&error))?;
+        Documents::sign_packing(bytes, signed, &plan, &[&signer]).map_err(|error| unsigned(&error))?;
+    intake.flush()?;
 
     let name = file_name(packing.channel, snapshot.sequence, None, 1, 1);
     let path = packing.out.join(&name);
