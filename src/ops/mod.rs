@@ -25,12 +25,9 @@ pub mod requests;
 pub mod resolve;
 pub mod serve;
 pub mod setup;
-<<<<<<< HEAD
+mod signing;
 #[cfg(test)]
 mod testing;
-=======
-mod signing;
->>>>>>> faults
 pub mod verify;
 
 use std::io::Read;

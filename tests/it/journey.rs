@@ -16,7 +16,10 @@ const PURLS: [&str; 3] = ["pkg:npm/%40scope/leaf@2.0.1", "pkg:npm/plain@1.4.0", 
 /// The package URLs in a report, those of plain files without their checksum.
 fn purls(report: &Value) -> BTreeSet<String> {
     let artifacts = report["artifacts"].as_array().unwrap();
-    artifacts.iter().map(|artifact| artifact["purl"].as_str().unwrap().split('?').next().unwrap().to_owned()).collect()
+    artifacts
+        .iter()
+        .map(|artifact| artifact["purl"].as_str().unwrap().split('?').next().unwrap().to_owned())
+        .collect()
 }
 
 fn expected() -> BTreeSet<String> {
@@ -132,7 +135,8 @@ fn unchanged_content_gives_the_same_bytes_and_downloads_nothing() {
         online(&sides, &upstream, &["collect", "--out", out, "--key", "module"]).done();
     }
     online(&sides, &upstream, &["collect", "--out", "../fourth", "--key", "module"]).done();
-    let [third, fourth] = ["third", "fourth"].map(|out| std::fs::read(&bundles(&sides.path(out))[0]).unwrap());
+    let [third, fourth] =
+        ["third", "fourth"].map(|out| std::fs::read(&bundles(&sides.path(out))[0]).unwrap());
     assert!(third == fourth, "the same snapshot, signed with the same key, has other bytes");
 }
 

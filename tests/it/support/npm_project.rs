@@ -19,9 +19,15 @@ pub(crate) struct Package {
 }
 
 /// A package whose tarball has so many bytes.
-pub(crate) fn package(name: &'static str, version: &'static str, dependencies: Value, size: usize) -> Package {
+pub(crate) fn package(
+    name: &'static str,
+    version: &'static str,
+    dependencies: Value,
+    size: usize,
+) -> Package {
     // Not compressible, and different for every package.
-    let mut state = name.bytes().chain(version.bytes()).fold(1_u32, |hash, byte| hash.wrapping_mul(31) + u32::from(byte));
+    let mut state =
+        name.bytes().chain(version.bytes()).fold(1_u32, |hash, byte| hash.wrapping_mul(31) + u32::from(byte));
     let bytes = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8

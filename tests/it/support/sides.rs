@@ -116,8 +116,11 @@ pub(crate) fn bundles(directory: &Path) -> Vec<PathBuf> {
 /// What a store shows, in order: package URL and source.
 pub(crate) fn shown(store: &Store) -> Vec<String> {
     let report = list::list(store, &[]).unwrap();
-    let mut shown: Vec<String> =
-        report.artifacts.into_iter().map(|artifact| format!("{} {}", artifact.named.purl, artifact.source)).collect();
+    let mut shown: Vec<String> = report
+        .artifacts
+        .into_iter()
+        .map(|artifact| format!("{} {}", artifact.named.purl, artifact.source))
+        .collect();
     shown.sort();
     shown
 }
