@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::signature::{PayloadType, sign};
 use bundle_format::{
-    BlobKey, Documents, Format, Ledger, LedgerEntry, Mode, Record, SegmentWriter, Signer, Snapshot,
-    VolumePlan, WriteError, file_name, write_volume,
+    BlobHasher, BlobKey, Documents, Format, Ledger, LedgerEntry, Mode, Record, SegmentWriter, Signer,
+    Snapshot, VolumePlan, WriteError, file_name, write_volume,
 };
 use serde::{Deserialize, Serialize};
 
@@ -360,8 +360,7 @@ fn hash_file(path: &Path, cancel: &Cancel) -> Result<BlobKey, Problem> {
 }
 
 fn hash(mut file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<BlobKey> {
-    use sha2::Digest as _;
-    let mut hasher = sha2::Sha256::new();
+    let mut hasher = BlobHasher::default();
     let mut buffer = vec![0; super::BUFFER];
     loop {
         cancel.check().map_err(|problem| io::Error::new(io::ErrorKind::Interrupted, problem))?;
@@ -370,7 +369,7 @@ fn hash(mut file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<Blob
         hasher.update(bytes);
         events.emit(Happening::ItemProgress { bytes: length as u64 });
     }
-    Ok(BlobKey::new(hasher.finalize().into()))
+    Ok(hasher.finish())
 }
 
 fn sidecar(path: &Path) -> PathBuf {
