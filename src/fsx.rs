@@ -198,18 +198,6 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Makes a directory and those above it; one that is there is no error.
-pub fn create_directories(path: &Path) -> io::Result<()> {
-    if path.as_os_str().is_empty() || path.is_dir() {
-        return Ok(());
-    }
-    create_directories(parent(path))?;
-    match create_directory(path, Access::Ordinary) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        other => other,
-    }
-}
-
 /// Appends to a file, which is created if need be; the bytes are durable when this returns. If that fails half way,
 /// the file is as it was.
 pub fn append_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -9,7 +9,7 @@ use super::network::NetworkArguments;
 use super::session::Session;
 use super::{output, progress, units};
 use crate::config::Project;
-use crate::ops::collect::{self, Collecting};
+use crate::ops::collect::{self, CollectRequest};
 use crate::ops::lock::{Order, Place};
 use crate::problem::{Kind, Problem};
 
@@ -108,17 +108,18 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         (Some(command), Some(public)) => Arc::new(session.command_signer(public.as_ref(), command)?),
         _ => Arc::new(session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?),
     };
-    let how = Collecting {
+    let request = CollectRequest {
+        order,
         out: session.path(&arguments.out),
         locked: arguments.locked,
         dry_run: arguments.dry_run,
         read_back: !arguments.no_readback,
         jobs: usize::from(arguments.network.jobs),
-        home: session.home.clone(),
     };
     let result = session.block_on(async {
-        let outside = arguments.network.outside(session, &store, order.directory(&session.directory))?;
-        collect::collect(&order, &how, &outside, signer).await
+        let outside =
+            arguments.network.outside(session, &store, request.order.directory(&session.directory))?;
+        collect::collect(&request, &outside, signer).await
     });
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 mod http_server;
+mod journey;
 mod net;
 mod support;
