@@ -12,7 +12,7 @@ const SIGNATURE_LIMIT: u64 = 64 * 1024;
 const FOR_EVER: &str = "9999-12-31T23:59:59Z";
 
 /// Signs with another signer, and remembers in the store what that one signed.
-pub struct OnceSigner<'a> {
+pub(super) struct OnceSigner<'a> {
     signer: &'a dyn Signer,
     store: &'a Store,
     intake: &'a Intake,
@@ -20,7 +20,7 @@ pub struct OnceSigner<'a> {
 
 impl<'a> OnceSigner<'a> {
     /// Remembers what `signer` signs; it is durable once `intake` was flushed.
-    pub fn new(signer: &'a dyn Signer, store: &'a Store, intake: &'a Intake) -> OnceSigner<'a> {
+    pub(super) fn new(signer: &'a dyn Signer, store: &'a Store, intake: &'a Intake) -> OnceSigner<'a> {
         OnceSigner { signer, store, intake }
     }
 

@@ -167,5 +167,6 @@ pub(crate) fn import(
     paths: &[PathBuf],
 ) -> Result<aftk::ops::import::ImportReport, aftk::problem::Problem> {
     let store = Store::open(home)?;
-    aftk::ops::import::import(&store, &Trust::open(home)?, paths, &Silent, &Cancel::default())
+    let request = aftk::ops::import::ImportRequest { paths: paths.to_vec(), dry_run: false };
+    aftk::ops::import::import(&store, &Trust::open(home)?, &request, &Silent, &Cancel::default())
 }
