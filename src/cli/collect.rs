@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bundle_format::Mode;
+use bundle_format::{Mode, Signer};
 
 use super::network::NetworkArguments;
 use super::session::Session;
@@ -30,6 +30,10 @@ pub(super) struct Arguments {
     /// Read the passphrase of the key from FILE
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key
+    /// names the file of the public key
+    #[arg(long, value_name = "COMMAND", requires = "key", conflicts_with = "passphrase_file")]
+    sign_command: Option<String>,
     /// Take exactly what aftk.lock says, and fail if it answers other requests
     #[arg(long)]
     locked: bool,
@@ -100,7 +104,10 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let (order, key) = arguments.what.order(session)?;
     let store = session.store()?;
     let key = arguments.key.or(key);
-    let signer = session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?;
+    let signer: Arc<dyn Signer + Send + Sync> = match (&arguments.sign_command, &key) {
+        (Some(command), Some(public)) => Arc::new(session.command_signer(public.as_ref(), command)?),
+        _ => Arc::new(session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?),
+    };
     let how = Collecting {
         out: session.path(&arguments.out),
         locked: arguments.locked,
@@ -110,8 +117,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         home: session.home.clone(),
     };
     let result = session.block_on(async {
-        let outside = arguments.network.outside(session, &store)?;
-        collect::collect(&order, &how, &outside, Arc::new(signer)).await
+        let outside = arguments.network.outside(session, &store, order.directory(&session.directory))?;
+        collect::collect(&order, &how, &outside, signer).await
     });
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {
@@ -121,7 +128,10 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             }
         }
         for gap in &report.gaps {
-            eprintln!("gap: {}:{} {} (accepted: {})", gap.gap.ecosystem, gap.gap.name, gap.gap.version, gap.accepted);
+            eprintln!(
+                "gap: {}:{} {} (accepted: {})",
+                gap.gap.ecosystem, gap.gap.name, gap.gap.version, gap.accepted
+            );
         }
         let Some(bundle) = &report.bundle else { return };
         for file in &bundle.files {

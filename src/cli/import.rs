@@ -15,6 +15,9 @@ pub(super) struct Arguments {
     /// Bundles, or directories of them
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
+    /// Verify every byte and say what would be imported, but change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
@@ -22,11 +25,13 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let trust = session.trust()?;
     let paths: Vec<PathBuf> = arguments.paths.iter().map(|path| session.path(path)).collect();
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
-    let result = session.block(move || import::import(&store, &trust, &paths, &*events, &cancel));
+    let work = if arguments.dry_run { import::foresee } else { import::import };
+    let result = session.block(move || work(&store, &trust, &paths, &*events, &cancel));
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {
         for bundle in &report.bundles {
             let outcome = match bundle.outcome {
+                _ if arguments.dry_run && bundle.outcome != Outcome::AlreadyHeld => "would be imported",
                 Outcome::Imported => "imported",
                 Outcome::ImportedLate => "imported late, a newer one keeps its tags",
                 Outcome::AlreadyHeld => "already here",

@@ -19,10 +19,14 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub(super) fn listener(global: &Global) -> Arc<dyn Events> {
     let terminal = std::io::stderr().is_terminal();
     match global.progress {
-        Progress::Json => Arc::new(JsonLines { stamp: Stamp::new("cli"), pending: Mutex::new((0, clock::instant())) }),
+        Progress::Json => {
+            Arc::new(JsonLines { stamp: Stamp::new("cli"), pending: Mutex::new((0, clock::instant())) })
+        }
         Progress::None => Arc::new(Lines::new(global, false)),
         _ if global.quiet => Arc::new(Silent),
-        Progress::Auto if terminal => Arc::new(Bars { lines: Lines::new(global, false), bar: Mutex::new(None) }),
+        Progress::Auto if terminal => {
+            Arc::new(Bars { lines: Lines::new(global, false), bar: Mutex::new(None) })
+        }
         Progress::Auto | Progress::Plain => Arc::new(Lines::new(global, true)),
     }
 }
@@ -58,14 +62,6 @@ impl Lines {
             Happening::Warning { message, .. } if !self.quiet => {
                 Some(format!("{} {}", paint("1;33", "warning:"), printable(message)))
             }
-            Happening::Gap(gap) if !self.quiet => Some(format!(
-                "{} {}:{} {}: {}",
-                paint("1;33", "missing:"),
-                gap.ecosystem,
-                printable(&gap.name),
-                printable(&gap.version),
-                printable(&gap.detail)
-            )),
             Happening::Resolved { request, artifacts } if self.verbose > 0 => {
                 Some(format!("{} is {}", printable(request), units::count(*artifacts, "artifact")))
             }
@@ -111,6 +107,11 @@ impl Lines {
                 None
             }
             Happening::Done => stage.take().map(|ended| ended.summary()),
+            // What took how long no longer matters.
+            Happening::Error { .. } => {
+                *stage = None;
+                None
+            }
             _ => None,
         }
     }
@@ -159,7 +160,7 @@ impl Events for Bars {
                 }
                 *bar = Some(new_bar(name, *items, *bytes));
             }
-            Happening::Done => {
+            Happening::Done | Happening::Error { .. } => {
                 if let Some(bar) = bar.take() {
                     bar.finish_and_clear();
                 }

@@ -11,7 +11,7 @@ use crate::config;
 use crate::events::Events;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
-use crate::trust::{COLLECT_KEY, KeySigner, Trust};
+use crate::trust::{COLLECT_KEY, CommandSigner, KeySigner, Trust};
 
 /// One run.
 pub(crate) struct Session {
@@ -59,8 +59,12 @@ impl Session {
     /// Opens a store that must be there.
     pub(crate) fn existing_store(&self) -> Result<Store, Problem> {
         if !self.home.join("store").is_dir() {
-            return Err(Problem::new(Kind::Usage, "store.missing", format!("there is no store in {}", self.home.display()))
-                .hint("`aftk import` or `aftk collect` makes one; name another home with --home DIR"));
+            return Err(Problem::new(
+                Kind::Usage,
+                "store.missing",
+                format!("there is no store in {}", self.home.display()),
+            )
+            .hint("`aftk import` or `aftk collect` makes one; name another home with --home DIR"));
         }
         Ok(Store::open_existing(&self.home)?)
     }
@@ -85,14 +89,23 @@ impl Session {
         Ok(trust.signer(name, passphrase.as_deref().map(|secret| secret.as_slice()))?)
     }
 
+    /// What signs by a command, for the public key in a file.
+    pub(crate) fn command_signer(&self, public: &Path, command: &str) -> Result<CommandSigner, Problem> {
+        Ok(self.trust()?.command_signer(&read_key(&self.path(public))?, command)?)
+    }
+
     /// A path as the person means it: below -C, if that is given.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
-        self.directory.join(path)
+        if self.global.directory.is_none() { path.to_owned() } else { self.directory.join(path) }
     }
 
     /// Prints a result: the report itself with --json, else what `text` prints.
     pub(crate) fn finish<T: Serialize>(&self, report: &T, text: impl FnOnce()) -> Result<(), Problem> {
-        if self.global.json { output::json(report) } else { Ok(text()) }
+        if self.global.json {
+            return output::json(report);
+        }
+        text();
+        Ok(())
     }
 
     /// Runs an asynchronous verb; the first interrupt asks it to stop, the second one does.
@@ -120,7 +133,8 @@ impl Session {
 
 async fn stop_on_interrupt(cancel: Cancel) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return;
     };
@@ -140,12 +154,26 @@ async fn stop_on_interrupt(cancel: Cancel) {
 
 /// Reads a passphrase: the file's bytes without the line feed that editors put at the end.
 pub(crate) fn read_passphrase(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Problem> {
-    let unreadable =
-        || Problem::new(Kind::Usage, "key.passphrase", format!("cannot read the passphrase in {}", path.display()));
+    let unreadable = || {
+        Problem::new(
+            Kind::Usage,
+            "key.passphrase",
+            format!("cannot read the passphrase in {}", path.display()),
+        )
+    };
     let bytes = crate::fsx::read_limited(path, 4096).map_err(|error| unreadable().caused_by(&error))?;
     let mut secret = zeroize::Zeroizing::new(bytes.ok_or_else(unreadable)?);
     while secret.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
         secret.pop();
     }
     Ok(secret)
+}
+
+/// Reads the file of a public key.
+pub(crate) fn read_key(path: &Path) -> Result<Vec<u8>, Problem> {
+    let unreadable =
+        || Problem::new(Kind::Usage, "key.unreadable", format!("cannot read {}", path.display()));
+    crate::fsx::read_limited(path, 64 * 1024)
+        .map_err(|error| unreadable().caused_by(&error))?
+        .ok_or_else(unreadable)
 }

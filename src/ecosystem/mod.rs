@@ -19,6 +19,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::events::Events;
+pub use crate::findings::{Gap, Note};
 use crate::net::Access;
 use crate::problem::Problem;
 use crate::store::Linked;
@@ -151,32 +152,6 @@ pub struct PlannedFile {
     pub held: bool,
 }
 
-/// Something that will be missing inside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// The ecosystem.
-    pub ecosystem: String,
-    /// What is missing, as `[[gap]]` names it.
-    pub name: String,
-    /// The version, range or address.
-    pub version: String,
-    /// A stable reason: `git-dependency`, `not-found`, `yanked` …
-    pub reason: String,
-    /// In words, with who needs it.
-    pub detail: String,
-}
-
-/// Something a person should know about what is carried, which is no gap.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Note {
-    /// A stable code: `npm.install-script`, `npm.open-peer` …
-    pub code: String,
-    /// What it is about.
-    pub subject: String,
-    /// In words.
-    pub message: String,
-}
-
 /// What requests stand for.
 #[derive(Debug, Clone, Default)]
 pub struct Resolution {
@@ -274,9 +249,11 @@ pub trait Collect: Send + Sync {
         platforms: &[String],
         context: &dyn CollectContext,
     ) -> Result<Resolution, Problem>;
-    /// How to reach a file of a repository: the route in use on this machine, with its credentials.
+    /// How to reach a file of a repository: the route in use on this machine, with its credentials. `requests` are
+    /// those of this ecosystem: what is configured beside their documents counts.
     async fn access(
         &self,
+        requests: &[Request],
         repository: &str,
         origin: &str,
         context: &dyn CollectContext,

@@ -112,6 +112,13 @@ pub fn temporary_directory() -> io::Result<TemporaryDirectory> {
     Ok(TemporaryDirectory { path })
 }
 
+/// A directory of our own among the system's temporary files that stays: its name begins with `purpose`.
+pub fn lasting_temporary_directory(purpose: &str) -> io::Result<PathBuf> {
+    let path = std::env::temp_dir().join(format!("{purpose}-{}", random_name()?));
+    create_directory(&path, Access::Private)?;
+    Ok(path)
+}
+
 /// 16 hex digits that nobody can guess.
 pub(crate) fn random_name() -> io::Result<String> {
     let mut bytes = [0; 8];
@@ -125,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_whole_or_not_at_all() {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let path = home.path().join("site.toml");
         replace_file(&path, b"old").unwrap();
         let mut dropped = AtomicFile::create(&path).unwrap();
@@ -140,7 +147,7 @@ mod tests {
     #[test]
     fn every_failing_step_leaves_the_old_file() {
         use crate::fsx::faults::{Fault, Kind, Watch};
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let path = home.path().join("key");
         replace_file(&path, b"old").unwrap();
         let watch = Watch::new(home.path());

@@ -7,7 +7,8 @@ use bundle_format::{BlobKey, Mode, Record, Snapshot};
 use crate::clock;
 use crate::problem::{Kind, Problem};
 use crate::store::{
-    AuditEntry, Change, ChangeSet, Generation, Merge, Precondition, Revision, SnapshotEntry, Source, Store, StoreError,
+    AuditEntry, Change, ChangeSet, Generation, Merge, Precondition, Revision, SnapshotEntry, Source, Store,
+    StoreError,
 };
 
 /// How many rows are staged in one transaction.
@@ -16,7 +17,7 @@ const BATCH: usize = 10_000;
 const CONFLICTS: usize = 20;
 
 /// A snapshot on its way into the catalogue. Dropped before [`Accession::commit`], it leaves nothing visible.
-pub struct Accession {
+pub(super) struct Accession {
     store: Store,
     generation: Generation,
     batch: Vec<Record>,
@@ -24,7 +25,7 @@ pub struct Accession {
 }
 
 /// The documents of a snapshot, as blobs.
-pub struct Papers<'a> {
+pub(super) struct Papers<'a> {
     /// The snapshot.
     pub snapshot: &'a Snapshot,
     /// The blob of its bytes.
@@ -37,31 +38,31 @@ pub struct Papers<'a> {
 
 impl Accession {
     /// Begins the generation of a snapshot.
-    pub fn begin(store: &Store, snapshot: &Snapshot) -> Result<Accession, Problem> {
+    pub(super) fn begin(store: &Store, snapshot: &Snapshot) -> Result<Accession, Problem> {
         let source = Source::Channel(snapshot.channel.clone());
         let generation = store.catalogue.begin_generation(&source, (snapshot.epoch, snapshot.sequence))?;
         Ok(Accession { store: store.clone(), generation, batch: Vec::new(), artifacts: 0 })
     }
 
     /// The invisible generation.
-    pub fn generation(&self) -> Generation {
+    pub(super) fn generation(&self) -> Generation {
         self.generation
     }
 
     /// How many artifacts were added.
-    pub fn artifacts(&self) -> u64 {
+    pub(super) fn artifacts(&self) -> u64 {
         self.artifacts
     }
 
     /// Adds a record.
-    pub fn add(&mut self, record: Record) -> Result<(), Problem> {
+    pub(super) fn add(&mut self, record: Record) -> Result<(), Problem> {
         self.artifacts += u64::from(matches!(record, Record::Artifact(_)));
         self.batch.push(record);
         if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 
     /// Stages what is left of a batch; rows can be asked about afterwards.
-    pub fn flush(&mut self) -> Result<(), Problem> {
+    pub(super) fn flush(&mut self) -> Result<(), Problem> {
         if !self.batch.is_empty() {
             self.store.catalogue.stage(self.generation, &self.batch)?;
             self.batch.clear();
@@ -70,7 +71,7 @@ impl Accession {
     }
 
     /// Up to `limit` blobs that the snapshot names and the store lacks, and how many there are in all.
-    pub fn missing(&self, limit: usize) -> Result<(Vec<BlobKey>, u64), Problem> {
+    pub(super) fn missing(&self, limit: usize) -> Result<(Vec<BlobKey>, u64), Problem> {
         let (mut named, mut count) = (Vec::new(), 0);
         self.store.catalogue.staged_blobs(self.generation, &mut |key, size| {
             if self.store.blobs.size(&key)? != Some(size) {
@@ -91,7 +92,7 @@ impl Accession {
     ///
     /// # Errors
     /// Refused, if another channel shows other bytes under the same name, or the channel moved on meanwhile.
-    pub fn commit(
+    pub(super) fn commit(
         mut self,
         papers: Papers<'_>,
         late: bool,

@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_is_damaged_is_set_aside_and_named() {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let store = Store::open(home.path()).unwrap();
         assert!(run(&store).is_sound());
         for text in ["one", "two", "three"] {
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn it_can_be_stopped() {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let store = Store::open(home.path()).unwrap();
         for number in 0..50 {
             keep(&store, &format!("{number}"));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers};
 use super::intake::Intake;
-use super::media;
+use super::{media, verify};
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::ecosystem::registry;
@@ -71,6 +71,49 @@ pub struct ImportReport {
     pub bundles: Vec<Imported>,
 }
 
+/// Says what importing bundles would do, each by itself: verifies every byte of them and changes nothing.
+///
+/// # Errors
+/// As [`import`]; nothing is logged.
+pub fn foresee(
+    store: &Store,
+    trust: &Trust,
+    paths: &[PathBuf],
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<ImportReport, Problem> {
+    let verifier = trust.verifier(false)?;
+    let held = |key: &BlobKey, size| matches!(store.blobs.size(key), Ok(Some(held)) if held == size);
+    let mut bundles = Vec::new();
+    for path in media::volumes(paths)? {
+        let volume = media::open(&path, &verifier)?;
+        let (decision, _) =
+            decide(store, trust, volume.snapshot(), Snapshot::digest_of(volume.snapshot_bytes()))?;
+        if let Some(refusal) = decision.refusal(&volume.snapshot().channel, mark_of(volume.snapshot())) {
+            return Err(refusal.at(path.display()));
+        }
+        drop(volume);
+        let verified = verify::verify_one(&path, &verifier, &held, events, cancel)?;
+        bundles.push(Imported {
+            file: path,
+            outcome: match decision {
+                Decision::AlreadyHeld => Outcome::AlreadyHeld,
+                Decision::Late => Outcome::ImportedLate,
+                _ => Outcome::Imported,
+            },
+            channel: verified.channel,
+            epoch: verified.epoch,
+            sequence: verified.sequence,
+            snapshot: verified.snapshot,
+            signers: verified.signers,
+            artifacts: verified.artifacts,
+            new_blobs: verified.blobs,
+            new_bytes: verified.bytes,
+        });
+    }
+    Ok(ImportReport { bundles })
+}
+
 /// Imports bundles, one after the other; what is imported stays if a later one fails.
 ///
 /// # Errors
@@ -84,7 +127,11 @@ pub fn import(
 ) -> Result<ImportReport, Problem> {
     let volumes = media::volumes(paths)?;
     let bytes = volumes.iter().map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum();
-    events.emit(Happening::Stage { name: "import".into(), items: Some(volumes.len() as u64), bytes: Some(bytes) });
+    events.emit(Happening::Stage {
+        name: "import".into(),
+        items: Some(volumes.len() as u64),
+        bytes: Some(bytes),
+    });
     let mut bundles = Vec::new();
     for path in &volumes {
         match import_one(store, trust, path, events, cancel) {
@@ -169,7 +216,8 @@ fn import_one(
     if let Err(problem) = admit(store, &snapshot, cancel) {
         return Err(give_up(store, accession, problem.at(path.display())));
     }
-    (imported.artifacts, imported.new_blobs, imported.new_bytes) = (accession.artifacts(), new_blobs, new_bytes);
+    (imported.artifacts, imported.new_blobs, imported.new_bytes) =
+        (accession.artifacts(), new_blobs, new_bytes);
     let papers = Papers { snapshot: &snapshot, key, signatures, signers };
     let late = imported.outcome == Outcome::ImportedLate;
     accession.commit(papers, late, mark, "import").map_err(|problem| problem.at(path.display()))?;
@@ -199,7 +247,13 @@ fn decide(
     let root = trust.root();
     let mut created = Vec::new();
     for channel in store.catalogue.channels()? {
-        created.extend(store.catalogue.snapshots(&channel.name)?.into_iter().map(|entry| (entry.accepted, entry.created)));
+        created.extend(
+            store
+                .catalogue
+                .snapshots(&channel.name)?
+                .into_iter()
+                .map(|entry| (entry.accepted, entry.created)),
+        );
     }
     created.sort();
     let floor = root.map_or(0, |root| time::floor(root, created.iter().map(|(_, created)| created.as_str())));
@@ -314,7 +368,13 @@ struct Claims {
 }
 
 impl Claims {
-    fn of(store: &Store, generation: Generation, key: &BlobKey, size: u64, path: &Path) -> Result<Claims, Problem> {
+    fn of(
+        store: &Store,
+        generation: Generation,
+        key: &BlobKey,
+        size: u64,
+        path: &Path,
+    ) -> Result<Claims, Problem> {
         let (claimed, checksums) = store.catalogue.claimed_checksums(generation, key)?;
         match claimed {
             Some(claimed) if claimed == size => {}
@@ -328,7 +388,8 @@ impl Claims {
             }
         }
         // The key itself is a sha256 that the reader checks.
-        let checksums: Vec<Digest> = checksums.into_iter().filter(|checksum| checksum.blob_key() != Some(*key)).collect();
+        let checksums: Vec<Digest> =
+            checksums.into_iter().filter(|checksum| checksum.blob_key() != Some(*key)).collect();
         let mut algorithms: Vec<Algorithm> = checksums.iter().map(Digest::algorithm).collect();
         algorithms.sort();
         algorithms.dedup();
@@ -391,17 +452,21 @@ fn admit(store: &Store, snapshot: &Snapshot, cancel: &Cancel) -> Result<(), Prob
         let blob = store.blobs.open(&segment.digest)?.ok_or(StoreError::Missing(segment.digest))?;
         let reader = std::io::BufReader::new(blob.file);
         for record in SegmentReader::new(segment, reader, &mut order) {
-            let record = record.map_err(|error| media::problem(error, Path::new(&segment.digest.to_string())))?;
+            let record =
+                record.map_err(|error| media::problem(error, Path::new(&segment.digest.to_string())))?;
             match &record {
                 Record::Artifact(artifact) => {
                     // What this version does not know is stored unchecked, and neither served nor pushed.
-                    let known = registry::find(&artifact.ecosystem).filter(|known| known.schema() == artifact.schema);
+                    let known =
+                        registry::find(&artifact.ecosystem).filter(|known| known.schema() == artifact.schema);
                     if let Some(admit) = known.and_then(|ecosystem| ecosystem.admit()) {
                         admit.admit(artifact, &mut read)?;
                     }
                 }
                 Record::Ref(reference) => {
-                    if let Some(admit) = registry::find(&reference.ecosystem).and_then(|ecosystem| ecosystem.admit()) {
+                    if let Some(admit) =
+                        registry::find(&reference.ecosystem).and_then(|ecosystem| ecosystem.admit())
+                    {
                         admit.admit_ref(reference)?;
                     }
                 }

@@ -4,7 +4,7 @@
 use bundle_format::{Algorithm, Artifact, BlobKey, Digest, File, Ref};
 use bytes::Bytes;
 
-use super::fetch::SCHEMA;
+use super::SCHEMA;
 use super::version::Version;
 use super::{integrity, names, packument, splice, tarball_name};
 use crate::ecosystem::Admit;

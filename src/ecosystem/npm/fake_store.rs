@@ -8,7 +8,7 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use sha1::Digest as _;
 
-use super::fetch::SCHEMA;
+use super::SCHEMA;
 use super::names;
 use super::serve::NpmServe;
 use crate::ecosystem::{Answer, ClientRequest, Principal, Serve, ServeContext};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bundle_format::{BlobKey, Ref, Requirement};
 use serde_json::Value;
 
+use super::SCHEMA;
 use super::cuttings::{Cutting, Cuttings};
 use super::lockfile::EdgeKind;
 use super::names;
@@ -16,9 +17,6 @@ use super::wanted::{Package, Wanted, gap};
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Evidence, Gap, MetadataRequest, Note, Planned, PlannedFile};
 use crate::problem::Problem;
-
-/// The schema that artifacts follow.
-pub(crate) const SCHEMA: &str = "npm/1";
 
 /// How many characters of a script are shown.
 const LONGEST_SCRIPT: usize = 200;
@@ -139,6 +137,8 @@ impl Fetcher<'_> {
             checksums: Vec::new(),
             blob: Some(manifest),
             size: Some(size),
+            estimate: None,
+            held: false,
         }];
         let mut attributes = BTreeMap::new();
         if let Some(time) = &cutting.time {
@@ -156,6 +156,8 @@ impl Fetcher<'_> {
                 checksums: cutting.checksums.clone(),
                 blob: None,
                 size: None,
+                estimate: object.unpacked_size,
+                held: false,
             });
         } else {
             attributes.insert("selected".to_owned(), Value::Bool(false));

@@ -20,7 +20,7 @@ mod fetch;
 mod integrity;
 mod lock_graph;
 mod lockfile;
-pub(crate) mod names;
+mod names;
 mod npmrc;
 mod origin;
 mod packument;
@@ -35,7 +35,7 @@ mod setup;
 mod spec;
 mod splice;
 mod tarball_name;
-pub(crate) mod version;
+mod version;
 mod version_object;
 mod wanted;
 
@@ -46,6 +46,9 @@ use super::{Admit, Collect, CollectContext, Ecosystem, Planned, Proof, Request, 
 use crate::net::Access;
 use crate::problem::Problem;
 
+/// The schema of npm's artifacts.
+const SCHEMA: &str = "npm/1";
+
 /// The npm ecosystem.
 pub(super) struct Npm;
 
@@ -55,7 +58,7 @@ impl Ecosystem for Npm {
     }
 
     fn schema(&self) -> &'static str {
-        fetch::SCHEMA
+        SCHEMA
     }
 
     fn is_lockfile(&self, file_name: &str) -> bool {
@@ -101,11 +104,24 @@ impl Collect for Npm {
 
     async fn access(
         &self,
+        requests: &[Request],
         repository: &str,
         origin: &str,
         context: &dyn CollectContext,
     ) -> Result<Access, Problem> {
-        origin::Routes::load(context, context.directory()).await?.access(repository, origin)
+        let mut found = None;
+        for project in request::projects(requests) {
+            let access = origin::Routes::load(context, &project).await?.access(repository, origin)?;
+            // Of several projects, the one that has a credential for it is the one that means it.
+            if access.credential.is_some() {
+                return Ok(access);
+            }
+            found.get_or_insert(access);
+        }
+        match found {
+            Some(access) => Ok(access),
+            None => origin::Routes::load(context, context.directory()).await?.access(repository, origin),
+        }
     }
 
     fn prove(&self, artifacts: &[Planned], refs: &[Ref]) -> Proof {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bundle_format::{Artifact, File};
 use bytes::Bytes;
 
-use super::fetch::SCHEMA;
+use super::SCHEMA;
 use super::version::Version;
 use super::{names, splice};
 use crate::ecosystem::ServeContext;

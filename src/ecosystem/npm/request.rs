@@ -55,6 +55,18 @@ pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Re
     Ok(Request { ecosystem: "npm", text: what.to_owned(), identity, body })
 }
 
+/// The directories that lockfiles stand in, each once.
+pub(super) fn projects(requests: &[Request]) -> Vec<PathBuf> {
+    let documents = requests.iter().filter_map(|request| match &request.body {
+        RequestBody::Document { path, .. } => path.parent().map(Path::to_owned),
+        _ => None,
+    });
+    let mut projects: Vec<PathBuf> = documents.collect();
+    projects.sort();
+    projects.dedup();
+    projects
+}
+
 /// The problem with requests that aren't lockfiles.
 pub(super) fn not_built(what: &str) -> Problem {
     let message = format!("npm packages are collected from lockfiles so far, and {what:?} is none");

@@ -175,7 +175,10 @@ impl VersionObject {
             tarball: dist("tarball"),
             integrity: dist("integrity"),
             shasum: dist("shasum"),
-            unpacked_size: object.get("dist").and_then(|dist| dist.get("unpackedSize")).and_then(Value::as_u64),
+            unpacked_size: object
+                .get("dist")
+                .and_then(|dist| dist.get("unpackedSize"))
+                .and_then(Value::as_u64),
             os: texts(object.get("os")),
             cpu: texts(object.get("cpu")),
             libc: texts(object.get("libc")),
