@@ -133,7 +133,8 @@ fn nothing_half_done(home: &Path, whole: &[String], bundle: &[u8], context: &str
     assert!(shown.is_empty() || shown == whole, "{context}: half-visible: {shown:?}");
     assert!(ledger(home).entries().len() <= 1, "{context}");
     for file in bundles(&home.join("stick")) {
-        assert!(std::fs::read(file).unwrap() == bundle, "{context}: a bundle that is not whole");
+        let left = std::fs::read(&file).unwrap();
+        assert!(left == bundle, "{context}: a bundle that is not whole");
     }
 }
 
