@@ -154,7 +154,10 @@ pub fn write_volume(
     }
     let contents = plan.blobs().len() as u64 * CONTENTS_LINE;
     volume.begin(names::CONTENTS, contents)?;
-    plan.write_contents(&mut BufWriter::with_capacity(BUFFER, &mut volume)).map_err(WriteError::Out)?;
+    let mut buffered = BufWriter::with_capacity(BUFFER, &mut volume);
+    // Flushed here, because a buffer that is dropped keeps silent about what it could not write.
+    plan.write_contents(&mut buffered).and_then(|()| buffered.flush()).map_err(WriteError::Out)?;
+    drop(buffered);
     volume.pad(contents)?;
     let mut buffer = vec![0; BUFFER];
     for (key, size) in plan.blobs() {

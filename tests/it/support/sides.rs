@@ -139,10 +139,12 @@ pub(crate) fn sound(home: &Path) -> Vec<String> {
     shown(&store)
 }
 
-/// Makes a home whose keys are those of another one; it has no store yet.
+/// Makes a home whose keys, locks and ledgers are those of another one; it has no store yet.
 pub(crate) fn home_like(template: &Path, home: &Path) {
-    for part in ["keys", "trust"] {
-        copy_directory(&template.join(part), &home.join(part));
+    for part in ["keys", "trust", "channels"] {
+        if template.join(part).is_dir() {
+            copy_directory(&template.join(part), &home.join(part));
+        }
     }
 }
 
