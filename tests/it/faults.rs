@@ -10,9 +10,9 @@ use aftk::cancel::Cancel;
 use aftk::events::Silent;
 use aftk::fsx::faults::{Fault, Kind, Watch};
 use aftk::net::{Client, Settings};
-use aftk::ops::collect::{self, Collecting};
+use aftk::ops::collect::{self, CollectRequest};
 use aftk::ops::context::Outside;
-use aftk::ops::lock::{self, Order, Place};
+use aftk::ops::lock::{self, LockRequest, Order, Place};
 use aftk::problem::Problem;
 use aftk::store::Store;
 use aftk::trust::{COLLECT_KEY, Trust};
@@ -73,7 +73,10 @@ impl Small {
         Trust::open(&home).unwrap().ensure_collect_key().unwrap();
         let throwaway = self.directory.path().join("locking");
         home_like(&home, &throwaway);
-        self.work(&throwaway, async |order, outside| lock::lock(&order, &outside, false).await).unwrap();
+        self.work(&throwaway, async |order, outside| {
+            lock::lock(&LockRequest { order, dry_run: false }, &outside).await
+        })
+        .unwrap();
         copy_directory(&throwaway.join("channels"), &home.join("channels"));
         home
     }
@@ -95,23 +98,20 @@ impl Small {
             gaps: Vec::new(),
             place: Place::Channel(collect::channel_directory(home, "prod")),
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(work(order, outside))
     }
 
     /// Collects into the directory `stick` beside the home's content; the bundle's bytes.
     fn collect(&self, home: &Path) -> Result<Vec<u8>, Problem> {
-        let how = Collecting {
-            out: home.join("stick"),
-            locked: false,
-            dry_run: false,
-            read_back: true,
-            jobs: 4,
-            home: home.to_owned(),
-        };
+        let out = home.join("stick");
         let signer = Arc::new(Trust::open(home)?.signer(COLLECT_KEY, None)?);
-        let report = self
-            .work(home, async |order, outside| collect::collect(&order, &how, &outside, signer).await)?;
+        let report = self.work(home, async |order, outside| {
+            let request =
+                CollectRequest { order, out, locked: false, dry_run: false, read_back: true, jobs: 4 };
+            collect::collect(&request, &outside, signer).await
+        })?;
         Ok(std::fs::read(&report.bundle.unwrap().files[0]).unwrap())
     }
 
@@ -181,7 +181,9 @@ fn every_failing_write_of_a_collect_loses_nothing() {
     });
     let downloads = (small.downloads() - before) as u64;
     let (failed, spent) = (failed.into_inner(), spent.into_inner());
-    println!("collect: {last} writes, {spent} faults, {failed} runs failed, {downloads} requests, 0 unsound stores");
+    println!(
+        "collect: {last} writes, {spent} faults, {failed} runs failed, {downloads} requests, 0 unsound stores"
+    );
     assert_eq!(spent, last * 4);
     assert!(failed * 10 >= spent * 9, "most faults must be noticed: {failed} of {spent}");
     // A failure costs at most the group of files that was on its way into the store.
@@ -262,7 +264,8 @@ fn a_process_that_ends_at_any_write_of_a_collect_loses_nothing() {
     assert!(collect(&home, &project).status().unwrap().success());
     let whole = sound(&sides.path(&home));
     let content = |project: &str| {
-        let ledger = Ledger::parse(&std::fs::read(sides.path(project).join("aftk.ledger")).unwrap_or_default());
+        let ledger =
+            Ledger::parse(&std::fs::read(sides.path(project).join("aftk.ledger")).unwrap_or_default());
         let ledger = ledger.unwrap_or_else(|error| panic!("the ledger of {project} is broken: {error}"));
         ledger.entries().to_vec()
     };
@@ -288,8 +291,10 @@ fn a_process_that_ends_at_any_write_of_a_collect_loses_nothing() {
         let shown = sound(&sides.path(&home));
         assert!(shown.is_empty() || shown == whole, "{context}: half-visible: {shown:?}");
         let reserved = content(&project);
-        let left: Vec<Vec<u8>> =
-            bundles(&sides.path(&project).join("stick")).iter().map(|file| std::fs::read(file).unwrap()).collect();
+        let left: Vec<Vec<u8>> = bundles(&sides.path(&project).join("stick"))
+            .iter()
+            .map(|file| std::fs::read(file).unwrap())
+            .collect();
 
         let ran = collect(&home, &project).output().unwrap();
         assert!(ran.status.success(), "{context}: {}", String::from_utf8_lossy(&ran.stderr));
@@ -309,7 +314,10 @@ fn a_process_that_ends_at_any_write_of_a_collect_loses_nothing() {
     let aborted = aborted.into_inner();
     let asked = (gets(&upstream) - asked_for_all) as u64;
     repeated.store(asked.saturating_sub(aborted * 6), Ordering::Relaxed);
-    println!("collect: {aborted} aborts, {asked} requests for {} documents and files, 0 unsound stores", aborted * 6);
+    println!(
+        "collect: {aborted} aborts, {asked} requests for {} documents and files, 0 unsound stores",
+        aborted * 6
+    );
     assert!(aborted > 50);
     let repeated = repeated.into_inner();
     assert!(repeated <= aborted * 6, "{repeated} repeated requests in {aborted} runs");
@@ -346,7 +354,8 @@ fn a_process_that_ends_at_any_write_of_an_import_loses_nothing() {
         aborted.fetch_add(1, Ordering::Relaxed);
         let shown = sound(&sides.path(&home));
         assert!(shown.is_empty() || shown == whole, "{context}: half-visible: {shown:?}");
-        import(&sides.path(&home), &sides.medium()).unwrap_or_else(|problem| panic!("{context}: {problem:?}"));
+        import(&sides.path(&home), &sides.medium())
+            .unwrap_or_else(|problem| panic!("{context}: {problem:?}"));
         assert_eq!(sound(&sides.path(&home)), whole, "{context}");
         std::fs::remove_dir_all(sides.path(&home)).unwrap();
     });
