@@ -110,7 +110,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         home: session.home.clone(),
     };
     let result = session.block_on(async {
-        let outside = arguments.network.outside(session, &store)?;
+        let outside = arguments.network.outside(session, &store, order.directory(&session.directory))?;
         collect::collect(&order, &how, &outside, Arc::new(signer)).await
     });
     let report = progress::end(&*session.events, result)?;
@@ -121,7 +121,10 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             }
         }
         for gap in &report.gaps {
-            eprintln!("gap: {}:{} {} (accepted: {})", gap.gap.ecosystem, gap.gap.name, gap.gap.version, gap.accepted);
+            eprintln!(
+                "gap: {}:{} {} (accepted: {})",
+                gap.gap.ecosystem, gap.gap.name, gap.gap.version, gap.accepted
+            );
         }
         let Some(bundle) = &report.bundle else { return };
         for file in &bundle.files {

@@ -4,4 +4,6 @@ use crate::problem::Problem;
 /// Show the journey
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {}
-pub(super) fn run(_: Arguments, _: &Session) -> Result<(), Problem> { Ok(()) }
+pub(super) fn run(_: Arguments, _: &Session) -> Result<(), Problem> {
+    Ok(())
+}

@@ -20,6 +20,10 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {
         let verb = if dry_run { "would free" } else { "freed" };
-        output::line(&format!("{verb} {}, {}", units::count(report.blobs, "blob"), units::bytes(report.bytes)));
+        output::line(&format!(
+            "{verb} {}, {}",
+            units::count(report.blobs, "blob"),
+            units::bytes(report.bytes)
+        ));
     })
 }

@@ -24,15 +24,25 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     session.finish(&report, || {
         for bundle in &report.bundles {
             output::line(&format!("{}", bundle.file.display()));
-            output::line(&format!("  channel   {}, sequence {} (epoch {})", bundle.channel, bundle.sequence, bundle.epoch));
+            output::line(&format!(
+                "  channel   {}, sequence {} (epoch {})",
+                bundle.channel, bundle.sequence, bundle.epoch
+            ));
             output::line(&format!("  created   {}", bundle.created));
             if let Some(expires) = &bundle.expires {
                 output::line(&format!("  expires   {expires}"));
             }
-            output::line(&format!("  mode      {}", if bundle.mode == bundle_format::Mode::Add { "add" } else { "replace" }));
+            output::line(&format!(
+                "  mode      {}",
+                if bundle.mode == bundle_format::Mode::Add { "add" } else { "replace" }
+            ));
             output::line(&format!("  snapshot  {}", bundle.snapshot));
             output::line(&format!("  signed by {}", bundle.signers.join(", ")));
-            output::line(&format!("  size      {} in {}", units::bytes(bundle.bytes), units::count(bundle.blobs, "blob")));
+            output::line(&format!(
+                "  size      {} in {}",
+                units::bytes(bundle.bytes),
+                units::count(bundle.blobs, "blob")
+            ));
             output::line(&format!("  lists     {}", units::count(bundle.artifacts.len() as u64, "artifact")));
             for artifact in &bundle.artifacts {
                 let size = artifact.size.map(units::bytes).unwrap_or_default();

@@ -87,7 +87,8 @@ impl Shown {
     fn of(key: &crate::trust::PublicKey) -> Result<Shown, Problem> {
         let (id, fingerprint) = (key.id().to_owned(), key.fingerprint());
         let pem = key.to_pem().map_err(|error| {
-            Problem::new(Kind::Failed, "key.unprintable", format!("the key {id} cannot be written")).caused_by(&error)
+            Problem::new(Kind::Failed, "key.unprintable", format!("the key {id} cannot be written"))
+                .caused_by(&error)
         })?;
         Ok(Shown { id, fingerprint, algorithm: key.algorithm(), pem })
     }
@@ -97,7 +98,9 @@ fn new(session: &Session, name: &str, algorithm: &str, passphrase: Option<PathBu
     let algorithm = [Algorithm::Ed25519, Algorithm::EcdsaP384Sha384]
         .into_iter()
         .find(|known| known.name() == algorithm)
-        .ok_or_else(|| Problem::new(Kind::Usage, "key.algorithm", format!("{algorithm:?} is not an algorithm")))?;
+        .ok_or_else(|| {
+            Problem::new(Kind::Usage, "key.algorithm", format!("{algorithm:?} is not an algorithm"))
+        })?;
     let passphrase = passphrase.map(|path| read_passphrase(&session.path(&path))).transpose()?;
     let passphrase = passphrase.as_deref().map(|secret| secret.as_slice());
     let shown = Shown::of(&session.trust()?.new_key(name, algorithm, passphrase)?)?;
@@ -128,7 +131,8 @@ fn list(session: &Session) -> Result<(), Problem> {
             match &key.revoked {
                 Some(Revocation::Compromised) => marks.push("revoked: compromised".to_owned()),
                 Some(Revocation::RetiredAfter(sequences)) => {
-                    let after = sequences.iter().map(|(channel, mark)| format!("{mark} of channel {channel}"));
+                    let after =
+                        sequences.iter().map(|(channel, mark)| format!("{mark} of channel {channel}"));
                     marks.push(format!("retired after {}", after.collect::<Vec<_>>().join(", ")));
                 }
                 None => {}
@@ -150,9 +154,15 @@ fn show(session: &Session, name: Option<&str>) -> Result<(), Problem> {
     session.finish(&shown, || print!("{}", shown.pem))
 }
 
-fn trust(session: &Session, file: &std::path::Path, name: Option<&str>, channels: &[String]) -> Result<(), Problem> {
+fn trust(
+    session: &Session,
+    file: &std::path::Path,
+    name: Option<&str>,
+    channels: &[String],
+) -> Result<(), Problem> {
     let path = session.path(file);
-    let unreadable = || Problem::new(Kind::Usage, "key.unreadable", format!("cannot read {}", path.display()));
+    let unreadable =
+        || Problem::new(Kind::Usage, "key.unreadable", format!("cannot read {}", path.display()));
     let pem = crate::fsx::read_limited(&path, 64 * 1024).map_err(|error| unreadable().caused_by(&error))?;
     let changed = session.trust()?.trust(&pem.ok_or_else(unreadable)?, name, channels)?;
     session.finish(&changed, || said(&changed, "trusted"))

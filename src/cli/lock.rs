@@ -25,7 +25,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let (order, _) = arguments.what.order(session)?;
     let store = session.store()?;
     let result = session.block_on(async {
-        let outside = arguments.network.outside(session, &store)?;
+        let outside = arguments.network.outside(session, &store, order.directory(&session.directory))?;
         lock::lock(&order, &outside, arguments.dry_run).await
     });
     let report = progress::end(&*session.events, result)?;

@@ -14,7 +14,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
-    let selectors = arguments.selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let selectors =
+        arguments.selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let store = session.existing_store()?;
     if session.global.json {
         let report = session.block(move || list::list(&store, &selectors))?;
@@ -24,7 +25,12 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     session.block(move || {
         list::each(&store, &selectors, &mut |artifact| {
             let named = &artifact.named;
-            output::line(&format!("{}  ({}, {})", output::printable(&named.purl), named.repository, artifact.source));
+            output::line(&format!(
+                "{}  ({}, {})",
+                output::printable(&named.purl),
+                named.repository,
+                artifact.source
+            ));
             Ok(())
         })
     })

@@ -38,9 +38,11 @@ use session::Session;
 /// `aftk import` verifies it into a store, and `aftk serve` is the mirror that clients use.
 #[derive(Debug, Parser)]
 #[command(name = "aftk", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 untrusted or damaged, 4 incomplete, 5 upstream \
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 untrusted or damaged, 4 incomplete, 5 upstream \
     unavailable, 6 refused or in conflict, 7 stale, 130 interrupted.\n\
-    Every option can also be given as a variable: --home is AFTK_HOME.")]
+    Every option can also be given as a variable: --home is AFTK_HOME."
+)]
 struct Arguments {
     #[command(flatten)]
     global: Global,

@@ -1,6 +1,6 @@
 //! Options of the verbs that go to the network, and the client they make.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::session::Session;
@@ -28,15 +28,20 @@ pub(super) struct NetworkArguments {
 }
 
 impl NetworkArguments {
-    /// The context of a collecting job.
-    pub(super) fn outside(&self, session: &Session, store: &Store) -> Result<Arc<Outside>, Problem> {
+    /// The context of a collecting job that works in `directory`.
+    pub(super) fn outside(
+        &self,
+        session: &Session,
+        store: &Store,
+        directory: &Path,
+    ) -> Result<Arc<Outside>, Problem> {
         let mut settings = net::Settings::from_environment(config::variable);
         settings.extra_ca_files.extend(self.ca_file.iter().map(|path| session.path(path)));
         settings.insecure_hosts.extend(self.insecure_host.iter().cloned());
         settings.rate_limit = self.limit_rate;
         let client = Arc::new(net::Client::new(settings)?);
         let (events, cancel) = (session.events.clone(), session.cancel.clone());
-        Ok(Arc::new(Outside::new(store, client, events, cancel, &session.directory)?))
+        Ok(Arc::new(Outside::new(store, client, events, cancel, directory)?))
     }
 }
 
@@ -44,7 +49,8 @@ impl NetworkArguments {
 fn rate(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| "expected a number of bytes, such as 500K or 2MiB".to_owned())?;
+    let number: u64 =
+        number.parse().map_err(|_| "expected a number of bytes, such as 500K or 2MiB".to_owned())?;
     let factor: u64 = match unit.to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
         "" => 1,
         "k" => 1 << 10,

@@ -36,7 +36,8 @@ pub(super) fn colour(global: &Global) -> bool {
 
 /// Prints a problem on stderr: what, why, and what helps. With --json, also as an object on stdout.
 pub(super) fn problem(problem: &Problem, global: &Global) {
-    let (red, cyan, plain) = if colour(global) { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
+    let (red, cyan, plain) =
+        if colour(global) { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
     let mut text = format!("{red}error:{plain} {}\n", printable(&problem.message));
     if let Some(place) = &problem.place {
         text.push_str(&format!("  at {}\n", printable(place)));

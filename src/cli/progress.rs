@@ -19,10 +19,14 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub(super) fn listener(global: &Global) -> Arc<dyn Events> {
     let terminal = std::io::stderr().is_terminal();
     match global.progress {
-        Progress::Json => Arc::new(JsonLines { stamp: Stamp::new("cli"), pending: Mutex::new((0, clock::instant())) }),
+        Progress::Json => {
+            Arc::new(JsonLines { stamp: Stamp::new("cli"), pending: Mutex::new((0, clock::instant())) })
+        }
         Progress::None => Arc::new(Lines::new(global, false)),
         _ if global.quiet => Arc::new(Silent),
-        Progress::Auto if terminal => Arc::new(Bars { lines: Lines::new(global, false), bar: Mutex::new(None) }),
+        Progress::Auto if terminal => {
+            Arc::new(Bars { lines: Lines::new(global, false), bar: Mutex::new(None) })
+        }
         Progress::Auto | Progress::Plain => Arc::new(Lines::new(global, true)),
     }
 }

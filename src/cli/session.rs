@@ -59,8 +59,12 @@ impl Session {
     /// Opens a store that must be there.
     pub(crate) fn existing_store(&self) -> Result<Store, Problem> {
         if !self.home.join("store").is_dir() {
-            return Err(Problem::new(Kind::Usage, "store.missing", format!("there is no store in {}", self.home.display()))
-                .hint("`aftk import` or `aftk collect` makes one; name another home with --home DIR"));
+            return Err(Problem::new(
+                Kind::Usage,
+                "store.missing",
+                format!("there is no store in {}", self.home.display()),
+            )
+            .hint("`aftk import` or `aftk collect` makes one; name another home with --home DIR"));
         }
         Ok(Store::open_existing(&self.home)?)
     }
@@ -120,7 +124,8 @@ impl Session {
 
 async fn stop_on_interrupt(cancel: Cancel) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return;
     };
@@ -140,8 +145,13 @@ async fn stop_on_interrupt(cancel: Cancel) {
 
 /// Reads a passphrase: the file's bytes without the line feed that editors put at the end.
 pub(crate) fn read_passphrase(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Problem> {
-    let unreadable =
-        || Problem::new(Kind::Usage, "key.passphrase", format!("cannot read the passphrase in {}", path.display()));
+    let unreadable = || {
+        Problem::new(
+            Kind::Usage,
+            "key.passphrase",
+            format!("cannot read the passphrase in {}", path.display()),
+        )
+    };
     let bytes = crate::fsx::read_limited(path, 4096).map_err(|error| unreadable().caused_by(&error))?;
     let mut secret = zeroize::Zeroizing::new(bytes.ok_or_else(unreadable)?);
     while secret.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {

@@ -27,7 +27,11 @@ pub(super) fn count(number: u64, noun: &str) -> String {
 
 /// A duration: `830 ms`, `12.3 s`.
 pub(super) fn duration(time: Duration) -> String {
-    if time < Duration::from_secs(1) { format!("{} ms", time.as_millis()) } else { format!("{:.1} s", time.as_secs_f64()) }
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
 }
 
 #[cfg(test)]

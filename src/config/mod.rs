@@ -28,7 +28,8 @@ const LIMIT: u64 = 1024 * 1024;
 /// A usage problem with file, line and column if it cannot be read as `T`.
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Problem> {
     let Some(bytes) = fsx::read_limited(path, LIMIT).map_err(|e| {
-        Problem::new(Kind::Usage, "config.unreadable", format!("cannot read {}", path.display())).caused_by(&e)
+        Problem::new(Kind::Usage, "config.unreadable", format!("cannot read {}", path.display()))
+            .caused_by(&e)
     })?
     else {
         return Ok(None);

@@ -89,9 +89,13 @@ impl Project {
             Problem::new(Kind::Usage, "config.missing", format!("there is no {}", path.display()))
                 .hint("`aftk init` writes one, or name what to collect: `aftk collect npm:./package-lock.json --out DIR`")
         })?;
-        let wrong = |message: String| Err(Problem::new(Kind::Usage, "config.invalid", message).at(path.display()));
+        let wrong =
+            |message: String| Err(Problem::new(Kind::Usage, "config.invalid", message).at(path.display()));
         if project.format != FORMAT {
-            return wrong(format!("format {} is not known; this version reads format {FORMAT}", project.format));
+            return wrong(format!(
+                "format {} is not known; this version reads format {FORMAT}",
+                project.format
+            ));
         }
         if project.requests.is_empty() {
             return wrong("`requests` is empty: there is nothing to collect".to_owned());
@@ -148,7 +152,9 @@ mod tests {
         assert!(problem.place.unwrap().ends_with("aftk.toml:3:1"));
         assert!(read("format = 2\nrequests = [\"file:x\"]").unwrap_err().message.contains("format 2"));
         assert!(read("format = 1\nrequests = []").is_err());
-        assert!(read("format = 1\nrequests = [\"file:x\"]\n[[gap]]\nname = \"npm:x\"\nreason = \" \"").is_err());
+        assert!(
+            read("format = 1\nrequests = [\"file:x\"]\n[[gap]]\nname = \"npm:x\"\nreason = \" \"").is_err()
+        );
     }
 
     #[test]

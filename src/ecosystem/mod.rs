@@ -274,9 +274,11 @@ pub trait Collect: Send + Sync {
         platforms: &[String],
         context: &dyn CollectContext,
     ) -> Result<Resolution, Problem>;
-    /// How to reach a file of a repository: the route in use on this machine, with its credentials.
+    /// How to reach a file of a repository: the route in use on this machine, with its credentials. `requests` are
+    /// those of this ecosystem: what is configured beside their documents counts.
     async fn access(
         &self,
+        requests: &[Request],
         repository: &str,
         origin: &str,
         context: &dyn CollectContext,

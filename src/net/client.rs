@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::time::timeout;
 use url::Url;
 
@@ -71,6 +71,20 @@ impl Client {
     /// A credential is shown to its own origin. Once a redirect led away from there, it isn't shown again,
     /// even if a further one leads back: else a stranger would choose what is read in our name.
     pub(super) async fn get(&self, access: &Access, headers: &HeaderMap) -> Result<Answer, NetError> {
+        self.ask(Method::GET, access, headers).await
+    }
+
+    /// Asks how large a file is, once and without its body; `None` if the server does not say, for whatever reason.
+    pub async fn size(&self, access: &Access) -> Option<u64> {
+        let identity =
+            HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+        let answer = self.ask(Method::HEAD, access, &identity).await.ok()?;
+        let length =
+            (answer.status() == StatusCode::OK).then(|| answer.headers().get(header::CONTENT_LENGTH))??;
+        length.to_str().ok()?.parse().ok()
+    }
+
+    async fn ask(&self, method: Method, access: &Access, headers: &HeaderMap) -> Result<Answer, NetError> {
         let settings = self.settings();
         let first = redirect::without_user(access.url.clone());
         match first.scheme() {
@@ -90,7 +104,7 @@ impl Client {
                 }
                 None => credential = None,
             }
-            let answer = self.exchange(url.clone(), headers, credential).await?;
+            let answer = self.exchange(method.clone(), url.clone(), headers, credential).await?;
             match redirect::target(&url, answer.status(), answer.headers(), settings) {
                 Ok(None) => return Ok(answer),
                 Ok(Some(next)) => url = next,
@@ -102,13 +116,14 @@ impl Client {
 
     async fn exchange(
         &self,
+        method: Method,
         url: Url,
         headers: HeaderMap,
         credential: Option<&Credential>,
     ) -> Result<Answer, NetError> {
         let permit = self.limits().enter(&url).await;
         let after = self.settings().timeouts.response;
-        let sending = self.inner.http.get(url.clone()).headers(headers).send();
+        let sending = self.inner.http.request(method, url.clone()).headers(headers).send();
         match timeout(after, sending).await {
             Err(_) => Err(NetError::new(&url, Fault::TimedOut { what: "waiting for an answer", after })),
             Ok(Err(error)) => Err(sort(error, &url, self.settings().proxies.any_for(&url))),

@@ -7,7 +7,8 @@ use bundle_format::{BlobKey, Mode, Record, Snapshot};
 use crate::clock;
 use crate::problem::{Kind, Problem};
 use crate::store::{
-    AuditEntry, Change, ChangeSet, Generation, Merge, Precondition, Revision, SnapshotEntry, Source, Store, StoreError,
+    AuditEntry, Change, ChangeSet, Generation, Merge, Precondition, Revision, SnapshotEntry, Source, Store,
+    StoreError,
 };
 
 /// How many rows are staged in one transaction.

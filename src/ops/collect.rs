@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::accession::{Accession, Papers};
 use super::context::Outside;
+use super::fetch;
 use super::lock::{self, Order};
 use super::lock_file::AcceptedGap;
 use super::pack::{self, Packed, Packing};
 use super::preflight::{self, Preflight};
 use super::records::Named;
-use super::fetch;
 use crate::blocking::blocking;
 use crate::ecosystem::Note;
 use crate::events::Happening;
@@ -66,7 +66,11 @@ pub async fn collect(
     signer: Arc<dyn Signer + Send + Sync>,
 ) -> Result<CollectReport, Problem> {
     let events = outside.shared_events();
-    events.emit(Happening::Stage { name: "resolve".into(), items: Some(order.requests.len() as u64), bytes: None });
+    events.emit(Happening::Stage {
+        name: "resolve".into(),
+        items: Some(order.requests.len() as u64),
+        bytes: None,
+    });
     let mut locked = lock::obtain(order, outside, how.locked).await?;
     let proof = lock::prove(&locked.lock, order, &**outside)?;
     for note in proof {
@@ -77,6 +81,7 @@ pub async fn collect(
     }
     locked.lock.notes.sort();
 
+    locked.lock = fetch::ask_sizes(locked.lock, &locked.requests, outside, how.jobs).await?;
     let preflight = preflight::measure(&locked.lock, outside.store(), Some(&how.out))?;
     let report = |preflight, bundle, locked: &lock::Locked| CollectReport {
         channel: order.channel.clone(),
@@ -97,7 +102,7 @@ pub async fn collect(
         lock::keep(&locked).await?;
     }
     let before = locked.lock.clone();
-    locked.lock = fetch::fetch(locked.lock, outside, how.jobs).await?;
+    locked.lock = fetch::fetch(locked.lock, &locked.requests, outside, how.jobs).await?;
     flush(outside).await?;
     if locked.lock != before && !how.locked {
         lock::keep(&locked).await?;
@@ -116,7 +121,8 @@ pub async fn collect(
         };
         let store = outside_now.store();
         let events = outside_now.shared_events();
-        let made = pack::pack(&locked.lock, &packing, store, outside_now.intake(), &*events, outside_now.cancel())?;
+        let made =
+            pack::pack(&locked.lock, &packing, store, outside_now.intake(), &*events, outside_now.cancel())?;
         let packed = made.packed.clone();
         commit(store, made, signer.key_id())?;
         Ok((locked, packed))

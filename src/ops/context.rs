@@ -1,5 +1,6 @@
 //! What a collecting ecosystem sees of this machine: the metadata cache, small blobs, files, the environment.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct Outside {
     events: Arc<dyn Events>,
     cancel: Cancel,
     directory: PathBuf,
+    /// What clients answered, so that each is asked once.
+    asked: tokio::sync::Mutex<HashMap<String, Option<String>>>,
 }
 
 impl Outside {
@@ -47,7 +50,15 @@ impl Outside {
         directory: &Path,
     ) -> Result<Outside, Problem> {
         let intake = Arc::new(Intake::new(store)?.every(SETTLE_EVERY));
-        Ok(Outside { store: store.clone(), client, intake, events, cancel, directory: directory.to_owned() })
+        Ok(Outside {
+            store: store.clone(),
+            client,
+            intake,
+            events,
+            cancel,
+            directory: directory.to_owned(),
+            asked: Default::default(),
+        })
     }
 
     /// The store that is collected into.
@@ -75,7 +86,11 @@ impl Outside {
         &self.cancel
     }
 
-    async fn fetch(&self, request: &MetadataRequest, cached: Option<CachedAnswer>) -> Result<Option<Metadata>, Problem> {
+    async fn fetch(
+        &self,
+        request: &MetadataRequest,
+        cached: Option<CachedAnswer>,
+    ) -> Result<Option<Metadata>, Problem> {
         let name = cache_name(request);
         let validators = cached.as_ref().map_or_else(Validators::default, |cached| Validators {
             etag: cached.etag.clone(),
@@ -181,29 +196,43 @@ impl CollectContext for Outside {
     }
 
     async fn ask_client(&self, program: &str, arguments: &[&str], pristine: bool) -> Option<String> {
-        let mut command = tokio::process::Command::new(program);
-        command.args(arguments).current_dir(&self.directory).stdin(Stdio::null()).stderr(Stdio::null());
-        // The directory of a pristine client must outlive it.
-        let mut empty = None;
-        if pristine {
-            let directory = fsx::temporary_directory().ok()?;
-            command.env_clear().env("HOME", directory.path()).current_dir(directory.path());
-            if let Some(path) = config::variable_os("PATH") {
-                command.env("PATH", path);
-            }
-            empty = Some(directory);
+        let question = format!("{pristine} {program} {}", arguments.join(" "));
+        // Held while the client runs: whoever asks the same meanwhile waits for that answer.
+        let mut asked = self.asked.lock().await;
+        if let Some(answer) = asked.get(&question) {
+            return answer.clone();
         }
-        let output = tokio::time::timeout(CLIENT_ANSWERS_WITHIN, command.kill_on_drop(true).output()).await.ok()?.ok()?;
-        drop(empty);
-        if !output.status.success() || output.stdout.len() > CLIENT_ANSWER_LIMIT {
-            return None;
-        }
-        String::from_utf8(output.stdout).ok()
+        let answer = run_client(program, arguments, pristine, &self.directory).await;
+        asked.insert(question, answer.clone());
+        answer
     }
 
     fn events(&self) -> &dyn Events {
         &*self.events
     }
+}
+
+/// Runs an installed client and returns what it prints. A pristine one finds no configuration of the user's.
+async fn run_client(program: &str, arguments: &[&str], pristine: bool, directory: &Path) -> Option<String> {
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).current_dir(directory).stdin(Stdio::null()).stderr(Stdio::null());
+    // The directory of a pristine client must outlive it.
+    let mut empty = None;
+    if pristine {
+        let directory = fsx::temporary_directory().ok()?;
+        command.env_clear().env("HOME", directory.path()).current_dir(directory.path());
+        if let Some(path) = config::variable_os("PATH") {
+            command.env("PATH", path);
+        }
+        empty = Some(directory);
+    }
+    let output =
+        tokio::time::timeout(CLIENT_ANSWERS_WITHIN, command.kill_on_drop(true).output()).await.ok()?.ok()?;
+    drop(empty);
+    if !output.status.success() || output.stdout.len() > CLIENT_ANSWER_LIMIT {
+        return None;
+    }
+    String::from_utf8(output.stdout).ok()
 }
 
 fn ingest(
@@ -216,15 +245,24 @@ fn ingest(
     use std::io::Read;
 
     let unreadable = |error: &std::io::Error| {
-        Problem::new(Kind::Usage, "input.unreadable", format!("cannot read {}", path.display())).caused_by(error)
+        Problem::new(Kind::Usage, "input.unreadable", format!("cannot read {}", path.display()))
+            .caused_by(error)
     };
     let mut file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
     let metadata = file.metadata().map_err(|error| unreadable(&error))?;
     if !metadata.is_file() {
-        return Err(Problem::new(Kind::Usage, "input.not-a-file", format!("{} is not a regular file", path.display())));
+        return Err(Problem::new(
+            Kind::Usage,
+            "input.not-a-file",
+            format!("{} is not a regular file", path.display()),
+        ));
     }
     let item = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    events.emit(crate::events::Happening::Stage { name: "read".into(), items: Some(1), bytes: Some(metadata.len()) });
+    events.emit(crate::events::Happening::Stage {
+        name: "read".into(),
+        items: Some(1),
+        bytes: Some(metadata.len()),
+    });
     let mut write = store.blobs.begin(&[], true)?;
     let mut buffer = vec![0; super::BUFFER];
     loop {

@@ -1,6 +1,6 @@
 //! Downloading what a lock names and the store lacks.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bundle_format::{Algorithm, BlobKey};
@@ -8,136 +8,162 @@ use tokio::task::JoinSet;
 
 use super::context::Outside;
 use super::lock_file::Lock;
+use super::recall::alias;
 use crate::blocking::blocking;
-use crate::ecosystem::{Collect, PlannedFile, registry};
+use crate::ecosystem::{PlannedFile, Request, registry};
 use crate::events::Happening;
-use crate::net::{self, Sink};
+use crate::net::{self, Access, Sink};
 use crate::problem::{Kind, Problem};
 use crate::store::{BlobWrite, CachedAnswer, Expected, StoreError};
 
 /// No single file may be larger: 1 TiB. An upstream that never ends is cut off.
 const FILE_LIMIT: u64 = 1 << 40;
 
-/// What a file is known by until its blob is known: its strongest checksum, else where it comes from.
-fn alias(repository: &str, file: &PlannedFile) -> Option<String> {
-    if let Some(strong) = file.checksums.iter().filter(|checksum| checksum.is_strong()).max() {
-        return Some(format!("file {strong}"));
-    }
-    let checksum = file.checksums.first().map(ToString::to_string).unwrap_or_default();
-    (!file.origin.is_empty()).then(|| format!("file {repository} {} {checksum}", file.origin))
+/// What is to be downloaded, each file once whatever number of artifacts name it.
+struct Wanted {
+    alias: String,
+    ecosystem: String,
+    repository: String,
+    file: PlannedFile,
 }
 
-/// Fills in the blobs that the store holds already, marks them as held, and claims them.
-///
-/// Returned too is the number of files that are not held and cannot be downloaded (they have no origin): they
-/// must be resolved anew.
-pub async fn recall(mut lock: Lock, outside: &Arc<Outside>) -> Result<(Lock, usize), Problem> {
-    let outside = outside.clone();
-    blocking(move || {
-        let store = outside.store();
-        let mut known: Vec<BlobKey> = Vec::new();
-        for artifact in &mut lock.artifacts {
-            let repository = &artifact.repository;
-            for file in &mut artifact.files {
-                if file.blob.is_none()
-                    && let Some(alias) = alias(repository, file)
-                    && let Some(answer) = store.catalogue.cached(&alias)?
-                {
-                    file.blob = Some(answer.body);
+impl Wanted {
+    fn of(lock: &Lock) -> Vec<Wanted> {
+        let mut seen = HashSet::new();
+        let mut wanted = Vec::new();
+        for artifact in &lock.artifacts {
+            for file in artifact.files.iter().filter(|file| !file.held) {
+                let Some(alias) = alias(&artifact.repository, file) else { continue };
+                if seen.insert(alias.clone()) {
+                    let (ecosystem, repository) = (artifact.ecosystem.clone(), artifact.repository.clone());
+                    wanted.push(Wanted { alias, ecosystem, repository, file: file.clone() });
                 }
-                known.extend(file.blob);
             }
         }
-        known.sort();
-        known.dedup();
-        for keys in known.chunks(1024) {
-            outside.intake().claim(keys)?;
+        wanted
+    }
+
+    async fn access(&self, requests: &[Request], outside: &Outside) -> Result<Access, Problem> {
+        let collect =
+            registry::find(&self.ecosystem).and_then(|ecosystem| ecosystem.collect()).ok_or_else(|| {
+                let message = format!("{} cannot be collected by this version", self.ecosystem);
+                Problem::new(Kind::Usage, "request.not-collected", message)
+            })?;
+        let requests: Vec<Request> =
+            requests.iter().filter(|request| request.ecosystem == self.ecosystem).cloned().collect();
+        collect.access(&requests, &self.repository, &self.file.origin, outside).await
+    }
+}
+
+/// Asks upstream for the sizes that its metadata does not tell, so that the preflight is worth something. An upstream
+/// that does not say leaves them unknown.
+pub async fn ask_sizes(
+    mut lock: Lock,
+    requests: &Arc<Vec<Request>>,
+    outside: &Arc<Outside>,
+    jobs: usize,
+) -> Result<Lock, Problem> {
+    let mut unknown = Wanted::of(&lock);
+    unknown.retain(|wanted| wanted.file.size.or(wanted.file.estimate).is_none());
+    let (asking, requests) = (outside.clone(), requests.clone());
+    let sizes = at_once(unknown, jobs, move |wanted| {
+        let (outside, requests) = (asking.clone(), requests.clone());
+        async move {
+            let access = wanted.access(&requests, &outside).await?;
+            let size = outside.cancel().race(async { Ok(outside.client().size(&access).await) }).await?;
+            Ok((wanted.alias, size))
         }
-        let mut lost = 0;
-        for file in lock.artifacts.iter_mut().flat_map(|artifact| &mut artifact.files) {
-            let Some(blob) = file.blob else { continue };
-            match store.blobs.size(&blob)? {
-                Some(size) if file.size.is_none_or(|expected| expected == size) => {
-                    (file.size, file.held) = (Some(size), true);
-                }
-                // The digest stays known: the download is held to it.
-                _ => lost += usize::from(file.origin.is_empty()),
-            }
-        }
-        Ok((lock, lost))
     })
-    .await
+    .await?;
+    let sizes: HashMap<String, Option<u64>> = sizes.into_iter().collect();
+    for artifact in &mut lock.artifacts {
+        for file in artifact.files.iter_mut().filter(|file| !file.held && file.estimate.is_none()) {
+            file.estimate = alias(&artifact.repository, file).and_then(|alias| *sizes.get(&alias)?);
+        }
+    }
+    Ok(lock)
 }
 
 /// Downloads every file that is not held, and fills its blob in.
 ///
 /// # Errors
 /// The first download that fails for good ends the others; what arrived stays in the store.
-pub async fn fetch(mut lock: Lock, outside: &Arc<Outside>, jobs: usize) -> Result<Lock, Problem> {
-    // One download per alias, whatever number of files name it.
-    let mut wanted: BTreeMap<String, (String, String, PlannedFile)> = BTreeMap::new();
-    for artifact in &lock.artifacts {
-        for file in artifact.files.iter().filter(|file| !file.held) {
-            if let Some(alias) = alias(&artifact.repository, file) {
-                let place = (artifact.ecosystem.clone(), artifact.repository.clone(), file.clone());
-                wanted.entry(alias).or_insert(place);
-            }
-        }
+pub async fn fetch(
+    mut lock: Lock,
+    requests: &Arc<Vec<Request>>,
+    outside: &Arc<Outside>,
+    jobs: usize,
+) -> Result<Lock, Problem> {
+    let wanted = Wanted::of(&lock);
+    if !wanted.is_empty() {
+        let bytes = wanted.iter().map(|wanted| wanted.file.size.or(wanted.file.estimate)).sum();
+        let items = Some(wanted.len() as u64);
+        outside.shared_events().emit(Happening::Stage { name: "download".into(), items, bytes });
     }
-    let bytes = wanted.values().map(|(_, _, file)| file.size).sum();
-    let items = wanted.len() as u64;
-    if items > 0 {
-        outside.shared_events().emit(Happening::Stage { name: "download".into(), items: Some(items), bytes });
-    }
-    let mut waiting = wanted.into_iter();
-    let mut running: JoinSet<Result<(String, BlobKey, u64), Problem>> = JoinSet::new();
-    let mut done: BTreeMap<String, (BlobKey, u64)> = BTreeMap::new();
-    loop {
-        while running.len() < jobs.max(1)
-            && let Some((alias, (ecosystem, repository, file))) = waiting.next()
-        {
-            let outside = outside.clone();
-            running.spawn(async move {
-                let (key, size) = download(&outside, &alias, &ecosystem, &repository, &file).await?;
-                Ok((alias, key, size))
-            });
+    let (fetching, requests) = (outside.clone(), requests.clone());
+    let done = at_once(wanted, jobs, move |wanted| {
+        let (outside, requests) = (fetching.clone(), requests.clone());
+        async move {
+            let held = download(&wanted, &requests, &outside).await?;
+            Ok((wanted.alias, held))
         }
-        let Some(finished) = running.join_next().await else { break };
-        let result = finished.map_err(|error| {
-            Problem::new(Kind::Failed, "internal.panic", "a download ended early").because(error.to_string())
-        })?;
-        match result {
-            Ok((alias, key, size)) => _ = done.insert(alias, (key, size)),
-            Err(problem) => {
-                running.shutdown().await;
-                // What other downloads brought is kept for the next run.
-                let intake = outside.intake().clone();
-                blocking(move || intake.flush()).await?;
-                return Err(problem);
-            }
-        }
-    }
+    })
+    .await;
+    // Whether all went well or not: what came is kept.
+    let intake = outside.intake().clone();
+    blocking(move || intake.flush()).await?;
+    let done: HashMap<String, (BlobKey, u64)> = done?.into_iter().collect();
     for artifact in &mut lock.artifacts {
         for file in artifact.files.iter_mut().filter(|file| !file.held) {
             if let Some((key, size)) = alias(&artifact.repository, file).and_then(|alias| done.get(&alias)) {
-                (file.blob, file.size, file.held) = (Some(*key), Some(*size), true);
+                (file.blob, file.size, file.estimate, file.held) = (Some(*key), Some(*size), None, true);
             }
         }
     }
     Ok(lock)
 }
 
+/// Works on many things, so many at once; the first that fails ends the others.
+async fn at_once<T, R, F>(
+    things: Vec<T>,
+    jobs: usize,
+    work: impl Fn(T) -> F + Send + 'static,
+) -> Result<Vec<R>, Problem>
+where
+    R: Send + 'static,
+    F: Future<Output = Result<R, Problem>> + Send + 'static,
+{
+    let mut waiting = things.into_iter();
+    let mut running: JoinSet<Result<R, Problem>> = JoinSet::new();
+    let mut done = Vec::new();
+    loop {
+        while running.len() < jobs.max(1)
+            && let Some(thing) = waiting.next()
+        {
+            running.spawn(work(thing));
+        }
+        let Some(finished) = running.join_next().await else { return Ok(done) };
+        let result = finished.unwrap_or_else(|error| {
+            let message = "a download ended early";
+            Err(Problem::new(Kind::Failed, "internal.panic", message).because(error.to_string()))
+        });
+        match result {
+            Ok(result) => done.push(result),
+            Err(problem) => {
+                running.shutdown().await;
+                return Err(problem);
+            }
+        }
+    }
+}
+
 async fn download(
+    wanted: &Wanted,
+    requests: &[Request],
     outside: &Arc<Outside>,
-    alias: &str,
-    ecosystem: &str,
-    repository: &str,
-    file: &PlannedFile,
 ) -> Result<(BlobKey, u64), Problem> {
-    let collect: &dyn Collect = registry::find(ecosystem).and_then(|ecosystem| ecosystem.collect()).ok_or_else(|| {
-        Problem::new(Kind::Usage, "request.not-collected", format!("{ecosystem} cannot be collected by this version"))
-    })?;
-    let access = collect.access(repository, &file.origin, &**outside).await?;
+    let (file, alias) = (&wanted.file, &wanted.alias);
+    let access = wanted.access(requests, outside).await?;
     let place = net::redact(&access.url).to_string();
     let events = outside.shared_events();
     events.emit(Happening::ItemStart { item: file.path.clone(), bytes: file.size });
@@ -212,7 +238,9 @@ struct StagingSink {
 
 impl StagingSink {
     fn inner(&mut self) -> Result<&mut Box<dyn BlobWrite>, Problem> {
-        self.write.as_mut().ok_or_else(|| Problem::new(Kind::Failed, "internal.sink", "a download lost its staging file"))
+        self.write
+            .as_mut()
+            .ok_or_else(|| Problem::new(Kind::Failed, "internal.sink", "a download lost its staging file"))
     }
 }
 

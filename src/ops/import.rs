@@ -84,7 +84,11 @@ pub fn import(
 ) -> Result<ImportReport, Problem> {
     let volumes = media::volumes(paths)?;
     let bytes = volumes.iter().map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum();
-    events.emit(Happening::Stage { name: "import".into(), items: Some(volumes.len() as u64), bytes: Some(bytes) });
+    events.emit(Happening::Stage {
+        name: "import".into(),
+        items: Some(volumes.len() as u64),
+        bytes: Some(bytes),
+    });
     let mut bundles = Vec::new();
     for path in &volumes {
         match import_one(store, trust, path, events, cancel) {
@@ -169,7 +173,8 @@ fn import_one(
     if let Err(problem) = admit(store, &snapshot, cancel) {
         return Err(give_up(store, accession, problem.at(path.display())));
     }
-    (imported.artifacts, imported.new_blobs, imported.new_bytes) = (accession.artifacts(), new_blobs, new_bytes);
+    (imported.artifacts, imported.new_blobs, imported.new_bytes) =
+        (accession.artifacts(), new_blobs, new_bytes);
     let papers = Papers { snapshot: &snapshot, key, signatures, signers };
     let late = imported.outcome == Outcome::ImportedLate;
     accession.commit(papers, late, mark, "import").map_err(|problem| problem.at(path.display()))?;
@@ -199,7 +204,13 @@ fn decide(
     let root = trust.root();
     let mut created = Vec::new();
     for channel in store.catalogue.channels()? {
-        created.extend(store.catalogue.snapshots(&channel.name)?.into_iter().map(|entry| (entry.accepted, entry.created)));
+        created.extend(
+            store
+                .catalogue
+                .snapshots(&channel.name)?
+                .into_iter()
+                .map(|entry| (entry.accepted, entry.created)),
+        );
     }
     created.sort();
     let floor = root.map_or(0, |root| time::floor(root, created.iter().map(|(_, created)| created.as_str())));
@@ -314,7 +325,13 @@ struct Claims {
 }
 
 impl Claims {
-    fn of(store: &Store, generation: Generation, key: &BlobKey, size: u64, path: &Path) -> Result<Claims, Problem> {
+    fn of(
+        store: &Store,
+        generation: Generation,
+        key: &BlobKey,
+        size: u64,
+        path: &Path,
+    ) -> Result<Claims, Problem> {
         let (claimed, checksums) = store.catalogue.claimed_checksums(generation, key)?;
         match claimed {
             Some(claimed) if claimed == size => {}
@@ -328,7 +345,8 @@ impl Claims {
             }
         }
         // The key itself is a sha256 that the reader checks.
-        let checksums: Vec<Digest> = checksums.into_iter().filter(|checksum| checksum.blob_key() != Some(*key)).collect();
+        let checksums: Vec<Digest> =
+            checksums.into_iter().filter(|checksum| checksum.blob_key() != Some(*key)).collect();
         let mut algorithms: Vec<Algorithm> = checksums.iter().map(Digest::algorithm).collect();
         algorithms.sort();
         algorithms.dedup();
@@ -391,17 +409,21 @@ fn admit(store: &Store, snapshot: &Snapshot, cancel: &Cancel) -> Result<(), Prob
         let blob = store.blobs.open(&segment.digest)?.ok_or(StoreError::Missing(segment.digest))?;
         let reader = std::io::BufReader::new(blob.file);
         for record in SegmentReader::new(segment, reader, &mut order) {
-            let record = record.map_err(|error| media::problem(error, Path::new(&segment.digest.to_string())))?;
+            let record =
+                record.map_err(|error| media::problem(error, Path::new(&segment.digest.to_string())))?;
             match &record {
                 Record::Artifact(artifact) => {
                     // What this version does not know is stored unchecked, and neither served nor pushed.
-                    let known = registry::find(&artifact.ecosystem).filter(|known| known.schema() == artifact.schema);
+                    let known =
+                        registry::find(&artifact.ecosystem).filter(|known| known.schema() == artifact.schema);
                     if let Some(admit) = known.and_then(|ecosystem| ecosystem.admit()) {
                         admit.admit(artifact, &mut read)?;
                     }
                 }
                 Record::Ref(reference) => {
-                    if let Some(admit) = registry::find(&reference.ecosystem).and_then(|ecosystem| ecosystem.admit()) {
+                    if let Some(admit) =
+                        registry::find(&reference.ecosystem).and_then(|ecosystem| ecosystem.admit())
+                    {
                         admit.admit_ref(reference)?;
                     }
                 }

@@ -24,18 +24,27 @@ pub struct InitReport {
 /// Refused (6) if the file is there; usage (2) if there is nothing to put into it.
 pub fn init(file: &Path, requests: &[String], dry_run: bool) -> Result<InitReport, Problem> {
     if file.exists() {
-        return Err(Problem::new(Kind::Refused, "init.exists", format!("{} is there already", file.display()))
-            .hint("edit it, or name another one with --file"));
+        return Err(Problem::new(
+            Kind::Refused,
+            "init.exists",
+            format!("{} is there already", file.display()),
+        )
+        .hint("edit it, or name another one with --file"));
     }
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let requests = if requests.is_empty() { lockfiles(directory)? } else { requests.to_vec() };
     if requests.is_empty() {
-        return Err(Problem::new(Kind::Usage, "init.nothing", format!("no lockfile is in {}", directory.display()))
-            .hint("name what to collect: `aftk init npm:./web/package-lock.json file:./manual.pdf`"));
+        return Err(Problem::new(
+            Kind::Usage,
+            "init.nothing",
+            format!("no lockfile is in {}", directory.display()),
+        )
+        .hint("name what to collect: `aftk init npm:./web/package-lock.json file:./manual.pdf`"));
     }
     if !dry_run {
         fsx::replace_file(file, config::template(&requests).as_bytes()).map_err(|error| {
-            Problem::new(Kind::Failed, "init.unwritable", format!("cannot write {}", file.display())).caused_by(&error)
+            Problem::new(Kind::Failed, "init.unwritable", format!("cannot write {}", file.display()))
+                .caused_by(&error)
         })?;
     }
     Ok(InitReport { file: file.to_owned(), requests })
@@ -44,7 +53,8 @@ pub fn init(file: &Path, requests: &[String], dry_run: bool) -> Result<InitRepor
 /// The lockfiles of a directory as requests, by name.
 fn lockfiles(directory: &Path) -> Result<Vec<String>, Problem> {
     let unreadable = |error: &std::io::Error| {
-        Problem::new(Kind::Usage, "init.unreadable", format!("cannot read {}", directory.display())).caused_by(error)
+        Problem::new(Kind::Usage, "init.unreadable", format!("cannot read {}", directory.display()))
+            .caused_by(error)
     };
     let mut requests = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(|error| unreadable(&error))? {

@@ -54,7 +54,8 @@ pub struct InspectReport {
 /// # Errors
 /// Untrusted (3) for the first that is damaged as far as it was read, or not trusted.
 pub fn inspect(paths: &[PathBuf], verifier: &dyn Verifier) -> Result<InspectReport, Problem> {
-    let bundles = media::volumes(paths)?.iter().map(|path| inspect_one(path, verifier)).collect::<Result<_, _>>()?;
+    let bundles =
+        media::volumes(paths)?.iter().map(|path| inspect_one(path, verifier)).collect::<Result<_, _>>()?;
     Ok(InspectReport { bundles })
 }
 

@@ -45,14 +45,19 @@ impl Intake {
     }
 
     /// Takes a staged blob. `answer` is kept in the cache of answers once the blob is durable. Blocks now and then.
-    pub fn take(&self, staged: Box<dyn Staged>, answer: Option<(String, CachedAnswer)>) -> Result<BlobKey, Problem> {
+    pub fn take(
+        &self,
+        staged: Box<dyn Staged>,
+        answer: Option<(String, CachedAnswer)>,
+    ) -> Result<BlobKey, Problem> {
         let key = staged.key();
         let full = {
             let mut group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
             group.bytes += staged.size();
             group.staged.push(staged);
             group.answers.extend(answer);
-            (group.staged.len() >= self.group_blobs || group.bytes >= GROUP_BYTES).then(|| std::mem::take(&mut *group))
+            (group.staged.len() >= self.group_blobs || group.bytes >= GROUP_BYTES)
+                .then(|| std::mem::take(&mut *group))
         };
         if let Some(group) = full {
             self.settle(group)?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::context::Outside;
 use super::lock_file::{AcceptedGap, Lock};
 use super::records::Named;
-use super::{fetch, requests, resolve};
+use super::{recall, requests, resolve};
 use crate::blocking::blocking;
 use crate::config::{AllowedGap, Project};
 use crate::ecosystem::{CollectContext, Note, Planned, Request, registry};
@@ -54,6 +54,14 @@ impl Order {
         }
     }
 
+    /// Where paths in its requests begin: at the project, else where the person stands.
+    pub fn directory<'a>(&'a self, standing: &'a Path) -> &'a Path {
+        match &self.place {
+            Place::Project(directory) => directory,
+            Place::Channel(_) => standing,
+        }
+    }
+
     /// The ledger.
     pub fn ledger(&self) -> PathBuf {
         match &self.place {
@@ -78,6 +86,8 @@ impl Order {
 pub struct Locked {
     /// The lock; what the store holds of it is filled in and claimed.
     pub lock: Lock,
+    /// What it answers.
+    pub requests: Arc<Vec<Request>>,
     /// Where it is kept.
     pub path: PathBuf,
     /// Whether it is already kept there as it is.
@@ -151,29 +161,33 @@ pub async fn obtain(order: &Order, outside: &Arc<Outside>, locked: bool) -> Resu
     if let Some(held) = held {
         if held.answers(&identities, &platforms) {
             still_accepted(&held, order, &**outside)?;
-            let (lock, lost) = fetch::recall(held.clone(), outside).await?;
+            let (lock, lost) = recall::recall(held.clone(), outside).await?;
             if lost == 0 {
-                return Ok(Locked { kept: true, lock, path });
+                return Ok(Locked { kept: true, lock, path, requests: Arc::new(parsed) });
             }
             // Something that cannot be downloaded by itself is gone from the store: it is resolved anew, and must
             // come out the same.
-            let fresh = resolve::resolve(parsed, &platforms, &order.gaps, &**outside).await?;
-            let (fresh, _) = fetch::recall(fresh, outside).await?;
-            return agree(held, fresh, path, locked);
+            let fresh = resolve::resolve(parsed.clone(), &platforms, &order.gaps, &**outside).await?;
+            let (fresh, _) = recall::recall(fresh, outside).await?;
+            return agree(held, fresh, path, locked, parsed);
         }
         if locked {
-            return Err(Problem::new(Kind::Refused, "lock.outdated", "the lock answers other requests than these")
-                .at(path.display())
-                .hint("run `aftk lock`, review the difference, and commit it"));
+            return Err(Problem::new(
+                Kind::Refused,
+                "lock.outdated",
+                "the lock answers other requests than these",
+            )
+            .at(path.display())
+            .hint("run `aftk lock`, review the difference, and commit it"));
         }
     } else if locked {
         return Err(Problem::new(Kind::Refused, "lock.missing", "there is no lock")
             .at(path.display())
             .hint("run `aftk lock` first"));
     }
-    let lock = resolve::resolve(parsed, &platforms, &order.gaps, &**outside).await?;
-    let (lock, _) = fetch::recall(lock, outside).await?;
-    Ok(Locked { lock, path, kept: false })
+    let lock = resolve::resolve(parsed.clone(), &platforms, &order.gaps, &**outside).await?;
+    let (lock, _) = recall::recall(lock, outside).await?;
+    Ok(Locked { lock, path, kept: false, requests: Arc::new(parsed) })
 }
 
 /// Writes a lock back.
@@ -197,8 +211,12 @@ pub fn prove(lock: &Lock, order: &Order, context: &dyn CollectContext) -> Result
     let mut notes = Vec::new();
     for ecosystem in registry::ECOSYSTEMS {
         let Some(collect) = ecosystem.collect() else { continue };
-        let artifacts: Vec<Planned> =
-            lock.artifacts.iter().filter(|artifact| artifact.ecosystem == ecosystem.name()).cloned().collect();
+        let artifacts: Vec<Planned> = lock
+            .artifacts
+            .iter()
+            .filter(|artifact| artifact.ecosystem == ecosystem.name())
+            .cloned()
+            .collect();
         if artifacts.is_empty() {
             continue;
         }
@@ -206,7 +224,9 @@ pub fn prove(lock: &Lock, order: &Order, context: &dyn CollectContext) -> Result
         let proof = collect.prove(&artifacts, &refs);
         // A gap that the resolution met already is not counted twice.
         let known = |gap: &crate::ecosystem::Gap| {
-            lock.gaps.iter().any(|accepted| (&accepted.gap.ecosystem, &accepted.gap.name) == (&gap.ecosystem, &gap.name))
+            lock.gaps
+                .iter()
+                .any(|accepted| (&accepted.gap.ecosystem, &accepted.gap.name) == (&gap.ecosystem, &gap.name))
         };
         let open = proof.gaps.into_iter().filter(|gap| !known(gap)).collect();
         resolve::accept(open, &order.gaps, context)?;
@@ -222,7 +242,13 @@ fn still_accepted(lock: &Lock, order: &Order, context: &dyn CollectContext) -> R
 }
 
 /// Compares a lock with what its requests resolve to now.
-fn agree(held: Lock, fresh: Lock, path: PathBuf, locked: bool) -> Result<Locked, Problem> {
+fn agree(
+    held: Lock,
+    fresh: Lock,
+    path: PathBuf,
+    locked: bool,
+    parsed: Vec<Request>,
+) -> Result<Locked, Problem> {
     let plain = |lock: &Lock| -> Vec<Planned> {
         let mut artifacts = lock.artifacts.clone();
         for file in artifacts.iter_mut().flat_map(|artifact| &mut artifact.files) {
@@ -243,9 +269,10 @@ fn agree(held: Lock, fresh: Lock, path: PathBuf, locked: bool) -> Result<Locked,
                 file.size = file.size.or(fresh.size);
             }
         }
-        return Ok(Locked { lock, path, kept: true });
+        return Ok(Locked { lock, path, kept: true, requests: Arc::new(parsed) });
     }
-    let changed = before.iter().filter(|artifact| !now.contains(artifact)).map(|a| format!("{}@{}", a.name, a.version));
+    let changed =
+        before.iter().filter(|artifact| !now.contains(artifact)).map(|a| format!("{}@{}", a.name, a.version));
     let changed: Vec<String> = changed.take(5).collect();
     if locked {
         let mut problem = Problem::new(
@@ -258,5 +285,5 @@ fn agree(held: Lock, fresh: Lock, path: PathBuf, locked: bool) -> Result<Locked,
         problem.causes.extend(changed);
         return Err(problem);
     }
-    Ok(Locked { lock: fresh, path, kept: false })
+    Ok(Locked { lock: fresh, path, kept: false, requests: Arc::new(parsed) })
 }

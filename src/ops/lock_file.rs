@@ -94,11 +94,13 @@ impl Lock {
             if text.pop() != Some(b'\n') {
                 return Err(invalid(path, number, "the line is too long or the file ends within it"));
             }
-            let line = serde_json::from_slice(&text).map_err(|error| invalid(path, number, &error.to_string()))?;
+            let line =
+                serde_json::from_slice(&text).map_err(|error| invalid(path, number, &error.to_string()))?;
             match line {
                 Line::Lock { format, resolved, requests, platforms } if number == 1 => {
                     if format != FORMAT {
-                        let message = format!("lock format {format} is not known; this version reads {FORMAT}");
+                        let message =
+                            format!("lock format {format} is not known; this version reads {FORMAT}");
                         return Err(invalid(path, number, &message));
                     }
                     if crate::clock::seconds(&resolved).is_none() {
@@ -128,7 +130,8 @@ impl Lock {
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Problem> {
         let failed = |error: &std::io::Error| {
-            Problem::new(Kind::Failed, "lock.unwritable", format!("cannot write {}", path.display())).caused_by(error)
+            Problem::new(Kind::Failed, "lock.unwritable", format!("cannot write {}", path.display()))
+                .caused_by(error)
         };
         let mut file = fsx::AtomicFile::create(path).map_err(|error| failed(&error))?;
         let (requests, platforms) = (self.identities.clone(), self.platforms.clone());

@@ -20,7 +20,8 @@ pub fn volumes(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
     let mut volumes = Vec::new();
     for path in paths {
         let unreadable = |error: &std::io::Error| {
-            Problem::new(Kind::Usage, "media.unreadable", format!("cannot read {}", path.display())).caused_by(error)
+            Problem::new(Kind::Usage, "media.unreadable", format!("cannot read {}", path.display()))
+                .caused_by(error)
         };
         let metadata = std::fs::symlink_metadata(path).map_err(|error| unreadable(&error))?;
         if !metadata.is_dir() {
@@ -36,8 +37,12 @@ pub fn volumes(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
             }
         }
         if found.is_empty() {
-            return Err(Problem::new(Kind::Usage, "media.empty", format!("no bundle is in {}", path.display()))
-                .hint(format!("bundles are files whose names end in {ENDING}")));
+            return Err(Problem::new(
+                Kind::Usage,
+                "media.empty",
+                format!("no bundle is in {}", path.display()),
+            )
+            .hint(format!("bundles are files whose names end in {ENDING}")));
         }
         found.sort();
         volumes.extend(found);
@@ -87,9 +92,11 @@ pub fn problem(error: FormatError, path: &Path) -> Problem {
             };
             (Kind::Untrusted, reason.message.clone(), hint)
         }
-        FormatError::Read { .. } => {
-            (Kind::Untrusted, "the medium could not be read to the end".to_owned(), "clean it, or try another drive")
-        }
+        FormatError::Read { .. } => (
+            Kind::Untrusted,
+            "the medium could not be read to the end".to_owned(),
+            "clean it, or try another drive",
+        ),
         _ => (Kind::Failed, error.to_string(), ""),
     };
     let mut problem = Problem::new(kind, "bundle.unreadable", message).at(place);

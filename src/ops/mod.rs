@@ -19,6 +19,7 @@ pub mod lock_file;
 pub mod media;
 pub mod pack;
 pub mod preflight;
+pub mod recall;
 pub mod records;
 pub mod requests;
 pub mod resolve;
@@ -54,10 +55,13 @@ pub fn read_blob(store: &Store, key: &BlobKey, limit: u64) -> Result<Bytes, Prob
     }
     let mut bytes = Vec::with_capacity(usize::try_from(blob.length).unwrap_or(0));
     let read = blob.file.take(blob.length).read_to_end(&mut bytes);
-    read.map_err(|error| Problem::new(Kind::Failed, "store.io", format!("cannot read blob {key}")).caused_by(&error))?;
+    read.map_err(|error| {
+        Problem::new(Kind::Failed, "store.io", format!("cannot read blob {key}")).caused_by(&error)
+    })?;
     if BlobKey::of(&bytes) != *key {
-        return Err(Problem::new(Kind::Untrusted, "store.damaged", format!("blob {key} is damaged"))
-            .hint("run `aftk check`: it sets damaged blobs aside, so that they can be collected or imported again"));
+        return Err(Problem::new(Kind::Untrusted, "store.damaged", format!("blob {key} is damaged")).hint(
+            "run `aftk check`: it sets damaged blobs aside, so that they can be collected or imported again",
+        ));
     }
     Ok(Bytes::from(bytes))
 }

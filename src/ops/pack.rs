@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::signature::{PayloadType, sign};
 use bundle_format::{
-    BlobKey, Documents, Format, Ledger, LedgerEntry, Mode, Record, SegmentWriter, Signer, Snapshot, VolumePlan,
-    WriteError, file_name, write_volume,
+    BlobKey, Documents, Format, Ledger, LedgerEntry, Mode, Record, SegmentWriter, Signer, Snapshot,
+    VolumePlan, WriteError, file_name, write_volume,
 };
 use serde::{Deserialize, Serialize};
 
@@ -162,8 +162,9 @@ fn reserve(snapshot: &mut Snapshot, packing: &Packing<'_>, store: &Store) -> Res
         fsx::create_directories(directory).map_err(|error| unwritable(directory, &error))?;
     }
     // One collect at a time reserves; the lock ends with the function.
-    let _lock = fsx::Lock::exclusive(packing.ledger.parent().unwrap_or(Path::new(".")).join(".aftk.lock").as_ref())
-        .map_err(|error| unwritable(packing.ledger, &error))?;
+    let _lock =
+        fsx::Lock::exclusive(packing.ledger.parent().unwrap_or(Path::new(".")).join(".aftk.lock").as_ref())
+            .map_err(|error| unwritable(packing.ledger, &error))?;
     let bytes = fsx::read_limited(packing.ledger, LEDGER_LIMIT)
         .map_err(|error| broken(format!("cannot be read: {error}")))?
         .unwrap_or_default();
@@ -241,10 +242,14 @@ fn must_be_the_same(
     cancel: &Cancel,
 ) -> Result<(), Problem> {
     let other = |why: String| {
-        Problem::new(Kind::Refused, "collect.in-the-way", "another file of the bundle's name is there already")
-            .at(path.display())
-            .because(why)
-            .hint("move it away, or choose another directory with --out")
+        Problem::new(
+            Kind::Refused,
+            "collect.in-the-way",
+            "another file of the bundle's name is there already",
+        )
+        .at(path.display())
+        .because(why)
+        .hint("move it away, or choose another directory with --out")
     };
     let only = OnlyThese { documents, key_id: signer.key_id().to_owned() };
     match verify::verify(&[path.to_owned()], &only, events, cancel) {
@@ -276,7 +281,10 @@ impl bundle_format::Verifier for OnlyThese<'_> {
         if payload == document.as_slice() && expected.as_deref() == Ok(lines) {
             return Ok(vec![self.key_id.clone()]);
         }
-        Err(bundle_format::Untrusted { code: "collect.other".to_owned(), message: "it is another bundle".to_owned() })
+        Err(bundle_format::Untrusted {
+            code: "collect.other".to_owned(),
+            message: "it is another bundle".to_owned(),
+        })
     }
 
     fn authorise(&self, _: PayloadType, _: &Snapshot, _: &[String]) -> Result<(), bundle_format::Untrusted> {
@@ -303,15 +311,20 @@ fn write(
         events.emit(Happening::ItemProgress { bytes: blob.length });
         Ok(Box::new(blob.file))
     };
-    let written = write_volume(&mut file, documents, plan, &mut open).map_err(|error| write_problem(error, path))?;
+    let written =
+        write_volume(&mut file, documents, plan, &mut open).map_err(|error| write_problem(error, path))?;
     if read_back {
         events.emit(Happening::Stage { name: "read back".into(), items: Some(1), bytes: Some(written.size) });
         let medium = file.read_back().map_err(|error| failed(&error))?;
         let met = hash(medium, events, cancel).map_err(|error| failed(&error))?;
         if met != written.digest {
-            return Err(Problem::new(Kind::Failed, "collect.read-back", "the medium returns other bytes than were written")
-                .at(path.display())
-                .hint("use another medium; nothing was kept under the bundle's name"));
+            return Err(Problem::new(
+                Kind::Failed,
+                "collect.read-back",
+                "the medium returns other bytes than were written",
+            )
+            .at(path.display())
+            .hint("use another medium; nothing was kept under the bundle's name"));
         }
     }
     file.commit().map_err(|error| failed(&error))?;
@@ -346,7 +359,8 @@ fn sidecar(path: &Path) -> PathBuf {
 /// The digest of the whole file, as `sha256sum -c` reads it: for people whose process asks for one.
 fn write_sidecar(path: &Path, name: &str, digest: &BlobKey) -> Result<(), Problem> {
     let path = sidecar(path);
-    fsx::replace_file(&path, format!("{}  {name}\n", digest.hex()).as_bytes()).map_err(|error| unwritable(&path, &error))
+    fsx::replace_file(&path, format!("{}  {name}\n", digest.hex()).as_bytes())
+        .map_err(|error| unwritable(&path, &error))
 }
 
 fn unpackable(error: &dyn std::error::Error) -> Problem {
@@ -358,10 +372,13 @@ fn unsigned(error: &dyn std::error::Error) -> Problem {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Problem {
-    let problem = Problem::new(Kind::Failed, "collect.unwritable", format!("cannot write {}", path.display()));
+    let problem =
+        Problem::new(Kind::Failed, "collect.unwritable", format!("cannot write {}", path.display()));
     let problem = problem.caused_by(error);
     match error.kind() {
-        io::ErrorKind::StorageFull => problem.hint("free some space there, or choose another place with --out"),
+        io::ErrorKind::StorageFull => {
+            problem.hint("free some space there, or choose another place with --out")
+        }
         _ => problem,
     }
 }

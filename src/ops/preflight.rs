@@ -71,7 +71,9 @@ impl Preflight {
         let bundle = if out.is_some() { self.bundle_bytes } else { 0 };
         let (store_needs, out_needs) =
             if one_disk { (self.download_bytes + bundle, 0) } else { (self.download_bytes, bundle) };
-        for (path, needs, free) in [(Some(store), store_needs, self.store_free), (out, out_needs, self.out_free)] {
+        for (path, needs, free) in
+            [(Some(store), store_needs, self.store_free), (out, out_needs, self.out_free)]
+        {
             if let (Some(path), Some(free)) = (path, free)
                 && needs > free
             {
@@ -89,7 +91,9 @@ impl Preflight {
 
 /// The nearest directory above a path that exists.
 fn existing(path: &Path) -> Option<&Path> {
-    path.ancestors().map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path }).find(|p| p.exists())
+    path.ancestors()
+        .map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path })
+        .find(|p| p.exists())
 }
 
 fn free_space(path: &Path) -> Option<u64> {

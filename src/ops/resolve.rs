@@ -38,7 +38,9 @@ pub async fn resolve(
         }
         let mut follow_ups = Vec::new();
         for (ecosystem, requests) in by_ecosystem(next) {
-            let Some(collect) = registry::find(ecosystem).and_then(|ecosystem| ecosystem.collect()) else { continue };
+            let Some(collect) = registry::find(ecosystem).and_then(|ecosystem| ecosystem.collect()) else {
+                continue;
+            };
             let names = requests.iter().map(|request| request.text.as_str()).collect::<Vec<_>>().join(" ");
             let resolution = collect.resolve(&requests, platforms, context).await?;
             let artifacts = resolution.artifacts.len() as u64;
@@ -75,7 +77,12 @@ pub async fn resolve(
     lock.repositories.sort_by(|a, b| (&a.ecosystem, &a.name).cmp(&(&b.ecosystem, &b.name)));
     lock.repositories.dedup();
     lock.refs.sort_by(|a, b| {
-        (&a.ecosystem, &a.repository, &a.name, &a.label).cmp(&(&b.ecosystem, &b.repository, &b.name, &b.label))
+        (&a.ecosystem, &a.repository, &a.name, &a.label).cmp(&(
+            &b.ecosystem,
+            &b.repository,
+            &b.name,
+            &b.label,
+        ))
     });
     lock.refs.dedup();
     lock.evidence.sort();
@@ -105,7 +112,8 @@ pub fn accept(
     if open.is_empty() {
         return Ok(accepted);
     }
-    let names: Vec<String> = open.iter().map(|gap| format!("{}:{} {}", gap.ecosystem, gap.name, gap.version)).collect();
+    let names: Vec<String> =
+        open.iter().map(|gap| format!("{}:{} {}", gap.ecosystem, gap.name, gap.version)).collect();
     let mut problem = Problem::new(
         Kind::Incomplete,
         "collect.gaps",
@@ -114,7 +122,10 @@ pub fn accept(
             n => format!("{n} things would be missing inside, so no bundle is written"),
         },
     )
-    .hint(format!("if it can be missing, say so in aftk.toml: [[gap]] name = \"{}\", reason = \"…\"", gap_name(&open)));
+    .hint(format!(
+        "if it can be missing, say so in aftk.toml: [[gap]] name = \"{}\", reason = \"…\"",
+        gap_name(&open)
+    ));
     for gap in open {
         problem.causes.push(format!("{}:{} {}: {}", gap.ecosystem, gap.name, gap.version, gap.detail));
         context.events().emit(Happening::Gap(gap));

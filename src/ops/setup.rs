@@ -75,8 +75,10 @@ pub fn undo(path: &Path, file: &ClientFile) -> Result<bool, Problem> {
 }
 
 fn read(path: &Path) -> Result<String, Problem> {
-    let unreadable = || Problem::new(Kind::Failed, "setup.unreadable", format!("cannot read {}", path.display()));
-    let bytes = fsx::read_limited(path, LIMIT).map_err(|error| unreadable().caused_by(&error))?.unwrap_or_default();
+    let unreadable =
+        || Problem::new(Kind::Failed, "setup.unreadable", format!("cannot read {}", path.display()));
+    let bytes =
+        fsx::read_limited(path, LIMIT).map_err(|error| unreadable().caused_by(&error))?.unwrap_or_default();
     String::from_utf8(bytes).map_err(|error| unreadable().caused_by(&error))
 }
 
@@ -105,7 +107,8 @@ fn replace(path: &Path, before: &str, text: &str) -> Result<bool, Problem> {
         return Ok(false);
     }
     fsx::replace_file(path, text.as_bytes()).map(|()| true).map_err(|error| {
-        Problem::new(Kind::Failed, "setup.unwritable", format!("cannot write {}", path.display())).caused_by(&error)
+        Problem::new(Kind::Failed, "setup.unwritable", format!("cannot write {}", path.display()))
+            .caused_by(&error)
     })
 }
 

@@ -54,7 +54,11 @@ pub fn verify(
 ) -> Result<VerifyReport, Problem> {
     let volumes = media::volumes(paths)?;
     let bytes = volumes.iter().map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum();
-    events.emit(Happening::Stage { name: "verify".into(), items: Some(volumes.len() as u64), bytes: Some(bytes) });
+    events.emit(Happening::Stage {
+        name: "verify".into(),
+        items: Some(volumes.len() as u64),
+        bytes: Some(bytes),
+    });
     let mut bundles = Vec::new();
     for path in &volumes {
         bundles.push(verify_one(path, verifier, events, cancel)?);
@@ -84,7 +88,8 @@ fn verify_one(
                 for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
                     if let Record::Artifact(artifact) = record.map_err(format)? {
                         artifacts += 1;
-                        let absent = artifact.files.iter().map(|file| file.blob).filter(|blob| !volume.carries(blob));
+                        let absent =
+                            artifact.files.iter().map(|file| file.blob).filter(|blob| !volume.carries(blob));
                         missing.extend(absent);
                     }
                 }
@@ -96,13 +101,17 @@ fn verify_one(
         }
         events.emit(Happening::ItemProgress { bytes: size });
     }
-    missing.extend(snapshot.segments.iter().map(|segment| segment.digest).filter(|key| !segments.contains(key)));
+    missing
+        .extend(snapshot.segments.iter().map(|segment| segment.digest).filter(|key| !segments.contains(key)));
     let verified = volume.finish().map_err(format)?;
     if let Some(first) = missing.iter().min() {
         return Err(Problem::new(
             Kind::Incomplete,
             "bundle.incomplete",
-            format!("{} blobs that the snapshot lists are not in the bundle, the first is {first}", missing.len()),
+            format!(
+                "{} blobs that the snapshot lists are not in the bundle, the first is {first}",
+                missing.len()
+            ),
         )
         .at(path.display())
         .hint("ask for a full bundle of this snapshot"));

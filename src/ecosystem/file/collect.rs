@@ -61,6 +61,7 @@ impl Collect for FileCollect {
 
     async fn access(
         &self,
+        _requests: &[Request],
         repository: &str,
         origin: &str,
         _context: &dyn CollectContext,
@@ -341,11 +342,13 @@ mod tests {
         assert_eq!(artifact.files[0].origin, "https://files.example.test:5000/a/b%20c.tgz");
         assert_eq!(artifact.files[0].checksums, [format!("sha256:{}", hex()).parse().unwrap()]);
         let access =
-            wait(FileCollect.access(&artifact.repository, &artifact.files[0].origin, &machine)).unwrap();
+            wait(FileCollect.access(&[], &artifact.repository, &artifact.files[0].origin, &machine)).unwrap();
         assert_eq!(access.url.as_str(), artifact.files[0].origin);
         assert!(access.credential.is_none());
-        assert!(wait(FileCollect.access("other.example.test", &artifact.files[0].origin, &machine)).is_err());
-        assert!(wait(FileCollect.access("local", "", &machine)).is_err());
+        assert!(
+            wait(FileCollect.access(&[], "other.example.test", &artifact.files[0].origin, &machine)).is_err()
+        );
+        assert!(wait(FileCollect.access(&[], "local", "", &machine)).is_err());
     }
 
     #[test]

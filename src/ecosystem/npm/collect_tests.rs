@@ -237,6 +237,9 @@ async fn a_registry_that_lies_is_not_believed() {
         let problem = collect(&mut fake, lock(sri(1)), &[]).await.unwrap_err();
         assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Untrusted, code));
     }
+    one(&mut fake, "a", json!({"optionalDependencies": {"../../etc": "1", "b?c": "1"}}));
+    let resolution = collect(&mut fake, lock(sri(1)), &[]).await.unwrap();
+    assert_eq!(gaps(&resolution), ["bad-name ../../etc 1", "bad-name b?c 1"]);
     let tarball = json!({"dist": {"tarball": "file:///etc/passwd", "integrity": sri(1)}});
     one(&mut fake, "a", tarball);
     let problem = collect(&mut fake, lock(sri(1)), &[]).await.unwrap_err();

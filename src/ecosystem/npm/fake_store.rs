@@ -8,8 +8,9 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use sha1::Digest as _;
 
+use super::SCHEMA;
+use super::names;
 use super::serve::NpmServe;
-use super::{SCHEMA, names};
 use crate::ecosystem::{Answer, ClientRequest, Principal, Serve, ServeContext};
 use crate::problem::{Kind, Problem};
 use crate::store::{FoundFile, Generation, Linked, Source};
@@ -110,7 +111,9 @@ impl FakeStore {
             repository: None,
             base: BASE.to_owned(),
             query: query.to_owned(),
-            headers: http::HeaderMap::new(),
+            headers: [(http::header::USER_AGENT, http::HeaderValue::from_static("npm/11.0.0 node/v20"))]
+                .into_iter()
+                .collect(),
             body: Bytes::new(),
             principal: Principal::Anonymous,
         };
@@ -133,6 +136,8 @@ fn captures(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, Stri
             continue;
         };
         let value = segment.strip_prefix(literal).filter(|value| !value.is_empty())?;
+        // `@{scope}` is a scope alone; with its name behind an escaped slash it is a segment that is captured whole.
+        (literal.is_empty() || !value.contains('/')).then_some(())?;
         captures.push((name, value.to_owned()));
     }
     segments.next().is_none().then_some(captures)

@@ -1,25 +1,25 @@
-//! One package: its metadata from the registry, and the wanted versions cut out of it.
+//! One package: its metadata from the registry, and what is recorded of the wanted versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bundle_format::{Digest, Ref, Requirement};
-use bytes::Bytes;
+use bundle_format::{BlobKey, Ref, Requirement};
 use serde_json::Value;
 
 use super::SCHEMA;
-use super::integrity;
+use super::cuttings::{Cutting, Cuttings};
 use super::lockfile::EdgeKind;
 use super::names;
 use super::origin::{Routes, Source};
 use super::platform::Platform;
 use super::range::Range;
-use super::spec::Spec;
-use super::version_object::{LARGEST_DOCUMENT, Upstream, VersionObject};
+use super::version_object::LARGEST_DOCUMENT;
 use super::wanted::{Package, Wanted, gap};
+use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Evidence, Gap, MetadataRequest, Note, Planned, PlannedFile};
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 
-/// The schema that artifacts follow.
+/// How many characters of a script are shown.
+const LONGEST_SCRIPT: usize = 200;
 
 /// A version that is carried.
 #[derive(Debug)]
@@ -71,78 +71,62 @@ impl Fetcher<'_> {
         self,
         source: &Source,
         name: &str,
-        package: &Package,
+        package: Package,
     ) -> Result<Fetched, Problem> {
         let access = self.routes.metadata(source, name)?;
         let place = access.url.to_string();
         let request = MetadataRequest { access, accept: "application/json", limit: LARGEST_DOCUMENT };
         let mut fetched = Fetched::default();
         let Some(document) = self.context.metadata(&request).await? else {
-            for (version, wanted) in package.versions.iter().chain(&package.ranges) {
-                let listed = package.versions.contains_key(version);
-                let detail = format!("the registry at {} has no package of that name", source.base);
-                fetched.missing(name, version, wanted, listed, &detail);
+            let detail = format!("the registry at {} has no package of that name, or hides it", source.base);
+            for (version, wanted) in &package.versions {
+                fetched.missing(name, version, wanted, true, &detail);
+            }
+            for (range, wanted) in &package.ranges {
+                fetched.missing(name, range, wanted, false, &detail);
             }
             return Ok(fetched);
         };
         fetched.evidence.push(Evidence { origin: place.clone(), digest: document.digest });
-        let upstream = Upstream::read(&document.bytes, &place)?;
-        let mut chosen: BTreeMap<&str, (Wanted, bool)> = package
-            .versions
-            .iter()
-            .map(|(version, wanted)| (version.as_str(), (wanted.clone(), true)))
-            .collect();
-        for (range, wanted) in &package.ranges {
-            match upstream.pick(&Spec::read(range)) {
-                Some(version) => {
-                    let (chosen, _) = chosen.entry(version).or_insert_with(|| (wanted.clone(), false));
-                    chosen.optional &= wanted.optional;
-                }
-                None => fetched.missing(name, range, wanted, false, "the registry has no version that fits"),
-            }
+        let owned_name = name.to_owned();
+        let cuttings =
+            blocking(move || Cuttings::cut(&document.bytes, &owned_name, &package, &place)).await?;
+        for (version, wanted, listed) in &cuttings.missing {
+            let detail = format!("the registry at {} has no such version", source.base);
+            fetched.missing(name, version, wanted, *listed, &detail);
         }
-        for (version, (wanted, listed)) in &chosen {
-            let Some(raw) = upstream.cut(version) else {
-                let detail = format!("the registry at {} does not have this version", source.base);
-                fetched.missing(name, version, wanted, *listed, &detail);
-                continue;
-            };
-            let object = VersionObject::read(raw, name, version, &place)?;
-            let checksums = checksums(name, version, wanted, &object, &place)?;
-            if checksums.is_empty() {
-                let detail =
-                    format!("neither the lockfile nor the registry has a checksum; {}", wanted.needed_by);
-                fetched.gaps.push(gap(name, version, "no-checksum", detail));
+        for cutting in cuttings.versions {
+            if cutting.checksums.is_empty() {
+                let needed_by = &cutting.wanted.needed_by;
+                let detail = format!("neither the lockfile nor the registry has a checksum; {needed_by}");
+                fetched.gaps.push(gap(name, &cutting.version, "no-checksum", detail));
                 continue;
             }
-            let manifest = self.context.keep(Bytes::copy_from_slice(raw.as_bytes())).await?;
-            let mut planned = self.plan(source, name, version, &object, checksums, wanted.optional)?;
-            if let Some(file) = planned.files.first_mut() {
-                file.blob = Some(manifest);
-                file.size = Some(raw.len() as u64);
-            }
-            if let Some(time) = upstream.time(version) {
-                planned.attributes.insert("time".to_owned(), Value::String(time));
-            }
-            fetched.notes.extend(notes(&planned, &object, upstream.repeated.contains(*version)));
-            let optional = wanted.optional;
-            fetched.carried.push(Carried { planned, edges: object.edges, listed: *listed, optional });
+            let size = cutting.manifest.len() as u64;
+            let manifest = self.context.keep(cutting.manifest.clone()).await?;
+            let planned = self.plan(source, name, &cutting, (manifest, size))?;
+            fetched.notes.extend(notes(&planned, &cutting));
+            fetched.carried.push(Carried {
+                planned,
+                edges: cutting.object.edges,
+                listed: cutting.listed,
+                optional: cutting.wanted.optional,
+            });
         }
-        fetched.tags = upstream.tags;
+        fetched.tags = cuttings.tags;
         Ok(fetched)
     }
 
-    /// The artifact of a version, its manifest's blob still unknown.
+    /// The artifact of a version, whose manifest is held already.
     fn plan(
         &self,
         source: &Source,
         name: &str,
-        version: &str,
-        object: &VersionObject,
-        checksums: Vec<Digest>,
-        optional: bool,
+        cutting: &Cutting,
+        (manifest, size): (BlobKey, u64),
     ) -> Result<Planned, Problem> {
-        let selected = !optional
+        let Cutting { version, object, .. } = cutting;
+        let selected = !cutting.wanted.optional
             || self.platforms.is_empty()
             || self.platforms.iter().any(|platform| platform.fits(object));
         let mut files = vec![PlannedFile {
@@ -151,12 +135,15 @@ impl Fetcher<'_> {
             media_type: "application/json".to_owned(),
             origin: String::new(),
             checksums: Vec::new(),
-            blob: None,
-            size: None,
+            blob: Some(manifest),
+            size: Some(size),
             estimate: None,
             held: false,
         }];
         let mut attributes = BTreeMap::new();
+        if let Some(time) = &cutting.time {
+            attributes.insert("time".to_owned(), Value::String(time.clone()));
+        }
         let path = names::tarball_path(name, version);
         if selected {
             let conventional = format!("{}{path}", source.base);
@@ -166,7 +153,7 @@ impl Fetcher<'_> {
                 path,
                 media_type: "application/octet-stream".to_owned(),
                 origin: self.routes.tarball_origin(source, name, tarball)?,
-                checksums,
+                checksums: cutting.checksums.clone(),
                 blob: None,
                 size: None,
                 estimate: object.unpacked_size,
@@ -180,7 +167,7 @@ impl Fetcher<'_> {
             range: range.clone(),
             kind: kind.name().to_owned(),
         });
-        let bent = self.bent.get(&(name.to_owned(), version.to_owned())).into_iter().flatten().cloned();
+        let bent = self.bent.get(&(name.to_owned(), version.clone())).into_iter().flatten().cloned();
         let mut requires: Vec<Requirement> = edges.chain(bent).collect();
         requires.sort();
         requires.dedup();
@@ -188,7 +175,7 @@ impl Fetcher<'_> {
             ecosystem: "npm".to_owned(),
             repository: source.repository.clone(),
             name: name.to_owned(),
-            version: version.to_owned(),
+            version: version.clone(),
             qualifier: String::new(),
             schema: SCHEMA.to_owned(),
             attributes,
@@ -235,57 +222,29 @@ pub(crate) fn refs<'a>(
     )
 }
 
-/// What the lockfile and the registry say of the tarball, which have to agree.
-fn checksums(
-    name: &str,
-    version: &str,
-    wanted: &Wanted,
-    object: &VersionObject,
-    place: &str,
-) -> Result<Vec<Digest>, Problem> {
-    let mut published = object.integrity.as_deref().map(integrity::read).unwrap_or_default();
-    published.extend(object.shasum.as_deref().and_then(integrity::read_shasum));
-    published.sort();
-    published.dedup();
-    integrity::join(&wanted.checksums, &published).map_err(|algorithm| {
-        let of = |digests: &[Digest]| {
-            let digests = digests.iter().filter(|digest| digest.algorithm() == algorithm);
-            digests.map(Digest::to_string).collect::<Vec<_>>().join(", ")
-        };
-        let message = format!("the lockfile and the registry disagree about the bytes of {name}@{version}");
-        Problem::new(Kind::Untrusted, "npm.checksum-conflict", message)
-            .at(place)
-            .because(format!("the lockfile says {}", of(&wanted.checksums)))
-            .because(format!("the registry says {}", of(&published)))
-            .hint("find out which of them was changed before you go on; the lockfile is usually right")
-    })
-}
-
 /// What a person should know about a carried version.
-fn notes(planned: &Planned, object: &VersionObject, repeated: bool) -> Vec<Note> {
+fn notes(planned: &Planned, cutting: &Cutting) -> Vec<Note> {
+    let object = &cutting.object;
     let subject = format!("{}@{}", planned.name, planned.version);
     let note =
         |code: &str, message: String| Note { code: code.to_owned(), subject: subject.clone(), message };
     let mut notes = Vec::new();
-    if !object.install_scripts.is_empty() && planned.files.len() > 1 {
-        let scripts: Vec<String> = object
-            .install_scripts
-            .iter()
-            .map(|(name, text)| {
-                let text: String =
-                    text.chars().filter(|character| !character.is_control()).take(200).collect();
-                format!("{name}: {text}")
-            })
-            .collect();
-        let message =
-            format!("runs at installation ({}); what that downloads is not carried", scripts.join("; "));
+    // A reduced document may leave the scripts out that the lockfile knows of.
+    if (cutting.wanted.install_script || object.runs_scripts) && planned.files.len() > 1 {
+        let readable = |text: &str| -> String {
+            text.chars().filter(|character| !character.is_control()).take(LONGEST_SCRIPT).collect()
+        };
+        let scripts = object.install_scripts.iter().map(|(name, text)| format!("{name}: {}", readable(text)));
+        let scripts: Vec<String> = scripts.collect();
+        let scripts = if scripts.is_empty() { "which, is not said".to_owned() } else { scripts.join("; ") };
+        let message = format!("runs scripts at installation ({scripts}); what they download is not carried");
         notes.push(note("npm.install-script", message));
     }
     if !object.bundled.is_empty() {
         let names: Vec<&str> = object.bundled.iter().map(String::as_str).take(20).collect();
         notes.push(note("npm.bundled", format!("brings along in its tarball: {}", names.join(", "))));
     }
-    if repeated {
+    if cutting.repeated {
         let message =
             "stands more than once in the registry's document; the last one is carried, as npm reads it";
         notes.push(note("npm.repeated-version", message.to_owned()));

@@ -220,4 +220,37 @@ mod tests {
         let unmet: Vec<_> = lock.unmet_by_project(&overrides).iter().map(|edge| edge.name).collect();
         assert_eq!(unmet, ["behind", "gone"]);
     }
+
+    /// Written by npm 11 for a project with a workspace, an alias, optional packages, peers and an override; only the
+    /// hosts were changed.
+    #[test]
+    fn a_lockfile_that_npm_wrote_is_met_in_every_edge() {
+        let text = include_bytes!("../../../fixtures/npm/package-lock.json");
+        let lock = Lock::read(Path::new("package-lock.json"), text).unwrap();
+        let overrides = Overrides::read(&serde_json::json!({"string-width": {"strip-ansi": "6.0.1"}}));
+        assert_eq!(lock.unmet_by_project(&overrides).len(), 0);
+        let runtime: Vec<_> = lock.edges().filter(|edge| edge.kind == EdgeKind::Runtime).collect();
+        assert_eq!(runtime.len(), 53);
+        let bent = lock.bent_edges(&overrides);
+        for edge in runtime {
+            let Some(to) = edge.to else { panic!("{edge:?}") };
+            let met = match (lock.place(edge.from), lock.place(to)) {
+                (_, Place::Elsewhere) => true,
+                (from, Place::Package(real, found)) => {
+                    let is_bent =
+                        |name: &str, version: &str| bent.contains_key(&(name.to_owned(), version.to_owned()));
+                    is_met(&edge, real, found)
+                        || matches!(from, Place::Package(name, version) if is_bent(name, version))
+                }
+            };
+            assert!(met, "{edge:?}");
+        }
+        let bent: Vec<_> = bent
+            .iter()
+            .map(|((name, version), edges)| (name.as_str(), version.as_str(), edges.len()))
+            .collect();
+        assert_eq!(bent, [("string-width", "5.1.2", 1)]);
+        assert_eq!(lock.place("node_modules/string-width-cjs"), Place::Package("string-width", "4.2.3"));
+        assert_eq!(lock.place("node_modules/w"), Place::Elsewhere);
+    }
 }

@@ -1,16 +1,17 @@
 //! npm: lockfiles in, a registry out.
 //!
 //! Collecting: [`request`] reads a request, [`lockfile`] and [`lock_graph`] the lockfile, [`wanted`] what it asks for,
-//! [`resolve`] and [`fetch`] turn that into artifacts with [`version_object`]s cut out of registry documents, and
-//! [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`] and
-//! [`origin`] know where packages come from.
+//! [`resolve`] and [`fetch`] turn that into artifacts, with [`cuttings`] from registry documents ([`version_object`]),
+//! and [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`]
+//! and [`origin`] know where packages come from.
 //!
-//! Inside: [`admit`] re-validates, [`serve`] answers clients with [`packument`]s put together from held versions,
-//! [`setup`] points clients here.
+//! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
+//! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it.
 
 mod admit;
 #[cfg(test)]
 mod collect_tests;
+mod cuttings;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
@@ -69,6 +70,10 @@ impl Ecosystem for Npm {
         format!("pkg:npm/{name}@{}", artifact.version)
     }
 
+    fn collect(&self) -> Option<&dyn Collect> {
+        Some(self)
+    }
+
     fn admit(&self) -> Option<&dyn Admit> {
         Some(&admit::NpmAdmit)
     }
@@ -79,10 +84,6 @@ impl Ecosystem for Npm {
 
     fn setup(&self) -> &[&dyn Setup] {
         &[&setup::NpmSetup]
-    }
-
-    fn collect(&self) -> Option<&dyn Collect> {
-        Some(self)
     }
 }
 
@@ -103,11 +104,24 @@ impl Collect for Npm {
 
     async fn access(
         &self,
+        requests: &[Request],
         repository: &str,
         origin: &str,
         context: &dyn CollectContext,
     ) -> Result<Access, Problem> {
-        origin::Routes::load(context, context.directory()).await?.access(repository, origin)
+        let mut found = None;
+        for project in request::projects(requests) {
+            let access = origin::Routes::load(context, &project).await?.access(repository, origin)?;
+            // Of several projects, the one that has a credential for it is the one that means it.
+            if access.credential.is_some() {
+                return Ok(access);
+            }
+            found.get_or_insert(access);
+        }
+        match found {
+            Some(access) => Ok(access),
+            None => origin::Routes::load(context, context.directory()).await?.access(repository, origin),
+        }
     }
 
     fn prove(&self, artifacts: &[Planned], refs: &[Ref]) -> Proof {

@@ -219,8 +219,9 @@ fn has_name<'a>(path: &'a str, name: &str) -> Option<&'a str> {
     escaped.iter().find_map(|name| path.strip_suffix(name.as_str())).filter(|before| before.ends_with('/'))
 }
 
+/// Whether two addresses are of one host and port. Old lockfiles say http where the same registry says https now.
 fn same_host(left: &Url, right: &Url) -> bool {
-    left.host_str() == right.host_str() && left.port_or_known_default() == right.port_or_known_default()
+    left.host_str() == right.host_str() && left.port() == right.port()
 }
 
 /// A registry's host, and its port if it is not the usual one.
@@ -273,9 +274,11 @@ mod tests {
         .await;
         let proxy = at("npm", "https://proxy.example.test/npm/");
         assert_eq!(source(&routes, "a", None), proxy);
-        for resolved in
-            ["https://public.example.test/a/-/a-1.0.0.tgz", "https://proxy.example.test/odd/a.tgz"]
-        {
+        for resolved in [
+            "https://public.example.test/a/-/a-1.0.0.tgz",
+            "http://public.example.test/a/-/a-1.0.0.tgz",
+            "https://proxy.example.test/odd/a.tgz",
+        ] {
             assert_eq!(source(&routes, "a", Some(resolved)), proxy);
         }
         let scoped = at("scope.example.test_8081", "http://scope.example.test:8081/r/");

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use bundle_format::{Artifact, File};
 use bytes::Bytes;
 
+use super::SCHEMA;
 use super::version::Version;
-use super::{SCHEMA, names, splice};
+use super::{names, splice};
 use crate::ecosystem::ServeContext;
 use crate::problem::{Kind, Problem};
 use crate::store::Linked;

@@ -1,11 +1,12 @@
 //! Requests: which documents of a project are read, and which are named with a hint instead.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bundle_format::BlobKey;
 use serde_json::Value;
 
 use super::lockfile::{self, Lock};
+use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Request, RequestBody};
 use crate::problem::{Kind, Problem};
 
@@ -43,7 +44,8 @@ pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Re
             .at(what)
             .hint("npm writes one with: npm install --package-lock-only")
     })?;
-    Lock::read(Path::new(what), &bytes)?;
+    let (lock_path, lock_bytes) = (PathBuf::from(what), bytes.clone());
+    blocking(move || Lock::read(&lock_path, &lock_bytes).map(drop)).await?;
     let mut identity = format!("npm:lockfile:{}", BlobKey::of(&bytes).hex());
     if let Some(overrides) = overrides(&path, context).await? {
         let digest = BlobKey::of(overrides.to_string().as_bytes());
@@ -51,6 +53,18 @@ pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Re
     }
     let body = RequestBody::Document { path, bytes };
     Ok(Request { ecosystem: "npm", text: what.to_owned(), identity, body })
+}
+
+/// The directories that lockfiles stand in, each once.
+pub(super) fn projects(requests: &[Request]) -> Vec<PathBuf> {
+    let documents = requests.iter().filter_map(|request| match &request.body {
+        RequestBody::Document { path, .. } => path.parent().map(Path::to_owned),
+        _ => None,
+    });
+    let mut projects: Vec<PathBuf> = documents.collect();
+    projects.sort();
+    projects.dedup();
+    projects
 }
 
 /// The problem with requests that aren't lockfiles.

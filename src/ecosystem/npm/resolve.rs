@@ -14,12 +14,14 @@ use super::fetch::{Carried, Fetched, Fetcher, refs};
 use super::integrity;
 use super::lock_graph::Overrides;
 use super::lockfile::{EdgeKind, Lock};
+use super::names;
 use super::origin::{PUBLIC, Routes, Source};
 use super::platform::Platform;
 use super::request;
 use super::spec::{Spec, without_alias};
 use super::version::Version;
 use super::wanted::{Package, Wanted, Wants, gap};
+use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Planned, Request, RequestBody, Resolution};
 use crate::events::Happening;
 use crate::problem::{Kind, Problem};
@@ -45,7 +47,8 @@ pub(super) async fn resolve(
         let RequestBody::Document { path, bytes } = &request.body else {
             return Err(request::not_built(&request.text));
         };
-        let lock = Lock::read(path, bytes)?;
+        let (lock_path, lock_bytes) = (path.clone(), bytes.clone());
+        let lock = blocking(move || Lock::read(&lock_path, &lock_bytes)).await?;
         let overrides = request::overrides(path, context).await?;
         let overrides = overrides.as_ref().map(Overrides::read).unwrap_or_default();
         let project = context.directory().join(path.parent().unwrap_or(Path::new("")));
@@ -91,7 +94,7 @@ impl Closure<'_> {
             context.events().emit(Happening::Stage { name: "resolve".to_owned(), items, bytes: None });
             let fetcher = self.fetcher;
             let fetches = open.into_iter().map(|((source, name), package)| async move {
-                let fetched = fetcher.fetch(&source, &name, &package).await?;
+                let fetched = fetcher.fetch(&source, &name, package).await?;
                 fetcher.context.events().emit(Happening::ItemDone { item: name.clone() });
                 Ok::<_, Problem>(((source, name), fetched))
             });
@@ -155,11 +158,25 @@ impl Closure<'_> {
                 if by_name.get(real).is_some_and(|held| held.iter().any(|version| wanted.admits(version))) {
                     continue;
                 }
+                if !names::is_valid(real) {
+                    resolution.gaps.push(gap(
+                        real,
+                        range,
+                        "bad-name",
+                        format!("is no package name; {needed_by}"),
+                    ));
+                    continue;
+                }
                 // Where no registry is configured, the one that the asking package came from has to do.
                 let source = self.fetcher.routes.source(real, None);
                 let source = source.unwrap_or_else(|_| Some(package.0.clone()));
                 let (Some(source), range) = (source, without_alias(range)) else { continue };
-                let mut wanted = Wanted { checksums: Vec::new(), optional, needed_by: needed_by.clone() };
+                let mut wanted = Wanted {
+                    checksums: Vec::new(),
+                    optional,
+                    install_script: false,
+                    needed_by: needed_by.clone(),
+                };
                 let ranges = &mut open.entry((source.clone(), real.to_owned())).or_default().ranges;
                 if let Some(other) = ranges.get(range) {
                     wanted.optional &= other.optional;

@@ -15,8 +15,8 @@ pub(super) struct NpmServe;
 
 const JSON: &str = "application/json";
 
-/// Scopes come as two segments or, escaped, in one: berry asks for `/@x%2flinux/-/linux-1.0.0.tgz`. First match wins,
-/// so what has a literal in it stands before what has none.
+/// A scope comes as a segment of its own or, escaped, in one with the name: berry asks for
+/// `/@x%2flinux/-/linux-1.0.0.tgz`. The first match wins, so what has a literal in it stands before what has none.
 static ROUTES: &[Route] = &[
     get("", "about"),
     get("-/ping", "ping"),
@@ -31,7 +31,7 @@ static ROUTES: &[Route] = &[
     get("{package}/-/{file}", "tarball"),
     get("@{scope}/{name}/-/{file}", "tarball"),
     get("@{scope}/{name}/{version}", "version"),
-    get("@{scope}/{name}", "scoped"),
+    get("@{scope}/{name}", "packument"),
     get("{package}/{version}", "version"),
     get("{package}", "packument"),
     get("{path...}", "unknown"),
@@ -68,11 +68,6 @@ impl Serve for NpmServe {
             "tarball" => asked.tarball(&asked.package(), asked.capture("file")),
             "version" => asked.version(&asked.package(), asked.capture("version")),
             "packument" => asked.packument(&asked.package()),
-            // `/@scope%2fname/1.0.0` has the two segments of `/@scope/name`; what is in them tells.
-            "scoped" if asked.capture("scope").contains('/') => {
-                asked.version(&scoped(asked.capture("scope")), asked.capture("name"))
-            }
-            "scoped" => asked.packument(&asked.package()),
             _ => Ok(refusal(404, "not_found", "this mirror has nothing at that address")),
         }
     }
@@ -93,7 +88,7 @@ impl Asked<'_> {
     /// The package's full name, not yet known to be one.
     fn package(&self) -> String {
         match (self.capture("package"), self.capture("scope")) {
-            ("", scope) => format!("{}/{}", scoped(scope), self.capture("name")),
+            ("", scope) => format!("@{scope}/{}", self.capture("name")),
             (package, _) => package.to_owned(),
         }
     }
@@ -160,17 +155,17 @@ impl Asked<'_> {
 
     /// Says that something is not here, and remembers that it was wanted.
     fn missing(&self, name: &str, version: &str) -> Answer {
-        self.context.missed(self.repository, name, version);
+        // npm looks itself up now and then, to say that there is a newer one: nobody wanted that.
+        let agent =
+            self.request.headers.get(http::header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
+        if !(name == "npm" && version.is_empty() && agent.starts_with(b"npm/")) {
+            self.context.missed(self.repository, name, version);
+        }
         let what = if version.is_empty() { name.to_owned() } else { format!("{name}@{version}") };
         let help =
             format!("{what} is not in this mirror; collect it outside (npm:{what}) and import the bundle");
         refusal(404, "not_found", &help)
     }
-}
-
-/// The scope with the `@` that stands before it.
-fn scoped(scope: &str) -> String {
-    format!("@{}", scope.strip_prefix('@').unwrap_or(scope))
 }
 
 fn no_such_name() -> Answer {

@@ -51,6 +51,8 @@ pub(crate) struct VersionObject {
     pub(crate) libc: Vec<String>,
     /// What it runs when it is installed: the script's name and text.
     pub(crate) install_scripts: Vec<(String, String)>,
+    /// Whether it runs scripts then, even where the document leaves out which.
+    pub(crate) runs_scripts: bool,
     /// The names of the packages that its tarball holds.
     pub(crate) bundled: BTreeSet<String>,
     /// What it needs from a registry: name, range and kind.
@@ -168,15 +170,20 @@ impl VersionObject {
         }
         let dist = |key: &str| text(object.get("dist").and_then(|dist| dist.get(key)));
         let bundled = bundled(&object);
+        let install_scripts = install_scripts(&object);
         Ok(VersionObject {
             tarball: dist("tarball"),
             integrity: dist("integrity"),
             shasum: dist("shasum"),
-            unpacked_size: object.get("dist").and_then(|dist| dist.get("unpackedSize")).and_then(Value::as_u64),
+            unpacked_size: object
+                .get("dist")
+                .and_then(|dist| dist.get("unpackedSize"))
+                .and_then(Value::as_u64),
             os: texts(object.get("os")),
             cpu: texts(object.get("cpu")),
             libc: texts(object.get("libc")),
-            install_scripts: install_scripts(&object),
+            runs_scripts: !install_scripts.is_empty() || is_true(object.get("hasInstallScript")),
+            install_scripts,
             edges: edges(&object, &bundled),
             bundled,
         })
@@ -285,9 +292,6 @@ fn install_scripts(object: &Map<String, Value>) -> Vec<(String, String)> {
     let builds = scripts.iter().any(|(name, _)| name != "postinstall");
     if !builds && object.get("gypfile") == Some(&Value::Bool(true)) {
         scripts.push(("install".to_owned(), "node-gyp rebuild".to_owned()));
-    }
-    if scripts.is_empty() && object.get("hasInstallScript") == Some(&Value::Bool(true)) {
-        scripts.push(("install".to_owned(), String::new()));
     }
     scripts
 }

@@ -29,6 +29,8 @@ pub(crate) struct Wanted {
     pub(crate) checksums: Vec<Digest>,
     /// Whether one can do without it.
     pub(crate) optional: bool,
+    /// Whether a lockfile says that it runs scripts when it is installed.
+    pub(crate) install_script: bool,
     /// Who needs it, for messages.
     pub(crate) needed_by: String,
 }
@@ -108,6 +110,7 @@ impl Wants {
             let wanted = package.versions.entry(version.clone()).or_insert_with(|| Wanted {
                 checksums: checksums.clone(),
                 optional: entry.optional,
+                install_script: entry.has_install_script,
                 needed_by: needed_by(path),
             });
             wanted.optional &= entry.optional;

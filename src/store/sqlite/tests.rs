@@ -6,6 +6,7 @@ mod keeping;
 mod several;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use bundle_format::{Artifact, File};
 
