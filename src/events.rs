@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+use crate::findings::Gap;
 use crate::problem::Problem;
 
 /// One event as it is written out: a happening with its stamp.
@@ -39,7 +40,7 @@ pub enum Happening {
         bytes: Option<u64>,
     },
     /// What is about to be done, in numbers.
-    Preflight(crate::ops::preflight::Preflight),
+    Preflight(Preflight),
     /// A request was resolved to so many artifacts.
     Resolved {
         /// The request as the person wrote it.
@@ -73,7 +74,7 @@ pub enum Happening {
         reason: String,
     },
     /// Something that will be missing inside.
-    Gap(crate::ecosystem::Gap),
+    Gap(Gap),
     /// Something a person should know, which stops nothing.
     Warning {
         /// Stable code.
@@ -88,6 +89,25 @@ pub enum Happening {
     },
     /// The job is done.
     Done,
+}
+
+/// What a job is about to do, in numbers, before it downloads anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preflight {
+    /// Artifacts in the snapshot.
+    pub artifacts: u64,
+    /// Files to download.
+    pub downloads: u64,
+    /// Bytes to download, at most as far as upstream tells.
+    pub download_bytes: u64,
+    /// How many of the downloads are of a size that upstream does not tell.
+    pub unknown_sizes: u64,
+    /// The size of the bundle, at most as far as upstream tells.
+    pub bundle_bytes: u64,
+    /// What the store's file system has left.
+    pub store_free: Option<u64>,
+    /// What the output's file system has left.
+    pub out_free: Option<u64>,
 }
 
 /// Who listens. A listener never blocks the worker that speaks.

@@ -17,7 +17,10 @@ use std::time::SystemTime;
 
 pub use lock::{Lock, remove_unless_locked};
 pub(crate) use whole::random_name;
-pub use whole::{AtomicFile, TemporaryDirectory, replace_file, replace_private, temporary_directory};
+pub use whole::{
+    AtomicFile, TemporaryDirectory, lasting_temporary_directory, replace_file, replace_private,
+    temporary_directory,
+};
 
 /// What a file that must not change any more is set to.
 const READ_ONLY: u32 = 0o444;
@@ -195,18 +198,6 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Makes a directory and those above it; one that is there is no error.
-pub fn create_directories(path: &Path) -> io::Result<()> {
-    if path.as_os_str().is_empty() || path.is_dir() {
-        return Ok(());
-    }
-    create_directories(parent(path))?;
-    match create_directory(path, Access::Ordinary) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        other => other,
-    }
-}
-
 /// Appends to a file, which is created if need be; the bytes are durable when this returns. If that fails half way,
 /// the file is as it was.
 pub fn append_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -283,13 +274,20 @@ pub fn modified(path: &Path) -> io::Result<SystemTime> {
     std::fs::symlink_metadata(path)?.modified()
 }
 
+/// A directory of a test's own: in memory where the system has such a place, as no test needs bytes that outlive
+/// the machine, and a disk that really syncs is slow.
+#[cfg(test)]
+pub(crate) fn test_directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory for the test")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn private_means_the_owner_alone() {
-        let home = tempfile::tempdir().unwrap();
+        let home = test_directory();
         let directory = home.path().join("a/b");
         create_directory(&directory, Access::Private).unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
@@ -304,7 +302,7 @@ mod tests {
 
     #[test]
     fn small_files_are_read_up_to_the_limit() {
-        let home = tempfile::tempdir().unwrap();
+        let home = test_directory();
         let path = home.path().join("file");
         assert_eq!(read_limited(&path, 5).unwrap(), None);
         replace_file(&path, b"12345").unwrap();

@@ -7,15 +7,17 @@
 //! - [`ecosystem`]: npm, file …: one folder each.
 //! - [`net`]: the one HTTP client. [`http_server`]: the one listener.
 //! - [`store`]: blobs and the catalogue. [`trust`]: keys and who may sign what.
-//! - [`config`], [`events`], [`problem`], [`clock`], [`fsx`], [`blocking`]: what every room needs.
+//! - [`config`], [`events`], [`findings`], [`problem`], [`clock`], [`fsx`], [`blocking`]: what every room needs.
 
 pub mod blocking;
 pub mod cancel;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod ecosystem;
 pub mod events;
+pub mod findings;
 pub mod fsx;
 pub mod http_server;
 pub mod net;

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bundle_format::Mode;
+use bundle_format::{Mode, Signer};
 
 use super::network::NetworkArguments;
 use super::session::Session;
 use super::{output, progress, units};
 use crate::config::Project;
-use crate::ops::collect::{self, Collecting};
+use crate::ops::collect::{self, CollectRequest};
 use crate::ops::lock::{Order, Place};
 use crate::problem::{Kind, Problem};
 
@@ -30,6 +30,10 @@ pub(super) struct Arguments {
     /// Read the passphrase of the key from FILE
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key
+    /// names the file of the public key
+    #[arg(long, value_name = "COMMAND", requires = "key", conflicts_with = "passphrase_file")]
+    sign_command: Option<String>,
     /// Take exactly what aftk.lock says, and fail if it answers other requests
     #[arg(long)]
     locked: bool,
@@ -100,18 +104,22 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let (order, key) = arguments.what.order(session)?;
     let store = session.store()?;
     let key = arguments.key.or(key);
-    let signer = session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?;
-    let how = Collecting {
+    let signer: Arc<dyn Signer + Send + Sync> = match (&arguments.sign_command, &key) {
+        (Some(command), Some(public)) => Arc::new(session.command_signer(public.as_ref(), command)?),
+        _ => Arc::new(session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?),
+    };
+    let request = CollectRequest {
+        order,
         out: session.path(&arguments.out),
         locked: arguments.locked,
         dry_run: arguments.dry_run,
         read_back: !arguments.no_readback,
         jobs: usize::from(arguments.network.jobs),
-        home: session.home.clone(),
     };
     let result = session.block_on(async {
-        let outside = arguments.network.outside(session, &store, order.directory(&session.directory))?;
-        collect::collect(&order, &how, &outside, Arc::new(signer)).await
+        let outside =
+            arguments.network.outside(session, &store, request.order.directory(&session.directory))?;
+        collect::collect(&request, &outside, signer).await
     });
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::session::Session;
 use super::{output, progress, units};
-use crate::ops::import::{self, Outcome};
+use crate::ops::import::{self, ImportRequest, Outcome};
 use crate::problem::Problem;
 
 /// Verify bundles and take them into the store
@@ -15,18 +15,23 @@ pub(super) struct Arguments {
     /// Bundles, or directories of them
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
+    /// Verify every byte and say what would be imported, but change nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let store = session.store()?;
     let trust = session.trust()?;
-    let paths: Vec<PathBuf> = arguments.paths.iter().map(|path| session.path(path)).collect();
+    let paths = arguments.paths.iter().map(|path| session.path(path)).collect();
+    let request = ImportRequest { paths, dry_run: arguments.dry_run };
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
-    let result = session.block(move || import::import(&store, &trust, &paths, &*events, &cancel));
+    let result = session.block(move || import::import(&store, &trust, &request, &*events, &cancel));
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {
         for bundle in &report.bundles {
             let outcome = match bundle.outcome {
+                _ if arguments.dry_run && bundle.outcome != Outcome::AlreadyHeld => "would be imported",
                 Outcome::Imported => "imported",
                 Outcome::ImportedLate => "imported late, a newer one keeps its tags",
                 Outcome::AlreadyHeld => "already here",

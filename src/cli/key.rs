@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::output;
-use super::session::{Session, read_passphrase};
+use super::session::{Session, read_key, read_passphrase};
 use crate::problem::{Kind, Problem};
 use crate::trust::{Algorithm, COLLECT_KEY, Changed, Revocation, Revoke};
 
@@ -160,11 +160,7 @@ fn trust(
     name: Option<&str>,
     channels: &[String],
 ) -> Result<(), Problem> {
-    let path = session.path(file);
-    let unreadable =
-        || Problem::new(Kind::Usage, "key.unreadable", format!("cannot read {}", path.display()));
-    let pem = crate::fsx::read_limited(&path, 64 * 1024).map_err(|error| unreadable().caused_by(&error))?;
-    let changed = session.trust()?.trust(&pem.ok_or_else(unreadable)?, name, channels)?;
+    let changed = session.trust()?.trust(&read_key(&session.path(file))?, name, channels)?;
     session.finish(&changed, || said(&changed, "trusted"))
 }
 

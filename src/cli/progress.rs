@@ -62,14 +62,6 @@ impl Lines {
             Happening::Warning { message, .. } if !self.quiet => {
                 Some(format!("{} {}", paint("1;33", "warning:"), printable(message)))
             }
-            Happening::Gap(gap) if !self.quiet => Some(format!(
-                "{} {}:{} {}: {}",
-                paint("1;33", "missing:"),
-                gap.ecosystem,
-                printable(&gap.name),
-                printable(&gap.version),
-                printable(&gap.detail)
-            )),
             Happening::Resolved { request, artifacts } if self.verbose > 0 => {
                 Some(format!("{} is {}", printable(request), units::count(*artifacts, "artifact")))
             }
@@ -115,6 +107,11 @@ impl Lines {
                 None
             }
             Happening::Done => stage.take().map(|ended| ended.summary()),
+            // What took how long no longer matters.
+            Happening::Error { .. } => {
+                *stage = None;
+                None
+            }
             _ => None,
         }
     }
@@ -163,7 +160,7 @@ impl Events for Bars {
                 }
                 *bar = Some(new_bar(name, *items, *bytes));
             }
-            Happening::Done => {
+            Happening::Done | Happening::Error { .. } => {
                 if let Some(bar) = bar.take() {
                     bar.finish_and_clear();
                 }

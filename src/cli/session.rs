@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use crate::config;
 use crate::events::Events;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
-use crate::trust::{COLLECT_KEY, KeySigner, Trust};
+use crate::trust::{COLLECT_KEY, CommandSigner, KeySigner, Trust};
 
 /// One run.
 pub(crate) struct Session {
@@ -24,6 +25,7 @@ pub(crate) struct Session {
     pub(crate) events: Arc<dyn Events>,
     /// Set by the first interrupt; the second one ends the program at once.
     pub(crate) cancel: Cancel,
+    home_is_said: AtomicBool,
 }
 
 impl Session {
@@ -45,19 +47,35 @@ impl Session {
             })?,
         };
         let events = progress::listener(&global);
-        Ok(Session { global, home, directory, events, cancel: Cancel::default() })
+        Ok(Session {
+            global,
+            home,
+            directory,
+            events,
+            cancel: Cancel::default(),
+            home_is_said: AtomicBool::new(false),
+        })
     }
 
-    /// Opens the store, which is made on first use; says where it is if nobody chose the place.
+    /// Opens the store, which is made on first use.
     pub(crate) fn store(&self) -> Result<Store, Problem> {
-        if self.global.home.is_none() && !self.global.quiet {
+        self.say_home();
+        Ok(Store::open(&self.home)?)
+    }
+
+    /// Says once which home is used, if nobody chose it.
+    fn say_home(&self) {
+        if self.global.home.is_none()
+            && !self.global.quiet
+            && !self.home_is_said.swap(true, Ordering::Relaxed)
+        {
             eprintln!("using {}", self.home.display());
         }
-        Ok(Store::open(&self.home)?)
     }
 
     /// Opens a store that must be there.
     pub(crate) fn existing_store(&self) -> Result<Store, Problem> {
+        self.say_home();
         if !self.home.join("store").is_dir() {
             return Err(Problem::new(
                 Kind::Usage,
@@ -71,6 +89,7 @@ impl Session {
 
     /// The keys and roots of this home.
     pub(crate) fn trust(&self) -> Result<Trust, Problem> {
+        self.say_home();
         Ok(Trust::open(&self.home)?)
     }
 
@@ -89,14 +108,23 @@ impl Session {
         Ok(trust.signer(name, passphrase.as_deref().map(|secret| secret.as_slice()))?)
     }
 
+    /// What signs by a command, for the public key in a file.
+    pub(crate) fn command_signer(&self, public: &Path, command: &str) -> Result<CommandSigner, Problem> {
+        Ok(self.trust()?.command_signer(&read_key(&self.path(public))?, command)?)
+    }
+
     /// A path as the person means it: below -C, if that is given.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
-        self.directory.join(path)
+        if self.global.directory.is_none() { path.to_owned() } else { self.directory.join(path) }
     }
 
     /// Prints a result: the report itself with --json, else what `text` prints.
     pub(crate) fn finish<T: Serialize>(&self, report: &T, text: impl FnOnce()) -> Result<(), Problem> {
-        if self.global.json { output::json(report) } else { Ok(text()) }
+        if self.global.json {
+            return output::json(report);
+        }
+        text();
+        Ok(())
     }
 
     /// Runs an asynchronous verb; the first interrupt asks it to stop, the second one does.
@@ -158,4 +186,13 @@ pub(crate) fn read_passphrase(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>
         secret.pop();
     }
     Ok(secret)
+}
+
+/// Reads the file of a public key.
+pub(crate) fn read_key(path: &Path) -> Result<Vec<u8>, Problem> {
+    let unreadable =
+        || Problem::new(Kind::Usage, "key.unreadable", format!("cannot read {}", path.display()));
+    crate::fsx::read_limited(path, 64 * 1024)
+        .map_err(|error| unreadable().caused_by(&error))?
+        .ok_or_else(unreadable)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::problem::{Kind, Problem};
 
@@ -55,7 +55,7 @@ impl From<Mode> for bundle_format::Mode {
 }
 
 /// A gap that somebody looked at and accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AllowedGap {
     /// `ecosystem:name`, as the gap's message prints it.
@@ -69,7 +69,7 @@ pub struct AllowedGap {
 
 impl AllowedGap {
     /// Whether it speaks of this gap.
-    pub fn covers(&self, gap: &crate::ecosystem::Gap) -> bool {
+    pub fn covers(&self, gap: &crate::findings::Gap) -> bool {
         self.name == format!("{}:{}", gap.ecosystem, gap.name)
             && self.version.as_ref().is_none_or(|version| *version == gap.version)
     }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_covered_by_name_and_version() {
-        let gap = crate::ecosystem::Gap {
+        let gap = crate::findings::Gap {
             ecosystem: "npm".into(),
             name: "@a/b".into(),
             version: "1.0.0".into(),

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::events::Events;
+pub use crate::findings::{Gap, Note};
 use crate::net::Access;
 use crate::problem::Problem;
 use crate::store::Linked;
@@ -149,32 +150,6 @@ pub struct PlannedFile {
     /// Whether the store holds it whole: looked up anew in every run.
     #[serde(skip)]
     pub held: bool,
-}
-
-/// Something that will be missing inside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// The ecosystem.
-    pub ecosystem: String,
-    /// What is missing, as `[[gap]]` names it.
-    pub name: String,
-    /// The version, range or address.
-    pub version: String,
-    /// A stable reason: `git-dependency`, `not-found`, `yanked` …
-    pub reason: String,
-    /// In words, with who needs it.
-    pub detail: String,
-}
-
-/// Something a person should know about what is carried, which is no gap.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Note {
-    /// A stable code: `npm.install-script`, `npm.open-peer` …
-    pub code: String,
-    /// What it is about.
-    pub subject: String,
-    /// In words.
-    pub message: String,
 }
 
 /// What requests stand for.

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -19,7 +20,7 @@ impl Lock {
     /// or another.
     pub fn try_exclusive(path: &Path) -> io::Result<Option<Lock>> {
         let file = open(path)?;
-        Ok(try_lock(&file)?.then_some(Lock { _file: file }))
+        Ok(lock_soon(&file)?.then_some(Lock { _file: file }))
     }
 
     /// Takes the lock on `path` once it is free.
@@ -33,6 +34,22 @@ impl Lock {
 #[expect(clippy::disallowed_methods, reason = "a lock is a write that has no bytes")]
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// How often a lock that somebody holds is tried again, and after how long.
+const TRIES: usize = 40;
+const WAIT: Duration = Duration::from_millis(5);
+
+/// Locks an open file; says whether that went well. A lock can outlive its holder for a moment: a process that is
+/// just being started holds all open files of its parent until it is the other program. So a few more tries.
+fn lock_soon(file: &File) -> io::Result<bool> {
+    for _ in 0..TRIES {
+        if try_lock(file)? {
+            return Ok(true);
+        }
+        std::thread::sleep(WAIT);
+    }
+    try_lock(file)
 }
 
 /// Locks an open file; says whether that went well. The lock ends with the file.
@@ -52,14 +69,14 @@ pub fn remove_unless_locked(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    if try_lock(&file)? { super::remove(path) } else { Ok(false) }
+    if lock_soon(&file)? { super::remove(path) } else { Ok(false) }
 }
 
 impl super::File {
     /// Locks this file; says whether that went well. `false` also if, by then, the path names another file or
     /// none: whoever held the lock before has moved it away.
     pub fn try_lock(&self) -> io::Result<bool> {
-        if !try_lock(&self.inner)? {
+        if !lock_soon(&self.inner)? {
             return Ok(false);
         }
         let mine = self.inner.metadata()?;
@@ -77,7 +94,7 @@ mod tests {
 
     #[test]
     fn one_holder_at_a_time() {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let path = home.path().join("lock");
         let held = Lock::try_exclusive(&path).unwrap().unwrap();
         assert!(Lock::try_exclusive(&path).unwrap().is_none());
@@ -89,7 +106,7 @@ mod tests {
     #[test]
     fn a_file_that_was_moved_away_is_not_locked_by_its_old_name() {
         use crate::fsx::{Access, File};
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let path = home.path().join("file");
         let file = File::resume(&path, Access::Private).unwrap();
         std::fs::read(&path).unwrap();
@@ -100,7 +117,7 @@ mod tests {
     #[test]
     fn what_is_locked_is_not_removed() {
         use crate::fsx::{Access, File};
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let path = home.path().join("file");
         let file = File::resume(&path, Access::Private).unwrap();
         assert!(file.try_lock().unwrap());

@@ -20,12 +20,24 @@ impl AtomicFile {
         AtomicFile::create_with(path, Access::Ordinary)
     }
 
+    /// Removes what processes that died left of files that were to have this name. Only for a caller who knows that
+    /// nobody is writing one.
+    pub fn remove_leftovers(path: &Path) -> io::Result<()> {
+        let begin = format!("{}.", beginning(path)?);
+        for entry in std::fs::read_dir(parent(path))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(&begin) && name.ends_with(PARTIAL) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Begins a file.
     pub fn create_with(path: &Path, access: Access) -> io::Result<AtomicFile> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-        // Names have at most 255 bytes, the random part included.
-        let name: String = name.chars().take(40).collect();
-        let beside = parent(path).join(format!(".{name}.{}.partial", random_name()?));
+        let beside = parent(path).join(format!("{}.{}{PARTIAL}", beginning(path)?, random_name()?));
         Ok(AtomicFile { file: File::create_new(&beside, access)?, target: path.to_owned(), done: false })
     }
 
@@ -75,6 +87,15 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(path, bytes, Access::Ordinary)
 }
 
+/// What the name of a file ends in that is not complete.
+const PARTIAL: &str = ".partial";
+
+/// What the name of such a file begins with: at most 255 bytes are allowed, the random part included.
+fn beginning(path: &Path) -> io::Result<String> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    Ok(format!(".{}", name.chars().take(40).collect::<String>()))
+}
+
 /// [`replace_file`] for what its owner alone may read.
 pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(path, bytes, Access::Private)
@@ -112,6 +133,13 @@ pub fn temporary_directory() -> io::Result<TemporaryDirectory> {
     Ok(TemporaryDirectory { path })
 }
 
+/// A directory of our own among the system's temporary files that stays: its name begins with `purpose`.
+pub fn lasting_temporary_directory(purpose: &str) -> io::Result<PathBuf> {
+    let path = std::env::temp_dir().join(format!("{purpose}-{}", random_name()?));
+    create_directory(&path, Access::Private)?;
+    Ok(path)
+}
+
 /// 16 hex digits that nobody can guess.
 pub(crate) fn random_name() -> io::Result<String> {
     let mut bytes = [0; 8];
@@ -125,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_whole_or_not_at_all() {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let path = home.path().join("site.toml");
         replace_file(&path, b"old").unwrap();
         let mut dropped = AtomicFile::create(&path).unwrap();
@@ -140,7 +168,7 @@ mod tests {
     #[test]
     fn every_failing_step_leaves_the_old_file() {
         use crate::fsx::faults::{Fault, Kind, Watch};
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let path = home.path().join("key");
         replace_file(&path, b"old").unwrap();
         let watch = Watch::new(home.path());

@@ -17,7 +17,7 @@ const BATCH: usize = 10_000;
 const CONFLICTS: usize = 20;
 
 /// A snapshot on its way into the catalogue. Dropped before [`Accession::commit`], it leaves nothing visible.
-pub struct Accession {
+pub(super) struct Accession {
     store: Store,
     generation: Generation,
     batch: Vec<Record>,
@@ -25,7 +25,7 @@ pub struct Accession {
 }
 
 /// The documents of a snapshot, as blobs.
-pub struct Papers<'a> {
+pub(super) struct Papers<'a> {
     /// The snapshot.
     pub snapshot: &'a Snapshot,
     /// The blob of its bytes.
@@ -38,31 +38,31 @@ pub struct Papers<'a> {
 
 impl Accession {
     /// Begins the generation of a snapshot.
-    pub fn begin(store: &Store, snapshot: &Snapshot) -> Result<Accession, Problem> {
+    pub(super) fn begin(store: &Store, snapshot: &Snapshot) -> Result<Accession, Problem> {
         let source = Source::Channel(snapshot.channel.clone());
         let generation = store.catalogue.begin_generation(&source, (snapshot.epoch, snapshot.sequence))?;
         Ok(Accession { store: store.clone(), generation, batch: Vec::new(), artifacts: 0 })
     }
 
     /// The invisible generation.
-    pub fn generation(&self) -> Generation {
+    pub(super) fn generation(&self) -> Generation {
         self.generation
     }
 
     /// How many artifacts were added.
-    pub fn artifacts(&self) -> u64 {
+    pub(super) fn artifacts(&self) -> u64 {
         self.artifacts
     }
 
     /// Adds a record.
-    pub fn add(&mut self, record: Record) -> Result<(), Problem> {
+    pub(super) fn add(&mut self, record: Record) -> Result<(), Problem> {
         self.artifacts += u64::from(matches!(record, Record::Artifact(_)));
         self.batch.push(record);
         if self.batch.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 
     /// Stages what is left of a batch; rows can be asked about afterwards.
-    pub fn flush(&mut self) -> Result<(), Problem> {
+    pub(super) fn flush(&mut self) -> Result<(), Problem> {
         if !self.batch.is_empty() {
             self.store.catalogue.stage(self.generation, &self.batch)?;
             self.batch.clear();
@@ -71,7 +71,7 @@ impl Accession {
     }
 
     /// Up to `limit` blobs that the snapshot names and the store lacks, and how many there are in all.
-    pub fn missing(&self, limit: usize) -> Result<(Vec<BlobKey>, u64), Problem> {
+    pub(super) fn missing(&self, limit: usize) -> Result<(Vec<BlobKey>, u64), Problem> {
         let (mut named, mut count) = (Vec::new(), 0);
         self.store.catalogue.staged_blobs(self.generation, &mut |key, size| {
             if self.store.blobs.size(&key)? != Some(size) {
@@ -85,14 +85,42 @@ impl Accession {
         Ok((named, count))
     }
 
+    /// Refuses a snapshot that would show other bytes under a name that another channel has: else a channel of little
+    /// trust could stand in for one of much.
+    ///
+    /// # Errors
+    /// Refused, naming what would be shadowed.
+    pub(super) fn must_not_shadow(&mut self, channel: &str) -> Result<(), Problem> {
+        self.flush()?;
+        let conflicts = self.store.catalogue.conflicts(self.generation, CONFLICTS)?;
+        if conflicts.is_empty() {
+            return Ok(());
+        }
+        let mut problem = Problem::new(
+            Kind::Refused,
+            "policy.shadowed",
+            format!("channel {channel} would show other bytes for files that are here already"),
+        )
+        .hint(
+            "a channel may not silently replace what another one brought; ask whoever fills the two channels",
+        );
+        for conflict in conflicts {
+            problem = problem.because(format!(
+                "{} {}/{} is held by {}",
+                conflict.ecosystem, conflict.repository, conflict.path, conflict.held_by
+            ));
+        }
+        Err(problem)
+    }
+
     /// Makes the snapshot visible, in one transaction with its audit entry.
     ///
     /// `late` is true for a snapshot that a newer one overtook. `mark` is the channel's high-water mark as it was
     /// when the decision to accept was taken.
     ///
     /// # Errors
-    /// Refused, if another channel shows other bytes under the same name, or the channel moved on meanwhile.
-    pub fn commit(
+    /// Refused, if the channel moved on meanwhile.
+    pub(super) fn commit(
         mut self,
         papers: Papers<'_>,
         late: bool,
@@ -101,23 +129,6 @@ impl Accession {
     ) -> Result<Revision, Problem> {
         self.flush()?;
         let snapshot = papers.snapshot;
-        let conflicts = self.store.catalogue.conflicts(self.generation, CONFLICTS)?;
-        if !conflicts.is_empty() {
-            let mut problem = Problem::new(
-                Kind::Refused,
-                "policy.shadowed",
-                format!("channel {} would show other bytes for files that are here already", snapshot.channel),
-            )
-            .hint("a channel may not silently replace what another one brought; ask whoever fills the two channels");
-            for conflict in conflicts {
-                problem = problem.because(format!(
-                    "{} {}/{} is held by {}",
-                    conflict.ecosystem, conflict.repository, conflict.path, conflict.held_by
-                ));
-            }
-            self.store.catalogue.abandon(self.generation)?;
-            return Err(problem);
-        }
         let merge = match (late, snapshot.mode) {
             (true, _) => Merge::AddBelow,
             (false, Mode::Add) => Merge::Add,

@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_is_needed_stays_and_the_rest_goes() {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let store = Store::open(home.path()).unwrap();
         for text in ["linked", "claimed", "answer", "old answer", "garbage"] {
             keep(&store, text);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_was_replaced_goes_once_one_cannot_go_back_to_it() {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let store = Store::open(home.path()).unwrap();
         for text in ["first", "second", "third"] {
             keep(&store, text);
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn one_at_a_time_and_not_when_stopped() {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let store = Store::open(home.path()).unwrap();
         keep(&store, "garbage");
         let cancel = Cancel::default();
@@ -155,7 +155,7 @@ mod tests {
     /// Whoever claims a blob and then sees that it is held may rely on it, whatever gc does meanwhile.
     #[test]
     fn a_claim_comes_before_the_check_or_after_the_removal() {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let store = Store::open(home.path()).unwrap();
         let texts: Vec<String> = (0..60).map(|number| format!("blob {number}")).collect();
         for text in &texts {
@@ -178,5 +178,38 @@ mod tests {
                 assert!(held(&other, text), "{text}");
             }
         });
+    }
+
+    #[test]
+    fn interrupted_anywhere_it_has_removed_nothing_that_is_needed() {
+        use crate::fsx::faults::{Fault, Kind, Watch};
+        let prepare = || {
+            let home = crate::fsx::test_directory();
+            let store = Store::open(home.path()).unwrap();
+            for text in ["needed", "garbage", "more garbage"] {
+                keep(&store, text);
+            }
+            import(&store, "prod", &[artifact("a", "1", &["needed"])]);
+            (home, store)
+        };
+        let (home, store) = prepare();
+        let watch = Watch::new(home.path());
+        run(&store, false);
+        let points = watch.count();
+        drop(watch);
+        for at in 1..=points {
+            let (home, store) = prepare();
+            let watch = Watch::new(home.path());
+            watch.plan(Fault { at, kind: Kind::Halt });
+            let result = gc(&store, &Silent, &Cancel::default(), false);
+            assert!(watch.forget());
+            drop(store);
+            let store = Store::open_existing(home.path()).unwrap();
+            assert!(held(&store, "needed"));
+            run(&store, false);
+            assert!(held(&store, "needed") && !held(&store, "garbage") && !held(&store, "more garbage"));
+            assert_eq!(std::fs::read_dir(store.layout.trash()).unwrap().count(), 0);
+            assert!(result.is_err() || at == points, "fault {at} of {points} is reported");
+        }
     }
 }

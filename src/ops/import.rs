@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers};
 use super::intake::Intake;
-use super::media;
+use super::{media, verify};
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::ecosystem::registry;
@@ -26,6 +26,15 @@ use crate::trust::time;
 const ADMIT_READS: u64 = 1024 * 1024;
 /// How many missing blobs are named.
 const NAMED: usize = 10;
+
+/// A wish to import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRequest {
+    /// Bundles, or directories of them.
+    pub paths: Vec<PathBuf>,
+    /// Verify every byte and decide, but change nothing.
+    pub dry_run: bool,
+}
 
 /// What became of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,18 +80,62 @@ pub struct ImportReport {
     pub bundles: Vec<Imported>,
 }
 
-/// Imports bundles, one after the other; what is imported stays if a later one fails.
-///
-/// # Errors
-/// Untrusted (3), incomplete (4) or refused (6) for the first bundle that is; refusals are in the audit log.
-pub fn import(
+/// Says what importing bundles would do, each by itself. Nothing is logged.
+fn foresee(
     store: &Store,
     trust: &Trust,
     paths: &[PathBuf],
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<ImportReport, Problem> {
-    let volumes = media::volumes(paths)?;
+    let verifier = trust.verifier(false)?;
+    let held = |key: &BlobKey, size| matches!(store.blobs.size(key), Ok(Some(held)) if held == size);
+    let mut bundles = Vec::new();
+    for path in media::volumes(paths)? {
+        let volume = media::open(&path, &verifier)?;
+        let (decision, _) =
+            decide(store, trust, volume.snapshot(), Snapshot::digest_of(volume.snapshot_bytes()))?;
+        if let Some(refusal) = decision.refusal(&volume.snapshot().channel, mark_of(volume.snapshot())) {
+            return Err(refusal.at(path.display()));
+        }
+        drop(volume);
+        let verified = verify::verify_one(&path, &verifier, &held, events, cancel)?;
+        bundles.push(Imported {
+            file: path,
+            outcome: match decision {
+                Decision::AlreadyHeld => Outcome::AlreadyHeld,
+                Decision::Late => Outcome::ImportedLate,
+                _ => Outcome::Imported,
+            },
+            channel: verified.channel,
+            epoch: verified.epoch,
+            sequence: verified.sequence,
+            snapshot: verified.snapshot,
+            signers: verified.signers,
+            artifacts: verified.artifacts,
+            new_blobs: verified.blobs,
+            new_bytes: verified.bytes,
+        });
+    }
+    Ok(ImportReport { bundles })
+}
+
+/// Imports bundles, one after the other; what is imported stays if a later one fails. A dry run says what would
+/// become of each by itself.
+///
+/// # Errors
+/// Untrusted (3), incomplete (4) or refused (6) for the first bundle that is; refusals are in the audit log.
+pub fn import(
+    store: &Store,
+    trust: &Trust,
+    request: &ImportRequest,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<ImportReport, Problem> {
+    if request.dry_run {
+        return foresee(store, trust, &request.paths, events, cancel);
+    }
+    let volumes = media::volumes(&request.paths)?;
     let bytes = volumes.iter().map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum();
     events.emit(Happening::Stage {
         name: "import".into(),
@@ -170,7 +223,9 @@ fn import_one(
         problem.causes.extend(named.iter().map(ToString::to_string));
         return Err(give_up(store, accession, problem));
     }
-    if let Err(problem) = admit(store, &snapshot, cancel) {
+    let acceptable =
+        accession.must_not_shadow(&snapshot.channel).and_then(|()| admit(store, &snapshot, cancel));
+    if let Err(problem) = acceptable {
         return Err(give_up(store, accession, problem.at(path.display())));
     }
     (imported.artifacts, imported.new_blobs, imported.new_bytes) =

@@ -154,12 +154,8 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
         }
-        let started = crate::clock::instant();
-        assert!(!matches(
-            &"a*".repeat(200),
-            &format!("{}b", "a".repeat(2000)).replace('b', "c").repeat(1)[..1999].replace("aaa", "aab")
-        ));
-        assert!(started.elapsed().as_secs() < 5);
+        // A naive matcher takes longer than anybody waits here.
+        assert!(!matches(&format!("{}b", "a*".repeat(200)), &"a".repeat(2000)));
     }
 
     #[test]

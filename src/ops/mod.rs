@@ -25,6 +25,9 @@ pub mod requests;
 pub mod resolve;
 pub mod serve;
 pub mod setup;
+mod signing;
+#[cfg(test)]
+mod testing;
 pub mod verify;
 
 use std::io::Read;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bundle_format::BlobKey;
-use serde::{Deserialize, Serialize};
 
 use super::lock_file::Lock;
+use crate::events::Preflight;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
 
@@ -15,25 +15,6 @@ const UNKNOWN_SIZE: u64 = 256 * 1024;
 /// What a bundle needs besides its blobs: a tar header and padding each, and the lists.
 const OVERHEAD_PER_BLOB: u64 = 1024 + 256;
 const OVERHEAD: u64 = 64 * 1024;
-
-/// What is about to be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Preflight {
-    /// Artifacts in the snapshot.
-    pub artifacts: u64,
-    /// Files to download.
-    pub downloads: u64,
-    /// Bytes to download, at most as far as upstream tells.
-    pub download_bytes: u64,
-    /// How many of the downloads are of a size that upstream does not tell.
-    pub unknown_sizes: u64,
-    /// The size of the bundle, at most as far as upstream tells.
-    pub bundle_bytes: u64,
-    /// What the store's file system has left.
-    pub store_free: Option<u64>,
-    /// What the output's file system has left.
-    pub out_free: Option<u64>,
-}
 
 /// Counts. `out` is where the bundle will be written; `None` where none will be.
 pub fn measure(lock: &Lock, store: &Store, out: Option<&Path>) -> Result<Preflight, Problem> {
@@ -61,32 +42,30 @@ pub fn measure(lock: &Lock, store: &Store, out: Option<&Path>) -> Result<Preflig
     Ok(preflight)
 }
 
-impl Preflight {
-    /// Refuses what cannot fit.
-    ///
-    /// # Errors
-    /// Refused, with what is needed and what is there.
-    pub fn must_fit(&self, store: &Path, out: Option<&Path>) -> Result<(), Problem> {
-        let one_disk = out.is_some_and(|out| device(out).is_some() && device(out) == device(store));
-        let bundle = if out.is_some() { self.bundle_bytes } else { 0 };
-        let (store_needs, out_needs) =
-            if one_disk { (self.download_bytes + bundle, 0) } else { (self.download_bytes, bundle) };
-        for (path, needs, free) in
-            [(Some(store), store_needs, self.store_free), (out, out_needs, self.out_free)]
+/// Refuses what cannot fit.
+///
+/// # Errors
+/// Refused, with what is needed and what is there.
+pub fn must_fit(preflight: &Preflight, store: &Path, out: Option<&Path>) -> Result<(), Problem> {
+    let one_disk = out.is_some_and(|out| device(out).is_some() && device(out) == device(store));
+    let bundle = if out.is_some() { preflight.bundle_bytes } else { 0 };
+    let (store_needs, out_needs) =
+        if one_disk { (preflight.download_bytes + bundle, 0) } else { (preflight.download_bytes, bundle) };
+    for (path, needs, free) in
+        [(Some(store), store_needs, preflight.store_free), (out, out_needs, preflight.out_free)]
+    {
+        if let (Some(path), Some(free)) = (path, free)
+            && needs > free
         {
-            if let (Some(path), Some(free)) = (path, free)
-                && needs > free
-            {
-                return Err(Problem::new(
-                    Kind::Refused,
-                    "collect.no-space",
-                    format!("this needs about {needs} bytes at {}, and {free} are free", path.display()),
-                )
-                .hint("free some space, or choose another place with --home or --out"));
-            }
+            return Err(Problem::new(
+                Kind::Refused,
+                "collect.no-space",
+                format!("this needs about {needs} bytes at {}, and {free} are free", path.display()),
+            )
+            .hint("free some space, or choose another place with --home or --out"));
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// The nearest directory above a path that exists.

@@ -152,7 +152,10 @@ fn unite(mut artifacts: Vec<Planned>) -> Result<Vec<Planned>, Problem> {
     }
     artifacts.sort_by(|a, b| key(a).cmp(&key(b)));
     artifacts.dedup();
-    if let Some([a, b]) = artifacts.array_windows().find(|[a, b]| key(a) == key(b)) {
+    if let Some([a, b]) = artifacts.windows(2).find_map(|pair| match pair {
+        [a, b] if key(a) == key(b) => Some([a, b]),
+        _ => None,
+    }) {
         let name = format!("{} {}", a.name, a.version);
         let files = |artifact: &Planned| {
             let files = artifact.files.iter().map(|file| match (file.blob, file.checksums.first()) {

@@ -61,15 +61,17 @@ pub fn verify(
     });
     let mut bundles = Vec::new();
     for path in &volumes {
-        bundles.push(verify_one(path, verifier, events, cancel)?);
+        bundles.push(verify_one(path, verifier, &|_, _| false, events, cancel)?);
         events.emit(Happening::ItemDone { item: path.display().to_string() });
     }
     Ok(VerifyReport { bundles })
 }
 
-fn verify_one(
+/// Verifies one bundle; `held` says whether a blob of that key and size need not be in it.
+pub(super) fn verify_one(
     path: &Path,
     verifier: &dyn Verifier,
+    held: &dyn Fn(&BlobKey, u64) -> bool,
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<Verified, Problem> {
@@ -88,9 +90,9 @@ fn verify_one(
                 for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
                     if let Record::Artifact(artifact) = record.map_err(format)? {
                         artifacts += 1;
-                        let absent =
-                            artifact.files.iter().map(|file| file.blob).filter(|blob| !volume.carries(blob));
-                        missing.extend(absent);
+                        let absent = artifact.files.iter().filter(|file| !volume.carries(&file.blob));
+                        missing
+                            .extend(absent.filter(|file| !held(&file.blob, file.size)).map(|file| file.blob));
                     }
                 }
                 segments.insert(key);

@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
-use bundle_format::{Algorithm, BlobKey, Digest};
+use bundle_format::{
+    Algorithm, BlobKey, Digest, PayloadType, SignatureLine, Snapshot, Untrusted, Verifier, VolumeReader,
+};
 
 use super::{Blobs, Expected, Staged, StoreError};
 
@@ -11,6 +13,7 @@ pub(super) fn all(blobs: &dyn Blobs) {
     what_is_settled_is_held(blobs);
     what_is_staged_is_not(blobs);
     everything_said_is_checked(blobs);
+    a_proof_stands_for_the_hash(blobs);
     a_named_session_is_resumed(blobs);
     a_restart_begins_again(blobs);
     a_group_is_settled_at_once(blobs);
@@ -97,6 +100,52 @@ fn everything_said_is_checked(blobs: &dyn Blobs) {
     assert!(matches!(stage(&expected), Err(StoreError::Unsupported(Algorithm::Md5))));
 }
 
+/// Believes every signature: what is proven here is bytes.
+struct Anybody;
+
+impl Verifier for Anybody {
+    fn verify(&self, _: PayloadType, _: &[u8], lines: &[SignatureLine]) -> Result<Vec<String>, Untrusted> {
+        Ok(lines.iter().map(|line| line.key_id.clone()).collect())
+    }
+
+    fn authorise(&self, _: PayloadType, _: &Snapshot, _: &[String]) -> Result<(), Untrusted> {
+        Ok(())
+    }
+}
+
+fn a_proof_stands_for_the_hash(blobs: &dyn Blobs) {
+    let volume = include_bytes!("../../bundle-format/vectors/good/001-plain.aftk.tar");
+    let wrong = Digest::new(Algorithm::Sha1, &[0; 20]).unwrap();
+    // What follows the bytes, what else is claimed, and whether that is refused.
+    let cases = [(b"x".as_slice(), vec![], true), (b"", vec![wrong], true), (b"", vec![], false)];
+    let mut group = Vec::new();
+    for (more, checksums, refused) in cases {
+        let mut reader = VolumeReader::open(volume.as_slice(), &Anybody).unwrap();
+        while let Some((key, size)) = reader.next_blob().unwrap() {
+            let mut write = blobs.begin(&[Algorithm::Sha1], false).unwrap();
+            let proof = reader
+                .copy_blob(&mut |part| {
+                    write.write(part).map_err(|error| std::io::Error::other(error.to_string()))
+                })
+                .unwrap();
+            write.write(more).unwrap();
+            match write.stage_verified(proof, &checksums) {
+                Ok(staged) => {
+                    assert_eq!((staged.key(), staged.size(), refused), (key, size, false));
+                    group.push(staged);
+                }
+                Err(error) => assert!(refused, "{error}"),
+            }
+        }
+    }
+    let keys: Vec<_> = group.iter().map(|staged| staged.key()).collect();
+    assert!(!keys.is_empty());
+    blobs.settle(group).unwrap();
+    for key in keys {
+        assert_eq!(BlobKey::of(&read(blobs, &key).unwrap()), key);
+    }
+}
+
 fn a_named_session_is_resumed(blobs: &dyn Blobs) {
     let name = "5e".repeat(32);
     let mut write = blobs.resume(&name, &[]).unwrap();
@@ -110,9 +159,9 @@ fn a_named_session_is_resumed(blobs: &dyn Blobs) {
     write.write(b"second").unwrap();
     let expected = Expected { key: Some(BlobKey::of(b"first second")), ..Expected::default() };
     let staged = write.stage(&expected).unwrap();
-    // The name is free again at once.
-    assert_eq!(blobs.resume(&name, &[]).unwrap().length(), 0);
     blobs.settle(vec![staged]).unwrap();
+    // Once they are settled, the name is free again.
+    assert_eq!(blobs.resume(&name, &[]).unwrap().length(), 0);
     assert_eq!(read(blobs, &BlobKey::of(b"first second")).unwrap(), b"first second");
 
     // What turned out wrong is not resumed.

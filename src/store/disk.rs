@@ -18,8 +18,6 @@ use crate::{clock, fsx};
 const SYNC_ONE_BY_ONE: usize = 4;
 /// How many files are synced at once where the file system cannot be synced as a whole.
 const SYNC_THREADS: usize = 4;
-/// The most blobs that are settled in one go.
-pub(super) const GROUP: usize = 1024;
 
 /// The blobs of a store on disk.
 #[derive(Debug)]
@@ -43,20 +41,18 @@ impl DiskBlobs {
     }
 
     /// Gives a staged blob, whose bytes are durable, its name. Returns the directory to be made durable.
-    fn name(&self, mut blob: Box<DiskStaged>) -> Result<PathBuf, StoreError> {
+    fn name(&self, blob: DiskStaged) -> Result<PathBuf, StoreError> {
         let key = blob.key();
         let directory = self.layout.blob_directory(&key);
         // The directory is synced even if the blob was there: whoever named it may not have come so far yet.
         // One of another size is damaged, and healed by these bytes.
         if self.size(&key)? == Some(blob.size()) {
+            blob.discard()?;
             return Ok(directory);
         }
         fsx::create_directory(&directory, fsx::Access::Private)
             .map_err(|error| io_error("cannot create", &directory, error))?;
-        let path = self.layout.blob(&key);
-        blob.seal()?;
-        fsx::rename(blob.path(), &path).map_err(|error| io_error("cannot place", &path, error))?;
-        blob.settled();
+        blob.place(&self.layout.blob(&key))?;
         Ok(directory)
     }
 
@@ -111,7 +107,8 @@ impl Blobs for DiskBlobs {
             blobs.push(blob.ok_or(StoreError::Misuse("a blob is settled where it was not staged"))?);
         }
         sync(&staging, &blobs)?;
-        let mut directories = blobs.into_iter().map(|blob| self.name(blob)).collect::<Result<Vec<_>, _>>()?;
+        let mut directories =
+            blobs.into_iter().map(|blob| self.name(*blob)).collect::<Result<Vec<_>, _>>()?;
         directories.sort();
         directories.dedup();
         for directory in directories {
@@ -237,7 +234,7 @@ mod tests {
     use crate::store::conformance::{self, put, stage};
 
     fn fresh() -> (tempfile::TempDir, DiskBlobs, Layout) {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::fsx::test_directory();
         let layout = Layout::new(home.path());
         let blobs = DiskBlobs::open(&layout).unwrap();
         (home, blobs, layout)
@@ -356,6 +353,32 @@ mod tests {
                 blobs.empty_trash(0).unwrap();
                 assert_eq!(names(&layout.staging()).unwrap(), [""; 0], "{kind:?} at {at}");
             }
+        }
+    }
+
+    #[test]
+    fn a_large_download_that_was_complete_is_found_again() {
+        let (_home, blobs, layout) = fresh();
+        let (name, bytes) = ("ef".repeat(32), vec![7; 5 << 20]);
+        let stage = || {
+            let mut write = blobs.resume(&name, &[]).unwrap();
+            if write.length() == 0 {
+                write.write(&bytes).unwrap();
+            }
+            assert_eq!(write.length(), bytes.len() as u64);
+            write.stage(&Expected::default()).unwrap()
+        };
+        let staged = stage();
+        assert!(matches!(blobs.resume(&name, &[]), Err(StoreError::Busy(_))), "until it is settled");
+        drop(staged);
+        assert_eq!(blobs.resume(&name, &[]).unwrap().length(), bytes.len() as u64);
+        for _ in 0..2 {
+            let staged = stage();
+            let key = staged.key();
+            blobs.settle(vec![staged]).unwrap();
+            assert_eq!(blobs.size(&key).unwrap(), Some(bytes.len() as u64));
+            assert!(layout.blob(&key).metadata().unwrap().permissions().readonly());
+            assert_eq!(names(&layout.staging()).unwrap(), [""; 0]);
         }
     }
 

@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bundle_format::{Algorithm, BlobKey, Digest, VerifiedBlob};
 
 use super::hashes::Hashes;
-use super::{BlobFile, BlobWrite, Blobs, Expected, Staged, StoreError, disk};
+use super::{BlobFile, BlobWrite, Blobs, Expected, Staged, StoreError};
+
+/// The most blobs that are settled in one go.
+const GROUP: usize = 1024;
 
 /// The fake. Clones are the same store.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +110,7 @@ impl Blobs for MemoryBlobs {
     }
 
     fn settle(&self, group: Vec<Box<dyn Staged>>) -> Result<(), StoreError> {
-        if group.len() > disk::GROUP {
+        if group.len() > GROUP {
             return Err(StoreError::Misuse("a group is larger than it may be"));
         }
         let mut blobs = Vec::new();
@@ -174,7 +177,7 @@ impl Blobs for MemoryBlobs {
 }
 
 impl MemoryWrite {
-    fn finish(mut self: Box<Self>, key: BlobKey) -> Result<Box<dyn Staged>, StoreError> {
+    fn finish(mut self, key: BlobKey) -> Result<Box<dyn Staged>, StoreError> {
         if let Some(name) = self.name.take() {
             self.store.state().named.remove(&name);
         }

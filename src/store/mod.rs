@@ -163,7 +163,8 @@ pub trait Blobs: Send + Sync {
         name: &str,
         algorithms: &[bundle_format::Algorithm],
     ) -> Result<Box<dyn BlobWrite>, StoreError>;
-    /// Makes a group durable and then visible, in one go. Callers group up to 1,024 blobs or 256 MiB.
+    /// Makes a group durable and then visible, in one go. Callers group up to 1,024 blobs or 256 MiB, and have
+    /// claimed the keys before ([`Catalogue::claim`]): of a blob that is held already the staged bytes are dropped.
     fn settle(&self, group: Vec<Box<dyn Staged>>) -> Result<(), StoreError>;
     /// All keys in order, calling back for each; ends early when the callback says so.
     fn list(&self, each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>) -> Result<(), StoreError>;
@@ -171,7 +172,7 @@ pub trait Blobs: Send + Sync {
     fn remove(&self, key: &BlobKey) -> Result<(), StoreError>;
     /// Sets a damaged blob aside, so that it is no longer held and the next import heals it.
     fn quarantine(&self, key: &BlobKey) -> Result<(), StoreError>;
-    /// Frees the trash and staging files that nobody touched for `age_seconds`. Returns the bytes freed.
+    /// Frees the trash, and staging files that nobody works on or wrote for `age_seconds`. Returns the bytes freed.
     fn empty_trash(&self, age_seconds: u64) -> Result<u64, StoreError>;
     /// Bytes that the file system has left for blobs, where it can be told.
     fn free_space(&self) -> Result<Option<u64>, StoreError>;
@@ -253,7 +254,8 @@ pub struct AuditEntry {
 /// A single change of a [`ChangeSet`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Makes a staged generation the visible one of its source.
+    /// Makes a merged generation the visible one of its source; or one that was visible before, as long as its
+    /// rows are kept (at least the previous one's are).
     Publish(Generation),
     /// Records that a snapshot was accepted and raises the channel's high-water mark if it is above it.
     Snapshot(SnapshotEntry),
@@ -390,9 +392,10 @@ pub trait Catalogue: Send + Sync {
     fn snapshots(&self, channel: &str) -> Result<Vec<SnapshotEntry>, StoreError>;
 
     /// Begins an invisible generation of `source` for a snapshot of `sequence` (the order in which refs win).
-    /// One that an earlier, dead process left for this source is cleared away.
+    /// One that an earlier, dead process left for this source is cleared away. While another one of the source is
+    /// open, this is [`StoreError::Busy`], for the hosted repositories only after waiting for 30 s.
     fn begin_generation(&self, source: &Source, order: (u64, u64)) -> Result<Generation, StoreError>;
-    /// Adds rows to an invisible generation: at most 10,000 a call.
+    /// Adds rows to an invisible generation: at most 10,000 a call. The same row again changes nothing.
     fn stage(&self, generation: Generation, records: &[Record]) -> Result<(), StoreError>;
     /// Applies how the generation relates to what its channel had, still invisibly. Call once, after the last `stage`.
     fn merge(&self, generation: Generation, merge: Merge) -> Result<(), StoreError>;
@@ -417,12 +420,14 @@ pub trait Catalogue: Send + Sync {
 
     /// Opens a session of claims that expires by itself after `seconds`.
     fn open_session(&self, seconds: u64) -> Result<SessionId, StoreError>;
-    /// Protects blobs from gc, and puts the session's end off to the same number of seconds from now.
+    /// Protects blobs from gc, and puts the session's end off to the same number of seconds from now. A blob can
+    /// be relied on if it is held *after* this returned. A session that has ended is an error.
     fn claim(&self, session: SessionId, keys: &[BlobKey]) -> Result<(), StoreError>;
     /// Ends a session and its claims.
     fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
     /// Whether nothing refers to a blob: no link, snapshot, cache entry or claim. `act` runs inside the same
-    /// exclusive transaction if so, so that a claim comes either before the check or after the act.
+    /// exclusive transaction if so, so that a claim comes either before the check or after the act; it must not
+    /// use the catalogue. What was visible before the last publish of a source still counts as referred to.
     fn if_unreferenced(
         &self,
         key: &BlobKey,

@@ -1,11 +1,13 @@
 //! Staging sessions on disk: where bytes are until they are complete, checked and settled.
 //!
-//! A session holds a lock on its file, and complete bytes of a named session keep it until they are settled: so
-//! nobody else touches them, and if the process dies before that, a session of that name finds them.
+//! A session holds a lock on its file. Complete bytes of a named one keep name and lock until they are settled: if the
+//! process dies before that, a session of that name finds them. If too many wait already, they take a name that
+//! nobody else knows, so that a session that begins under the old name cannot touch them.
 
 use std::any::Any;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bundle_format::{Algorithm, BlobKey, Digest, VerifiedBlob};
 
@@ -17,9 +19,33 @@ use crate::fsx;
 /// How much is read at once when bytes of an earlier process are hashed again.
 const BUFFER: usize = 256 * 1024;
 
+/// So many complete files at once keep their names. Each is open, and a process may often open no more than 1,024.
+const WAITING: usize = 256;
+
+/// How many do.
+static NOW_WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// A place among those that keep their names.
+struct Place;
+
+impl Place {
+    fn take() -> Option<Place> {
+        let place = Place;
+        // Dropping the place gives it back, also if it was one too many.
+        (NOW_WAITING.fetch_add(1, Ordering::Relaxed) < WAITING).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        NOW_WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A session that is open.
 pub(super) struct DiskWrite {
     file: fsx::File,
+    directory: PathBuf,
     hashes: Hashes,
     length: u64,
     /// Whether the file outlives the session.
@@ -28,14 +54,15 @@ pub(super) struct DiskWrite {
     broken: bool,
 }
 
-/// Complete bytes in a file of their own. Removed if they are dropped unsettled.
+/// Complete bytes in a file. Dropped unsettled they are removed, unless a session of their name can find them.
 pub(super) struct DiskStaged {
     key: BlobKey,
     size: u64,
     path: PathBuf,
-    settled: bool,
-    /// The named session that they came from, for its lock.
-    session: Option<Box<DiskWrite>>,
+    /// Whether nothing is left to do with the file.
+    done: bool,
+    /// The named session that they came from, for its lock, and its place.
+    session: Option<(Box<DiskWrite>, Place)>,
 }
 
 impl DiskWrite {
@@ -51,7 +78,7 @@ impl DiskWrite {
         let file = fsx::File::create_new(&path, fsx::Access::Private).map_err(failed)?;
         // Nobody else knows the name, so nobody else holds the lock; it tells gc that somebody works here.
         file.try_lock().map_err(failed)?;
-        Ok(DiskWrite::new(file, hashes, 0, false))
+        Ok(DiskWrite::new(file, directory, hashes, 0, false))
     }
 
     /// The session of this name, with the bytes that are there.
@@ -80,11 +107,11 @@ impl DiskWrite {
             hashes.update(buffer.get(..count).unwrap_or_default());
             length += count as u64;
         }
-        Ok(DiskWrite::new(file, hashes, length, true))
+        Ok(DiskWrite::new(file, directory, hashes, length, true))
     }
 
-    fn new(file: fsx::File, hashes: Hashes, length: u64, keep: bool) -> DiskWrite {
-        DiskWrite { file, hashes, length, keep, broken: false }
+    fn new(file: fsx::File, directory: &Path, hashes: Hashes, length: u64, keep: bool) -> DiskWrite {
+        DiskWrite { file, directory: directory.to_owned(), hashes, length, keep, broken: false }
     }
 
     fn whole(&self) -> Result<(), StoreError> {
@@ -97,13 +124,20 @@ impl DiskWrite {
 
     /// The bytes are complete and what they should be.
     fn finish(mut self: Box<Self>, key: BlobKey) -> Result<Box<dyn Staged>, StoreError> {
-        let (size, path) = (self.length, self.file.path().to_owned());
-        if self.keep {
-            return Ok(Box::new(DiskStaged { key, size, path, settled: false, session: Some(self) }));
+        let (size, mut path) = (self.length, self.file.path().to_owned());
+        if self.keep
+            && let Some(place) = Place::take()
+        {
+            return Ok(Box::new(DiskStaged { key, size, path, done: false, session: Some((self, place)) }));
         }
-        self.file.set_read_only().map_err(|error| io_error("cannot finish", &path, error))?;
+        let failed = |error| io_error("cannot finish", self.file.path(), error);
+        self.file.set_read_only().map_err(failed)?;
+        if self.keep {
+            path = random_path(&self.directory)?;
+            fsx::rename(self.file.path(), &path).map_err(failed)?;
+        }
         self.keep = true;
-        Ok(Box::new(DiskStaged { key, size, path, settled: false, session: None }))
+        Ok(Box::new(DiskStaged { key, size, path, done: false, session: None }))
     }
 }
 
@@ -177,15 +211,20 @@ impl DiskStaged {
         &self.path
     }
 
-    /// Lets nobody write the bytes any more, before they are named.
-    pub(super) fn seal(&self) -> Result<(), StoreError> {
-        let Some(session) = &self.session else { return Ok(()) };
-        session.file.set_read_only().map_err(|error| io_error("cannot finish", &self.path, error))
+    /// Gives the bytes their place among the blobs.
+    pub(super) fn place(mut self, path: &Path) -> Result<(), StoreError> {
+        let failed = |error| io_error("cannot place", path, error);
+        fsx::rename(&self.path, path).map_err(failed)?;
+        self.done = true;
+        // Only now: a session that is resumed must be able to write.
+        self.session.as_ref().map_or(Ok(()), |(session, _)| session.file.set_read_only()).map_err(failed)
     }
 
-    /// The bytes have another name now.
-    pub(super) fn settled(&mut self) {
-        self.settled = true;
+    /// The bytes are held already.
+    pub(super) fn discard(mut self) -> Result<(), StoreError> {
+        fsx::remove(&self.path).map_err(|error| io_error("cannot remove", &self.path, error))?;
+        self.done = true;
+        Ok(())
     }
 }
 
@@ -205,7 +244,7 @@ impl Staged for DiskStaged {
 
 impl Drop for DiskStaged {
     fn drop(&mut self) {
-        if !self.settled {
+        if !self.done && self.session.is_none() {
             let _ = fsx::remove(&self.path);
         }
     }

@@ -86,6 +86,6 @@ mod tests {
 
     #[test]
     fn a_local_directory_is_suitable() {
-        check(tempfile::tempdir().unwrap().path()).unwrap();
+        check(crate::fsx::test_directory().path()).unwrap();
     }
 }

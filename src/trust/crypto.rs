@@ -11,9 +11,12 @@ use aws_lc_rs::signature::{
 use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use ed25519_dalek::{Signature, Signer as _, SigningKey};
 use pkcs8::pkcs5::pbes2::{self, Kdf};
-use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SecretDocument};
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+/// The PEM framing of keys (RFC 7468).
+pub(super) use pkcs8::{Document, LineEnding, SecretDocument};
 
 /// SubjectPublicKeyInfo of an Ed25519 key up to the key's 32 bytes (RFC 8410).
 const ED25519_PREFIX: [u8; 12] = *b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";

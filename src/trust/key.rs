@@ -5,10 +5,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bundle_format::BlobKey;
-use pkcs8::{Document, LineEnding};
 use serde::{Deserialize, Serialize};
 
-use super::crypto::{Algorithm, KeyRejected, VerifyingKey};
+use super::crypto::{Algorithm, Document, KeyRejected, LineEnding, VerifyingKey};
 
 /// The label of a public key's PEM block (RFC 7468).
 const PEM_LABEL: &str = "PUBLIC KEY";

@@ -5,10 +5,9 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use pkcs8::{LineEnding, SecretDocument};
 use zeroize::Zeroizing;
 
-use super::crypto::{self, KeyRejected, SecretKey};
+use super::crypto::{self, KeyRejected, LineEnding, SecretDocument, SecretKey};
 use super::error::TrustError;
 use super::key::PublicKey;
 use crate::fsx;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
+mod faults;
 mod http_server;
+mod journey;
 mod net;
 mod support;

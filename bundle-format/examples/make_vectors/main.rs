@@ -4,6 +4,7 @@
 
 // A generator that cannot write its vectors has nothing better to do than to stop.
 #![allow(clippy::unwrap_used)]
+#![expect(clippy::disallowed_methods, reason = "it writes the vectors, and nothing else")]
 
 mod cases;
 #[path = "../../tests/it/support.rs"]

@@ -134,6 +134,8 @@ mod tests {
             checksums: Vec::new(),
             blob: None,
             size: None,
+            estimate: None,
+            held: false,
         };
         let requires = edges.iter().map(|(name, range, kind)| Requirement {
             name: (*name).to_owned(),

@@ -18,8 +18,11 @@ const STATEMENTS: usize = 96;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// See [`PATIENCE`]. Short, because those who write much pause only shortly.
 const WAIT: Duration = Duration::from_millis(1);
+/// Pages of the log before it is copied into the database, which waits for the disk: 64 MiB. Batches of a large
+/// import touch the same pages again and again, so that copying after each would write them many times.
+const LOG_PAGES: i64 = 16 * 1024;
 /// KiB of pages that a writing and a reading connection keep.
-const WRITER_CACHE: i32 = 16 * 1024;
+const WRITER_CACHE: i32 = 24 * 1024;
 const READER_CACHE: i32 = 2 * 1024;
 
 /// When a transaction is durable.
@@ -59,7 +62,8 @@ impl Database {
             )));
         }
         connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+        connection.pragma_update(None, "journal_size_limit", LOG_PAGES * 4096)?;
         schema::migrate(&mut connection)?;
         let writer = Mutex::new(Writer { connection, durable: Durable::Now });
         Ok(Database { path: path.to_owned(), writer, readers: Mutex::new(Vec::new()) })

@@ -20,7 +20,7 @@ struct Home {
 
 impl Home {
     fn new() -> Home {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = crate::fsx::test_directory();
         let store = Store::open(directory.path()).unwrap();
         Home { directory, store }
     }

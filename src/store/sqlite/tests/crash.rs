@@ -9,7 +9,7 @@ const NEW: &str = "new";
 
 /// What every run begins with: one channel, one artifact.
 fn fresh() -> tempfile::TempDir {
-    let home = tempfile::tempdir().unwrap();
+    let home = crate::fsx::test_directory();
     let store = Store::open(home.path()).unwrap();
     put(&*store.blobs, OLD.as_bytes());
     import(&*store.catalogue, &prod(), 1, Merge::Add, &[artifact("a", "1", &[OLD]), tag("a", "latest", "1")]);
@@ -25,11 +25,17 @@ fn work(home: &std::path::Path) -> Result<(), StoreError> {
     }
     let session = catalogue.open_session(3600)?;
     let mut group = Vec::new();
-    for text in [NEW, "b", "c"] {
+    for text in [NEW, "b"] {
         let mut write = store.blobs.begin(&[], true)?;
         write.write(text.as_bytes())?;
         group.push(write.stage(&Expected::default())?);
     }
+    let mut download = store.blobs.resume(&"d0".repeat(32), &[])?;
+    if download.length() == 0 {
+        download.write(b"c")?;
+    }
+    let expected = Expected { key: Some(BlobKey::of(b"c")), ..Expected::default() };
+    group.push(download.stage(&expected)?);
     catalogue.claim(session, &[BlobKey::of(NEW.as_bytes()), BlobKey::of(b"b"), BlobKey::of(b"c")])?;
     store.blobs.settle(group)?;
     let records = [artifact("a", "1", &[NEW]), tag("a", "latest", "2"), artifact("b", "1", &["b", "c"])];

@@ -69,7 +69,7 @@ fn what_is_no_catalogue_of_ours_is_refused() {
     for (bytes, sql) in
         [(Some(vec![b'x'; 4096]), ""), (None, "CREATE TABLE theirs (x)"), (None, "PRAGMA application_id = 7")]
     {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = crate::fsx::test_directory();
         assert!(matches!(Store::open_existing(directory.path()).err(), Some(StoreError::Unsuitable(_))));
         let layout = Layout::new(directory.path());
         fsx::create_directory(&layout.store(), fsx::Access::Private).unwrap();
@@ -114,7 +114,7 @@ fn a_row_that_we_cannot_have_written_is_an_error() {
 /// Every schema that was ever released is a fixture: its frozen script and the rows that its version wrote.
 #[test]
 fn a_store_of_version_1_becomes_the_newest() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = crate::fsx::test_directory();
     let layout = Layout::new(directory.path());
     fsx::create_directory(&layout.store(), fsx::Access::Private).unwrap();
     let connection = rusqlite::Connection::open(layout.catalogue()).unwrap();

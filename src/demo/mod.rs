@@ -1,0 +1,344 @@
+//! The main job for a newcomer, in one go: a project crosses an air gap, on one machine.
+//!
+//! A directory for each side stands for the two networks, and a third one for the stick. Everything is done by the same
+//! operations that the verbs use.
+
+mod client;
+mod upstream;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bundle_format::Mode;
+use serde::Serialize;
+
+use crate::blocking::blocking;
+use crate::cancel::Cancel;
+use crate::clock;
+use crate::config;
+use crate::events::Events;
+use crate::fsx;
+use crate::net::{Client, Settings};
+use crate::ops::collect::{self, CollectReport, CollectRequest};
+use crate::ops::context::Outside;
+use crate::ops::import::{self, ImportRequest};
+use crate::ops::lock::{Order, Place};
+use crate::ops::{serve, verify};
+use crate::problem::{Kind, Problem};
+use crate::store::Store;
+use crate::trust::{COLLECT_KEY, Trust};
+
+/// How many downloads at once.
+const JOBS: usize = 16;
+
+const REAL: [(&str, &str); 2] = [
+    ("package.json", include_str!("../../fixtures/demo/real/package.json")),
+    ("package-lock.json", include_str!("../../fixtures/demo/real/package-lock.json")),
+];
+const EMBEDDED: [(&str, &str); 2] = [
+    ("package.json", include_str!("../../fixtures/demo/embedded/package.json")),
+    ("package-lock.json", include_str!("../../fixtures/demo/embedded/package-lock.json")),
+];
+
+/// How to demonstrate.
+#[derive(Debug, Clone)]
+pub struct Demonstration {
+    /// Fail rather than fall back to invented packages.
+    pub real: bool,
+    /// The directory that gets everything; made here.
+    pub directory: PathBuf,
+}
+
+/// One step that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What was done.
+    pub title: String,
+    /// What came of it.
+    pub result: String,
+    /// How long it took, in milliseconds.
+    pub milliseconds: u64,
+}
+
+/// What was demonstrated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DemoReport {
+    /// Whether real packages crossed, and not invented ones.
+    pub real: bool,
+    /// Whether npm installed from the mirror; false if there is no npm.
+    pub installed: bool,
+    /// The directory with everything.
+    pub directory: PathBuf,
+    /// The bundle.
+    pub bundle: PathBuf,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// Takes the steps of a demonstration and tells of each as it is done.
+struct Steps<'a> {
+    tell: &'a (dyn Fn(&Step) + Sync),
+    steps: Vec<Step>,
+}
+
+impl Steps<'_> {
+    fn done(&mut self, title: &str, began: std::time::Instant, result: String) {
+        let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let step = Step { title: title.to_owned(), result, milliseconds };
+        (self.tell)(&step);
+        self.steps.push(step);
+    }
+}
+
+/// Demonstrates; `tell` hears of each step when it is done, `events` of what happens in between.
+///
+/// # Errors
+/// Unavailable (5) with `real` if no registry can be reached; else whatever goes wrong in a step, which is a fault.
+pub async fn demonstrate(
+    how: &Demonstration,
+    events: Arc<dyn Events>,
+    cancel: &Cancel,
+    tell: &(dyn Fn(&Step) + Sync),
+) -> Result<DemoReport, Problem> {
+    let mut steps = Steps { tell, steps: Vec::new() };
+    let [outside, inside, stick] = ["outside", "inside", "stick"].map(|name| how.directory.join(name));
+    for directory in [&outside, &inside, &stick] {
+        make(directory)?;
+    }
+
+    let (collected, real) = collect_some(how, &outside, &stick, &events, cancel, &mut steps).await?;
+    let bundle = collected
+        .bundle
+        .and_then(|bundle| bundle.files.into_iter().next())
+        .ok_or_else(|| Problem::new(Kind::Failed, "demo.no-bundle", "no bundle was written"))?;
+
+    let began = clock::instant();
+    let (path, home, quiet, stop) = (bundle.clone(), outside.clone(), events.clone(), cancel.clone());
+    let verified =
+        blocking(move || verify::verify(&[path], &Trust::open(&home)?.verifier(true)?, &*quiet, &stop))
+            .await?;
+    let bytes = verified.bundles.first().map_or(0, |bundle| bundle.bytes);
+    steps.done(
+        "outside: verify the bundle",
+        began,
+        format!("every one of its {bytes} bytes is accounted for"),
+    );
+
+    let began = clock::instant();
+    let refusal = refused_when_damaged(&bundle, &how.directory, &outside, &events, cancel).await?;
+    steps.done("on the way: one bit of a copy is flipped", began, format!("refused: {refusal}"));
+
+    let began = clock::instant();
+    let (from, to) = (outside.clone(), inside.clone());
+    let fingerprint = blocking(move || {
+        let key = Trust::open(&from)?.public_key(COLLECT_KEY)?;
+        let pem = key.to_pem().map_err(|error| {
+            Problem::new(Kind::Failed, "demo.key", "the key cannot be written").caused_by(&error)
+        })?;
+        Trust::open(&to)?.trust(pem.as_bytes(), Some("demo-collector"), &[])?;
+        Ok(key.fingerprint())
+    })
+    .await?;
+    steps.done("inside: trust the collector's public key", began, format!("fingerprint {fingerprint}"));
+
+    let began = clock::instant();
+    let (path, home, quiet, stop) = (bundle.clone(), inside.clone(), events.clone(), cancel.clone());
+    let (store, imported) = blocking(move || {
+        let store = Store::open(&home)?;
+        let imported = import::import(
+            &store,
+            &Trust::open(&home)?,
+            &ImportRequest { paths: vec![path], dry_run: false },
+            &*quiet,
+            &stop,
+        )?;
+        Ok((store, imported))
+    })
+    .await?;
+    let imported = imported.bundles.first().map_or((0, 0), |bundle| (bundle.artifacts, bundle.new_blobs));
+    steps.done("inside: import it", began, format!("{} artifacts, {} blobs", imported.0, imported.1));
+
+    let installed = serve_and_install(&store, &outside, &inside, cancel, &mut steps).await?;
+    Ok(DemoReport { real, installed, directory: how.directory.clone(), bundle, steps: steps.steps })
+}
+
+/// Collects a real project, or the invented one if there is no registry to be reached.
+async fn collect_some(
+    how: &Demonstration,
+    outside: &Path,
+    stick: &Path,
+    events: &Arc<dyn Events>,
+    cancel: &Cancel,
+    steps: &mut Steps<'_>,
+) -> Result<(CollectReport, bool), Problem> {
+    let began = clock::instant();
+    write_project(&outside.join("project"), &REAL)?;
+    match collect_project(outside, stick, events, cancel).await {
+        Ok(report) => {
+            steps.done("outside: collect a real npm project from its lockfile", began, described(&report));
+            Ok((report, true))
+        }
+        Err(problem) if problem.kind == Kind::Interrupted => Err(problem),
+        Err(problem) if how.real => {
+            // Whatever the reason: what was asked for cannot be had from here.
+            let unavailable =
+                Problem::new(Kind::Unavailable, "demo.no-upstream", "no npm registry can be reached");
+            Err(unavailable
+                .because(problem.to_string())
+                .hint("without --real, the demo uses invented packages"))
+        }
+        Err(problem) => {
+            let why =
+                format!("NO NPM REGISTRY CAN BE REACHED ({problem}): going on with two INVENTED packages");
+            steps.done("outside: collect a real npm project from its lockfile", began, why);
+            let began = clock::instant();
+            let project = outside.join("project");
+            write_project(&project, &EMBEDDED)?;
+            let address = upstream::start(&Store::open(outside)?, cancel)?;
+            replace(&project.join(".npmrc"), &format!("registry={address}\n"))?;
+            let report = collect_project(outside, stick, events, cancel).await?;
+            steps.done("outside: collect an invented npm project", began, described(&report));
+            Ok((report, false))
+        }
+    }
+}
+
+fn described(report: &CollectReport) -> String {
+    let bytes = report.bundle.as_ref().map_or(0, |bundle| bundle.bytes);
+    format!("{} artifacts, resolved, downloaded, signed: {bytes} bytes", report.artifacts.len())
+}
+
+async fn collect_project(
+    outside: &Path,
+    stick: &Path,
+    events: &Arc<dyn Events>,
+    cancel: &Cancel,
+) -> Result<CollectReport, Problem> {
+    let store = Store::open(outside)?;
+    let trust = Trust::open(outside)?;
+    trust.ensure_collect_key()?;
+    let signer = Arc::new(trust.signer(COLLECT_KEY, None)?);
+    let project = outside.join("project");
+    let order = Order {
+        channel: "demo".to_owned(),
+        mode: Mode::Add,
+        requests: vec!["npm:./package-lock.json".to_owned()],
+        platforms: Vec::new(),
+        gaps: Vec::new(),
+        place: Place::Project(project.clone()),
+    };
+    let request = CollectRequest {
+        order,
+        out: stick.to_owned(),
+        locked: false,
+        dry_run: false,
+        read_back: true,
+        jobs: JOBS,
+    };
+    let mut settings = Settings::from_environment(config::variable);
+    // A demonstration that finds no network should say so soon.
+    settings.retries = 1;
+    settings.timeouts.connect = Duration::from_secs(5);
+    let client = Arc::new(Client::new(settings)?);
+    let context = Arc::new(Outside::new(&store, client, events.clone(), cancel.clone(), &project)?);
+    collect::collect(&request, &context, signer).await
+}
+
+/// Flips a bit in the middle of a copy of the bundle; returns why the copy is refused.
+async fn refused_when_damaged(
+    bundle: &Path,
+    directory: &Path,
+    home: &Path,
+    events: &Arc<dyn Events>,
+    cancel: &Cancel,
+) -> Result<String, Problem> {
+    let (bundle, copy, home) = (bundle.to_owned(), directory.join("damaged.aftk.tar"), home.to_owned());
+    let (events, cancel) = (events.clone(), cancel.clone());
+    blocking(move || {
+        let unreadable = |error: &std::io::Error| {
+            Problem::new(Kind::Failed, "demo.copy", format!("cannot copy {}", bundle.display()))
+                .caused_by(error)
+        };
+        let mut bytes = std::fs::read(&bundle).map_err(|error| unreadable(&error))?;
+        let middle = bytes.len() / 2;
+        if let Some(byte) = bytes.get_mut(middle) {
+            *byte ^= 1;
+        }
+        fsx::replace_file(&copy, &bytes).map_err(|error| unreadable(&error))?;
+        let verifier = Trust::open(&home)?.verifier(true)?;
+        match verify::verify(&[copy], &verifier, &*events, &cancel) {
+            Err(problem) if problem.kind == Kind::Untrusted => Ok(problem.message),
+            Err(problem) => Err(problem),
+            Ok(_) => Err(Problem::new(Kind::Failed, "demo.accepted", "a damaged bundle was accepted")),
+        }
+    })
+    .await
+}
+
+/// Serves the inside, and lets npm install from it if there is an npm.
+async fn serve_and_install(
+    store: &Store,
+    outside: &Path,
+    inside: &Path,
+    cancel: &Cancel,
+    steps: &mut Steps<'_>,
+) -> Result<bool, Problem> {
+    let began = clock::instant();
+    let (ready, listening) = tokio::sync::oneshot::channel();
+    let (serving, until) = (store.clone(), cancel.clone());
+    let server = tokio::spawn(async move {
+        serve::serve(&serving, &["127.0.0.1:0".to_owned()], None, &until, |addresses| {
+            let _ = ready.send(addresses.first().map(ToString::to_string).unwrap_or_default());
+        })
+        .await
+    });
+    let Ok(address) = listening.await else {
+        return match server.await {
+            Ok(Err(problem)) => Err(problem),
+            _ => Err(Problem::new(Kind::Failed, "demo.serve", "the mirror did not start")),
+        };
+    };
+    let server_url = format!("http://{address}");
+    steps.done("inside: serve it", began, format!("listening on {server_url}/"));
+
+    let began = clock::instant();
+    let project = inside.join("project");
+    make(&project)?;
+    for name in ["package.json", "package-lock.json"] {
+        let text = std::fs::read_to_string(outside.join("project").join(name)).map_err(|error| {
+            Problem::new(Kind::Failed, "demo.copy", format!("cannot read the project's {name}"))
+                .caused_by(&error)
+        })?;
+        replace(&project.join(name), &text)?;
+    }
+    let installed = client::install(&project, inside, &server_url, cancel).await?;
+    let title = "inside: npm ci, from the mirror alone";
+    match &installed {
+        Some(packages) => steps.done(
+            title,
+            began,
+            format!("{packages} packages in {}", project.join("node_modules").display()),
+        ),
+        None => steps.done(title, began, "skipped: there is no npm on this machine".to_owned()),
+    }
+    Ok(installed.is_some())
+}
+
+fn write_project(project: &Path, files: &[(&str, &str)]) -> Result<(), Problem> {
+    make(project)?;
+    files.iter().try_for_each(|(name, text)| replace(&project.join(name), text))
+}
+
+fn make(directory: &Path) -> Result<(), Problem> {
+    fsx::create_directory(directory, fsx::Access::Ordinary).map_err(|error| {
+        Problem::new(Kind::Failed, "demo.directory", format!("cannot make {}", directory.display()))
+            .caused_by(&error)
+    })
+}
+
+fn replace(path: &Path, text: &str) -> Result<(), Problem> {
+    fsx::replace_file(path, text.as_bytes()).map_err(|error| {
+        Problem::new(Kind::Failed, "demo.file", format!("cannot write {}", path.display())).caused_by(&error)
+    })
+}
