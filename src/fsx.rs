@@ -1,6 +1,6 @@
 //! Every file write of the program, so that what is durable, private or atomic is decided in one place.
 //!
-//! With the feature `faults` each call that writes is a fault point: see [`faults`].
+//! With the feature `faults` each call that writes is a fault point: see its module `faults`.
 
 #![expect(clippy::disallowed_methods, reason = "this is the room that every write passes")]
 
