@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::signature::{PayloadType, sign};
 use bundle_format::{
-    BlobHasher, BlobKey, Documents, Format, Ledger, LedgerEntry, Mode, Record, SegmentWriter, Signer,
-    Snapshot, VolumePlan, WriteError, file_name, write_volume,
+    BlobHasher, BlobKey, Documents, Format, Ledger, LedgerEntry, Mode, SegmentWriter, Signer, Snapshot,
+    VolumePlan, WriteError, file_name, write_volume,
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,7 @@ pub struct Packed {
     pub blobs: u64,
 }
 
-/// A snapshot with its documents, and the records it lists.
+/// A snapshot with its documents.
 pub struct Made {
     /// What was packed.
     pub packed: Packed,
@@ -71,8 +71,6 @@ pub struct Made {
     pub snapshot: Snapshot,
     /// The blob of its signatures.
     pub signatures: BlobKey,
-    /// Its records, sorted.
-    pub records: Vec<Record>,
 }
 
 /// Packs a lock.
@@ -87,12 +85,11 @@ pub fn pack(
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<Made, Problem> {
-    let records = records::of_lock(lock)?;
     let mut segments = SegmentWriter::new(|_, bytes: &[u8]| {
         intake.keep(bytes, None).map(|_| ()).map_err(|problem| io::Error::other(problem.to_string()))
     });
-    for record in &records {
-        segments.push(record).map_err(|error| unpackable(&error))?;
+    for record in records::of_lock(lock) {
+        segments.push(&record?).map_err(|error| unpackable(&error))?;
     }
     let segments = segments.finish().map_err(|error| unpackable(&error))?;
     let mut snapshot = Snapshot {
@@ -109,11 +106,9 @@ pub fn pack(
         segments,
         ext: Default::default(),
     };
-    let blobs = records.iter().filter_map(|record| match record {
-        Record::Artifact(artifact) => Some(artifact.files.iter().map(|file| (file.blob, file.size))),
-        _ => None,
-    });
-    let plan = VolumePlan::new(&snapshot.segments, blobs.flatten()).map_err(|error| unpackable(&error))?;
+    let files = lock.artifacts.iter().flat_map(|artifact| &artifact.files);
+    let blobs = files.filter_map(|file| Some((file.blob?, file.size?)));
+    let plan = VolumePlan::new(&snapshot.segments, blobs).map_err(|error| unpackable(&error))?;
 
     let ledger = LockedLedger::open(packing)?;
     let held = ledger.reserve(&mut snapshot, packing, store)?;
@@ -153,7 +148,7 @@ pub fn pack(
         bytes: size,
         blobs: plan.blobs().len() as u64,
     };
-    Ok(Made { packed, snapshot, signatures, records })
+    Ok(Made { packed, snapshot, signatures })
 }
 
 /// The ledger, while nobody else packs with it.

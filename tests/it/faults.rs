@@ -95,7 +95,8 @@ impl Small {
             gaps: Vec::new(),
             place: Place::Channel(collect::channel_directory(home, "prod")),
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(work(order, outside))
     }
 
@@ -110,8 +111,8 @@ impl Small {
             home: home.to_owned(),
         };
         let signer = Arc::new(Trust::open(home)?.signer(COLLECT_KEY, None)?);
-        let report = self
-            .work(home, async |order, outside| collect::collect(&order, &how, &outside, signer).await)?;
+        let report =
+            self.work(home, async |order, outside| collect::collect(&order, &how, &outside, signer).await)?;
         Ok(std::fs::read(&report.bundle.unwrap().files[0]).unwrap())
     }
 
@@ -181,7 +182,9 @@ fn every_failing_write_of_a_collect_loses_nothing() {
     });
     let downloads = (small.downloads() - before) as u64;
     let (failed, spent) = (failed.into_inner(), spent.into_inner());
-    println!("collect: {last} writes, {spent} faults, {failed} runs failed, {downloads} requests, 0 unsound stores");
+    println!(
+        "collect: {last} writes, {spent} faults, {failed} runs failed, {downloads} requests, 0 unsound stores"
+    );
     assert_eq!(spent, last * 4);
     assert!(failed * 10 >= spent * 9, "most faults must be noticed: {failed} of {spent}");
     // A failure costs at most the group of files that was on its way into the store.
@@ -262,7 +265,8 @@ fn a_process_that_ends_at_any_write_of_a_collect_loses_nothing() {
     assert!(collect(&home, &project).status().unwrap().success());
     let whole = sound(&sides.path(&home));
     let content = |project: &str| {
-        let ledger = Ledger::parse(&std::fs::read(sides.path(project).join("aftk.ledger")).unwrap_or_default());
+        let ledger =
+            Ledger::parse(&std::fs::read(sides.path(project).join("aftk.ledger")).unwrap_or_default());
         let ledger = ledger.unwrap_or_else(|error| panic!("the ledger of {project} is broken: {error}"));
         ledger.entries().to_vec()
     };
@@ -288,8 +292,10 @@ fn a_process_that_ends_at_any_write_of_a_collect_loses_nothing() {
         let shown = sound(&sides.path(&home));
         assert!(shown.is_empty() || shown == whole, "{context}: half-visible: {shown:?}");
         let reserved = content(&project);
-        let left: Vec<Vec<u8>> =
-            bundles(&sides.path(&project).join("stick")).iter().map(|file| std::fs::read(file).unwrap()).collect();
+        let left: Vec<Vec<u8>> = bundles(&sides.path(&project).join("stick"))
+            .iter()
+            .map(|file| std::fs::read(file).unwrap())
+            .collect();
 
         let ran = collect(&home, &project).output().unwrap();
         assert!(ran.status.success(), "{context}: {}", String::from_utf8_lossy(&ran.stderr));
@@ -309,7 +315,10 @@ fn a_process_that_ends_at_any_write_of_a_collect_loses_nothing() {
     let aborted = aborted.into_inner();
     let asked = (gets(&upstream) - asked_for_all) as u64;
     repeated.store(asked.saturating_sub(aborted * 6), Ordering::Relaxed);
-    println!("collect: {aborted} aborts, {asked} requests for {} documents and files, 0 unsound stores", aborted * 6);
+    println!(
+        "collect: {aborted} aborts, {asked} requests for {} documents and files, 0 unsound stores",
+        aborted * 6
+    );
     assert!(aborted > 50);
     let repeated = repeated.into_inner();
     assert!(repeated <= aborted * 6, "{repeated} repeated requests in {aborted} runs");
@@ -346,7 +355,8 @@ fn a_process_that_ends_at_any_write_of_an_import_loses_nothing() {
         aborted.fetch_add(1, Ordering::Relaxed);
         let shown = sound(&sides.path(&home));
         assert!(shown.is_empty() || shown == whole, "{context}: half-visible: {shown:?}");
-        import(&sides.path(&home), &sides.medium()).unwrap_or_else(|problem| panic!("{context}: {problem:?}"));
+        import(&sides.path(&home), &sides.medium())
+            .unwrap_or_else(|problem| panic!("{context}: {problem:?}"));
         assert_eq!(sound(&sides.path(&home)), whole, "{context}");
         std::fs::remove_dir_all(sides.path(&home)).unwrap();
     });
