@@ -30,6 +30,7 @@ pub mod signature;
 pub mod snapshot;
 mod tar;
 pub mod verify;
+mod whole_hash;
 pub mod writer;
 
 pub use canonical::CanonicalError;

@@ -1,6 +1,6 @@
 //! Writes a volume: one pass over the blobs, each hashed again on its way.
 
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 
 use crate::canonical::CanonicalError;
 use crate::contents::segments_in_front;
@@ -12,6 +12,7 @@ use crate::plan::VolumePlan;
 use crate::signature::{PayloadType, SignError, Signer, parse_signatures, sign};
 use crate::snapshot::Snapshot;
 use crate::tar::{END, header, member_size, padding};
+use crate::whole_hash::{BLOCK, WholeHash};
 
 /// The bytes of the small documents, as every volume carries them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,44 +147,38 @@ pub fn write_volume(
     open: &mut dyn FnMut(&BlobKey) -> io::Result<Box<dyn Read>>,
 ) -> Result<Written, WriteError> {
     documents.check(plan)?;
-    let mut volume = VolumeWriter { out, hasher: BlobHasher::default(), size: 0 };
-    for (name, bytes) in documents.members() {
-        volume.begin(name, bytes.len() as u64)?;
-        volume.write(bytes)?;
-        volume.pad(bytes.len() as u64)?;
-    }
-    let contents = plan.blobs().len() as u64 * CONTENTS_LINE;
-    volume.begin(names::CONTENTS, contents)?;
-    let mut buffered = BufWriter::with_capacity(BUFFER, &mut volume);
-    // Flushed here, because a buffer that is dropped keeps silent about what it could not write.
-    plan.write_contents(&mut buffered).and_then(|()| buffered.flush()).map_err(WriteError::Out)?;
-    drop(buffered);
-    volume.pad(contents)?;
-    let mut buffer = vec![0; BUFFER];
-    for (key, size) in plan.blobs() {
-        volume.begin(&blob_name(&key), size)?;
-        let source = open(&key).map_err(|source| WriteError::Blob { key, source })?;
-        volume.copy(&key, size, source, &mut buffer)?;
-        volume.pad(size)?;
-    }
-    volume.write(&[0; END as usize])?;
-    volume.out.flush().map_err(WriteError::Out)?;
-    Ok(Written { size: volume.size, digest: volume.hasher.finish() })
+    std::thread::scope(|scope| {
+        let mut volume = VolumeWriter { out: WholeHash::begin(out, scope).map_err(WriteError::Out)? };
+        for (name, bytes) in documents.members() {
+            volume.begin(name, bytes.len() as u64)?;
+            volume.write(bytes)?;
+            volume.pad(bytes.len() as u64)?;
+        }
+        let contents = plan.blobs().len() as u64 * CONTENTS_LINE;
+        volume.begin(names::CONTENTS, contents)?;
+        plan.write_contents(&mut volume.out).map_err(WriteError::Out)?;
+        volume.pad(contents)?;
+        let mut buffer = vec![0; BLOCK];
+        for (key, size) in plan.blobs() {
+            volume.begin(&blob_name(&key), size)?;
+            let source = open(&key).map_err(|source| WriteError::Blob { key, source })?;
+            volume.copy(&key, size, source, &mut buffer)?;
+            volume.pad(size)?;
+        }
+        volume.write(&[0; END as usize])?;
+        let (size, digest) = volume.out.finish().map_err(WriteError::Out)?;
+        Ok(Written { size, digest })
+    })
 }
 
-/// How much is read, hashed and written at once.
-const BUFFER: usize = 256 << 10;
-
-/// Counts and hashes everything that goes out.
-struct VolumeWriter<'a> {
-    out: &'a mut dyn Write,
-    hasher: BlobHasher,
-    size: u64,
+/// Writes members.
+struct VolumeWriter<'scope, 'a> {
+    out: WholeHash<'scope, 'a>,
 }
 
-impl VolumeWriter<'_> {
+impl VolumeWriter<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        self.write_all(bytes).map_err(WriteError::Out)
+        self.out.write_all(bytes).map_err(WriteError::Out)
     }
 
     fn begin(&mut self, name: &str, size: u64) -> Result<(), WriteError> {
@@ -230,18 +225,5 @@ impl VolumeWriter<'_> {
         }
         let met = hasher.finish();
         if met == key { Ok(()) } else { Err(damaged(format!("its bytes have the digest {met}"))) }
-    }
-}
-
-impl Write for VolumeWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hasher.update(bytes.get(..written).unwrap_or_default());
-        self.size += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }

@@ -120,6 +120,13 @@ pub struct Planned {
     pub requires: Vec<Requirement>,
 }
 
+impl Planned {
+    /// What makes it one certain artifact; in this order locks and segments list them.
+    pub fn key(&self) -> (&str, &str, &str, &str, &str) {
+        (&self.ecosystem, &self.repository, &self.name, &self.version, &self.qualifier)
+    }
+}
+
 /// A file as resolved. `blob` and `size` are known once it is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedFile {

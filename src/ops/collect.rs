@@ -10,10 +10,10 @@ use super::accession::{Accession, Papers};
 use super::context::Outside;
 use super::fetch;
 use super::lock::{self, Order};
-use super::lock_file::AcceptedGap;
+use super::lock_file::{AcceptedGap, Lock};
 use super::pack::{self, Packed, Packing};
 use super::preflight;
-use super::records::Named;
+use super::records::{self, Named};
 use crate::blocking::blocking;
 use crate::ecosystem::Note;
 use crate::events::{Happening, Preflight};
@@ -99,13 +99,13 @@ pub async fn collect(
     if !locked.kept {
         // Before the download, so that an interrupted run goes on with the same resolution.
         flush(outside).await?;
-        lock::keep(&locked).await?;
+        locked = lock::keep(locked).await?;
     }
-    let before = locked.lock.clone();
-    locked.lock = fetch::fetch(locked.lock, &locked.requests, outside, how.jobs).await?;
+    let (lock, downloaded) = fetch::fetch(locked.lock, &locked.requests, outside, how.jobs).await?;
+    locked.lock = lock;
     flush(outside).await?;
-    if locked.lock != before && !how.locked {
-        lock::keep(&locked).await?;
+    if downloaded && !how.locked {
+        locked = lock::keep(locked).await?;
     }
 
     let (asked, outside_now) = (request.clone(), outside.clone());
@@ -124,7 +124,7 @@ pub async fn collect(
         let made =
             pack::pack(&locked.lock, &packing, store, outside_now.intake(), &*events, outside_now.cancel())?;
         let packed = made.packed.clone();
-        commit(store, made, signer.key_id())?;
+        commit(store, &locked.lock, made, signer.key_id())?;
         Ok((locked, packed))
     })
     .await?;
@@ -138,7 +138,7 @@ async fn flush(outside: &Arc<Outside>) -> Result<(), Problem> {
 
 /// Makes the snapshot part of this side's own catalogue: `ls` shows it, gc keeps it, and a second project of the same
 /// channel is noticed.
-fn commit(store: &Store, made: pack::Made, key_id: &str) -> Result<(), Problem> {
+fn commit(store: &Store, lock: &Lock, made: pack::Made, key_id: &str) -> Result<(), Problem> {
     let snapshot = &made.snapshot;
     let mark = store.catalogue.channel(&snapshot.channel)?.map(|state| (state.epoch, state.sequence));
     let known = store.catalogue.snapshots(&snapshot.channel)?;
@@ -147,8 +147,8 @@ fn commit(store: &Store, made: pack::Made, key_id: &str) -> Result<(), Problem> 
     }
     let late = mark.is_some_and(|mark| mark > (snapshot.epoch, snapshot.sequence));
     let mut accession = Accession::begin(store, snapshot)?;
-    for record in made.records {
-        accession.add(record)?;
+    for record in records::of_lock(lock) {
+        accession.add(record?)?;
     }
     let papers = Papers {
         snapshot,

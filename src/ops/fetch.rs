@@ -84,7 +84,7 @@ pub async fn ask_sizes(
     Ok(lock)
 }
 
-/// Downloads every file that is not held, and fills its blob in.
+/// Downloads every file that is not held, and fills its blob in. Says whether there was any.
 ///
 /// # Errors
 /// The first download that fails for good ends the others; what arrived stays in the store.
@@ -93,9 +93,10 @@ pub async fn fetch(
     requests: &Arc<Vec<Request>>,
     outside: &Arc<Outside>,
     jobs: usize,
-) -> Result<Lock, Problem> {
+) -> Result<(Lock, bool), Problem> {
     let wanted = Wanted::of(&lock);
-    if !wanted.is_empty() {
+    let any = !wanted.is_empty();
+    if any {
         let bytes = wanted.iter().map(|wanted| wanted.file.size.or(wanted.file.estimate)).sum();
         let items = Some(wanted.len() as u64);
         outside.shared_events().emit(Happening::Stage { name: "download".into(), items, bytes });
@@ -120,7 +121,7 @@ pub async fn fetch(
             }
         }
     }
-    Ok(lock)
+    Ok((lock, any))
 }
 
 /// Works on many things, so many at once; the first that fails ends the others.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::{Artifact, BlobKey, Ledger, LedgerEntry, Mode, Record, Snapshot};
 
+use super::lock_file::Lock;
+use super::records;
 use crate::fsx;
 use crate::problem::{Kind, Problem};
 use crate::store::{Source, Store};
@@ -38,11 +40,11 @@ impl LockedLedger {
     pub(super) fn reserve(
         &mut self,
         snapshot: &mut Snapshot,
-        records: &[Record],
+        lock: &Lock,
         store: &Store,
     ) -> Result<bool, Problem> {
         let content = snapshot.content_key().map_err(|error| broken(&self.path, &error))?;
-        if let Some(entry) = self.held(snapshot, &content, records, store)? {
+        if let Some(entry) = self.held(snapshot, &content, lock, store)? {
             let before = self.ledger.entries().iter().rev();
             let mut before =
                 before.filter(|other| other.channel == entry.channel && other.sequence < entry.sequence);
@@ -86,7 +88,7 @@ impl LockedLedger {
         &self,
         snapshot: &Snapshot,
         content: &BlobKey,
-        records: &[Record],
+        lock: &Lock,
         store: &Store,
     ) -> Result<Option<LedgerEntry>, Problem> {
         if let Some(entry) = self.ledger.held(&snapshot.channel, content) {
@@ -95,7 +97,7 @@ impl LockedLedger {
         let mut older = self.ledger.entries().iter().rev();
         let older = older.find(|entry| entry.channel == snapshot.channel && entry.content == *content);
         match older {
-            Some(entry) if snapshot.mode == Mode::Add && still_shown(store, &snapshot.channel, records)? => {
+            Some(entry) if snapshot.mode == Mode::Add && still_shown(store, &snapshot.channel, lock)? => {
                 Ok(Some(entry.clone()))
             }
             _ => Ok(None),
@@ -132,11 +134,11 @@ impl LockedLedger {
     }
 }
 
-/// Whether this side's own catalogue shows exactly these records in the channel, as a site that imported all of it does.
-fn still_shown(store: &Store, channel: &str, records: &[Record]) -> Result<bool, Problem> {
+/// Whether this side's own catalogue shows exactly what the lock lists in the channel, as a site that imported all of it does.
+fn still_shown(store: &Store, channel: &str, lock: &Lock) -> Result<bool, Problem> {
     let channel = Source::Channel(channel.to_owned());
-    for record in records {
-        let shown = match record {
+    for record in records::of_lock(lock) {
+        let shown = match &record? {
             Record::Artifact(artifact) => {
                 let linked = store.catalogue.artifacts(
                     &artifact.ecosystem,

@@ -1,5 +1,6 @@
 //! Locking: from a project or from words on the command line to an `aftk.lock` that answers them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -125,10 +126,10 @@ pub struct LockReport {
 /// Locks an order and keeps the lock, unless it is a dry run.
 pub async fn lock(request: &LockRequest, outside: &Arc<Outside>) -> Result<LockReport, Problem> {
     let (order, dry_run) = (&request.order, request.dry_run);
-    let locked = obtain(order, outside, false).await?;
+    let mut locked = obtain(order, outside, false).await?;
     prove(&locked.lock, order, &**outside)?;
     if !dry_run && !locked.kept {
-        keep(&locked).await?;
+        locked = keep(locked).await?;
     }
     Ok(LockReport {
         channel: order.channel.clone(),
@@ -154,9 +155,10 @@ pub async fn obtain(order: &Order, outside: &Arc<Outside>, locked: bool) -> Resu
         .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 32"));
     }
     let mut parsed: Vec<Request> = Vec::new();
+    let mut known = HashSet::new();
     for text in &order.requests {
         let request = requests::parse(text, &**outside).await?;
-        if !parsed.iter().any(|other| other.identity == request.identity) {
+        if known.insert(request.identity.clone()) {
             parsed.push(request);
         }
     }
@@ -172,9 +174,9 @@ pub async fn obtain(order: &Order, outside: &Arc<Outside>, locked: bool) -> Resu
     if let Some(held) = held {
         if held.answers(&identities, &platforms) {
             still_accepted(&held, order, &**outside)?;
-            let (lock, lost) = recall::recall(held.clone(), outside).await?;
+            let (held, lost) = recall::recall(held, outside).await?;
             if lost == 0 {
-                return Ok(Locked { kept: true, lock, path, requests: Arc::new(parsed) });
+                return Ok(Locked { kept: true, lock: held, path, requests: Arc::new(parsed) });
             }
             // Something that cannot be downloaded by itself is gone from the store: it is resolved anew, and must
             // come out the same.
@@ -202,16 +204,16 @@ pub async fn obtain(order: &Order, outside: &Arc<Outside>, locked: bool) -> Resu
 }
 
 /// Writes a lock back.
-pub async fn keep(locked: &Locked) -> Result<(), Problem> {
-    let (lock, path) = (locked.lock.clone(), locked.path.clone());
+pub async fn keep(locked: Locked) -> Result<Locked, Problem> {
     blocking(move || {
-        if let Some(directory) = path.parent() {
+        if let Some(directory) = locked.path.parent() {
             crate::fsx::create_directory(directory, crate::fsx::Access::Ordinary).map_err(|error| {
                 Problem::new(Kind::Failed, "lock.unwritable", format!("cannot make {}", directory.display()))
                     .caused_by(&error)
             })?;
         }
-        lock.write(&path)
+        locked.lock.write(&locked.path)?;
+        Ok(locked)
     })
     .await
 }
@@ -222,17 +224,13 @@ pub fn prove(lock: &Lock, order: &Order, context: &dyn CollectContext) -> Result
     let mut notes = Vec::new();
     for ecosystem in registry::ECOSYSTEMS {
         let Some(collect) = ecosystem.collect() else { continue };
-        let artifacts: Vec<Planned> = lock
-            .artifacts
-            .iter()
-            .filter(|artifact| artifact.ecosystem == ecosystem.name())
-            .cloned()
-            .collect();
-        if artifacts.is_empty() {
-            continue;
-        }
-        let refs: Vec<_> = lock.refs.iter().filter(|r| r.ecosystem == ecosystem.name()).cloned().collect();
-        let proof = collect.prove(&artifacts, &refs);
+        // Locks are sorted by the ecosystem first.
+        let mut of_each = lock.artifacts.chunk_by(|a, b| a.ecosystem == b.ecosystem);
+        let mine = of_each.find(|some| some.first().is_some_and(|first| first.ecosystem == ecosystem.name()));
+        let Some(artifacts) = mine else { continue };
+        let mut of_each = lock.refs.chunk_by(|a, b| a.ecosystem == b.ecosystem);
+        let refs = of_each.find(|some| some.first().is_some_and(|first| first.ecosystem == ecosystem.name()));
+        let proof = collect.prove(artifacts, refs.unwrap_or_default());
         // A gap that the resolution met already is not counted twice.
         let known = |gap: &crate::ecosystem::Gap| {
             lock.gaps

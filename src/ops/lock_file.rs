@@ -1,6 +1,6 @@
 //! `aftk.lock`: what requests were resolved to, exactly. One JSON object a line, sorted, made for `git diff`.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
 use bundle_format::{Ref, Repository, canonical};
@@ -24,7 +24,7 @@ pub struct Lock {
     pub identities: Vec<String>,
     /// The platforms that it is for, sorted.
     pub platforms: Vec<String>,
-    /// The repositories.
+    /// The repositories, sorted.
     pub repositories: Vec<Repository>,
     /// The artifacts, sorted.
     pub artifacts: Vec<Planned>,
@@ -121,7 +121,23 @@ impl Lock {
         if number == 0 {
             return Err(invalid(path, 0, "the file is empty"));
         }
+        // It was written so; but people merge locks by hand.
+        lock.sort();
         Ok(Some(lock))
+    }
+
+    /// Brings repositories, artifacts and refs into the order of segments.
+    pub fn sort(&mut self) {
+        self.repositories.sort_by(|a, b| (&a.ecosystem, &a.name).cmp(&(&b.ecosystem, &b.name)));
+        self.artifacts.sort_by(|a, b| a.key().cmp(&b.key()));
+        self.refs.sort_by(|a, b| {
+            (&a.ecosystem, &a.repository, &a.name, &a.label).cmp(&(
+                &b.ecosystem,
+                &b.repository,
+                &b.name,
+                &b.label,
+            ))
+        });
     }
 
     /// Writes it, whole or not at all.
@@ -143,14 +159,17 @@ impl Lock {
             .chain(self.evidence.iter().cloned().map(Line::Evidence))
             .chain(self.gaps.iter().cloned().map(Line::Gap))
             .chain(self.notes.iter().cloned().map(Line::Note));
+        let mut out = BufWriter::with_capacity(super::BUFFER, &mut file);
         for line in lines {
             let mut text = canonical::to_bytes(&line).map_err(|error| {
                 Problem::new(Kind::Failed, "lock.unwritable", format!("cannot write {}", path.display()))
                     .caused_by(&error)
             })?;
             text.push(b'\n');
-            file.write_all(&text).map_err(|error| failed(&error))?;
+            out.write_all(&text).map_err(|error| failed(&error))?;
         }
+        out.flush().map_err(|error| failed(&error))?;
+        drop(out);
         file.commit().map_err(|error| failed(&error))
     }
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::signature::{PayloadType, sign};
 use bundle_format::{
-    BlobHasher, BlobKey, Documents, Format, Mode, Record, SegmentWriter, Signer, Snapshot, VolumePlan,
-    WriteError, file_name, write_volume,
+    BlobHasher, BlobKey, Documents, Format, Mode, SegmentWriter, Signer, Snapshot, VolumePlan, WriteError,
+    file_name, write_volume,
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ pub struct Packed {
     pub blobs: u64,
 }
 
-/// A snapshot with its documents, and the records it lists.
+/// A snapshot with its documents.
 pub struct Made {
     /// What was packed.
     pub packed: Packed,
@@ -68,8 +68,6 @@ pub struct Made {
     pub snapshot: Snapshot,
     /// The blob of its signatures.
     pub signatures: BlobKey,
-    /// Its records, sorted.
-    pub records: Vec<Record>,
 }
 
 /// Packs a lock.
@@ -84,12 +82,11 @@ pub fn pack(
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<Made, Problem> {
-    let records = records::of_lock(lock)?;
     let mut segments = SegmentWriter::new(|_, bytes: &[u8]| {
         intake.keep(bytes, None).map(|_| ()).map_err(|problem| io::Error::other(problem.to_string()))
     });
-    for record in &records {
-        segments.push(record).map_err(|error| unpackable(&error))?;
+    for record in records::of_lock(lock) {
+        segments.push(&record?).map_err(|error| unpackable(&error))?;
     }
     let segments = segments.finish().map_err(|error| unpackable(&error))?;
     let mut snapshot = Snapshot {
@@ -106,15 +103,13 @@ pub fn pack(
         segments,
         ext: Default::default(),
     };
-    let blobs = records.iter().filter_map(|record| match record {
-        Record::Artifact(artifact) => Some(artifact.files.iter().map(|file| (file.blob, file.size))),
-        _ => None,
-    });
-    let plan = VolumePlan::new(&snapshot.segments, blobs.flatten()).map_err(|error| unpackable(&error))?;
+    let files = lock.artifacts.iter().flat_map(|artifact| &artifact.files);
+    let blobs = files.filter_map(|file| Some((file.blob?, file.size?)));
+    let plan = VolumePlan::new(&snapshot.segments, blobs).map_err(|error| unpackable(&error))?;
 
     // Held to the end: two that pack the same would write the same file.
     let mut ledger = LockedLedger::open(packing.ledger)?;
-    let held = ledger.reserve(&mut snapshot, &records, store)?;
+    let held = ledger.reserve(&mut snapshot, lock, store)?;
     let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
     let key = Snapshot::digest_of(&bytes);
     intake.keep(&bytes, None)?;
@@ -151,7 +146,7 @@ pub fn pack(
         bytes: size,
         blobs: plan.blobs().len() as u64,
     };
-    Ok(Made { packed, snapshot, signatures, records })
+    Ok(Made { packed, snapshot, signatures })
 }
 
 /// An existing file of the bundle's name must be that bundle.

@@ -7,19 +7,13 @@ use super::lock_file::Lock;
 use crate::ecosystem::{Planned, registry};
 use crate::problem::{Kind, Problem};
 
-/// The records of a lock, in the order that segments want.
+/// The records of a lock, one after the other, in the order that segments want: the lock's own.
 ///
-/// # Errors
-/// If a file's blob or size isn't known yet: that is a fault of ours.
-pub fn of_lock(lock: &Lock) -> Result<Vec<Record>, Problem> {
-    let mut records = Vec::with_capacity(lock.artifacts.len() + lock.refs.len() + lock.repositories.len());
-    for planned in &lock.artifacts {
-        records.push(Record::Artifact(artifact(planned)?));
-    }
-    records.extend(lock.refs.iter().cloned().map(Record::Ref));
-    records.extend(lock.repositories.iter().cloned().map(Record::Repository));
-    records.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
-    Ok(records)
+/// One is an error if a file's blob or size isn't known yet: that is a fault of ours.
+pub fn of_lock(lock: &Lock) -> impl Iterator<Item = Result<Record, Problem>> {
+    let artifacts = lock.artifacts.iter().map(|planned| artifact(planned).map(Record::Artifact));
+    let refs = lock.refs.iter().cloned().map(Record::Ref).map(Ok);
+    artifacts.chain(refs).chain(lock.repositories.iter().cloned().map(Record::Repository).map(Ok))
 }
 
 fn artifact(planned: &Planned) -> Result<Artifact, Problem> {

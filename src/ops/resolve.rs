@@ -74,16 +74,8 @@ pub async fn resolve(
         gaps,
         notes: all.notes,
     };
-    lock.repositories.sort_by(|a, b| (&a.ecosystem, &a.name).cmp(&(&b.ecosystem, &b.name)));
+    lock.sort();
     lock.repositories.dedup();
-    lock.refs.sort_by(|a, b| {
-        (&a.ecosystem, &a.repository, &a.name, &a.label).cmp(&(
-            &b.ecosystem,
-            &b.repository,
-            &b.name,
-            &b.label,
-        ))
-    });
     lock.refs.dedup();
     lock.evidence.sort();
     lock.evidence.dedup();
@@ -147,13 +139,10 @@ fn by_ecosystem(requests: Vec<Request>) -> BTreeMap<&'static str, Vec<Request>> 
 
 /// Sorts artifacts and merges those that several requests named alike.
 fn unite(mut artifacts: Vec<Planned>) -> Result<Vec<Planned>, Problem> {
-    fn key(artifact: &Planned) -> (&str, &str, &str, &str, &str) {
-        (&artifact.ecosystem, &artifact.repository, &artifact.name, &artifact.version, &artifact.qualifier)
-    }
-    artifacts.sort_by(|a, b| key(a).cmp(&key(b)));
+    artifacts.sort_by(|a, b| a.key().cmp(&b.key()));
     artifacts.dedup();
     if let Some([a, b]) = artifacts.windows(2).find_map(|pair| match pair {
-        [a, b] if key(a) == key(b) => Some([a, b]),
+        [a, b] if a.key() == b.key() => Some([a, b]),
         _ => None,
     }) {
         let name = format!("{} {}", a.name, a.version);

@@ -177,7 +177,7 @@ fn records_come_sorted_and_valid() {
     assert_eq!(writer.finish().unwrap()[0].records, 2);
 }
 
-/// Fails at its n-th write.
+/// Takes a block at a time, and fails at its n-th write.
 struct Failing {
     writes_left: usize,
 }
@@ -185,7 +185,7 @@ struct Failing {
 impl std::io::Write for Failing {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.writes_left = self.writes_left.checked_sub(1).ok_or(std::io::ErrorKind::StorageFull)?;
-        Ok(bytes.len())
+        Ok(bytes.len().min(512))
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
