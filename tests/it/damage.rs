@@ -34,7 +34,8 @@ enum Damage {
 /// Makes a bundle of at least 64 KiB; returns its file.
 fn bundle(sides: &Sides) -> PathBuf {
     let upstream = FakeUpstream::start();
-    let packages = [package("a", "1.0.0", json!({}), 17_000), package("@b/c", "2.0.0", json!({"a": "1"}), 33_000)];
+    let packages =
+        [package("a", "1.0.0", json!({}), 17_000), package("@b/c", "2.0.0", json!({"a": "1"}), 33_000)];
     publish(&upstream, &packages);
     write_project(sides, &packages);
     let mut command = sides.command("out");
@@ -48,7 +49,8 @@ fn documents(volume: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut at = 0;
     let mut found = Vec::new();
     while volume[at] != 0 {
-        let field = |from: usize, length: usize| std::str::from_utf8(&volume[at + from..at + from + length]).unwrap();
+        let field =
+            |from: usize, length: usize| std::str::from_utf8(&volume[at + from..at + from + length]).unwrap();
         let name = field(0, 100).trim_end_matches('\0');
         let size = usize::from_str_radix(field(124, 11), 8).unwrap();
         if name.starts_with("aftk/") {
@@ -100,7 +102,9 @@ fn refuse_all(home: &Path, bundle: &Path, damages: &[Damage]) {
                 let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
                 while let Some(damage) = damages.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match damage {
-                        Damage::Flip(at, bits) => file.write_all_at(&[bytes[*at] ^ bits], *at as u64).unwrap(),
+                        Damage::Flip(at, bits) => {
+                            file.write_all_at(&[bytes[*at] ^ bits], *at as u64).unwrap()
+                        }
                         Damage::Cut(at) => file.set_len(*at as u64).unwrap(),
                         Damage::Append => file.write_all_at(&[0], bytes.len() as u64).unwrap(),
                     }
@@ -145,8 +149,7 @@ fn damage_what_is_held(step: usize) {
     let flips = elsewhere.iter().step_by(step).map(|at| Damage::Flip(*at, 0xFF));
     let cuts = (0..bytes.len()).step_by(step).map(Damage::Cut);
     let damages: Vec<Damage> = bits.chain(flips).chain(cuts).chain([Damage::Append]).collect();
-    let (bits, flips, cuts) =
-        (8 * inside.len(), elsewhere.len().div_ceil(step), bytes.len().div_ceil(step));
+    let (bits, flips, cuts) = (8 * inside.len(), elsewhere.len().div_ceil(step), bytes.len().div_ceil(step));
     assert!(bits > 8 * 1024);
     assert_eq!(damages.len(), bits + flips + cuts + 1);
     refuse_all(&sides.path("in"), &bundle, &damages);

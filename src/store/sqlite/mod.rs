@@ -217,7 +217,11 @@ impl Catalogue for SqliteCatalogue {
             changes.changes.iter().try_for_each(|change| commit::apply(transaction, change))?;
             // The log alone changes nothing that anybody sees: what was derived stays right.
             let is_log = |change: &Change| matches!(change, Change::Audit(_));
-            if changes.changes.iter().all(is_log) { commit::revision(transaction) } else { commit::count(transaction) }
+            if changes.changes.iter().all(is_log) {
+                commit::revision(transaction)
+            } else {
+                commit::count(transaction)
+            }
         })?;
         for change in &changes.changes {
             if let Change::Publish(generation) = change
