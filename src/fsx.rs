@@ -1,6 +1,6 @@
 //! Every file write of the program, so that what is durable, private or atomic is decided in one place.
 //!
-//! With the feature `faults` each call that writes is a fault point: see [`faults`].
+//! With the feature `faults` each call that writes is a fault point: see its module `faults`.
 
 #![expect(clippy::disallowed_methods, reason = "this is the room that every write passes")]
 
@@ -195,18 +195,6 @@ fn parent(path: &Path) -> &Path {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
         None => Path::new("/"),
-    }
-}
-
-/// Makes a directory and those above it; one that is there is no error.
-pub fn create_directories(path: &Path) -> io::Result<()> {
-    if path.as_os_str().is_empty() || path.is_dir() {
-        return Ok(());
-    }
-    create_directories(parent(path))?;
-    match create_directory(path, Access::Ordinary) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        other => other,
     }
 }
 

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use sha2::{Digest as _, Sha256};
-
-use crate::digest::BlobKey;
+use crate::digest::{BlobHasher, BlobKey};
 use crate::error::{Damage, FormatError};
 use crate::input::Input;
 use crate::names::{self, CONTENTS_LINE, contents_line};
@@ -37,12 +35,12 @@ impl Contents {
             return Err(damaged(Damage::ContentsMismatch, met));
         }
         let mut keys = Vec::new();
-        let mut hasher = Sha256::new();
+        let mut hasher = BlobHasher::default();
         let mut broken = None;
         for number in 1..=volume.blobs {
             let mut line = [0; CONTENTS_LINE as usize];
             input.fill(&mut line)?;
-            hasher.update(line);
+            hasher.update(&line);
             match parse_line(&line) {
                 // A broken line matters only if it was signed; so the digest is judged first.
                 None => broken = broken.or(Some(number)),
@@ -51,7 +49,7 @@ impl Contents {
             }
         }
         input.padding(size)?;
-        let met = BlobKey::new(hasher.finalize().into());
+        let met = hasher.finish();
         if met != volume.contents {
             let met = format!("the table's digest is {met}, the packing list says {}", volume.contents);
             return Err(damaged(Damage::ContentsMismatch, met));

@@ -103,6 +103,28 @@ impl BlobKey {
     }
 }
 
+/// Finds the key of bytes that come piece by piece.
+#[derive(Clone, Default)]
+pub struct BlobHasher(sha2::Sha256);
+
+impl BlobHasher {
+    /// Takes the next bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        sha2::Digest::update(&mut self.0, bytes);
+    }
+
+    /// The key of all bytes.
+    pub fn finish(self) -> BlobKey {
+        BlobKey(sha2::Digest::finalize(self.0).into())
+    }
+}
+
+impl fmt::Debug for BlobHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlobHasher")
+    }
+}
+
 impl Digest {
     /// A digest of `algorithm` with these raw bytes; `None` if the length is not the algorithm's.
     pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Option<Digest> {

@@ -33,7 +33,7 @@ pub mod verify;
 pub mod writer;
 
 pub use canonical::CanonicalError;
-pub use digest::{Algorithm, BlobKey, Digest, DigestError};
+pub use digest::{Algorithm, BlobHasher, BlobKey, Digest, DigestError};
 pub use document::Format;
 pub use error::{Damage, FormatError, Place, Unsupported, Untrusted};
 pub use ledger::{Ledger, LedgerEntry, LedgerError, Standing};

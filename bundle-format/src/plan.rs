@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-use sha2::{Digest as _, Sha256};
-
-use crate::digest::BlobKey;
+use crate::digest::{BlobHasher, BlobKey};
 use crate::limits::{MAX_BLOB, MAX_BLOBS};
 use crate::names::contents_line;
 use crate::snapshot::SegmentRef;
@@ -74,9 +72,9 @@ impl VolumePlan {
         let size =
             all.iter().map(|(_, size)| member_size(*size)).sum::<u64>() + contents_and_end(all.len() as u64);
         let mut plan = VolumePlan { blobs: all, contents: BlobKey::new([0; 32]), size };
-        let mut hasher = Sha256::new();
+        let mut hasher = BlobHasher::default();
         plan.contents_lines(|line| hasher.update(line));
-        plan.contents = BlobKey::new(hasher.finalize().into());
+        plan.contents = hasher.finish();
         Ok(plan)
     }
 

@@ -5,10 +5,8 @@
 
 use std::io::{self, Read};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::contents::Contents;
-use crate::digest::BlobKey;
+use crate::digest::{BlobHasher, BlobKey};
 use crate::document;
 use crate::error::{Damage, FormatError, Untrusted};
 use crate::input::{Input, unexpected};
@@ -244,7 +242,7 @@ impl<R: Read> VolumeReader<R> {
             return Err(FormatError::Sink(io::Error::other("no blob was begun")));
         };
         let place = self.input.place();
-        let mut hasher = Sha256::new();
+        let mut hasher = BlobHasher::default();
         let mut left = size;
         while left > 0 {
             let chunk = self.input.chunk(left)?;
@@ -257,7 +255,7 @@ impl<R: Read> VolumeReader<R> {
             self.input.advance(length);
             left -= length as u64;
         }
-        let met = BlobKey::new(hasher.finalize().into());
+        let met = hasher.finish();
         if met != key {
             let met = format!("the blob's bytes have the digest {met}");
             return Err(FormatError::damaged(Damage::DigestMismatch, place, met));

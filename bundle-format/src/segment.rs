@@ -2,8 +2,6 @@
 
 use std::io::{self, BufRead, Read};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::canonical::{self, CanonicalError};
 use crate::digest::BlobKey;
 use crate::error::{Damage, FormatError, Place, Unsupported};
@@ -113,8 +111,8 @@ impl<F: FnMut(&SegmentRef, &[u8]) -> io::Result<()>> SegmentWriter<F> {
 }
 
 fn ends_a_segment(line: &[u8]) -> bool {
-    let hash = Sha256::digest(line);
-    matches!(hash.as_slice(), [0, second, ..] if second >> 6 == 0)
+    let hash = BlobKey::of(line);
+    matches!(hash.as_bytes(), [0, second, ..] if second >> 6 == 0)
 }
 
 /// Reads the records of one segment, a line at a time; an error ends it.

@@ -2,11 +2,9 @@
 
 use std::io::{self, BufWriter, Read, Write};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::canonical::CanonicalError;
 use crate::contents::segments_in_front;
-use crate::digest::BlobKey;
+use crate::digest::{BlobHasher, BlobKey};
 use crate::error::FormatError;
 use crate::names::{self, CONTENTS_LINE, blob_name};
 use crate::packing::PackingList;
@@ -148,7 +146,7 @@ pub fn write_volume(
     open: &mut dyn FnMut(&BlobKey) -> io::Result<Box<dyn Read>>,
 ) -> Result<Written, WriteError> {
     documents.check(plan)?;
-    let mut volume = VolumeWriter { out, hasher: Sha256::new(), size: 0 };
+    let mut volume = VolumeWriter { out, hasher: BlobHasher::default(), size: 0 };
     for (name, bytes) in documents.members() {
         volume.begin(name, bytes.len() as u64)?;
         volume.write(bytes)?;
@@ -156,7 +154,10 @@ pub fn write_volume(
     }
     let contents = plan.blobs().len() as u64 * CONTENTS_LINE;
     volume.begin(names::CONTENTS, contents)?;
-    plan.write_contents(&mut BufWriter::with_capacity(BUFFER, &mut volume)).map_err(WriteError::Out)?;
+    let mut buffered = BufWriter::with_capacity(BUFFER, &mut volume);
+    // Flushed here, because a buffer that is dropped keeps silent about what it could not write.
+    plan.write_contents(&mut buffered).and_then(|()| buffered.flush()).map_err(WriteError::Out)?;
+    drop(buffered);
     volume.pad(contents)?;
     let mut buffer = vec![0; BUFFER];
     for (key, size) in plan.blobs() {
@@ -167,7 +168,7 @@ pub fn write_volume(
     }
     volume.write(&[0; END as usize])?;
     volume.out.flush().map_err(WriteError::Out)?;
-    Ok(Written { size: volume.size, digest: BlobKey::new(volume.hasher.finalize().into()) })
+    Ok(Written { size: volume.size, digest: volume.hasher.finish() })
 }
 
 /// How much is read, hashed and written at once.
@@ -176,7 +177,7 @@ const BUFFER: usize = 256 << 10;
 /// Counts and hashes everything that goes out.
 struct VolumeWriter<'a> {
     out: &'a mut dyn Write,
-    hasher: Sha256,
+    hasher: BlobHasher,
     size: u64,
 }
 
@@ -206,7 +207,7 @@ impl VolumeWriter<'_> {
     ) -> Result<(), WriteError> {
         let key = *key;
         let damaged = |met: String| WriteError::DamagedBlob { key, met };
-        let mut hasher = Sha256::new();
+        let mut hasher = BlobHasher::default();
         let mut left = size;
         loop {
             let read = match source.read(buffer) {
@@ -227,7 +228,7 @@ impl VolumeWriter<'_> {
         if left > 0 {
             return Err(damaged(format!("it has {} of its {size} bytes", size - left)));
         }
-        let met = BlobKey::new(hasher.finalize().into());
+        let met = hasher.finish();
         if met == key { Ok(()) } else { Err(damaged(format!("its bytes have the digest {met}"))) }
     }
 }

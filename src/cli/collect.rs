@@ -9,7 +9,7 @@ use super::network::NetworkArguments;
 use super::session::Session;
 use super::{output, progress, units};
 use crate::config::Project;
-use crate::ops::collect::{self, Collecting};
+use crate::ops::collect::{self, CollectRequest};
 use crate::ops::lock::{Order, Place};
 use crate::problem::{Kind, Problem};
 
@@ -82,10 +82,10 @@ impl What {
             return Ok((Order::of_project(project, directory), key));
         }
         let channel = self.channel.clone().unwrap_or_else(|| "default".to_owned());
-        if !bundle_format::document::is_name(&channel) {
+        if !bundle_format::document::is_channel(&channel) {
             let message = format!("{channel:?} cannot be a channel's name");
             return Err(Problem::new(Kind::Usage, "channel.name", message)
-                .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 64"));
+                .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 32"));
         }
         let place = Place::Channel(collect::channel_directory(&session.home, &channel));
         let order = Order {
@@ -108,17 +108,18 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         (Some(command), Some(public)) => Arc::new(session.command_signer(public.as_ref(), command)?),
         _ => Arc::new(session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?),
     };
-    let how = Collecting {
+    let request = CollectRequest {
+        order,
         out: session.path(&arguments.out),
         locked: arguments.locked,
         dry_run: arguments.dry_run,
         read_back: !arguments.no_readback,
         jobs: usize::from(arguments.network.jobs),
-        home: session.home.clone(),
     };
     let result = session.block_on(async {
-        let outside = arguments.network.outside(session, &store, order.directory(&session.directory))?;
-        collect::collect(&order, &how, &outside, signer).await
+        let outside =
+            arguments.network.outside(session, &store, request.order.directory(&session.directory))?;
+        collect::collect(&request, &outside, signer).await
     });
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::session::Session;
 use super::{output, progress, units};
-use crate::ops::import::{self, Outcome};
+use crate::ops::import::{self, ImportRequest, Outcome};
 use crate::problem::Problem;
 
 /// Verify bundles and take them into the store
@@ -23,10 +23,10 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let store = session.store()?;
     let trust = session.trust()?;
-    let paths: Vec<PathBuf> = arguments.paths.iter().map(|path| session.path(path)).collect();
+    let paths = arguments.paths.iter().map(|path| session.path(path)).collect();
+    let request = ImportRequest { paths, dry_run: arguments.dry_run };
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
-    let work = if arguments.dry_run { import::foresee } else { import::import };
-    let result = session.block(move || work(&store, &trust, &paths, &*events, &cancel));
+    let result = session.block(move || import::import(&store, &trust, &request, &*events, &cancel));
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {
         for bundle in &report.bundles {

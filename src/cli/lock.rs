@@ -4,7 +4,7 @@ use super::collect::What;
 use super::network::NetworkArguments;
 use super::session::Session;
 use super::{output, progress, units};
-use crate::ops::lock;
+use crate::ops::lock::{self, LockRequest};
 use crate::problem::Problem;
 
 /// Resolve requests to exact versions, and keep the result in aftk.lock
@@ -23,10 +23,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let (order, _) = arguments.what.order(session)?;
+    let request = LockRequest { order, dry_run: arguments.dry_run };
     let store = session.store()?;
     let result = session.block_on(async {
-        let outside = arguments.network.outside(session, &store, order.directory(&session.directory))?;
-        lock::lock(&order, &outside, arguments.dry_run).await
+        let outside =
+            arguments.network.outside(session, &store, request.order.directory(&session.directory))?;
+        lock::lock(&request, &outside).await
     });
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {

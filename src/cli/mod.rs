@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::problem::Kind;
+use crate::problem::{Kind, Problem};
 use session::Session;
 
 /// Carry packages into air-gapped networks: complete, signed, and provably what upstream published.
@@ -65,7 +65,7 @@ pub(crate) struct Global {
     /// Print only results and errors
     #[arg(short, long, global = true, help_heading = "Global options")]
     quiet: bool,
-    /// Print more; twice for every item
+    /// Print more; given twice, every item
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     verbose: u8,
     /// When to use colour
@@ -143,15 +143,22 @@ fn with_variables(command: clap::Command) -> clap::Command {
 
 /// Runs a command line; returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // A script that asked for JSON gets JSON, though its other words were not understood.
+    let json = arguments.iter().any(|argument| argument == "--json");
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
             // What was asked for (help, version) goes to stdout and is no error.
-            let code = if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
-            return match error.print() {
-                Ok(()) => ExitCode::from(code),
-                Err(_) => ExitCode::from(Kind::Failed.exit_code()),
-            };
+            if !error.use_stderr() {
+                return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            }
+            // Nothing helps if stderr is gone.
+            _ = error.print();
+            if json {
+                output::failure(&misused(&error));
+            }
+            return ExitCode::from(Kind::Usage.exit_code());
         }
     };
     let arguments = match Arguments::from_arg_matches(&matches) {
@@ -186,4 +193,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(problem.kind.exit_code())
         }
     }
+}
+
+/// The problem with a command line that was not understood: the first paragraph of what clap says, on one line.
+fn misused(error: &clap::Error) -> Problem {
+    let text = error.to_string();
+    let words: Vec<_> = text.split("\n\n").next().unwrap_or_default().split_whitespace().collect();
+    let message = words.join(" ");
+    Problem::new(Kind::Usage, "usage.arguments", message.strip_prefix("error: ").unwrap_or(&message))
+        .hint("`aftk --help` lists the verbs, `aftk VERB --help` its options")
 }

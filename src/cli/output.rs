@@ -34,7 +34,7 @@ pub(super) fn colour(global: &Global) -> bool {
     }
 }
 
-/// Prints a problem on stderr: what, why, and what helps. With --json, also as an object on stdout.
+/// Prints a problem on stderr: what, why, and what helps. With --json, also on stdout.
 pub(super) fn problem(problem: &Problem, global: &Global) {
     let (red, cyan, plain) =
         if colour(global) { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
@@ -50,14 +50,19 @@ pub(super) fn problem(problem: &Problem, global: &Global) {
     }
     eprint!("{text}");
     if global.json {
-        #[derive(Serialize)]
-        struct Failed<'a> {
-            error: &'a Problem,
-            exit_code: u8,
-        }
-        // The exit code says it all the same if stdout is gone.
-        _ = json(&Failed { error: problem, exit_code: problem.kind.exit_code() });
+        failure(problem);
     }
+}
+
+/// Prints a problem on stdout as the JSON object that stands there instead of a report.
+pub(super) fn failure(problem: &Problem) {
+    #[derive(Serialize)]
+    struct Failed<'a> {
+        error: &'a Problem,
+        exit_code: u8,
+    }
+    // The exit code says it all the same if stdout is gone.
+    _ = json(&Failed { error: problem, exit_code: problem.kind.exit_code() });
 }
 
 /// Text from outside, without what a terminal would obey.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use crate::cancel::Cancel;
 use crate::config;
 use crate::events::Events;
 use crate::problem::{Kind, Problem};
-use crate::store::Store;
+use crate::store::{Layout, Store};
 use crate::trust::{COLLECT_KEY, CommandSigner, KeySigner, Trust};
 
 /// One run.
@@ -24,6 +25,7 @@ pub(crate) struct Session {
     pub(crate) events: Arc<dyn Events>,
     /// Set by the first interrupt; the second one ends the program at once.
     pub(crate) cancel: Cancel,
+    home_is_said: AtomicBool,
 }
 
 impl Session {
@@ -45,20 +47,36 @@ impl Session {
             })?,
         };
         let events = progress::listener(&global);
-        Ok(Session { global, home, directory, events, cancel: Cancel::default() })
+        Ok(Session {
+            global,
+            home,
+            directory,
+            events,
+            cancel: Cancel::default(),
+            home_is_said: AtomicBool::new(false),
+        })
     }
 
-    /// Opens the store, which is made on first use; says where it is if nobody chose the place.
+    /// Opens the store, which is made on first use.
     pub(crate) fn store(&self) -> Result<Store, Problem> {
-        if self.global.home.is_none() && !self.global.quiet {
+        self.say_home();
+        Ok(Store::open(&self.home)?)
+    }
+
+    /// Says once which home is used, if nobody chose it.
+    fn say_home(&self) {
+        if self.global.home.is_none()
+            && !self.global.quiet
+            && !self.home_is_said.swap(true, Ordering::Relaxed)
+        {
             eprintln!("using {}", self.home.display());
         }
-        Ok(Store::open(&self.home)?)
     }
 
     /// Opens a store that must be there.
     pub(crate) fn existing_store(&self) -> Result<Store, Problem> {
-        if !self.home.join("store").is_dir() {
+        self.say_home();
+        if !Layout::new(&self.home).store().is_dir() {
             return Err(Problem::new(
                 Kind::Usage,
                 "store.missing",
@@ -71,6 +89,7 @@ impl Session {
 
     /// The keys and roots of this home.
     pub(crate) fn trust(&self) -> Result<Trust, Problem> {
+        self.say_home();
         Ok(Trust::open(&self.home)?)
     }
 
@@ -82,7 +101,7 @@ impl Session {
             eprintln!(
                 "made the key {COLLECT_KEY:?} in {}\n\
                  inside must trust it once: `aftk key show > collector.pem` here, `aftk key trust collector.pem` there",
-                self.home.join("keys").display()
+                Layout::new(&self.home).keys().display()
             );
         }
         let passphrase = passphrase.map(|path| read_passphrase(&self.path(path))).transpose()?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::problem::{Kind, Problem};
 
@@ -55,7 +55,7 @@ impl From<Mode> for bundle_format::Mode {
 }
 
 /// A gap that somebody looked at and accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AllowedGap {
     /// `ecosystem:name`, as the gap's message prints it.

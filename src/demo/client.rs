@@ -24,7 +24,8 @@ pub(super) async fn install(
     let failed = |what: &str, error: &std::io::Error| {
         Problem::new(Kind::Failed, "demo.client", what.to_owned()).caused_by(error)
     };
-    fsx::create_directories(&home).map_err(|error| failed("cannot make a home for npm", &error))?;
+    fsx::create_directory(&home, fsx::Access::Ordinary)
+        .map_err(|error| failed("cannot make a home for npm", &error))?;
     let configuration = setup::configuration("npm", server)?;
     setup::write(&home.join(configuration.path), &configuration)?;
     let mut command = tokio::process::Command::new("npm");

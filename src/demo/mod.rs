@@ -20,10 +20,11 @@ use crate::config;
 use crate::events::Events;
 use crate::fsx;
 use crate::net::{Client, Settings};
-use crate::ops::collect::{self, CollectReport, Collecting};
+use crate::ops::collect::{self, CollectReport, CollectRequest};
 use crate::ops::context::Outside;
+use crate::ops::import::{self, ImportRequest};
 use crate::ops::lock::{Order, Place};
-use crate::ops::{import, serve, verify};
+use crate::ops::{serve, verify};
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
 use crate::trust::{COLLECT_KEY, Trust};
@@ -145,7 +146,13 @@ pub async fn demonstrate(
     let (path, home, quiet, stop) = (bundle.clone(), inside.clone(), events.clone(), cancel.clone());
     let (store, imported) = blocking(move || {
         let store = Store::open(&home)?;
-        let imported = import::import(&store, &Trust::open(&home)?, &[path], &*quiet, &stop)?;
+        let imported = import::import(
+            &store,
+            &Trust::open(&home)?,
+            &ImportRequest { paths: vec![path], dry_run: false },
+            &*quiet,
+            &stop,
+        )?;
         Ok((store, imported))
     })
     .await?;
@@ -221,13 +228,13 @@ async fn collect_project(
         gaps: Vec::new(),
         place: Place::Project(project.clone()),
     };
-    let how = Collecting {
+    let request = CollectRequest {
+        order,
         out: stick.to_owned(),
         locked: false,
         dry_run: false,
         read_back: true,
         jobs: JOBS,
-        home: outside.to_owned(),
     };
     let mut settings = Settings::from_environment(config::variable);
     // A demonstration that finds no network should say so soon.
@@ -235,7 +242,7 @@ async fn collect_project(
     settings.timeouts.connect = Duration::from_secs(5);
     let client = Arc::new(Client::new(settings)?);
     let context = Arc::new(Outside::new(&store, client, events.clone(), cancel.clone(), &project)?);
-    collect::collect(&order, &how, &context, signer).await
+    collect::collect(&request, &context, signer).await
 }
 
 /// Flips a bit in the middle of a copy of the bundle; returns why the copy is refused.
@@ -324,7 +331,7 @@ fn write_project(project: &Path, files: &[(&str, &str)]) -> Result<(), Problem> 
 }
 
 fn make(directory: &Path) -> Result<(), Problem> {
-    fsx::create_directories(directory).map_err(|error| {
+    fsx::create_directory(directory, fsx::Access::Ordinary).map_err(|error| {
         Problem::new(Kind::Failed, "demo.directory", format!("cannot make {}", directory.display()))
             .caused_by(&error)
     })

@@ -20,12 +20,24 @@ impl AtomicFile {
         AtomicFile::create_with(path, Access::Ordinary)
     }
 
+    /// Removes what processes that died left of files that were to have this name. Only for a caller who knows that
+    /// nobody is writing one.
+    pub fn remove_leftovers(path: &Path) -> io::Result<()> {
+        let begin = format!("{}.", beginning(path)?);
+        for entry in std::fs::read_dir(parent(path))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(&begin) && name.ends_with(PARTIAL) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Begins a file.
     pub fn create_with(path: &Path, access: Access) -> io::Result<AtomicFile> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-        // Names have at most 255 bytes, the random part included.
-        let name: String = name.chars().take(40).collect();
-        let beside = parent(path).join(format!(".{name}.{}.partial", random_name()?));
+        let beside = parent(path).join(format!("{}.{}{PARTIAL}", beginning(path)?, random_name()?));
         Ok(AtomicFile { file: File::create_new(&beside, access)?, target: path.to_owned(), done: false })
     }
 
@@ -73,6 +85,15 @@ impl Drop for AtomicFile {
 /// Replaces a small file, or makes it: the old bytes are there until the new ones are durable.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(path, bytes, Access::Ordinary)
+}
+
+/// What the name of a file ends in that is not complete.
+const PARTIAL: &str = ".partial";
+
+/// What the name of such a file begins with: at most 255 bytes are allowed, the random part included.
+fn beginning(path: &Path) -> io::Result<String> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    Ok(format!(".{}", name.chars().take(40).collect::<String>()))
 }
 
 /// [`replace_file`] for what its owner alone may read.

@@ -85,13 +85,41 @@ impl Accession {
         Ok((named, count))
     }
 
+    /// Refuses a snapshot that would show other bytes under a name that another channel has: else a channel of little
+    /// trust could stand in for one of much.
+    ///
+    /// # Errors
+    /// Refused, naming what would be shadowed.
+    pub(super) fn must_not_shadow(&mut self, channel: &str) -> Result<(), Problem> {
+        self.flush()?;
+        let conflicts = self.store.catalogue.conflicts(self.generation, CONFLICTS)?;
+        if conflicts.is_empty() {
+            return Ok(());
+        }
+        let mut problem = Problem::new(
+            Kind::Refused,
+            "policy.shadowed",
+            format!("channel {channel} would show other bytes for files that are here already"),
+        )
+        .hint(
+            "a channel may not silently replace what another one brought; ask whoever fills the two channels",
+        );
+        for conflict in conflicts {
+            problem = problem.because(format!(
+                "{} {}/{} is held by {}",
+                conflict.ecosystem, conflict.repository, conflict.path, conflict.held_by
+            ));
+        }
+        Err(problem)
+    }
+
     /// Makes the snapshot visible, in one transaction with its audit entry.
     ///
     /// `late` is true for a snapshot that a newer one overtook. `mark` is the channel's high-water mark as it was
     /// when the decision to accept was taken.
     ///
     /// # Errors
-    /// Refused, if another channel shows other bytes under the same name, or the channel moved on meanwhile.
+    /// Refused, if the channel moved on meanwhile.
     pub(super) fn commit(
         mut self,
         papers: Papers<'_>,
@@ -101,23 +129,6 @@ impl Accession {
     ) -> Result<Revision, Problem> {
         self.flush()?;
         let snapshot = papers.snapshot;
-        let conflicts = self.store.catalogue.conflicts(self.generation, CONFLICTS)?;
-        if !conflicts.is_empty() {
-            let mut problem = Problem::new(
-                Kind::Refused,
-                "policy.shadowed",
-                format!("channel {} would show other bytes for files that are here already", snapshot.channel),
-            )
-            .hint("a channel may not silently replace what another one brought; ask whoever fills the two channels");
-            for conflict in conflicts {
-                problem = problem.because(format!(
-                    "{} {}/{} is held by {}",
-                    conflict.ecosystem, conflict.repository, conflict.path, conflict.held_by
-                ));
-            }
-            self.store.catalogue.abandon(self.generation)?;
-            return Err(problem);
-        }
         let merge = match (late, snapshot.mode) {
             (true, _) => Merge::AddBelow,
             (false, Mode::Add) => Merge::Add,

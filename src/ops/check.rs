@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bundle_format::BlobKey;
+use bundle_format::{BlobHasher, BlobKey};
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
@@ -171,7 +170,7 @@ fn hash(
 ) -> Result<Option<(BlobKey, u64)>, Problem> {
     use std::io::{ErrorKind, Read};
     let Some(mut blob) = blobs.open(key)? else { return Ok(None) };
-    let (mut hash, mut length) = (sha2::Sha256::new(), 0);
+    let (mut hash, mut length) = (BlobHasher::default(), 0);
     loop {
         cancel.check()?;
         match blob.file.read(buffer) {
@@ -188,7 +187,7 @@ fn hash(
             }
         }
     }
-    Ok(Some((BlobKey::new(hash.finalize().into()), length)))
+    Ok(Some((hash.finish(), length)))
 }
 
 /// Looks for every blob that the view or a snapshot names.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bundle_format::Signer;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers};
 use super::context::Outside;
@@ -18,11 +18,13 @@ use crate::blocking::blocking;
 use crate::ecosystem::Note;
 use crate::events::{Happening, Preflight};
 use crate::problem::Problem;
-use crate::store::Store;
+use crate::store::{Layout, Store};
 
-/// How to collect.
-#[derive(Debug, Clone)]
-pub struct Collecting {
+/// A wish to collect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectRequest {
+    /// What to collect.
+    pub order: Order,
     /// The directory that gets the bundle.
     pub out: PathBuf,
     /// Only what the held lock says.
@@ -33,8 +35,6 @@ pub struct Collecting {
     pub read_back: bool,
     /// How many downloads at once.
     pub jobs: usize,
-    /// The home's directory, for the preflight.
-    pub home: PathBuf,
 }
 
 /// What was collected.
@@ -60,11 +60,11 @@ pub struct CollectReport {
 /// # Errors
 /// As its parts; no bundle is written unless all is complete, and what was downloaded stays for the next try.
 pub async fn collect(
-    order: &Order,
-    how: &Collecting,
+    request: &CollectRequest,
     outside: &Arc<Outside>,
     signer: Arc<dyn Signer + Send + Sync>,
 ) -> Result<CollectReport, Problem> {
+    let (order, how) = (&request.order, request);
     let events = outside.shared_events();
     events.emit(Happening::Stage {
         name: "resolve".into(),
@@ -91,7 +91,7 @@ pub async fn collect(
         gaps: locked.lock.gaps.clone(),
         notes: locked.lock.notes.clone(),
     };
-    preflight::must_fit(&preflight, &how.home, Some(&how.out))?;
+    preflight::must_fit(&preflight, &outside.store().layout.store(), Some(&how.out))?;
     events.emit(Happening::Preflight(preflight.clone()));
     if how.dry_run {
         return Ok(report(preflight, None, &locked));
@@ -108,16 +108,16 @@ pub async fn collect(
         lock::keep(&locked).await?;
     }
 
-    let (order_now, how_now, outside_now) = (order.clone(), how.clone(), outside.clone());
+    let (asked, outside_now) = (request.clone(), outside.clone());
     let (locked, packed) = blocking(move || {
-        let ledger = order_now.ledger();
+        let ledger = asked.order.ledger();
         let packing = Packing {
-            channel: &order_now.channel,
-            mode: order_now.mode,
+            channel: &asked.order.channel,
+            mode: asked.order.mode,
             ledger: &ledger,
-            out: &how_now.out,
+            out: &asked.out,
             signer: &*signer,
-            read_back: how_now.read_back,
+            read_back: asked.read_back,
         };
         let store = outside_now.store();
         let events = outside_now.shared_events();
@@ -162,5 +162,5 @@ fn commit(store: &Store, made: pack::Made, key_id: &str) -> Result<(), Problem> 
 
 /// The directory of a channel's locks and ledger in a home.
 pub fn channel_directory(home: &Path, channel: &str) -> PathBuf {
-    home.join("channels").join(channel)
+    Layout::new(home).channel(channel)
 }

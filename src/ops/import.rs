@@ -27,6 +27,15 @@ const ADMIT_READS: u64 = 1024 * 1024;
 /// How many missing blobs are named.
 const NAMED: usize = 10;
 
+/// A wish to import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRequest {
+    /// Bundles, or directories of them.
+    pub paths: Vec<PathBuf>,
+    /// Verify every byte and decide, but change nothing.
+    pub dry_run: bool,
+}
+
 /// What became of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,11 +80,8 @@ pub struct ImportReport {
     pub bundles: Vec<Imported>,
 }
 
-/// Says what importing bundles would do, each by itself: verifies every byte of them and changes nothing.
-///
-/// # Errors
-/// As [`import`]; nothing is logged.
-pub fn foresee(
+/// Says what importing bundles would do, each by itself. Nothing is logged.
+fn foresee(
     store: &Store,
     trust: &Trust,
     paths: &[PathBuf],
@@ -114,18 +120,22 @@ pub fn foresee(
     Ok(ImportReport { bundles })
 }
 
-/// Imports bundles, one after the other; what is imported stays if a later one fails.
+/// Imports bundles, one after the other; what is imported stays if a later one fails. A dry run says what would
+/// become of each by itself.
 ///
 /// # Errors
 /// Untrusted (3), incomplete (4) or refused (6) for the first bundle that is; refusals are in the audit log.
 pub fn import(
     store: &Store,
     trust: &Trust,
-    paths: &[PathBuf],
+    request: &ImportRequest,
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<ImportReport, Problem> {
-    let volumes = media::volumes(paths)?;
+    if request.dry_run {
+        return foresee(store, trust, &request.paths, events, cancel);
+    }
+    let volumes = media::volumes(&request.paths)?;
     let bytes = volumes.iter().map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum();
     events.emit(Happening::Stage {
         name: "import".into(),
@@ -213,7 +223,9 @@ fn import_one(
         problem.causes.extend(named.iter().map(ToString::to_string));
         return Err(give_up(store, accession, problem));
     }
-    if let Err(problem) = admit(store, &snapshot, cancel) {
+    let acceptable =
+        accession.must_not_shadow(&snapshot.channel).and_then(|()| admit(store, &snapshot, cancel));
+    if let Err(problem) = acceptable {
         return Err(give_up(store, accession, problem.at(path.display())));
     }
     (imported.artifacts, imported.new_blobs, imported.new_bytes) =

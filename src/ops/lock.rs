@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bundle_format::{BlobKey, Mode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::context::Outside;
 use super::lock_file::{AcceptedGap, Lock};
@@ -16,7 +16,7 @@ use crate::ecosystem::{CollectContext, Note, Planned, Request, registry};
 use crate::problem::{Kind, Problem};
 
 /// What to lock or collect, wherever it was said.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// The channel.
     pub channel: String,
@@ -33,7 +33,8 @@ pub struct Order {
 }
 
 /// Where an order keeps its lock and ledger.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// In a project: `aftk.lock` and `aftk.ledger` beside `aftk.toml`.
     Project(PathBuf),
@@ -82,6 +83,15 @@ impl Order {
     }
 }
 
+/// A wish to lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockRequest {
+    /// What to lock.
+    pub order: Order,
+    /// Resolve, but write nothing.
+    pub dry_run: bool,
+}
+
 /// A lock that answers an order.
 pub struct Locked {
     /// The lock; what the store holds of it is filled in and claimed.
@@ -112,8 +122,9 @@ pub struct LockReport {
     pub notes: Vec<Note>,
 }
 
-/// Locks an order and keeps the lock, unless `dry_run`.
-pub async fn lock(order: &Order, outside: &Arc<Outside>, dry_run: bool) -> Result<LockReport, Problem> {
+/// Locks an order and keeps the lock, unless it is a dry run.
+pub async fn lock(request: &LockRequest, outside: &Arc<Outside>) -> Result<LockReport, Problem> {
+    let (order, dry_run) = (&request.order, request.dry_run);
     let locked = obtain(order, outside, false).await?;
     prove(&locked.lock, order, &**outside)?;
     if !dry_run && !locked.kept {
@@ -134,13 +145,13 @@ pub async fn lock(order: &Order, outside: &Arc<Outside>, dry_run: bool) -> Resul
 /// # Errors
 /// Refused (6) with `locked` if the held lock answers other requests; incomplete (4) for gaps.
 pub async fn obtain(order: &Order, outside: &Arc<Outside>, locked: bool) -> Result<Locked, Problem> {
-    if !bundle_format::document::is_name(&order.channel) {
+    if !bundle_format::document::is_channel(&order.channel) {
         return Err(Problem::new(
             Kind::Usage,
             "channel.name",
             format!("{:?} cannot be a channel's name", order.channel),
         )
-        .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 64"));
+        .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 32"));
     }
     let mut parsed: Vec<Request> = Vec::new();
     for text in &order.requests {
@@ -195,7 +206,7 @@ pub async fn keep(locked: &Locked) -> Result<(), Problem> {
     let (lock, path) = (locked.lock.clone(), locked.path.clone());
     blocking(move || {
         if let Some(directory) = path.parent() {
-            crate::fsx::create_directories(directory).map_err(|error| {
+            crate::fsx::create_directory(directory, crate::fsx::Access::Ordinary).map_err(|error| {
                 Problem::new(Kind::Failed, "lock.unwritable", format!("cannot make {}", directory.display()))
                     .caused_by(&error)
             })?;

@@ -13,6 +13,7 @@ pub mod import;
 pub mod init;
 pub mod inspect;
 mod intake;
+mod ledger;
 pub mod list;
 pub mod lock;
 pub mod lock_file;
@@ -25,6 +26,7 @@ pub mod requests;
 pub mod resolve;
 pub mod serve;
 pub mod setup;
+mod signing;
 #[cfg(test)]
 mod testing;
 pub mod verify;

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::signature::{PayloadType, sign};
 use bundle_format::{
-    BlobKey, Documents, Format, Ledger, LedgerEntry, Mode, Record, SegmentWriter, Signer, Snapshot,
-    VolumePlan, WriteError, file_name, write_volume,
+    BlobHasher, BlobKey, Documents, Format, Mode, Record, SegmentWriter, Signer, Snapshot, VolumePlan,
+    WriteError, file_name, write_volume,
 };
 use serde::{Deserialize, Serialize};
 
 use super::intake::Intake;
+use super::ledger::LockedLedger;
 use super::lock_file::Lock;
+use super::signing::OnceSigner;
 use super::{records, verify};
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
@@ -20,8 +22,6 @@ use crate::fsx;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
 
-/// The most bytes that a ledger may have: some 100,000 snapshots.
-const LEDGER_LIMIT: u64 = 32 * 1024 * 1024;
 /// This version opens no epoch but the first: only a new root document does.
 const EPOCH: u64 = 1;
 
@@ -112,20 +112,24 @@ pub fn pack(
     });
     let plan = VolumePlan::new(&snapshot.segments, blobs.flatten()).map_err(|error| unpackable(&error))?;
 
-    let held = reserve(&mut snapshot, packing, store)?;
+    // Held to the end: two that pack the same would write the same file.
+    let mut ledger = LockedLedger::open(packing.ledger)?;
+    let held = ledger.reserve(&mut snapshot, &records, store)?;
     let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
     let key = Snapshot::digest_of(&bytes);
     intake.keep(&bytes, None)?;
-    let signed = sign(PayloadType::Snapshot, &bytes, &[packing.signer]).map_err(|error| unsigned(&error))?;
+    let signer = OnceSigner::new(packing.signer, store, intake);
+    let signed = sign(PayloadType::Snapshot, &bytes, &[&signer]).map_err(|error| unsigned(&error))?;
     let signatures = intake.keep(&signed, None)?;
-    intake.flush()?;
     let documents =
-        Documents::sign_packing(bytes, signed, &plan, &[packing.signer]).map_err(|error| unsigned(&error))?;
+        Documents::sign_packing(bytes, signed, &plan, &[&signer]).map_err(|error| unsigned(&error))?;
+    intake.flush()?;
 
     let name = file_name(packing.channel, snapshot.sequence, None, 1, 1);
     let path = packing.out.join(&name);
     let size = documents.file_size(&plan);
-    fsx::create_directories(packing.out).map_err(|error| unwritable(packing.out, &error))?;
+    fsx::create_directory(packing.out, fsx::Access::Ordinary)
+        .map_err(|error| unwritable(packing.out, &error))?;
     events.emit(Happening::Stage { name: "pack".into(), items: Some(1), bytes: Some(size) });
     if path.exists() {
         must_be_the_same(&path, &documents, packing.signer, events, cancel)?;
@@ -148,89 +152,6 @@ pub fn pack(
         blobs: plan.blobs().len() as u64,
     };
     Ok(Made { packed, snapshot, signatures, records })
-}
-
-/// Gives the snapshot the sequence that its content has, or the next one, durably and before anything is signed.
-/// Returns whether it had one.
-fn reserve(snapshot: &mut Snapshot, packing: &Packing<'_>, store: &Store) -> Result<bool, Problem> {
-    let broken = |message: String| {
-        Problem::new(Kind::Usage, "ledger.invalid", message)
-            .at(packing.ledger.display())
-            .hint("restore the ledger from version control; it must never lose a line")
-    };
-    if let Some(directory) = packing.ledger.parent() {
-        fsx::create_directories(directory).map_err(|error| unwritable(directory, &error))?;
-    }
-    // One collect at a time reserves; the lock ends with the function.
-    let _lock =
-        fsx::Lock::exclusive(packing.ledger.parent().unwrap_or(Path::new(".")).join(".aftk.lock").as_ref())
-            .map_err(|error| unwritable(packing.ledger, &error))?;
-    let bytes = fsx::read_limited(packing.ledger, LEDGER_LIMIT)
-        .map_err(|error| broken(format!("cannot be read: {error}")))?
-        .unwrap_or_default();
-    let mut ledger = Ledger::parse(&bytes).map_err(|error| broken(error.to_string()))?;
-    let content = snapshot.content_key().map_err(|error| unpackable(&error))?;
-    let newest = ledger.next_sequence(packing.channel).saturating_sub(1);
-    let known = ledger.entries().iter().rev().find(|entry| {
-        // A site that replaces must be told again to go back to an older content; one that adds has it.
-        entry.channel == packing.channel
-            && entry.content == content
-            && (packing.mode == Mode::Add || entry.sequence == newest)
-    });
-    if let Some(entry) = known.cloned() {
-        let before = ledger.entries().iter().rev();
-        let before = before.filter(|other| other.channel == entry.channel && other.sequence < entry.sequence);
-        snapshot.sequence = entry.sequence;
-        snapshot.epoch = entry.epoch;
-        snapshot.created = entry.created.clone();
-        snapshot.previous = before.max_by_key(|other| other.sequence).map(|other| other.snapshot);
-        let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
-        let key = Snapshot::digest_of(&bytes);
-        if key != entry.snapshot {
-            return Err(broken(format!(
-                "sequence {} of channel {} is {}, but the same content gives {key} now",
-                entry.sequence, entry.channel, entry.snapshot
-            )));
-        }
-        not_a_fork(packing, store, entry.sequence, key)?;
-        return Ok(true);
-    }
-    snapshot.sequence = newest + 1;
-    snapshot.previous = ledger.entry(packing.channel, newest).map(|entry| entry.snapshot);
-    let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
-    let key = Snapshot::digest_of(&bytes);
-    not_a_fork(packing, store, snapshot.sequence, key)?;
-    let entry = LedgerEntry {
-        channel: packing.channel.to_owned(),
-        content,
-        created: snapshot.created.clone(),
-        epoch: snapshot.epoch,
-        sequence: snapshot.sequence,
-        snapshot: key,
-    };
-    let line = ledger.append(entry).map_err(|error| broken(error.to_string()))?;
-    fsx::append_durably(packing.ledger, &line).map_err(|error| unwritable(packing.ledger, &error))?;
-    Ok(false)
-}
-
-/// Refuses a sequence under which this home knows another snapshot: a second project of the same channel name, or
-/// a ledger that was lost. A site would refuse it too, but after the drive.
-fn not_a_fork(packing: &Packing<'_>, store: &Store, sequence: u64, key: BlobKey) -> Result<(), Problem> {
-    let snapshots = store.catalogue.snapshots(packing.channel)?;
-    let newest = snapshots.iter().map(|entry| entry.sequence).max().unwrap_or(0);
-    let taken = snapshots.iter().find(|entry| (entry.epoch, entry.sequence) == (EPOCH, sequence));
-    let same = taken.is_some_and(|entry| entry.snapshot == key);
-    if same || (taken.is_none() && sequence > newest) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        Kind::Refused,
-        "ledger.fork",
-        format!("sequence {sequence} of channel {} was already given to something else", packing.channel),
-    )
-    .at(packing.ledger.display())
-    .because(format!("this home has collected up to sequence {newest} of that channel, with another ledger"))
-    .hint("give each project its own `channel` in aftk.toml, or restore the ledger that belongs to this channel"))
 }
 
 /// An existing file of the bundle's name must be that bundle.
@@ -303,6 +224,8 @@ fn write(
     cancel: &Cancel,
 ) -> Result<BlobKey, Problem> {
     let failed = |error: &io::Error| unwritable(path, error);
+    // The ledger is locked, so nobody is writing what an earlier process left.
+    fsx::AtomicFile::remove_leftovers(path).map_err(|error| failed(&error))?;
     let mut file = fsx::AtomicFile::create(path).map_err(|error| failed(&error))?;
     let mut open = |key: &BlobKey| -> io::Result<Box<dyn Read>> {
         cancel.check().map_err(|problem| io::Error::new(io::ErrorKind::Interrupted, problem))?;
@@ -337,8 +260,7 @@ fn hash_file(path: &Path, cancel: &Cancel) -> Result<BlobKey, Problem> {
 }
 
 fn hash(mut file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<BlobKey> {
-    use sha2::Digest as _;
-    let mut hasher = sha2::Sha256::new();
+    let mut hasher = BlobHasher::default();
     let mut buffer = vec![0; super::BUFFER];
     loop {
         cancel.check().map_err(|problem| io::Error::new(io::ErrorKind::Interrupted, problem))?;
@@ -347,7 +269,7 @@ fn hash(mut file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<Blob
         hasher.update(bytes);
         events.emit(Happening::ItemProgress { bytes: length as u64 });
     }
-    Ok(BlobKey::new(hasher.finalize().into()))
+    Ok(hasher.finish())
 }
 
 fn sidecar(path: &Path) -> PathBuf {

@@ -159,9 +159,9 @@ fn a_named_session_is_resumed(blobs: &dyn Blobs) {
     write.write(b"second").unwrap();
     let expected = Expected { key: Some(BlobKey::of(b"first second")), ..Expected::default() };
     let staged = write.stage(&expected).unwrap();
-    // The name is free again at once.
-    assert_eq!(blobs.resume(&name, &[]).unwrap().length(), 0);
     blobs.settle(vec![staged]).unwrap();
+    // Once they are settled, the name is free again.
+    assert_eq!(blobs.resume(&name, &[]).unwrap().length(), 0);
     assert_eq!(read(blobs, &BlobKey::of(b"first second")).unwrap(), b"first second");
 
     // What turned out wrong is not resumed.

@@ -1,12 +1,13 @@
 //! Staging sessions on disk: where bytes are until they are complete, checked and settled.
 //!
-//! A session holds a lock on its file. Complete bytes of a named one take a name that nobody else knows, so that
-//! a session that begins under the old name cannot touch them. Large ones keep name and lock until they are
-//! settled: if the process dies before that, a session of that name finds them.
+//! A session holds a lock on its file. Complete bytes of a named one keep name and lock until they are settled: if the
+//! process dies before that, a session of that name finds them. If too many wait already, they take a name that
+//! nobody else knows, so that a session that begins under the old name cannot touch them.
 
 use std::any::Any;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bundle_format::{Algorithm, BlobKey, Digest, VerifiedBlob};
 
@@ -18,9 +19,28 @@ use crate::fsx;
 /// How much is read at once when bytes of an earlier process are hashed again.
 const BUFFER: usize = 256 * 1024;
 
-/// Complete bytes of a named session keep its name from this size on. Each keeps a file open: few of this size
-/// make a group, but of small ones, which are soon fetched again, there may be more than a process may open.
-const WORTH_KEEPING: u64 = 4 * 1024 * 1024;
+/// So many complete files at once keep their names. Each is open, and a process may often open no more than 1,024.
+const WAITING: usize = 256;
+
+/// How many do.
+static NOW_WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// A place among those that keep their names.
+struct Place;
+
+impl Place {
+    fn take() -> Option<Place> {
+        let place = Place;
+        // Dropping the place gives it back, also if it was one too many.
+        (NOW_WAITING.fetch_add(1, Ordering::Relaxed) < WAITING).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        NOW_WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// A session that is open.
 pub(super) struct DiskWrite {
@@ -41,8 +61,8 @@ pub(super) struct DiskStaged {
     path: PathBuf,
     /// Whether nothing is left to do with the file.
     done: bool,
-    /// The named session that they came from, for its lock.
-    session: Option<Box<DiskWrite>>,
+    /// The named session that they came from, for its lock, and its place.
+    session: Option<(Box<DiskWrite>, Place)>,
 }
 
 impl DiskWrite {
@@ -105,8 +125,10 @@ impl DiskWrite {
     /// The bytes are complete and what they should be.
     fn finish(mut self: Box<Self>, key: BlobKey) -> Result<Box<dyn Staged>, StoreError> {
         let (size, mut path) = (self.length, self.file.path().to_owned());
-        if self.keep && size >= WORTH_KEEPING {
-            return Ok(Box::new(DiskStaged { key, size, path, done: false, session: Some(self) }));
+        if self.keep
+            && let Some(place) = Place::take()
+        {
+            return Ok(Box::new(DiskStaged { key, size, path, done: false, session: Some((self, place)) }));
         }
         let failed = |error| io_error("cannot finish", self.file.path(), error);
         self.file.set_read_only().map_err(failed)?;
@@ -195,7 +217,7 @@ impl DiskStaged {
         fsx::rename(&self.path, path).map_err(failed)?;
         self.done = true;
         // Only now: a session that is resumed must be able to write.
-        self.session.as_ref().map_or(Ok(()), |session| session.file.set_read_only()).map_err(failed)
+        self.session.as_ref().map_or(Ok(()), |(session, _)| session.file.set_read_only()).map_err(failed)
     }
 
     /// The bytes are held already.

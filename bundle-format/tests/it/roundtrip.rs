@@ -176,3 +176,35 @@ fn records_come_sorted_and_valid() {
     writer.push(&artifact("c", &[])).unwrap();
     assert_eq!(writer.finish().unwrap()[0].records, 2);
 }
+
+/// Fails at its n-th write.
+struct Failing {
+    writes_left: usize,
+}
+
+impl std::io::Write for Failing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.writes_left = self.writes_left.checked_sub(1).ok_or(std::io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn no_failed_write_goes_unnoticed() {
+    let sample = sample();
+    let plan = sample.plan();
+    let documents = Documents::sign(&sample.snapshot, &plan, &[&TestKey::new(1)]).unwrap();
+    let write = |writes_left| {
+        let mut out = Failing { writes_left };
+        write_volume(&mut out, &documents, &plan, &mut |key| sample.open(key)).map(|_| out.writes_left)
+    };
+    let writes = 1000 - write(1000).unwrap();
+    assert!(writes > 20);
+    for at in 0..writes {
+        assert!(matches!(write(at), Err(WriteError::Out(_))), "write {at} of {writes}");
+    }
+}

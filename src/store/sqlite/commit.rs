@@ -124,9 +124,7 @@ fn audit(transaction: &Transaction<'_>, entry: &AuditEntry) -> Result<(), StoreE
 
 /// The digest after a line: of the digest before it and the line.
 fn chain(before: &[u8; 32], line: &str) -> BlobKey {
-    use sha2::Digest as _;
-    let hash = sha2::Sha256::new().chain_update(before).chain_update(line.as_bytes());
-    BlobKey::new(hash.finalize().into())
+    BlobKey::of(&[before, line.as_bytes()].concat())
 }
 
 pub(super) fn audit_from(

@@ -2,4 +2,6 @@
 
 pub(crate) mod fake_store;
 pub(crate) mod fake_upstream;
+pub(crate) mod npm_project;
 pub(crate) mod raw_http;
+pub(crate) mod sides;
