@@ -35,17 +35,15 @@ fn a_killed_collect_goes_on_where_it_was() {
     run(mirror.aftk().env("AFTK_HOME", &home).arg("check")).succeeded();
     let held = tarballs(&home.join("store/blobs"));
     let before = Asked::of(&server);
-    eprintln!("{} {} {}", held.len(), before.packuments, before.tarballs.len());
     assert!(!held.is_empty() && before.packuments > 0);
 
     let report = run(&mut collect(mirror.aftk(), &[])).succeeded().json();
     let artifacts = report["artifacts"].as_array().unwrap().len();
     let asked = Asked::of(&server);
-    let extra: Vec<String> = server.log().lines().filter(|l| l.contains("\"GET ") && l.contains(".tgz")).map(str::to_owned).collect();
-    fs::write("/tmp/killed.log", extra.join("\n")).unwrap();
     let again = asked.tarballs.len() - before.tarballs.len();
     assert_eq!(report["preflight"]["downloads"], artifacts - held.len());
-    assert!(again <= artifacts - held.len(), "{again} of {artifacts} although {} were held", held.len());
+    // Also what had arrived whole but was not yet in the store is asked for only once, for what is left of it.
+    assert_eq!(again, artifacts - held.len(), "{} were held, {}", held.len(), before.tarballs.len());
     assert_eq!(asked.packuments, before.packuments, "the lock was held");
     eprintln!("{artifacts} artifacts, {} held after the kill, {again} requests for the rest", held.len());
     run(mirror.aftk().env("AFTK_HOME", &home).arg("check")).succeeded();
