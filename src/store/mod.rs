@@ -72,7 +72,8 @@ impl Store {
     }
 }
 
-/// Counts the commits of a catalogue; whatever is derived from it is cached under this number.
+/// Counts the commits of a catalogue, except those that only write to the audit log; whatever is derived from it is
+/// cached under this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Revision(pub u64);
 

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::support::fake_upstream::{FakeUpstream, Reply, Seen};
+use crate::support::fake_upstream::{FakeUpstream, Reply};
 use crate::support::npm_project::{self, packages, publish, write_project};
 use crate::support::raw_http::Client;
 use crate::support::sides::{Ran, Sides, bundles};
@@ -72,9 +72,10 @@ fn a_project_crosses_the_gap() {
     assert!(!sides.path("project/aftk.lock").exists(), "a dry run wrote a lock");
     let locked = online(&sides, &upstream, &["lock", "--json"]).json();
     assert_eq!(purls(&locked), expected());
-    // Asking for a size (HEAD) downloads nothing.
-    let is_tarball = |seen: &Seen| seen.method == "GET" && seen.path.ends_with(".tgz");
-    let tarballs = || upstream.requests().iter().filter(|seen| is_tarball(seen)).count();
+    let tarballs = || {
+        let seen = upstream.requests();
+        seen.iter().filter(|seen| seen.method == "GET" && seen.path.ends_with(".tgz")).count()
+    };
     assert_eq!(tarballs(), 0, "lock asks for metadata alone");
 
     let collected = online(&sides, &upstream, &["collect", "--locked", "--out", "../stick", "--json"]);
