@@ -13,6 +13,7 @@ pub mod import;
 pub mod init;
 pub mod inspect;
 mod intake;
+mod ledger;
 pub mod list;
 pub mod lock;
 pub mod lock_file;

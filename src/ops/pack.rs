@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::signature::{PayloadType, sign};
 use bundle_format::{
-    BlobHasher, BlobKey, Documents, Format, Ledger, LedgerEntry, Mode, SegmentWriter, Signer, Snapshot,
-    VolumePlan, WriteError, file_name, write_volume,
+    BlobHasher, BlobKey, Documents, Format, Mode, SegmentWriter, Signer, Snapshot, VolumePlan, WriteError,
+    file_name, write_volume,
 };
 use serde::{Deserialize, Serialize};
 
 use super::intake::Intake;
+use super::ledger::LockedLedger;
 use super::lock_file::Lock;
 use super::signing::OnceSigner;
 use super::{records, verify};
@@ -21,10 +22,6 @@ use crate::fsx;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
 
-/// The most bytes that a ledger may have: some 100,000 snapshots.
-const LEDGER_LIMIT: u64 = 32 * 1024 * 1024;
-/// The file beside the ledger that is locked while somebody packs with it.
-const LEDGER_LOCK: &str = ".aftk.lock";
 /// This version opens no epoch but the first: only a new root document does.
 const EPOCH: u64 = 1;
 
@@ -110,8 +107,9 @@ pub fn pack(
     let blobs = files.filter_map(|file| Some((file.blob?, file.size?)));
     let plan = VolumePlan::new(&snapshot.segments, blobs).map_err(|error| unpackable(&error))?;
 
-    let ledger = LockedLedger::open(packing)?;
-    let held = ledger.reserve(&mut snapshot, packing, store)?;
+    // Held to the end: two that pack the same would write the same file.
+    let mut ledger = LockedLedger::open(packing.ledger)?;
+    let held = ledger.reserve(&mut snapshot, lock, store)?;
     let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
     let key = Snapshot::digest_of(&bytes);
     intake.keep(&bytes, None)?;
@@ -149,104 +147,6 @@ pub fn pack(
         blobs: plan.blobs().len() as u64,
     };
     Ok(Made { packed, snapshot, signatures })
-}
-
-/// The ledger, while nobody else packs with it.
-struct LockedLedger {
-    _lock: fsx::Lock,
-}
-
-impl LockedLedger {
-    /// Waits until nobody else packs with the ledger.
-    fn open(packing: &Packing<'_>) -> Result<LockedLedger, Problem> {
-        let directory = packing.ledger.parent().unwrap_or(Path::new("."));
-        fsx::create_directory(directory, fsx::Access::Ordinary)
-            .map_err(|error| unwritable(directory, &error))?;
-        let lock = fsx::Lock::exclusive(&directory.join(LEDGER_LOCK));
-        Ok(LockedLedger { _lock: lock.map_err(|error| unwritable(packing.ledger, &error))? })
-    }
-
-    /// Gives the snapshot the sequence that its content has, or the next one, durably and before anything is signed.
-    /// Returns whether it had one.
-    fn reserve(
-        &self,
-        snapshot: &mut Snapshot,
-        packing: &Packing<'_>,
-        store: &Store,
-    ) -> Result<bool, Problem> {
-        let broken = |message: String| {
-            Problem::new(Kind::Usage, "ledger.invalid", message)
-                .at(packing.ledger.display())
-                .hint("restore the ledger from version control; it must never lose a line")
-        };
-        let bytes = fsx::read_limited(packing.ledger, LEDGER_LIMIT)
-            .map_err(|error| broken(format!("cannot be read: {error}")))?
-            .unwrap_or_default();
-        let mut ledger = Ledger::parse(&bytes).map_err(|error| broken(error.to_string()))?;
-        let content = snapshot.content_key().map_err(|error| unpackable(&error))?;
-        let newest = ledger.next_sequence(packing.channel).saturating_sub(1);
-        let known = ledger.entries().iter().rev().find(|entry| {
-            // A site that replaces must be told again to go back to an older content; one that adds has it.
-            entry.channel == packing.channel
-                && entry.content == content
-                && (packing.mode == Mode::Add || entry.sequence == newest)
-        });
-        if let Some(entry) = known.cloned() {
-            let before = ledger.entries().iter().rev();
-            let before =
-                before.filter(|other| other.channel == entry.channel && other.sequence < entry.sequence);
-            snapshot.sequence = entry.sequence;
-            snapshot.epoch = entry.epoch;
-            snapshot.created = entry.created.clone();
-            snapshot.previous = before.max_by_key(|other| other.sequence).map(|other| other.snapshot);
-            let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
-            let key = Snapshot::digest_of(&bytes);
-            if key != entry.snapshot {
-                return Err(broken(format!(
-                    "sequence {} of channel {} is {}, but the same content gives {key} now",
-                    entry.sequence, entry.channel, entry.snapshot
-                )));
-            }
-            not_a_fork(packing, store, entry.sequence, key)?;
-            return Ok(true);
-        }
-        snapshot.sequence = newest + 1;
-        snapshot.previous = ledger.entry(packing.channel, newest).map(|entry| entry.snapshot);
-        let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
-        let key = Snapshot::digest_of(&bytes);
-        not_a_fork(packing, store, snapshot.sequence, key)?;
-        let entry = LedgerEntry {
-            channel: packing.channel.to_owned(),
-            content,
-            created: snapshot.created.clone(),
-            epoch: snapshot.epoch,
-            sequence: snapshot.sequence,
-            snapshot: key,
-        };
-        let line = ledger.append(entry).map_err(|error| broken(error.to_string()))?;
-        fsx::append_durably(packing.ledger, &line).map_err(|error| unwritable(packing.ledger, &error))?;
-        Ok(false)
-    }
-}
-
-/// Refuses a sequence under which this home knows another snapshot: a second project of the same channel name, or
-/// a ledger that was lost. A site would refuse it too, but after the drive.
-fn not_a_fork(packing: &Packing<'_>, store: &Store, sequence: u64, key: BlobKey) -> Result<(), Problem> {
-    let snapshots = store.catalogue.snapshots(packing.channel)?;
-    let newest = snapshots.iter().map(|entry| entry.sequence).max().unwrap_or(0);
-    let taken = snapshots.iter().find(|entry| (entry.epoch, entry.sequence) == (EPOCH, sequence));
-    let same = taken.is_some_and(|entry| entry.snapshot == key);
-    if same || (taken.is_none() && sequence > newest) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        Kind::Refused,
-        "ledger.fork",
-        format!("sequence {sequence} of channel {} was already given to something else", packing.channel),
-    )
-    .at(packing.ledger.display())
-    .because(format!("this home has collected up to sequence {newest} of that channel, with another ledger"))
-    .hint("give each project its own `channel` in aftk.toml, or restore the ledger that belongs to this channel"))
 }
 
 /// An existing file of the bundle's name must be that bundle.

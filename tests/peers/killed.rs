@@ -1,0 +1,122 @@
+//! Power cuts: what was done stays done, and nothing half-done shows.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::command::run;
+use super::inside::{Inside, Server};
+use super::outside::{self, Lockfile, purls};
+
+/// Enough that something is settled, and far from all.
+const KILL_AFTER: u64 = 60_000_000;
+
+#[test]
+fn a_killed_collect_goes_on_where_it_was() {
+    let collected = outside::collected(Lockfile::Bare);
+    // A mirror is the upstream here: its log tells what was asked for.
+    let mirror = Inside::new();
+    mirror.import(&collected.stick);
+    let server = mirror.serve();
+    let out = mirror.path("stick");
+    let home = mirror.path("collecting");
+    let collect = |mut command: Command, more: &[&str]| {
+        command.arg("--home").arg(&home).args(["collect", &collected.request(), "--out"]).arg(&out);
+        command.args(["--json", "--progress", "json"]).args(more);
+        // The mirror stands for the public registry of this user.
+        command.env("npm_config_registry", "http://127.0.0.1:2385/npm/all/");
+        command
+    };
+
+    kill_after(&mut collect(mirror.aftk_alone(), &["--limit-rate", "40MiB"]), "download");
+    assert!(!out.exists() || fs::read_dir(&out).unwrap().count() == 0, "a bundle of half a download");
+    run(mirror.aftk().arg("--home").arg(&home).arg("check")).succeeded();
+    let held = tarballs(&home.join("store/blobs"));
+    let before = Asked::of(&server);
+    assert!(!held.is_empty() && before.packuments > 0);
+
+    let report = run(&mut collect(mirror.aftk(), &[])).succeeded().json();
+    let artifacts = report["artifacts"].as_array().unwrap().len();
+    let asked = Asked::of(&server);
+    let again = asked.tarballs.len() - before.tarballs.len();
+    assert_eq!(report["preflight"]["downloads"], artifacts - held.len());
+    assert!(again <= artifacts - held.len(), "{again} of {artifacts} although {} were held", held.len());
+    assert_eq!(asked.packuments, before.packuments, "the lock was held");
+    eprintln!("{artifacts} artifacts, {} held after the kill, {again} requests for the rest", held.len());
+    run(mirror.aftk().arg("--home").arg(&home).arg("check")).succeeded();
+    assert_eq!(report["artifacts"], collected.report["artifacts"]);
+    assert_eq!(tarballs(&home.join("store/blobs")), tarballs(&mirror.home().join("store/blobs")));
+}
+
+#[test]
+fn a_killed_import_leaves_the_store_as_it_was() {
+    let collected = outside::collected(Lockfile::Bare);
+    let inside = Inside::new();
+    for stage in ["import", "import", "import"] {
+        let mut import = inside.aftk_alone();
+        import.arg("import").arg(&collected.stick).args(["--json", "--progress", "json"]);
+        kill_after(&mut import, stage);
+        run(inside.aftk().arg("check")).succeeded();
+        assert_eq!(purls(&run(inside.aftk().args(["ls", "--json"])).succeeded()), [""; 0]);
+    }
+    inside.import(&collected.stick);
+    run(inside.aftk().arg("check")).succeeded();
+    let listed = purls(&run(inside.aftk().args(["ls", "--json"])).succeeded());
+    assert_eq!(listed.len(), collected.report["artifacts"].as_array().unwrap().len());
+}
+
+/// Runs a command and kills it without a warning when its stage has come so far.
+fn kill_after(command: &mut Command, stage: &str) {
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut events = BufReader::new(process.stderr.take().unwrap()).lines();
+    let (mut bytes, mut here, mut said) = (0, false, String::new());
+    while bytes < KILL_AFTER {
+        let line = events.next().unwrap_or_else(|| panic!("it ended before it was killed: {said}")).unwrap();
+        said = line;
+        let Ok(event) = serde_json::from_str::<serde_json::Value>(&said) else { continue };
+        match event["event"].as_str() {
+            Some("stage") => here = event["name"] == stage,
+            Some("item-progress") if here => bytes += event["bytes"].as_u64().unwrap(),
+            _ => {}
+        }
+    }
+    process.kill().unwrap();
+    assert!(!process.wait().unwrap().success());
+}
+
+/// What a server was asked for.
+struct Asked {
+    /// Paths of tarballs that it sent anything of, one for each request.
+    tarballs: Vec<String>,
+    /// How many packuments it sent.
+    packuments: usize,
+}
+
+impl Asked {
+    fn of(server: &Server) -> Asked {
+        let log = server.log();
+        let paths = log.lines().filter_map(|line| line.split_once("\"GET ")?.1.split('"').next());
+        let (tarballs, others): (Vec<&str>, Vec<&str>) = paths.partition(|path| path.ends_with(".tgz"));
+        Asked { tarballs: tarballs.into_iter().map(str::to_owned).collect(), packuments: others.len() }
+    }
+}
+
+/// The blobs that are tarballs: gzip's magic number tells.
+fn tarballs(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.append(&mut tarballs(&path));
+            continue;
+        }
+        let mut magic = [0; 2];
+        let read = fs::File::open(&path).unwrap().read(&mut magic).unwrap();
+        if magic.get(..read) == Some(&[0x1f, 0x8b]) {
+            found.insert(PathBuf::from(path.file_name().unwrap()));
+        }
+    }
+    found
+}

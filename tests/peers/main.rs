@@ -1,0 +1,20 @@
+//! Journeys with real clients: the real registry outside, and inside a network namespace in which only loopback is up.
+//!
+//! They need root, `ip`, npm with a registry that it reaches, and run by themselves (`cargo test --test peers`). What is
+//! missing here is a failure, never a skip.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "these tests are clients, outside the program"
+)]
+
+mod again;
+mod auditor;
+mod command;
+mod inside;
+mod install;
+mod killed;
+mod outside;
+mod platform;
+mod questions;
