@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aftk::cancel::Cancel;
 use aftk::events::Silent;
-use aftk::ops::import;
+use aftk::ops::import::{self, ImportRequest};
 use aftk::problem::Kind;
 use aftk::store::{Revision, Store};
 use aftk::trust::Trust;
@@ -98,7 +98,7 @@ fn refuse_all(home: &Path, bundle: &Path, damages: &[Damage]) {
                 let before = State::of(&store);
                 let path = directory.path().join("damaged.aftk.tar");
                 std::fs::write(&path, &bytes).unwrap();
-                let paths = [path.clone()];
+                let request = ImportRequest { paths: vec![path.clone()], dry_run: false };
                 let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
                 while let Some(damage) = damages.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match damage {
@@ -108,7 +108,7 @@ fn refuse_all(home: &Path, bundle: &Path, damages: &[Damage]) {
                         Damage::Cut(at) => file.set_len(*at as u64).unwrap(),
                         Damage::Append => file.write_all_at(&[0], bytes.len() as u64).unwrap(),
                     }
-                    let problem = import::import(&store, &trust, &paths, &Silent, &Cancel::default())
+                    let problem = import::import(&store, &trust, &request, &Silent, &Cancel::default())
                         .expect_err("damaged, and imported");
                     assert_eq!(problem.kind, Kind::Untrusted, "{damage:?}: {problem:?}");
                     assert_eq!(store.catalogue.revision().unwrap(), before.revision, "{damage:?}");
@@ -125,7 +125,7 @@ fn refuse_all(home: &Path, bundle: &Path, damages: &[Damage]) {
                 drop((store, trust));
                 sound(&mine);
                 // Whole again, it is what it was made for.
-                let report = crate::support::sides::import(&mine, &paths).unwrap();
+                let report = crate::support::sides::import(&mine, &request.paths).unwrap();
                 assert_eq!(report.bundles[0].artifacts, 3);
             });
         }
