@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aftk::cancel::Cancel;
 use aftk::events::Silent;
-use aftk::ops::import::{self, ImportRequest};
+use aftk::ops::import;
 use aftk::problem::Kind;
 use aftk::store::{Revision, Store};
 use aftk::trust::Trust;
@@ -98,7 +98,7 @@ fn refuse_all(home: &Path, bundle: &Path, damages: &[Damage]) {
                 let before = State::of(&store);
                 let path = directory.path().join("damaged.aftk.tar");
                 std::fs::write(&path, &bytes).unwrap();
-                let request = ImportRequest { paths: vec![path.clone()], dry_run: false };
+                let request = import::ImportRequest { paths: vec![path.clone()], dry_run: false };
                 let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
                 while let Some(damage) = damages.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match damage {
@@ -125,7 +125,7 @@ fn refuse_all(home: &Path, bundle: &Path, damages: &[Damage]) {
                 drop((store, trust));
                 sound(&mine);
                 // Whole again, it is what it was made for.
-                let report = crate::support::sides::import(&mine, &request.paths).unwrap();
+                let report = crate::support::sides::import(&mine, std::slice::from_ref(&path)).unwrap();
                 assert_eq!(report.bundles[0].artifacts, 3);
             });
         }
