@@ -35,6 +35,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
                 Outcome::Imported => "imported",
                 Outcome::ImportedLate => "imported late, a newer one keeps its tags",
                 Outcome::AlreadyHeld => "already here",
+                Outcome::Healed => "already here, what was lost is back",
             };
             output::line(&format!(
                 "{}: {outcome}; {} sequence {}, {}, {} new ({})",

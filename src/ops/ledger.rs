@@ -18,6 +18,7 @@ const LOCK: &str = ".aftk.lock";
 /// The ledger, while nobody else packs with it.
 pub(super) struct LockedLedger {
     path: PathBuf,
+    bytes: Vec<u8>,
     ledger: Ledger,
     _lock: fsx::Lock,
 }
@@ -30,7 +31,7 @@ impl LockedLedger {
         let lock = fsx::Lock::exclusive(&directory.join(LOCK)).map_err(|error| unwritable(path, &error))?;
         let bytes = fsx::read_limited(path, LIMIT).map_err(|error| broken(path, &error))?.unwrap_or_default();
         let ledger = Ledger::parse(&bytes).map_err(|error| broken(path, &error))?;
-        Ok(LockedLedger { path: path.to_owned(), ledger, _lock: lock })
+        Ok(LockedLedger { path: path.to_owned(), bytes, ledger, _lock: lock })
     }
 
     /// Gives the snapshot the sequence that its content has already, or the next one. Returns whether it had one.
@@ -76,7 +77,9 @@ impl LockedLedger {
             snapshot: key,
         };
         let line = self.ledger.append(entry).map_err(|error| broken(&self.path, &error))?;
-        fsx::append_durably(&self.path, &line).map_err(|error| unwritable(&self.path, &error))?;
+        self.bytes.extend(line);
+        // Replaced, not appended to: a line of which a crash left half would be no ledger any more.
+        fsx::replace_file(&self.path, &self.bytes).map_err(|error| unwritable(&self.path, &error))?;
         Ok(false)
     }
 

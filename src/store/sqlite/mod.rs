@@ -206,8 +206,12 @@ impl Catalogue for SqliteCatalogue {
 
     fn abandon(&self, generation: Generation) -> Result<(), StoreError> {
         let id = self.mine(generation)?;
-        stage::clear(&self.database, id)?;
-        self.locks().remove(&id);
+        // Given back even if the clearing fails: whoever comes next clears what is left.
+        let _lock = self.locks().remove(&id);
+        // A commit that failed may have gone through all the same.
+        if self.unfinished(None)?.iter().any(|(open, _)| *open == id) {
+            stage::clear(&self.database, id)?;
+        }
         Ok(())
     }
 
