@@ -46,7 +46,7 @@ impl Channel {
         self.sides.path("project").join(ran.json()["bundle"]["files"][0].as_str().unwrap())
     }
 
-    fn import(&self, bundle: &PathBuf) -> Ran {
+    fn import(&self, bundle: &std::path::Path) -> Ran {
         self.sides.run("in", &["import", "--json", bundle.to_str().unwrap()])
     }
 
