@@ -39,9 +39,9 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             };
             output::line(&format!(
                 "{}: {outcome}; {} sequence {}, {}, {} new ({})",
-                bundle.file.display(),
-                bundle.channel,
-                bundle.sequence,
+                bundle.which.file.display(),
+                bundle.which.channel,
+                bundle.which.sequence,
                 units::count(bundle.artifacts, "artifact"),
                 units::count(bundle.new_blobs, "blob"),
                 units::bytes(bundle.new_bytes)

@@ -90,6 +90,8 @@ impl Lines {
     fn follow(&self, happening: &Happening) -> Option<String> {
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         match happening {
+            // What is done file by file is one stage to whoever reads of it.
+            Happening::Stage { name, .. } if stage.as_ref().is_some_and(|stage| stage.name == *name) => None,
             Happening::Stage { name, .. } => {
                 let fresh = Stage { name: name.clone(), started: clock::instant(), bytes: 0, items: 0 };
                 stage.replace(fresh).map(|ended| ended.summary())

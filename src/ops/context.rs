@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bundle_format::BlobKey;
 use bytes::Bytes;
 
+use super::ingest::ingest;
 use super::intake::Intake;
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
@@ -19,7 +20,7 @@ use crate::events::Events;
 use crate::fsx;
 use crate::net::{self, DocumentAnswer, Validators};
 use crate::problem::{Kind, Problem};
-use crate::store::{CachedAnswer, Expected, Store};
+use crate::store::{CachedAnswer, Store};
 
 /// How long an installed client may take to answer a question about its configuration.
 const CLIENT_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
@@ -233,50 +234,4 @@ async fn run_client(program: &str, arguments: &[&str], pristine: bool, directory
         return None;
     }
     String::from_utf8(output.stdout).ok()
-}
-
-fn ingest(
-    store: &Store,
-    intake: &Intake,
-    path: &Path,
-    events: &dyn Events,
-    cancel: &Cancel,
-) -> Result<(BlobKey, u64), Problem> {
-    use std::io::Read;
-
-    let unreadable = |error: &std::io::Error| {
-        Problem::new(Kind::Usage, "input.unreadable", format!("cannot read {}", path.display()))
-            .caused_by(error)
-    };
-    let mut file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
-    let metadata = file.metadata().map_err(|error| unreadable(&error))?;
-    if !metadata.is_file() {
-        return Err(Problem::new(
-            Kind::Usage,
-            "input.not-a-file",
-            format!("{} is not a regular file", path.display()),
-        ));
-    }
-    let item = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    events.emit(crate::events::Happening::Stage {
-        name: "read".into(),
-        items: Some(1),
-        bytes: Some(metadata.len()),
-    });
-    let mut write = store.blobs.begin(&[], true)?;
-    let mut buffer = vec![0; super::BUFFER];
-    loop {
-        cancel.check()?;
-        let length = file.read(&mut buffer).map_err(|error| unreadable(&error))?;
-        if length == 0 {
-            break;
-        }
-        write.write(buffer.get(..length).unwrap_or_default())?;
-        events.emit(crate::events::Happening::ItemProgress { bytes: length as u64 });
-    }
-    let staged = write.stage(&Expected::default())?;
-    let size = staged.size();
-    let key = intake.take(staged, None)?;
-    events.emit(crate::events::Happening::ItemDone { item });
-    Ok((key, size))
 }

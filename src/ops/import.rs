@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers};
 use super::intake::Intake;
-use super::{media, verify};
+use super::media::{self, Which};
+use super::verify;
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::ecosystem::registry;
@@ -53,20 +54,11 @@ pub enum Outcome {
 /// A bundle that was imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
-    /// The file.
-    pub file: PathBuf,
+    /// Which one.
+    #[serde(flatten)]
+    pub which: Which,
     /// What became of it.
     pub outcome: Outcome,
-    /// Its channel.
-    pub channel: String,
-    /// Its place in the channel.
-    pub epoch: u64,
-    /// Its place in the epoch.
-    pub sequence: u64,
-    /// The digest of its snapshot.
-    pub snapshot: BlobKey,
-    /// The key ids that signed it and are trusted.
-    pub signers: Vec<String>,
     /// How many artifacts it lists.
     pub artifacts: u64,
     /// How many blobs were new here.
@@ -103,17 +95,12 @@ fn foresee(
         drop(volume);
         let verified = verify::verify_one(&path, &verifier, &held, events, cancel)?;
         bundles.push(Imported {
-            file: path,
+            which: verified.which,
             outcome: match decision {
                 Decision::AlreadyHeld => Outcome::AlreadyHeld,
                 Decision::Late => Outcome::ImportedLate,
                 _ => Outcome::Imported,
             },
-            channel: verified.channel,
-            epoch: verified.epoch,
-            sequence: verified.sequence,
-            snapshot: verified.snapshot,
-            signers: verified.signers,
             artifacts: verified.artifacts,
             new_blobs: verified.blobs,
             new_bytes: verified.bytes,
@@ -173,13 +160,8 @@ fn import_one(
     let key = Snapshot::digest_of(volume.snapshot_bytes());
     let signers = volume.signers().to_vec();
     let mut imported = Imported {
-        file: path.to_owned(),
+        which: Which::of(path, &volume),
         outcome: Outcome::Imported,
-        channel: snapshot.channel.clone(),
-        epoch: snapshot.epoch,
-        sequence: snapshot.sequence,
-        snapshot: key,
-        signers: signers.clone(),
         artifacts: 0,
         new_blobs: 0,
         new_bytes: 0,

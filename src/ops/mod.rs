@@ -10,6 +10,7 @@ pub mod context;
 pub mod fetch;
 pub mod gc;
 pub mod import;
+mod ingest;
 pub mod init;
 pub mod inspect;
 mod intake;

@@ -15,6 +15,8 @@ mod memory;
 mod sqlite;
 mod staging;
 mod suitable;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 use std::fs::File as DiskFile;
