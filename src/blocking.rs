@@ -11,7 +11,7 @@ const AT_ONCE: usize = 64;
 
 static PERMITS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(AT_ONCE));
 
-/// Runs `work` on a thread that may block, at most [`AT_ONCE`] at a time.
+/// Runs `work` on a thread that may block, a bounded number of them at a time.
 ///
 /// # Errors
 /// What `work` returns; a [`Problem`] with code `internal.panic` if it panicked.

@@ -1,6 +1,6 @@
 //! Every file write of the program, so that what is durable, private or atomic is decided in one place.
 //!
-//! With the feature `faults` each call that writes is a fault point: see [`faults`].
+//! With the feature `faults` each call that writes is a fault point: see its module `faults`.
 
 #![expect(clippy::disallowed_methods, reason = "this is the room that every write passes")]
 
@@ -196,21 +196,6 @@ fn parent(path: &Path) -> &Path {
         Some(parent) => parent,
         None => Path::new("/"),
     }
-}
-
-/// Appends to a file, which is created if need be; the bytes are durable when this returns. If that fails half way,
-/// the file is as it was.
-pub fn append_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let existed = path.exists();
-    fault_point(path, "open")?;
-    let inner = OpenOptions::new().append(true).create(true).open(path)?;
-    let length = inner.metadata()?.len();
-    let mut file = File { inner, path: path.to_owned() };
-    if let Err(error) = file.write_all(bytes).and_then(|()| file.sync()) {
-        file.inner.set_len(length)?;
-        return Err(error);
-    }
-    if existed { Ok(()) } else { sync_directory(parent(path)) }
 }
 
 /// Opens a regular file for reading; links are not followed, and devices and pipes are not waited for.

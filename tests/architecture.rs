@@ -215,7 +215,12 @@ fn every_arrow_points_down() {
 
 #[test]
 fn every_room_is_there() {
+    let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     for (room, uses) in ROOMS {
+        assert!(
+            map.contains(&format!("{room}/")) || map.contains(&format!("{room}.rs")),
+            "{room} is not on the map"
+        );
         let there =
             [format!("src/{room}"), format!("src/{room}.rs")].iter().any(|path| root().join(path).exists());
         assert!(there, "there is no room {room}");

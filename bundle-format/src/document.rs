@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::canonical::{self, CanonicalError};
 use crate::error::{Damage, FormatError, Place, Unsupported};
-use crate::limits::{MAX_DOCUMENT, MAX_NAME};
+use crate::limits::{MAX_CHANNEL, MAX_DOCUMENT, MAX_NAME};
 
 /// Which format a document follows, and what a reader must know besides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +102,12 @@ fn check_format(value: &Value, place: &Place) -> Result<(), FormatError> {
     Ok(())
 }
 
-/// Whether `name` may name a channel or a site: `[a-z0-9]([a-z0-9._-]*[a-z0-9])?`, at most 64 characters.
+/// Whether `name` may name a channel: [`is_name`], and at most 32 characters.
+pub fn is_channel(name: &str) -> bool {
+    is_name(name) && name.len() <= MAX_CHANNEL
+}
+
+/// Whether `name` may name a site: `[a-z0-9]([a-z0-9._-]*[a-z0-9])?`, at most 64 characters.
 ///
 /// Such a name is safe as a file name everywhere.
 pub fn is_name(name: &str) -> bool {
@@ -156,6 +161,7 @@ mod tests {
         for bad in ["", ".", "..", "-a", "a-", "a.", "A", "a:b", "a/b", "é", "a b", &"a".repeat(65)] {
             assert!(!is_name(bad), "{bad}");
         }
+        assert!(is_channel(&"a".repeat(32)) && !is_channel(&"a".repeat(33)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical::{self, MAX_INTEGER};
 use crate::digest::BlobKey;
-use crate::document::{is_name, is_time};
+use crate::document::{is_channel, is_time};
 
 /// The longest line, in bytes with its line feed.
 const MAX_LINE: usize = 4096;
@@ -91,7 +91,7 @@ impl LedgerEntry {
     }
 
     fn validate(&self) -> Result<(), String> {
-        if !is_name(&self.channel) {
+        if !is_channel(&self.channel) {
             return Err(format!("{:?} cannot name a channel", self.channel));
         }
         if !is_time(&self.created) {

@@ -30,8 +30,11 @@ pub const MAX_BLOB: u64 = (8 << 30) - 1;
 /// The most blobs of a volume; a reader holds 32 bytes for each.
 pub const MAX_BLOBS: u64 = 1 << 22;
 
-/// The longest channel or site name, in characters.
+/// The longest name of a site, in characters.
 pub const MAX_NAME: usize = 64;
+
+/// The longest name of a channel, in characters: so a volume's file name has at most 64, packing list and number included.
+pub const MAX_CHANNEL: usize = 32;
 
 /// The most sites that a snapshot may name.
 pub const MAX_SITES: usize = 1024;

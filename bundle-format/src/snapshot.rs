@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::canonical::{self, CanonicalError, MAX_INTEGER};
 use crate::digest::BlobKey;
-use crate::document::{self, Document, Format, is_name, is_time, strictly_ascending};
+use crate::document::{self, Document, Format, is_channel, is_name, is_time, strictly_ascending};
 use crate::error::{FormatError, Place};
 use crate::limits::{MAX_LABEL, MAX_LABELS, MAX_SEGMENT, MAX_SITES};
 
@@ -17,7 +17,7 @@ use crate::limits::{MAX_LABEL, MAX_LABELS, MAX_SEGMENT, MAX_SITES};
 pub struct Snapshot {
     /// Version and required features.
     pub format: Format,
-    /// The channel's name, see [`is_name`].
+    /// The channel's name, see [`is_channel`].
     pub channel: String,
     /// Which root document's reign it belongs to; at least 1. Snapshots are ordered by (epoch, sequence).
     pub epoch: u64,
@@ -110,7 +110,7 @@ impl Document for Snapshot {
         if self.format != Format::current() {
             return Err("the format is not the one that this version writes".to_owned());
         }
-        if !is_name(&self.channel) {
+        if !is_channel(&self.channel) {
             return Err(format!("{:?} cannot name a channel", self.channel));
         }
         for (field, number) in [("epoch", self.epoch), ("sequence", self.sequence)] {

@@ -82,10 +82,10 @@ impl What {
             return Ok((Order::of_project(project, directory), key));
         }
         let channel = self.channel.clone().unwrap_or_else(|| "default".to_owned());
-        if !bundle_format::document::is_name(&channel) {
+        if !bundle_format::document::is_channel(&channel) {
             let message = format!("{channel:?} cannot be a channel's name");
             return Err(Problem::new(Kind::Usage, "channel.name", message)
-                .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 64"));
+                .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 32"));
         }
         let place = Place::Channel(collect::channel_directory(&session.home, &channel));
         let order = Order {

@@ -35,12 +35,13 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
                 Outcome::Imported => "imported",
                 Outcome::ImportedLate => "imported late, a newer one keeps its tags",
                 Outcome::AlreadyHeld => "already here",
+                Outcome::Healed => "already here, what was lost is back",
             };
             output::line(&format!(
                 "{}: {outcome}; {} sequence {}, {}, {} new ({})",
-                bundle.file.display(),
-                bundle.channel,
-                bundle.sequence,
+                bundle.which.file.display(),
+                bundle.which.channel,
+                bundle.which.sequence,
                 units::count(bundle.artifacts, "artifact"),
                 units::count(bundle.new_blobs, "blob"),
                 units::bytes(bundle.new_bytes)

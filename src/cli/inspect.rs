@@ -23,10 +23,10 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let report = session.block(move || inspect::inspect(&paths, &trust.verifier(true)?))?;
     session.finish(&report, || {
         for bundle in &report.bundles {
-            output::line(&format!("{}", bundle.file.display()));
+            output::line(&format!("{}", bundle.which.file.display()));
             output::line(&format!(
                 "  channel   {}, sequence {} (epoch {})",
-                bundle.channel, bundle.sequence, bundle.epoch
+                bundle.which.channel, bundle.which.sequence, bundle.which.epoch
             ));
             output::line(&format!("  created   {}", bundle.created));
             if let Some(expires) = &bundle.expires {
@@ -36,8 +36,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
                 "  mode      {}",
                 if bundle.mode == bundle_format::Mode::Add { "add" } else { "replace" }
             ));
-            output::line(&format!("  snapshot  {}", bundle.snapshot));
-            output::line(&format!("  signed by {}", bundle.signers.join(", ")));
+            output::line(&format!("  snapshot  {}", bundle.which.snapshot));
+            output::line(&format!("  signed by {}", bundle.which.signers.join(", ")));
             output::line(&format!(
                 "  size      {} in {}",
                 units::bytes(bundle.bytes),

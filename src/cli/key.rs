@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::output;
 use super::session::{Session, read_key, read_passphrase};
 use crate::problem::{Kind, Problem};
+use crate::store::Layout;
 use crate::trust::{Algorithm, COLLECT_KEY, Changed, Revocation, Revoke};
 
 /// Make, show, trust and revoke keys
@@ -145,7 +146,7 @@ fn list(session: &Session) -> Result<(), Problem> {
 fn show(session: &Session, name: Option<&str>) -> Result<(), Problem> {
     let trust = session.trust()?;
     if name.is_none() && trust.ensure_collect_key()? && !session.global.quiet {
-        eprintln!("made the key {COLLECT_KEY:?} in {}", session.home.join("keys").display());
+        eprintln!("made the key {COLLECT_KEY:?} in {}", Layout::new(&session.home).keys().display());
     }
     let shown = Shown::of(&trust.public_key(name.unwrap_or(COLLECT_KEY))?)?;
     if !session.global.quiet {

@@ -7,6 +7,7 @@ use crate::config::Site;
 use crate::http_server::AccessLog;
 use crate::ops::serve;
 use crate::problem::Problem;
+use crate::store::Layout;
 
 /// Serve the store to clients
 ///
@@ -19,7 +20,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
-    let site = Site::read(&session.home.join("site.toml"))?;
+    let site = Site::read(&Layout::new(&session.home).site())?;
     let store = session.store()?;
     let listen = if arguments.listen.is_empty() { vec![site.serve.listen] } else { arguments.listen };
     // A log that nobody reads must not stop the server: a failed write is dropped.

@@ -11,7 +11,7 @@ use crate::cancel::Cancel;
 use crate::config;
 use crate::events::Events;
 use crate::problem::{Kind, Problem};
-use crate::store::Store;
+use crate::store::{Layout, Store};
 use crate::trust::{COLLECT_KEY, CommandSigner, KeySigner, Trust};
 
 /// One run.
@@ -76,7 +76,7 @@ impl Session {
     /// Opens a store that must be there.
     pub(crate) fn existing_store(&self) -> Result<Store, Problem> {
         self.say_home();
-        if !self.home.join("store").is_dir() {
+        if !Layout::new(&self.home).store().is_dir() {
             return Err(Problem::new(
                 Kind::Usage,
                 "store.missing",
@@ -101,7 +101,7 @@ impl Session {
             eprintln!(
                 "made the key {COLLECT_KEY:?} in {}\n\
                  inside must trust it once: `aftk key show > collector.pem` here, `aftk key trust collector.pem` there",
-                self.home.join("keys").display()
+                Layout::new(&self.home).keys().display()
             );
         }
         let passphrase = passphrase.map(|path| read_passphrase(&self.path(path))).transpose()?;

@@ -27,12 +27,12 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         for bundle in &report.bundles {
             output::line(&format!(
                 "{}: sound; {} sequence {}, {} in {}, signed by {}",
-                bundle.file.display(),
-                bundle.channel,
-                bundle.sequence,
+                bundle.which.file.display(),
+                bundle.which.channel,
+                bundle.which.sequence,
                 units::count(bundle.artifacts, "artifact"),
                 units::bytes(bundle.bytes),
-                bundle.signers.join(", ")
+                bundle.which.signers.join(", ")
             ));
         }
     })

@@ -147,9 +147,10 @@ impl Download<'_> {
                     }
                     self.changed(&answer)?;
                 }
-                // Nothing is left to send, or the file is shorter than what is held.
+                // Nothing is left to send, or the file is shorter than what is held. As with a part of an earlier
+                // process, that these are the right bytes is for whoever has their digest.
                 416 if offset > 0 => {
-                    if self.version.is_some() && total(&answer) == Some(offset) {
+                    if total(&answer) == Some(offset) {
                         self.check_size(&answer, offset)?;
                         return Ok(Downloaded { length: offset, content_type: String::new() });
                     }

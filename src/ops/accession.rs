@@ -8,7 +8,6 @@ use crate::clock;
 use crate::problem::{Kind, Problem};
 use crate::store::{
     AuditEntry, Change, ChangeSet, Generation, Merge, Precondition, Revision, SnapshotEntry, Source, Store,
-    StoreError,
 };
 
 /// How many rows are staged in one transaction.
@@ -22,6 +21,16 @@ pub(super) struct Accession {
     generation: Generation,
     batch: Vec<Record>,
     artifacts: u64,
+    committed: bool,
+}
+
+impl Drop for Accession {
+    fn drop(&mut self) {
+        if !self.committed {
+            // The rows are invisible; what cannot be cleared now, the next import or gc clears.
+            let _ = self.store.catalogue.abandon(self.generation);
+        }
+    }
 }
 
 /// The documents of a snapshot, as blobs.
@@ -41,7 +50,7 @@ impl Accession {
     pub(super) fn begin(store: &Store, snapshot: &Snapshot) -> Result<Accession, Problem> {
         let source = Source::Channel(snapshot.channel.clone());
         let generation = store.catalogue.begin_generation(&source, (snapshot.epoch, snapshot.sequence))?;
-        Ok(Accession { store: store.clone(), generation, batch: Vec::new(), artifacts: 0 })
+        Ok(Accession { store: store.clone(), generation, batch: Vec::new(), artifacts: 0, committed: false })
     }
 
     /// The invisible generation.
@@ -162,14 +171,8 @@ impl Accession {
             ],
         };
         let precondition = Precondition::HighWater { channel: snapshot.channel.clone(), mark };
-        match self.store.catalogue.commit(&changes, &precondition) {
-            Ok(revision) => Ok(revision),
-            Err(error) => {
-                if matches!(error, StoreError::Precondition) {
-                    self.store.catalogue.abandon(self.generation)?;
-                }
-                Err(error.into())
-            }
-        }
+        let revision = self.store.catalogue.commit(&changes, &precondition)?;
+        self.committed = true;
+        Ok(revision)
     }
 }

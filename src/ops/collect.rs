@@ -18,7 +18,7 @@ use crate::blocking::blocking;
 use crate::ecosystem::Note;
 use crate::events::{Happening, Preflight};
 use crate::problem::Problem;
-use crate::store::Store;
+use crate::store::{Layout, Store};
 
 /// A wish to collect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,5 +162,5 @@ fn commit(store: &Store, lock: &Lock, made: pack::Made, key_id: &str) -> Result<
 
 /// The directory of a channel's locks and ledger in a home.
 pub fn channel_directory(home: &Path, channel: &str) -> PathBuf {
-    home.join("channels").join(channel)
+    Layout::new(home).channel(channel)
 }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers};
 use super::intake::Intake;
-use super::{media, verify};
+use super::media::{self, Which};
+use super::verify;
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::ecosystem::registry;
@@ -49,25 +50,18 @@ pub enum Outcome {
     ImportedLate,
     /// It was here already; nothing changed.
     AlreadyHeld,
+    /// It was here already, and blobs of it that had been lost are back.
+    Healed,
 }
 
 /// A bundle that was imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
-    /// The file.
-    pub file: PathBuf,
+    /// Which one.
+    #[serde(flatten)]
+    pub which: Which,
     /// What became of it.
     pub outcome: Outcome,
-    /// Its channel.
-    pub channel: String,
-    /// Its place in the channel.
-    pub epoch: u64,
-    /// Its place in the epoch.
-    pub sequence: u64,
-    /// The digest of its snapshot.
-    pub snapshot: BlobKey,
-    /// The key ids that signed it and are trusted.
-    pub signers: Vec<String>,
     /// How many artifacts it lists.
     pub artifacts: u64,
     /// How many blobs were new here.
@@ -104,17 +98,12 @@ fn foresee(
         drop(volume);
         let verified = verify::verify_one(&path, &verifier, &held, events, cancel)?;
         bundles.push(Imported {
-            file: path,
+            which: verified.which,
             outcome: match decision {
                 Decision::AlreadyHeld => Outcome::AlreadyHeld,
                 Decision::Late => Outcome::ImportedLate,
                 _ => Outcome::Imported,
             },
-            channel: verified.channel,
-            epoch: verified.epoch,
-            sequence: verified.sequence,
-            snapshot: verified.snapshot,
-            signers: verified.signers,
             artifacts: verified.artifacts,
             new_blobs: verified.blobs,
             new_bytes: verified.bytes,
@@ -174,13 +163,8 @@ fn import_one(
     let key = Snapshot::digest_of(volume.snapshot_bytes());
     let signers = volume.signers().to_vec();
     let mut imported = Imported {
-        file: path.to_owned(),
+        which: Which::of(path, &volume),
         outcome: Outcome::Imported,
-        channel: snapshot.channel.clone(),
-        epoch: snapshot.epoch,
-        sequence: snapshot.sequence,
-        snapshot: key,
-        signers: signers.clone(),
         artifacts: 0,
         new_blobs: 0,
         new_bytes: 0,
@@ -196,6 +180,7 @@ fn import_one(
             imported.artifacts = read_to_the_end(volume, path, events, cancel)?;
             return Ok(imported);
         }
+        Decision::AlreadyHeld => imported.outcome = Outcome::Healed,
         Decision::Late => imported.outcome = Outcome::ImportedLate,
         _ => {}
     }
@@ -204,14 +189,9 @@ fn import_one(
     let signatures = intake.keep(volume.snapshot_signatures(), None)?;
     intake.keep(volume.snapshot_bytes(), None)?;
     let mut accession = Accession::begin(store, &snapshot)?;
-    let result = read_blobs(&mut volume, store, &intake, &mut accession, path, events, cancel);
-    let (new_blobs, new_bytes) = match result {
-        Ok(counts) => counts,
-        Err(problem) => return Err(give_up(store, accession, problem)),
-    };
-    if let Err(error) = volume.finish() {
-        return Err(give_up(store, accession, media::problem(error, path)));
-    }
+    let (new_blobs, new_bytes) =
+        read_blobs(&mut volume, store, &intake, &mut accession, path, events, cancel)?;
+    volume.finish().map_err(|error| media::problem(error, path))?;
     // Every byte of the medium is verified from here on.
     intake.flush()?;
     let (named, count) = accession.missing(NAMED)?;
@@ -224,15 +204,17 @@ fn import_one(
         .at(path.display())
         .hint("import the bundles before it first, or ask for a full bundle of this snapshot");
         problem.causes.extend(named.iter().map(ToString::to_string));
-        return Err(give_up(store, accession, problem));
-    }
-    let acceptable =
-        accession.must_not_shadow(&snapshot.channel).and_then(|()| admit(store, &snapshot, cancel));
-    if let Err(problem) = acceptable {
-        return Err(give_up(store, accession, problem.at(path.display())));
+        return Err(problem);
     }
     (imported.artifacts, imported.new_blobs, imported.new_bytes) =
         (accession.artifacts(), new_blobs, new_bytes);
+    if imported.outcome == Outcome::Healed {
+        // What it says was decided when it was accepted; only bytes had been lost.
+        return Ok(imported);
+    }
+    let acceptable =
+        accession.must_not_shadow(&snapshot.channel).and_then(|()| admit(store, &snapshot, cancel));
+    acceptable.map_err(|problem| problem.at(path.display()))?;
     let papers = Papers { snapshot: &snapshot, key, signatures, signers };
     let late = imported.outcome == Outcome::ImportedLate;
     accession.commit(papers, late, mark, "import").map_err(|problem| problem.at(path.display()))?;
@@ -490,15 +472,6 @@ fn admit(store: &Store, snapshot: &Snapshot, cancel: &Cancel) -> Result<(), Prob
         }
     }
     Ok(())
-}
-
-/// Clears what a failed import staged. The bytes that were verified stay claimed for a while: the next try finds them.
-fn give_up(store: &Store, accession: Accession, problem: Problem) -> Problem {
-    match store.catalogue.abandon(accession.generation()) {
-        Ok(()) => problem,
-        // The rows are invisible, and the next import or gc clears them.
-        Err(error) => problem.because(format!("and the staged rows stay until the next import: {error}")),
-    }
 }
 
 fn log_refusal(store: &Store, path: &Path, problem: &Problem) -> Result<(), Problem> {

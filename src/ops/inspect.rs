@@ -5,23 +5,16 @@ use std::path::{Path, PathBuf};
 use bundle_format::{BlobKey, Mode, Record, RecordOrder, Ref, SegmentReader, Verifier};
 use serde::Serialize;
 
-use super::media;
+use super::media::{self, Which};
 use super::records::Named;
 use crate::problem::Problem;
 
 /// What a bundle says of itself, after its signatures were verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Inspected {
-    /// The file.
-    pub file: PathBuf,
-    /// Its channel.
-    pub channel: String,
-    /// Its place in the channel.
-    pub epoch: u64,
-    /// Its place in the epoch.
-    pub sequence: u64,
-    /// The digest of its snapshot.
-    pub snapshot: BlobKey,
+    /// Which one.
+    #[serde(flatten)]
+    pub which: Which,
     /// The snapshot before it.
     pub previous: Option<BlobKey>,
     /// When its lock was resolved.
@@ -30,8 +23,6 @@ pub struct Inspected {
     pub expires: Option<String>,
     /// How it changes the channel inside.
     pub mode: Mode,
-    /// The key ids that signed it and are trusted.
-    pub signers: Vec<String>,
     /// The size of the file as signed.
     pub bytes: u64,
     /// How many blobs it carries.
@@ -78,16 +69,11 @@ fn inspect_one(path: &Path, verifier: &dyn Verifier) -> Result<Inspected, Proble
         }
     }
     Ok(Inspected {
-        file: path.to_owned(),
-        channel: snapshot.channel.clone(),
-        epoch: snapshot.epoch,
-        sequence: snapshot.sequence,
-        snapshot: bundle_format::Snapshot::digest_of(volume.snapshot_bytes()),
+        which: Which::of(path, &volume),
         previous: snapshot.previous,
         created: snapshot.created.clone(),
         expires: snapshot.expires.clone(),
         mode: snapshot.mode,
-        signers: volume.signers().to_vec(),
         bytes: volume.expected_size(),
         blobs: volume.blobs(),
         artifacts,

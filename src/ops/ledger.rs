@@ -18,6 +18,7 @@ const LOCK: &str = ".aftk.lock";
 /// The ledger, while nobody else packs with it.
 pub(super) struct LockedLedger {
     path: PathBuf,
+    bytes: Vec<u8>,
     ledger: Ledger,
     _lock: fsx::Lock,
 }
@@ -30,7 +31,7 @@ impl LockedLedger {
         let lock = fsx::Lock::exclusive(&directory.join(LOCK)).map_err(|error| unwritable(path, &error))?;
         let bytes = fsx::read_limited(path, LIMIT).map_err(|error| broken(path, &error))?.unwrap_or_default();
         let ledger = Ledger::parse(&bytes).map_err(|error| broken(path, &error))?;
-        Ok(LockedLedger { path: path.to_owned(), ledger, _lock: lock })
+        Ok(LockedLedger { path: path.to_owned(), bytes, ledger, _lock: lock })
     }
 
     /// Gives the snapshot the sequence that its content has already, or the next one. Returns whether it had one.
@@ -76,7 +77,9 @@ impl LockedLedger {
             snapshot: key,
         };
         let line = self.ledger.append(entry).map_err(|error| broken(&self.path, &error))?;
-        fsx::append_durably(&self.path, &line).map_err(|error| unwritable(&self.path, &error))?;
+        self.bytes.extend(line);
+        // Replaced, not appended to: a line of which a crash left half would be no ledger any more.
+        fsx::replace_file(&self.path, &self.bytes).map_err(|error| unwritable(&self.path, &error))?;
         Ok(false)
     }
 
@@ -134,11 +137,11 @@ impl LockedLedger {
     }
 }
 
-/// Whether this side's own catalogue shows exactly a lock's records in the channel, as a site that imported all of it does.
+/// Whether this side's own catalogue shows exactly what the lock lists in the channel, as a site that imported all of it does.
 fn still_shown(store: &Store, channel: &str, lock: &Lock) -> Result<bool, Problem> {
     let channel = Source::Channel(channel.to_owned());
     for record in records::of_lock(lock) {
-        let shown = match record? {
+        let shown = match &record? {
             Record::Artifact(artifact) => {
                 let linked = store.catalogue.artifacts(
                     &artifact.ecosystem,
@@ -147,11 +150,11 @@ fn still_shown(store: &Store, channel: &str, lock: &Lock) -> Result<bool, Proble
                 )?;
                 let key = |artifact: &Artifact| (artifact.version.clone(), artifact.qualifier.clone());
                 // Several channels may link one record; it is then shown as the first one's.
-                linked.iter().any(|linked| linked.artifact == artifact)
+                linked.iter().any(|linked| linked.artifact == *artifact)
                     && linked.iter().all(|linked| {
                         linked.source != channel
-                            || linked.artifact == artifact
-                            || key(&linked.artifact) != key(&artifact)
+                            || linked.artifact == *artifact
+                            || key(&linked.artifact) != key(artifact)
                     })
             }
             Record::Ref(reference) => {
@@ -160,7 +163,7 @@ fn still_shown(store: &Store, channel: &str, lock: &Lock) -> Result<bool, Proble
                     Some(&reference.repository),
                     &reference.name,
                 )?;
-                refs.contains(&reference)
+                refs.contains(reference)
             }
             Record::Repository(_) => true,
         };

@@ -146,13 +146,13 @@ pub async fn lock(request: &LockRequest, outside: &Arc<Outside>) -> Result<LockR
 /// # Errors
 /// Refused (6) with `locked` if the held lock answers other requests; incomplete (4) for gaps.
 pub async fn obtain(order: &Order, outside: &Arc<Outside>, locked: bool) -> Result<Locked, Problem> {
-    if !bundle_format::document::is_name(&order.channel) {
+    if !bundle_format::document::is_channel(&order.channel) {
         return Err(Problem::new(
             Kind::Usage,
             "channel.name",
             format!("{:?} cannot be a channel's name", order.channel),
         )
-        .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 64"));
+        .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 32"));
     }
     let mut parsed: Vec<Request> = Vec::new();
     let mut known = HashSet::new();

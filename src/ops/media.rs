@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use bundle_format::{FormatError, Verifier, VolumeReader};
+use bundle_format::{BlobKey, FormatError, Snapshot, Verifier, VolumeReader};
+use serde::{Deserialize, Serialize};
 
 use crate::problem::{Kind, Problem};
 
@@ -11,6 +12,38 @@ use crate::problem::{Kind, Problem};
 const ENDING: &str = ".aftk.tar";
 /// The most volumes that are looked for in a directory.
 const VOLUMES: usize = 100_000;
+
+/// Which bundle a report speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Which {
+    /// The file.
+    pub file: PathBuf,
+    /// Its channel.
+    pub channel: String,
+    /// Its place in the channel.
+    pub epoch: u64,
+    /// Its place in the epoch.
+    pub sequence: u64,
+    /// The digest of its snapshot.
+    pub snapshot: BlobKey,
+    /// The key ids that signed it and are trusted.
+    pub signers: Vec<String>,
+}
+
+impl Which {
+    /// The one of this volume, whose documents are verified.
+    pub fn of(path: &Path, volume: &VolumeReader<File>) -> Which {
+        let snapshot = volume.snapshot();
+        Which {
+            file: path.to_owned(),
+            channel: snapshot.channel.clone(),
+            epoch: snapshot.epoch,
+            sequence: snapshot.sequence,
+            snapshot: Snapshot::digest_of(volume.snapshot_bytes()),
+            signers: volume.signers().to_vec(),
+        }
+    }
+}
 
 /// The volumes that paths stand for: a file is itself, a directory is every volume in it, by name.
 ///

@@ -67,7 +67,7 @@ pub fn write(path: &Path, file: &ClientFile) -> Result<bool, Problem> {
 /// Takes our lines out of a client's file; returns whether anything changed.
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write()`].
 pub fn undo(path: &Path, file: &ClientFile) -> Result<bool, Problem> {
     let before = read(path)?;
     let text = without_ours(&before, file, path)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bundle_format::{BlobKey, Record, RecordOrder, SegmentReader, Verifier};
 use serde::{Deserialize, Serialize};
 
-use super::media;
+use super::media::{self, Which};
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
@@ -14,18 +14,9 @@ use crate::problem::{Kind, Problem};
 /// A bundle that is sound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
-    /// The file.
-    pub file: PathBuf,
-    /// Its channel.
-    pub channel: String,
-    /// Its place in the channel.
-    pub epoch: u64,
-    /// Its place in the epoch.
-    pub sequence: u64,
-    /// The digest of its snapshot.
-    pub snapshot: BlobKey,
-    /// The key ids that signed it and are trusted.
-    pub signers: Vec<String>,
+    /// Which one.
+    #[serde(flatten)]
+    pub which: Which,
     /// How many artifacts the snapshot lists.
     pub artifacts: u64,
     /// How many blobs the file carries.
@@ -78,6 +69,7 @@ pub(super) fn verify_one(
     let format = |error| media::problem(error, path);
     let mut volume = media::open(path, verifier)?;
     let snapshot = volume.snapshot().clone();
+    let which = Which::of(path, &volume);
     let mut order = RecordOrder::default();
     let mut segments = HashSet::new();
     let mut missing: HashSet<BlobKey> = HashSet::new();
@@ -118,15 +110,5 @@ pub(super) fn verify_one(
         .at(path.display())
         .hint("ask for a full bundle of this snapshot"));
     }
-    Ok(Verified {
-        file: path.to_owned(),
-        channel: snapshot.channel,
-        epoch: snapshot.epoch,
-        sequence: snapshot.sequence,
-        snapshot: verified.snapshot_key,
-        signers: verified.signers,
-        artifacts,
-        blobs: verified.blobs,
-        bytes: verified.size,
-    })
+    Ok(Verified { which, artifacts, blobs: verified.blobs, bytes: verified.size })
 }

@@ -3,8 +3,6 @@
 //! ```text
 //! HOME/                            owner only
 //!   site.toml                      how this side serves
-//!   policy.toml                    what it lets in
-//!   accounts                       who may read and write, htpasswd's form
 //!   keys/NAME.pem, NAME.pub        private keys (PKCS#8, PEM) and their public ones (SPKI, PEM)
 //!   trust/                         the chain of root documents, and what makes this site one
 //!   channels/CHANNEL/              the lock and the ledger of collecting without a project
@@ -43,16 +41,6 @@ impl Layout {
     /// How this side serves.
     pub fn site(&self) -> PathBuf {
         self.home.join("site.toml")
-    }
-
-    /// What it lets in.
-    pub fn policy(&self) -> PathBuf {
-        self.home.join("policy.toml")
-    }
-
-    /// Who may read and write.
-    pub fn accounts(&self) -> PathBuf {
-        self.home.join("accounts")
     }
 
     /// Where keys are.

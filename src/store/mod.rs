@@ -15,6 +15,8 @@ mod memory;
 mod sqlite;
 mod staging;
 mod suitable;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 use std::fs::File as DiskFile;
@@ -70,7 +72,8 @@ impl Store {
     }
 }
 
-/// Counts the commits of a catalogue; whatever is derived from it is cached under this number.
+/// Counts the commits of a catalogue, except those that only write to the audit log; whatever is derived from it is
+/// cached under this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Revision(pub u64);
 

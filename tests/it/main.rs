@@ -1,7 +1,10 @@
 //! The hermetic tests: no network, no client but our own.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+#![allow(clippy::disallowed_methods, reason = "tests lay out and damage files of their own")]
 
+mod channel;
+mod damage;
 mod faults;
 mod http_server;
 mod journey;

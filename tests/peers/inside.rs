@@ -68,7 +68,7 @@ impl Inside {
         command
     }
 
-    /// The namespace's `ip netns exec` words.
+    /// The words that run a program here.
     pub(crate) fn enter(&self) -> [&str; 4] {
         self.namespace.enter()
     }
@@ -76,7 +76,7 @@ impl Inside {
     /// aftk on this side.
     pub(crate) fn aftk(&self) -> Command {
         let mut command = self.program(AFTK);
-        command.arg("--home").arg(self.home());
+        command.env("AFTK_HOME", self.home());
         command
     }
 
@@ -86,7 +86,7 @@ impl Inside {
         let mut command = Command::new(ip);
         command.args(words).arg(AFTK).stdin(Stdio::null());
         let mut command = self.clean(command);
-        command.arg("--home").arg(self.home());
+        command.env("AFTK_HOME", self.home());
         command
     }
 

@@ -198,7 +198,7 @@ fn no_failed_write_goes_unnoticed() {
     let sample = sample();
     let plan = sample.plan();
     let documents = Documents::sign(&sample.snapshot, &plan, &[&TestKey::new(1)]).unwrap();
-    let mut write = |writes_left| {
+    let write = |writes_left| {
         let mut out = Failing { writes_left };
         write_volume(&mut out, &documents, &plan, &mut |key| sample.open(key)).map(|_| out.writes_left)
     };

@@ -46,6 +46,11 @@ impl Query {
         let name = name.to_lowercase();
         self.words.iter().all(|word| name.contains(word))
     }
+
+    /// Whether the name is what was searched, and not merely has it in it.
+    fn names(&self, name: &str) -> bool {
+        matches!(self.words.as_slice(), [word] if *word == name.to_lowercase())
+    }
 }
 
 /// The answer to `-/v1/search` with this raw query.
@@ -59,7 +64,9 @@ pub(super) fn answer(
     query: &str,
 ) -> Result<Bytes, Problem> {
     let query = Query::read(query);
-    let (mut total, mut seen, mut after, mut hits) = (0_usize, 0_usize, String::new(), Vec::new());
+    let (mut total, mut seen, mut after) = (0_usize, 0_usize, String::new());
+    // Who types a whole name means that package: it comes first. Of the others as many are kept as can be shown.
+    let (mut named, mut others) = (Vec::new(), Vec::new());
     while seen < MOST_NAMES {
         let names = context.names(repository, &after, PAGE)?;
         let Some(last) = names.last() else { break };
@@ -67,15 +74,17 @@ pub(super) fn answer(
         seen += names.len();
         for name in names {
             if query.matches(&name) {
-                if total >= query.from && hits.len() < query.size {
-                    hits.push(name);
-                }
                 total += 1;
+                if query.names(&name) {
+                    named.push(name);
+                } else if others.len() < query.from + query.size {
+                    others.push(name);
+                }
             }
         }
     }
-    let mut objects = Vec::with_capacity(hits.len());
-    for name in &hits {
+    let mut objects = Vec::new();
+    for name in named.iter().chain(&others).skip(query.from).take(query.size) {
         objects.extend(hit(context, repository, base, name)?);
     }
     let answer = json!({ "objects": objects, "total": total, "time": crate::clock::now_text() });

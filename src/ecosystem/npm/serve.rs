@@ -350,6 +350,27 @@ mod tests {
     }
 
     #[test]
+    fn a_search_for_a_whole_name_finds_that_first() {
+        let mut store = FakeStore::default();
+        for name in ["@esbuild/linux", "esbuild", "esbuild-plugin"] {
+            store.hold(name, "1.0.0", |_| {});
+        }
+        for (query, expected) in [
+            ("text=EsBuild", vec!["esbuild", "@esbuild/linux", "esbuild-plugin"]),
+            ("text=esbuild&from=1&size=1", vec!["@esbuild/linux"]),
+            ("text=esbuild%20linux", vec!["@esbuild/linux"]),
+        ] {
+            let Answer::Document { body, .. } = store.ask("GET", &format!("-/v1/search?{query}")) else {
+                panic!("a document")
+            };
+            let found: Value = serde_json::from_slice(&body).unwrap();
+            let objects = found["objects"].as_array().unwrap().iter();
+            let names: Vec<_> = objects.map(|object| object["package"]["name"].as_str().unwrap()).collect();
+            assert_eq!(names, expected, "{query}");
+        }
+    }
+
+    #[test]
     fn a_path_is_not_enough_to_be_a_tarball() {
         let mut store = FakeStore::default();
         store.hold("other", "1.0.0", |artifact| artifact.files[1].path = "a/-/a-1.0.0.tgz".to_owned());

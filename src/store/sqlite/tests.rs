@@ -8,9 +8,8 @@ mod several;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bundle_format::{Artifact, File};
-
 use super::*;
+use crate::store::testing::artifact;
 
 /// A store of its own, gone after the test.
 struct Home {
@@ -37,30 +36,6 @@ impl Home {
 
 fn prod() -> Source {
     Source::Channel("prod".into())
-}
-
-/// An artifact with one file per text: role `tarball`, path `NAME/-/NAME-VERSION.N`.
-fn artifact(name: &str, version: &str, files: &[&str]) -> Record {
-    let files = files.iter().enumerate().map(|(number, text)| File {
-        role: "tarball".into(),
-        path: format!("{name}/-/{name}-{version}.{number}"),
-        blob: BlobKey::of(text.as_bytes()),
-        size: text.len() as u64,
-        media_type: String::new(),
-        checksums: Vec::new(),
-        origin: String::new(),
-    });
-    Record::Artifact(Artifact {
-        ecosystem: "npm".into(),
-        repository: "registry.example.test".into(),
-        name: name.into(),
-        version: version.into(),
-        qualifier: String::new(),
-        schema: "npm/1".into(),
-        attributes: BTreeMap::new(),
-        files: files.collect(),
-        requires: Vec::new(),
-    })
 }
 
 fn tag(name: &str, label: &str, version: &str) -> Record {

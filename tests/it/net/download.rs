@@ -132,6 +132,17 @@ async fn an_earlier_session_is_gone_on_with() {
     assert_eq!((complete.length, upstream.requests().len()), (1000, 1), "nothing is left to ask for");
 }
 
+/// A process that was killed may have had all of a file whose size nobody had told it.
+#[tokio::test]
+async fn a_whole_file_of_an_earlier_session_is_not_sent_again() {
+    let upstream = FakeUpstream::start();
+    upstream.route("/file", Reply::status(416).header("Content-Range", "bytes */1000"));
+    let mut sink = Memory { bytes: bytes(1000), ..Memory::default() };
+    let complete = download(&impatient(), &upstream, None, &mut sink).await.unwrap();
+    assert_eq!((complete.length, sink.written, sink.restarts), (1000, 0, 0));
+    assert_eq!(ranges(&upstream.requests()), [Some("bytes=1000-")]);
+}
+
 #[tokio::test]
 async fn a_server_without_ranges_begins_again() {
     let upstream = FakeUpstream::start();

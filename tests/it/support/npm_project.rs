@@ -84,7 +84,9 @@ impl Package {
 /// Publishes packages; tarballs can be resumed.
 pub(crate) fn publish(upstream: &FakeUpstream, packages: &[Package]) {
     for package in packages {
-        upstream.route(&package.document_path(), Reply::json(&package.document()).etag("\"d\""));
+        let document = package.document();
+        let tag = format!("\"{}\"", bundle_format::BlobKey::of(document.to_string().as_bytes()).hex());
+        upstream.route(&package.document_path(), Reply::json(&document).etag(&tag));
         upstream.route(&package.tarball_path(), Reply::ok(package.tarball.clone()).etag("\"t\"").ranges());
     }
 }
