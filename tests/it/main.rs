@@ -6,6 +6,7 @@
 mod channel;
 mod damage;
 mod faults;
+mod hostile;
 mod http_server;
 mod journey;
 mod kill;
