@@ -71,7 +71,7 @@ fn upstreams_that_lie() {
         (sides, upstream, ran)
     };
     let document = |text: &'static str| {
-        move |up: &FakeUpstream, p: &Package| drop(up.route(&p.document_path(), Reply::ok(text)))
+        move |up: &FakeUpstream, p: &Package| _ = up.route(&p.document_path(), Reply::ok(text))
     };
     let edited = |edit: fn(&mut Value)| {
         move |upstream: &FakeUpstream, package: &Package| {
@@ -98,8 +98,8 @@ fn upstreams_that_lie() {
             3,
         ),
         ("no such version", Box::new(edited(|d| d["versions"] = json!({}))), 4),
-        ("other bytes", Box::new(|up, p| drop(up.route(&p.tarball_path(), Reply::ok(vec![7; 9000])))), 3),
-        ("no tarball", Box::new(|up, p| drop(up.route(&p.tarball_path(), Reply::status(404)))), 4),
+        ("other bytes", Box::new(|up, p| _ = up.route(&p.tarball_path(), Reply::ok(vec![7; 9000]))), 3),
+        ("no tarball", Box::new(|up, p| _ = up.route(&p.tarball_path(), Reply::status(404))), 4),
     ];
     for (what, change, code) in &lies {
         let (sides, upstream, ran) = lie(change);

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests lay out and damage files of their own")]
 
 mod channel;
+mod concurrency;
 mod damage;
 mod faults;
 mod hostile;
