@@ -101,14 +101,15 @@ pub(crate) fn collected(lockfile: Lockfile) -> &'static Collected {
     };
     cell.get_or_init(|| {
         let project = directory().join(format!("project-{name}"));
-        fs::create_dir(&project).unwrap();
+        fs::create_dir_all(&project).unwrap();
         copy_project(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/npm/journey")), &project);
         if matches!(lockfile, Lockfile::Resolved) {
-            // npm adds no addresses to a lockfile that has none, so it writes a new one.
+            // npm adds no addresses to a lockfile that has none, so it writes a new one, as the fixture's README says.
             fs::remove_file(project.join("package-lock.json")).unwrap();
             let mut npm = npm();
             npm.current_dir(&project).args(["install", "--package-lock-only", "--ignore-scripts"]);
-            run(npm.args(["--omit-lockfile-registry-resolved=false", "--no-audit", "--no-fund"])).succeeded();
+            npm.args(["--omit-lockfile-registry-resolved=false", "--before=2026-11-01"]);
+            run(npm.args(["--no-audit", "--no-fund"])).succeeded();
         }
         let text = fs::read_to_string(project.join("package-lock.json")).unwrap();
         assert_eq!(text.contains("\"resolved\": \"https://"), matches!(lockfile, Lockfile::Resolved));
