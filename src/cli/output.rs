@@ -17,10 +17,10 @@ pub(super) fn json<T: Serialize>(report: &T) -> Result<(), Problem> {
     })
 }
 
-/// Prints a line on stdout; a reader that went away ends the program quietly, as `head` expects.
+/// Prints a line on stdout, without what a terminal would obey; a reader that went away ends the program quietly, as `head` expects.
 pub(super) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").is_err() {
+    if writeln!(out, "{}", printable(text)).is_err() {
         std::process::exit(0);
     }
 }
@@ -67,5 +67,13 @@ pub(super) fn failure(problem: &Problem) {
 
 /// Text from outside, without what a terminal would obey.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    // Besides control characters those that make text run the other way, so that a name reads as another one. A line
+    // feed would let a name forge a line of ours.
+    let obeyed = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = |c: char| match c {
+        '\n' => ' ',
+        c if obeyed(c) => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }

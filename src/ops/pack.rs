@@ -68,6 +68,8 @@ pub struct Made {
     pub snapshot: Snapshot,
     /// The blob of its signatures.
     pub signatures: BlobKey,
+    /// Held until the catalogue knows the snapshot: whoever packs next must find it there.
+    _ledger: LockedLedger,
 }
 
 /// Packs a lock.
@@ -107,7 +109,7 @@ pub fn pack(
     let blobs = files.filter_map(|file| Some((file.blob?, file.size?)));
     let plan = VolumePlan::new(&snapshot.segments, blobs).map_err(|error| unpackable(&error))?;
 
-    // Held to the end: two that pack the same would write the same file.
+    // Held to the end and beyond: two that pack the same would write the same file.
     let mut ledger = LockedLedger::open(packing.ledger)?;
     let held = ledger.reserve(&mut snapshot, lock, store)?;
     let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
@@ -146,7 +148,7 @@ pub fn pack(
         bytes: size,
         blobs: plan.blobs().len() as u64,
     };
-    Ok(Made { packed, snapshot, signatures })
+    Ok(Made { packed, snapshot, signatures, _ledger: ledger })
 }
 
 /// An existing file of the bundle's name must be that bundle.

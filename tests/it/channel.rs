@@ -1,6 +1,6 @@
 //! Sequences, forks, channels and keys, as sites and collectors meet them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -46,19 +46,19 @@ impl Channel {
         self.sides.path("project").join(ran.json()["bundle"]["files"][0].as_str().unwrap())
     }
 
-    fn import(&self, bundle: &std::path::Path) -> Ran {
+    fn import(&self, bundle: &Path) -> Ran {
         self.sides.run("in", &["import", "--json", bundle.to_str().unwrap()])
     }
 
     #[track_caller]
-    fn imported(&self, bundle: &std::path::Path) -> String {
+    fn imported(&self, bundle: &Path) -> String {
         let ran = self.import(bundle);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         ran.json()["bundles"][0]["outcome"].as_str().unwrap().to_owned()
     }
 
     #[track_caller]
-    fn refused(&self, bundle: &std::path::Path, code: i32, what: &str) {
+    fn refused(&self, bundle: &Path, code: i32, what: &str) {
         let before = self.shown();
         let ran = self.import(bundle);
         assert_eq!((ran.code, &ran.json()["error"]["code"]), (Some(code), &json!(what)), "{}", ran.stderr);

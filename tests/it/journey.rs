@@ -1,14 +1,13 @@
 //! The whole way, by the program itself: a project outside, a bundle on a medium, a mirror inside.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
 use crate::support::fake_upstream::{FakeUpstream, Reply};
 use crate::support::npm_project::{self, packages, publish, write_project};
 use crate::support::raw_http::Client;
+use crate::support::serving::Serving;
 use crate::support::sides::{Ran, Sides, bundles};
 
 const PURLS: [&str; 3] = ["pkg:npm/%40scope/leaf@2.0.1", "pkg:npm/plain@1.4.0", "pkg:npm/top@0.3.0"];
@@ -30,35 +29,6 @@ fn online(sides: &Sides, upstream: &FakeUpstream, arguments: &[&str]) -> Ran {
     let mut command = sides.command("out");
     npm_project::reach(&mut command, upstream);
     command.args(arguments).output().unwrap().into()
-}
-
-/// A server as a child, ended when it is dropped.
-struct Serving {
-    child: Child,
-    address: std::net::SocketAddr,
-}
-
-impl Serving {
-    fn start(sides: &Sides) -> Serving {
-        let mut command = sides.command("in");
-        command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).stdout(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        stderr.read_line(&mut line).unwrap();
-        let address = line.trim().trim_start_matches("serving on http://").trim_end_matches('/').parse();
-        let address = address.unwrap_or_else(|_| panic!("{line:?}"));
-        // Somebody has to read what it says.
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        Serving { child, address }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
 }
 
 #[test]

@@ -4,8 +4,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests lay out and damage files of their own")]
 
 mod channel;
+mod concurrency;
 mod damage;
 mod faults;
+mod hostile;
 mod http_server;
 mod journey;
 mod kill;

@@ -5,4 +5,5 @@ pub(crate) mod fake_store;
 pub(crate) mod fake_upstream;
 pub(crate) mod npm_project;
 pub(crate) mod raw_http;
+pub(crate) mod serving;
 pub(crate) mod sides;
