@@ -216,7 +216,11 @@ fn decode_hex(text: &str) -> Result<Vec<u8>, &'static str> {
     if text.len() > 128 {
         return Err("too many hex digits");
     }
-    text.as_bytes().chunks_exact(2).map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    let mut bytes = Vec::with_capacity(text.len() / 2);
+    for pair in text.as_bytes().chunks_exact(2) {
+        bytes.push(digit(pair[0])? << 4 | digit(pair[1])?);
+    }
+    Ok(bytes)
 }
 
 macro_rules! as_text {

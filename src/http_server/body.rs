@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::access_log::Completion;
+use super::completion::Completion;
 use crate::blocking::blocking;
 use crate::problem::{Kind, Problem};
 use crate::store::BlobFile;

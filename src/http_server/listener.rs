@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::Timeouts;
 use super::guard::{Guarded, Phase};
 use super::origin::Ends;
-use super::site::Site;
+use super::responder::Responder;
 
 /// The largest head of a request in bytes; a larger one is answered with 431, as is one of more than 100 lines. It is
 /// also what may wait to be written before the next piece of a body is read, so a client that stalls holds one piece.
@@ -40,7 +40,7 @@ enum Stop {
 
 /// Accepts until `shutdown` is done; then lets what has begun end, for a while.
 pub(super) async fn serve(
-    site: Arc<Site>,
+    responder: Arc<Responder>,
     listeners: Vec<TcpListener>,
     connections: usize,
     timeouts: Timeouts,
@@ -51,8 +51,8 @@ pub(super) async fn serve(
     let accepting: Vec<_> = listeners
         .into_iter()
         .map(|listener| {
-            let (site, slots, stopped) = (Arc::clone(&site), Arc::clone(&slots), stopped.clone());
-            tokio::spawn(accept(listener, site, slots, timeouts, stopped))
+            let (responder, slots, stopped) = (Arc::clone(&responder), Arc::clone(&slots), stopped.clone());
+            tokio::spawn(accept(listener, responder, slots, timeouts, stopped))
         })
         .collect();
     shutdown.await;
@@ -70,7 +70,7 @@ pub(super) async fn serve(
 
 async fn accept(
     listener: TcpListener,
-    site: Arc<Site>,
+    responder: Arc<Responder>,
     slots: Arc<Semaphore>,
     timeouts: Timeouts,
     stopped: watch::Receiver<Stop>,
@@ -81,7 +81,14 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, _)) => {
                 let crowd = Crowd { slots: Arc::clone(&slots), few };
-                tokio::spawn(connection(Arc::clone(&site), stream, timeouts, stopped.clone(), crowd, slot));
+                tokio::spawn(connection(
+                    Arc::clone(&responder),
+                    stream,
+                    timeouts,
+                    stopped.clone(),
+                    crowd,
+                    slot,
+                ));
             }
             // A client that was gone before we came; or no file descriptors, which only time can change.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -94,7 +101,7 @@ async fn accept(
 }
 
 async fn connection(
-    site: Arc<Site>,
+    responder: Arc<Responder>,
     stream: TcpStream,
     timeouts: Timeouts,
     mut stopped: watch::Receiver<Stop>,
@@ -105,11 +112,11 @@ async fn connection(
     let ends = Ends { remote, local };
     // An answer is written in one go; waiting for more to send with it only delays it.
     let _ = stream.set_nodelay(true);
-    site.metrics.opened();
+    responder.site.metrics.opened();
     let phase = Arc::new(Phase::new());
     let io = TokioIo::new(Guarded::new(stream, Arc::clone(&phase), timeouts));
     let service = service_fn(|request| {
-        let answered = Arc::clone(&site).respond(ends, Arc::clone(&phase), request);
+        let answered = Arc::clone(&responder).respond(ends, Arc::clone(&phase), request);
         async {
             let mut response = answered.await;
             if crowd.is_thick() {
@@ -139,7 +146,7 @@ async fn connection(
     if let Err(error) = ended {
         tracing::debug!(%error, %remote, "a connection ended early");
     }
-    site.metrics.closed();
+    responder.site.metrics.closed();
 }
 
 /// The other connections. Where slots are few, none is kept for a client that may not ask again.

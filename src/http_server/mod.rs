@@ -2,14 +2,16 @@
 //!
 //! Ecosystems say what there is ([`crate::ecosystem::Serve`]); everything that is HTTP happens here, once:
 //!
-//! - `listener` accepts, `guard` limits how long a connection may wait, `site` answers a request.
+//! - `listener` accepts, `guard` limits how long a connection may wait, `responder` answers a request.
 //! - `origin`, `route` and `mount` find out what is asked for.
 //! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it.
 //! - `reply` makes the response, with `ranges`, `conditional`, `compression` and `body`.
-//! - `pages`, `access_log` and `metrics` are for people.
+//! - `completion` follows a request to its end; `pages`, `access_log` and `metrics` are for people.
+//! - `site` is what all requests share.
 
 mod access_log;
 mod body;
+mod completion;
 mod compression;
 mod conditional;
 mod context;
@@ -23,6 +25,7 @@ mod origin;
 mod pages;
 mod ranges;
 mod reply;
+mod responder;
 mod route;
 mod site;
 
@@ -123,7 +126,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     connections: usize,
     timeouts: Timeouts,
-    site: Arc<site::Site>,
+    responder: Arc<responder::Responder>,
     misses: misses::MissWriter,
 }
 
@@ -135,17 +138,20 @@ impl Server {
     pub fn bind(settings: ServerSettings, served: Served) -> Result<Server, Problem> {
         let (misses, writer) = misses::queue();
         let site = site::Site {
-            mounts: mount::Mounts::compile(&served.mounts)?,
-            pages: pages::Pages::new(&served.ecosystems)?,
             documents: documents::Documents::new(settings.document_cache),
             misses,
             metrics: metrics::Metrics::new(),
             log: served.log,
-            trusted_proxies: settings.trusted_proxies,
-            body_timeout: settings.timeouts.body,
             repositories: Mutex::new(None),
             blobs: served.blobs,
             catalogue: served.catalogue,
+        };
+        let responder = responder::Responder {
+            site: Arc::new(site),
+            mounts: mount::Mounts::compile(&served.mounts)?,
+            pages: pages::Pages::new(&served.ecosystems)?,
+            trusted_proxies: settings.trusted_proxies,
+            body_timeout: settings.timeouts.body,
         };
         if settings.listen.is_empty() {
             return Err(Problem::new(Kind::Usage, "http.listen", "there is no address to listen on"));
@@ -157,7 +163,7 @@ impl Server {
             addresses,
             connections: settings.connections.clamp(1, connections_possible()),
             timeouts: settings.timeouts,
-            site: Arc::new(site),
+            responder: Arc::new(responder),
             misses: writer,
         })
     }
@@ -169,8 +175,9 @@ impl Server {
 
     /// Answers until `shutdown` is done, lets what has begun end, and returns.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
-        let catalogue = Arc::clone(&self.site.catalogue);
-        let serving = listener::serve(self.site, self.listeners, self.connections, self.timeouts, shutdown);
+        let catalogue = Arc::clone(&self.responder.site.catalogue);
+        let serving =
+            listener::serve(self.responder, self.listeners, self.connections, self.timeouts, shutdown);
         tokio::select! {
             () = serving => {}
             () = self.misses.run(&catalogue) => {}

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
+use super::mount::Mounts;
 use super::origin::Origin;
 use super::reply::{Asked, Refusal, Reply};
 use super::route::{Matched, Path, RouteTable};
@@ -62,35 +63,62 @@ impl Pages {
         }
     }
 
-    /// Every client's file for this server.
-    fn files(&self, server: &str) -> Result<Vec<(&'static str, ClientFile)>, Problem> {
-        self.setups.iter().map(|setup| Ok((setup.client(), setup.configuration(server)?))).collect()
-    }
-}
-
-impl Page {
-    /// Makes the page. Reads the store, so call it where blocking is allowed.
-    pub(super) fn answer(&self, site: &Site, origin: &Origin, asked: Asked<'_>) -> Result<Reply, Problem> {
+    /// Makes a page. Reads the store, so call it where blocking is allowed.
+    pub(super) fn answer(
+        &self,
+        page: &Page,
+        site: &Site,
+        mounts: &Mounts,
+        origin: &Origin,
+        asked: Asked<'_>,
+    ) -> Result<Reply, Problem> {
         let server = origin.to_string();
         let text = |body: String| plain(body, "text/plain; charset=utf-8", "", asked, site);
-        match self {
-            Page::Index => index(site, &server, asked),
+        match page {
+            Page::Index => self.index(site, mounts, &server, asked),
             Page::Health => Ok(health(site, asked)),
             Page::Metrics => {
                 let revision = site.catalogue.revision()?.0;
                 let body = site.metrics.text(revision, site.documents.bytes(), site.misses.dropped());
                 Ok(plain(body, "text/plain; version=0.0.4; charset=utf-8", "", asked, site))
             }
-            Page::Setup(client) => match site.pages.setups.iter().find(|setup| setup.client() == client) {
+            Page::Setup(client) => match self.setups.iter().find(|setup| setup.client() == client) {
                 Some(setup) => Ok(text(setup.configuration(&server)?.text)),
                 None => {
-                    let known: Vec<&str> = site.pages.setups.iter().map(|setup| setup.client()).collect();
+                    let known: Vec<&str> = self.setups.iter().map(|setup| setup.client()).collect();
                     let message =
                         format!("there is no client {client:?}; these are known: {}", known.join(", "));
                     Ok(Refusal::new(StatusCode::NOT_FOUND, message).into())
                 }
             },
         }
+    }
+
+    fn index(&self, site: &Site, mounts: &Mounts, server: &str, asked: Asked<'_>) -> Result<Reply, Problem> {
+        let repositories = shown(site, mounts, server)?;
+        let files = self.files(server)?;
+        if !wants_html(asked.headers) {
+            return Ok(plain(
+                index_text(server, &repositories, &files),
+                "text/plain; charset=utf-8",
+                "Accept",
+                asked,
+                site,
+            ));
+        }
+        let reply = plain(
+            index_html(server, &repositories, &files),
+            "text/html; charset=utf-8",
+            "Accept",
+            asked,
+            site,
+        );
+        Ok(reply.with_policy(POLICY.clone()))
+    }
+
+    /// Every client's file for this server.
+    fn files(&self, server: &str) -> Result<Vec<(&'static str, ClientFile)>, Problem> {
+        self.setups.iter().map(|setup| Ok((setup.client(), setup.configuration(server)?))).collect()
     }
 }
 
@@ -122,10 +150,10 @@ struct Shown {
     origin: String,
 }
 
-fn shown(site: &Site, server: &str) -> Result<Vec<Shown>, Problem> {
+fn shown(site: &Site, mounts: &Mounts, server: &str) -> Result<Vec<Shown>, Problem> {
     let repositories = site.repositories(site.catalogue.revision()?)?;
     let mut all = Vec::new();
-    for mount in site.mounts.visible() {
+    for mount in mounts.visible() {
         let base = format!("{server}/{}", mount.prefix.join("/"));
         let of = |name: &str, origin: &str| Shown {
             ecosystem: mount.ecosystem,
@@ -138,23 +166,6 @@ fn shown(site: &Site, server: &str) -> Result<Vec<Shown>, Problem> {
         all.extend(own.map(|one| of(&one.name, &one.origin)));
     }
     Ok(all)
-}
-
-fn index(site: &Site, server: &str, asked: Asked<'_>) -> Result<Reply, Problem> {
-    let repositories = shown(site, server)?;
-    let files = site.pages.files(server)?;
-    if !wants_html(asked.headers) {
-        return Ok(plain(
-            index_text(server, &repositories, &files),
-            "text/plain; charset=utf-8",
-            "Accept",
-            asked,
-            site,
-        ));
-    }
-    let reply =
-        plain(index_html(server, &repositories, &files), "text/html; charset=utf-8", "Accept", asked, site);
-    Ok(reply.with_policy(POLICY.clone()))
 }
 
 fn wants_html(headers: &HeaderMap) -> bool {

@@ -7,8 +7,8 @@ use http::header::{
 };
 use http::{HeaderMap, Response, StatusCode};
 
-use super::access_log::Completion;
 use super::body::{self, Body, Content};
+use super::completion::Completion;
 use super::compression;
 use super::conditional;
 use super::ranges::{self, Range};

@@ -25,6 +25,9 @@ use crate::trust::time;
 
 /// Documents that an ecosystem reads while it admits an artifact are no larger than this.
 const ADMIT_READS: u64 = 1024 * 1024;
+/// Blobs are settled in groups of so many: each waits for the disk, and an import that dies is repeated from its medium
+/// anyway.
+const GROUP_BLOBS: usize = 4096;
 /// How many missing blobs are named.
 const NAMED: usize = 10;
 
@@ -182,7 +185,7 @@ fn import_one(
         _ => {}
     }
 
-    let intake = Intake::new(store)?;
+    let intake = Intake::new(store)?.every(GROUP_BLOBS);
     let signatures = intake.keep(volume.snapshot_signatures(), None)?;
     intake.keep(volume.snapshot_bytes(), None)?;
     let mut accession = Accession::begin(store, &snapshot)?;

@@ -166,7 +166,7 @@ pub trait Blobs: Send + Sync {
         name: &str,
         algorithms: &[bundle_format::Algorithm],
     ) -> Result<Box<dyn BlobWrite>, StoreError>;
-    /// Makes a group durable and then visible, in one go. Callers group up to 1,024 blobs or 256 MiB, and have
+    /// Makes a group durable and then visible, in one go. Callers group up to 4,096 blobs or 256 MiB, and have
     /// claimed the keys before ([`Catalogue::claim`]): of a blob that is held already the staged bytes are dropped.
     fn settle(&self, group: Vec<Box<dyn Staged>>) -> Result<(), StoreError>;
     /// All keys in order, calling back for each; ends early when the callback says so.

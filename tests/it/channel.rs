@@ -46,19 +46,19 @@ impl Channel {
         self.sides.path("project").join(ran.json()["bundle"]["files"][0].as_str().unwrap())
     }
 
-    fn import(&self, bundle: &PathBuf) -> Ran {
+    fn import(&self, bundle: &std::path::Path) -> Ran {
         self.sides.run("in", &["import", "--json", bundle.to_str().unwrap()])
     }
 
     #[track_caller]
-    fn imported(&self, bundle: &PathBuf) -> String {
+    fn imported(&self, bundle: &std::path::Path) -> String {
         let ran = self.import(bundle);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         ran.json()["bundles"][0]["outcome"].as_str().unwrap().to_owned()
     }
 
     #[track_caller]
-    fn refused(&self, bundle: &PathBuf, code: i32, what: &str) {
+    fn refused(&self, bundle: &std::path::Path, code: i32, what: &str) {
         let before = self.shown();
         let ran = self.import(bundle);
         assert_eq!((ran.code, &ran.json()["error"]["code"]), (Some(code), &json!(what)), "{}", ran.stderr);

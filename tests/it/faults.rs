@@ -2,8 +2,8 @@
 //! the store stays sound, nothing is half-visible, and the next run gets to the same end without fetching again what
 //! it had.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,43 +19,16 @@ use aftk::store::Store;
 use aftk::trust::{COLLECT_KEY, Trust};
 use bundle_format::{BlobKey, Ledger, Mode};
 
+use crate::support::crash::{Collects, Imports, for_every};
 use crate::support::fake_upstream::{FakeUpstream, Reply};
-use crate::support::npm_project::{self, packages, publish, write_project};
-use crate::support::sides::{Sides, bundles, copy_directory, home_like, import, scratch, sound};
+use crate::support::sides::{bundles, copy_directory, home_like, import, scratch, sound};
 
 /// How the N-th write fails within a process.
 const KINDS: [Kind; 4] = [Kind::Enospc, Kind::Eio, Kind::ShortWrite, Kind::Halt];
-/// How many of these tests' runs go on at once.
-const THREADS: u64 = 2;
-
-/// Calls `run` for every number up to `last`, on all threads.
-fn for_every(last: u64, run: impl Fn(u64) + Sync) {
-    let next = AtomicU64::new(1);
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at <= last) {
-                    run(at);
-                }
-            });
-        }
-    });
-}
 
 /// How often something was fetched; asking for a size is not.
 fn gets(upstream: &FakeUpstream) -> usize {
     upstream.requests().iter().filter(|seen| seen.method == "GET").count()
-}
-
-/// How often each body was sent, whole: what goes on in the middle, or only confirms, is not counted.
-fn bodies(upstream: &FakeUpstream) -> BTreeMap<String, u64> {
-    let mut bodies = BTreeMap::new();
-    for seen in upstream.requests() {
-        if seen.method == "GET" && seen.header("range").is_none() && seen.header("if-none-match").is_none() {
-            *bodies.entry(seen.path).or_default() += 1;
-        }
-    }
-    bodies
 }
 
 /// Three files at an upstream and one of this machine.
@@ -194,6 +167,7 @@ fn every_failing_write_of_a_collect_loses_nothing() {
         assert_eq!(ledger(&home), lines, "{context}");
         std::fs::remove_dir_all(&home).unwrap();
         spent.fetch_add(1, Ordering::Relaxed);
+        true
     });
     let downloads = (small.downloads() - before) as u64;
     let (failed, spent) = (failed.into_inner(), spent.into_inner());
@@ -242,144 +216,46 @@ fn every_failing_write_of_an_import_loses_nothing() {
         import(&home, &stick).unwrap_or_else(|problem| panic!("{context}: {problem:?}"));
         assert_eq!(sound(&home), whole, "{context}");
         std::fs::remove_dir_all(&home).unwrap();
+        true
     });
     let (failed, faults) = (failed.into_inner(), last * 4);
     println!("import: {last} writes, {faults} faults, {failed} runs failed, 0 unsound stores");
     assert!(failed * 10 >= faults * 8, "most faults must be noticed: {failed} of {faults}");
 }
 
-/// Whether a command reaches its N-th write, where it ends.
-fn ends(sides: &Sides, home: &str, arguments: &[&str], at: u64) -> bool {
-    let ran = sides.command(home).args(arguments).env("AFTK_FAULT", format!("{at}:abort")).output().unwrap();
-    ran.status.code().is_none()
+/// Ends the process at its N-th write; whether it came that far.
+fn abort_at(number: u64) -> impl Fn(Command) -> bool {
+    move |mut command| {
+        let ran = command.env("AFTK_FAULT", format!("{number}:abort")).output().unwrap();
+        assert!(
+            ran.status.success() || ran.status.code().is_none(),
+            "{}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+        !ran.status.success()
+    }
 }
+
+/// How many writes there may be; each number is tried until the command comes to its end.
+const MOST: u64 = 2000;
 
 #[test]
 fn a_process_that_ends_at_any_write_of_a_collect_loses_nothing() {
-    let (sides, packages) = (Sides::new(), packages());
-    write_project(&sides, &packages);
-    let collect = |home: &str, directory: &str, upstream: &FakeUpstream| {
-        let mut command = sides.command(home);
-        npm_project::reach(&mut command, upstream);
-        command.current_dir(sides.path(directory)).args(["collect", "--out", "stick"]);
-        command
-    };
-    sides.run("template", &["key", "show"]).done();
-    let fresh = |number: u64| {
-        let (home, project) = (format!("home-{number}"), format!("project-{number}"));
-        home_like(&sides.path("template"), &sides.path(&home));
-        copy_directory(&sides.path("project"), &sides.path(&project));
-        // Each has an upstream to itself, so that its requests can be told.
-        let upstream = FakeUpstream::start();
-        publish(&upstream, &packages);
-        (home, project, upstream)
-    };
-    let (home, project, upstream) = fresh(0);
-    assert!(collect(&home, &project, &upstream).output().unwrap().status.success());
-    let whole = sound(&sides.path(&home));
-    let content = |project: &str| {
-        let ledger =
-            Ledger::parse(&std::fs::read(sides.path(project).join("aftk.ledger")).unwrap_or_default());
-        let ledger = ledger.unwrap_or_else(|error| panic!("the ledger of {project} is broken: {error}"));
-        ledger.entries().to_vec()
-    };
-    let expected = content(&project);
-    assert_eq!(bodies(&upstream).len(), 6, "three documents and three tarballs");
-
-    let (aborted, over) = (AtomicU64::new(0), AtomicU64::new(0));
-    let (documents, tarballs) = (AtomicU64::new(0), AtomicU64::new(0));
-    // Each number is tried until the command gets to its end; how many writes that are nobody says beforehand.
-    for_every(2000, |number| {
-        if over.load(Ordering::Relaxed) > 0 {
-            return;
-        }
-        let (home, project, upstream) = fresh(number);
-        let context = format!("abort at {number}");
-        let ran = collect(&home, &project, &upstream)
-            .env("AFTK_FAULT", format!("{number}:abort"))
-            .output()
-            .unwrap();
-        if ran.status.success() {
-            over.fetch_max(number, Ordering::Relaxed);
-            return;
-        }
-        assert_eq!(ran.status.code(), None, "{context}: {}", String::from_utf8_lossy(&ran.stderr));
-        aborted.fetch_add(1, Ordering::Relaxed);
-        let shown = sound(&sides.path(&home));
-        assert!(shown.is_empty() || shown == whole, "{context}: half-visible: {shown:?}");
-        let (reserved, locked) = (content(&project), sides.path(&project).join("aftk.lock").exists());
-        let left: Vec<Vec<u8>> = bundles(&sides.path(&project).join("stick"))
-            .iter()
-            .map(|file| std::fs::read(file).unwrap())
-            .collect();
-
-        let ran = collect(&home, &project, &upstream).output().unwrap();
-        assert!(ran.status.success(), "{context}: {}", String::from_utf8_lossy(&ran.stderr));
-        assert_eq!(sound(&sides.path(&home)), whole, "{context}");
-        let now = content(&project);
-        assert_eq!(now.len(), 1, "{context}");
-        assert_eq!(now[0].content, expected[0].content, "{context}: other content");
-        assert!(reserved.is_empty() || reserved == now, "{context}: a reserved sequence was given away");
-        let made = bundles(&sides.path(&project).join("stick"));
-        assert_eq!(made.len(), 1, "{context}");
-        let made = std::fs::read(&made[0]).unwrap();
-        assert!(left.iter().all(|left| *left == made), "{context}: the bundle has other bytes now");
-        for (path, times) in bodies(&upstream) {
-            let is_tarball = path.ends_with(".tgz");
-            // What was under way, or among the few that are made durable together, may come once more; nothing else.
-            let done_with = if is_tarball { !reserved.is_empty() } else { locked };
-            let most = if done_with { 1 } else { 2 };
-            assert!(times <= most, "{context}: {path} was fetched {times} times");
-            let kind = if is_tarball { &tarballs } else { &documents };
-            kind.fetch_add(times - 1, Ordering::Relaxed);
-        }
-        for directory in [home, project] {
-            std::fs::remove_dir_all(sides.path(&directory)).unwrap();
-        }
-    });
-    let [aborted, documents, tarballs] = [aborted, documents, tarballs].map(AtomicU64::into_inner);
+    let collects = Collects::new(None);
+    for_every(MOST, |number| collects.interrupt(number, &abort_at(number)));
+    let [aborted, documents, tarballs] = [&collects.interrupted, &collects.documents, &collects.tarballs]
+        .map(|number| number.load(Ordering::Relaxed));
     println!(
         "collect: {aborted} aborts, {documents} documents and {tarballs} tarballs fetched twice, 0 unsound stores"
     );
-    assert!(aborted > 50);
+    assert!((50..MOST).contains(&aborted));
 }
 
 #[test]
 fn a_process_that_ends_at_any_write_of_an_import_loses_nothing() {
-    let (sides, upstream, packages) = (Sides::new(), FakeUpstream::start(), packages());
-    publish(&upstream, &packages);
-    write_project(&sides, &packages);
-    let mut command = sides.command("out");
-    npm_project::reach(&mut command, &upstream);
-    assert!(command.args(["collect", "--out", "../stick"]).status().unwrap().success());
-    sides.trust();
-    let stick = sides.path("stick");
-    let stick = stick.to_str().unwrap();
-    home_like(&sides.path("in"), &sides.path("reference"));
-    sides.run("reference", &["import", stick]).done();
-    let whole = sound(&sides.path("reference"));
-    assert_eq!(whole.len(), 4);
-
-    let (aborted, over) = (AtomicU64::new(0), AtomicU64::new(0));
-    for_every(2000, |number| {
-        if over.load(Ordering::Relaxed) > 0 {
-            return;
-        }
-        let home = format!("home-{number}");
-        home_like(&sides.path("in"), &sides.path(&home));
-        let context = format!("abort at {number}");
-        if !ends(&sides, &home, &["import", stick], number) {
-            over.fetch_max(number, Ordering::Relaxed);
-            return;
-        }
-        aborted.fetch_add(1, Ordering::Relaxed);
-        let shown = sound(&sides.path(&home));
-        assert!(shown.is_empty() || shown == whole, "{context}: half-visible: {shown:?}");
-        import(&sides.path(&home), &sides.medium())
-            .unwrap_or_else(|problem| panic!("{context}: {problem:?}"));
-        assert_eq!(sound(&sides.path(&home)), whole, "{context}");
-        std::fs::remove_dir_all(sides.path(&home)).unwrap();
-    });
-    println!("import: {} aborts, 0 unsound stores", aborted.load(Ordering::Relaxed));
-    assert!(aborted.into_inner() > 50);
+    let imports = Imports::new();
+    for_every(MOST, |number| imports.interrupt(number, &abort_at(number)));
+    let aborted = imports.interrupted.load(Ordering::Relaxed);
+    println!("import: {aborted} aborts, 0 unsound stores");
+    assert!((50..MOST).contains(&aborted));
 }

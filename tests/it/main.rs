@@ -8,5 +8,6 @@ mod damage;
 mod faults;
 mod http_server;
 mod journey;
+mod kill;
 mod net;
 mod support;

@@ -12,6 +12,10 @@ use crate::store::{Source, StoreError};
 /// How many records, or rows, one transaction handles: others wait for no more than that.
 pub(super) const BATCH: usize = 1_000;
 
+/// How many records are staged in one transaction. Each goes to some page of every index: the more come at once, the fewer
+/// pages are written twice.
+const STAGED: usize = 4_000;
+
 /// States of a generation: `staging`, `merged`, `published`.
 pub(super) const STAGING: i64 = 0;
 pub(super) const MERGED: i64 = 1;
@@ -81,7 +85,7 @@ pub(super) fn begin(database: &Database, source: i64, order: (u64, u64)) -> Resu
 
 /// Adds rows, a batch a transaction. The same rows again change nothing.
 pub(super) fn stage(database: &Database, generation: i64, records: &[Record]) -> Result<(), StoreError> {
-    let mut batches = records.chunks(BATCH).peekable();
+    let mut batches = records.chunks(STAGED).peekable();
     while let Some(batch) = batches.next() {
         database.write(Durable::Soon, |transaction| {
             let staging = Staging::open(transaction, generation)?;

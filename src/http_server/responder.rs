@@ -1,0 +1,180 @@
+//! How one request is answered: by an ecosystem where it has a mount, else by one of our own pages.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bundle_format::Repository;
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+
+use super::body::Body;
+use super::completion::Completion;
+use super::context::Context;
+use super::guard::Phase;
+use super::mount::{Destination, Mounts};
+use super::origin::{self, Ends, Origin};
+use super::pages::Pages;
+use super::reply::{Asked, Refusal, Reply};
+use super::route::Path;
+use super::site::Site;
+use crate::blocking::blocking;
+use crate::ecosystem::{ClientRequest, Principal};
+use crate::problem::{Kind, Problem};
+
+/// The largest body of a request in bytes.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// How long a body that nobody wants is read, so that the client can read why.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Answers requests.
+pub(super) struct Responder {
+    pub(super) site: Arc<Site>,
+    pub(super) mounts: Mounts,
+    pub(super) pages: Pages,
+    pub(super) trusted_proxies: Vec<IpAddr>,
+    pub(super) body_timeout: Duration,
+}
+
+impl std::fmt::Debug for Responder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Responder")
+    }
+}
+
+impl Responder {
+    /// Answers a request.
+    pub(super) async fn respond(
+        self: Arc<Responder>,
+        ends: Ends,
+        phase: Arc<Phase>,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let (parts, mut body) = request.into_parts();
+        let client = origin::client(&parts.headers, ends, &self.trusted_proxies);
+        let completion = Completion::begin(Arc::clone(&self.site), phase, client, &parts);
+        let is_head = parts.method == Method::HEAD;
+        let waits = parts.headers.contains_key(http::header::EXPECT);
+        let reply = match self.answer(parts, &mut body, ends).await {
+            Ok(reply) => reply,
+            Err(refusal) => {
+                // A connection closed on what the client is still sending loses the answer. One that waits for our
+                // 100 has sent nothing yet.
+                if !body.is_end_stream() && !waits {
+                    drain(&mut body).await;
+                }
+                Reply::from(refusal)
+            }
+        };
+        reply.respond(is_head, completion)
+    }
+
+    async fn answer(
+        self: &Arc<Responder>,
+        parts: Parts,
+        body: &mut Incoming,
+        ends: Ends,
+    ) -> Result<Reply, Refusal> {
+        let bad = |why: &str| Refusal::new(StatusCode::BAD_REQUEST, why);
+        let origin = Origin::of(&parts, ends, &self.trusted_proxies).map_err(bad)?;
+        let path = Path::parse(parts.uri.path()).map_err(bad)?;
+        let method = parts.method.as_str();
+        if let Some(destination) = self.mounts.find(method, &path, &origin)? {
+            let body = self.collect(&parts.method, body).await?;
+            return Ok(self.handle(destination, parts, body).await);
+        }
+        if self.mounts.impersonates(origin.host()) {
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"));
+        }
+        let page = self.pages.find(method, &path)?;
+        let (here, is_get) = (Arc::clone(self), parts.method == Method::GET);
+        let made = blocking(move || {
+            let asked = Asked { headers: &parts.headers, is_get };
+            here.pages.answer(&page, &here.site, &here.mounts, &origin, asked)
+        });
+        Ok(made.await.unwrap_or_else(|problem| Reply::problem(&problem)))
+    }
+
+    /// Lets the ecosystem answer, where that may block.
+    async fn handle(self: &Arc<Responder>, destination: Destination, parts: Parts, body: Bytes) -> Reply {
+        let here = Arc::clone(self);
+        let is_get = parts.method == Method::GET;
+        let made = blocking(move || {
+            let (site, mounts) = (&*here.site, &here.mounts);
+            let Some(mount) = mounts.get(destination.mount) else {
+                return Err(Problem::new(Kind::Failed, "http.no-mount", "the mount is gone"));
+            };
+            let revision = site.catalogue.revision()?;
+            if let (true, Some(name)) = (destination.named, &destination.repository) {
+                let repositories = site.repositories(revision)?;
+                let known = |one: &Repository| one.ecosystem == mount.ecosystem && one.name == *name;
+                if !repositories.iter().any(known) {
+                    let message = format!(
+                        "there is no {} repository {name:?} here; `all` has all of them",
+                        mount.ecosystem
+                    );
+                    return Ok(Reply::from(Refusal::new(StatusCode::NOT_FOUND, message)));
+                }
+            }
+            let request = ClientRequest {
+                action: destination.action,
+                captures: destination.captures,
+                repository: destination.repository,
+                base: destination.base,
+                query: parts.uri.query().unwrap_or_default().to_owned(),
+                headers: parts.headers,
+                body,
+                principal: Principal::Anonymous,
+            };
+            let context = Context { site, ecosystem: mount.ecosystem, revision };
+            let answer = mount.serve.handle(&request, &context)?;
+            Reply::of(answer, Asked { headers: &request.headers, is_get }, site)
+        });
+        made.await.unwrap_or_else(|problem| Reply::problem(&problem))
+    }
+
+    /// The body of a request whose method has one.
+    async fn collect(&self, method: &Method, body: &mut Incoming) -> Result<Bytes, Refusal> {
+        if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) || body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        let large = || {
+            let message = format!("the body is larger than {BODY_LIMIT} bytes");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+        };
+        if body.size_hint().lower() > BODY_LIMIT as u64 {
+            return Err(large());
+        }
+        let collected = async {
+            let mut all = BytesMut::new();
+            while let Some(frame) = body.frame().await {
+                let frame =
+                    frame.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body is not whole"))?;
+                let Ok(data) = frame.into_data() else { continue };
+                if all.len() + data.len() > BODY_LIMIT {
+                    return Err(large());
+                }
+                all.extend_from_slice(&data);
+            }
+            Ok(all.freeze())
+        };
+        let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body took too long");
+        tokio::time::timeout(self.body_timeout, collected).await.map_err(late)?
+    }
+}
+
+async fn drain(body: &mut Incoming) {
+    let read = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > BODY_LIMIT {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN, read).await;
+}
