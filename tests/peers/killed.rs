@@ -6,12 +6,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use super::command::run;
 use super::inside::{Inside, Server};
 use super::outside::{self, Lockfile, purls};
-
-/// Enough bytes that some files are settled, and far from all.
-const SOME: u64 = 120_000_000;
 
 #[test]
 fn a_killed_collect_goes_on_where_it_was() {
@@ -30,10 +29,13 @@ fn a_killed_collect_goes_on_where_it_was() {
         command
     };
 
-    kill_after(&mut collect(mirror.aftk_alone(), &["--limit-rate", "40MiB"]), "download", SOME);
+    let blobs = home.join("store/blobs");
+    kill_when(&mut collect(mirror.aftk_alone(), &["--limit-rate", "40MiB"]), |event| {
+        event["event"] == "item-done" && !tarballs(&blobs).is_empty()
+    });
     assert!(!out.exists() || fs::read_dir(&out).unwrap().count() == 0, "a bundle of half a download");
     run(mirror.aftk().env("AFTK_HOME", &home).arg("check")).succeeded();
-    let held = tarballs(&home.join("store/blobs"));
+    let held = tarballs(&blobs);
     let before = Asked::of(&server);
     assert!(!held.is_empty() && before.packuments > 0);
 
@@ -49,17 +51,21 @@ fn a_killed_collect_goes_on_where_it_was() {
     eprintln!("{artifacts} artifacts, {} held after the kill, {again} requests for the rest", held.len());
     run(mirror.aftk().env("AFTK_HOME", &home).arg("check")).succeeded();
     assert_eq!(purls(&outcome), purls(&run(mirror.aftk().args(["ls", "--json"])).succeeded()));
-    assert_eq!(tarballs(&home.join("store/blobs")), tarballs(&mirror.home().join("store/blobs")));
+    assert_eq!(tarballs(&blobs), tarballs(&mirror.home().join("store/blobs")));
 }
 
 #[test]
 fn a_killed_import_leaves_the_store_as_it_was() {
     let collected = outside::collected(Lockfile::Bare);
     let inside = Inside::new();
-    for bytes in [1, SOME, SOME + SOME / 4] {
+    for enough in [1, 60_000_000, 150_000_000] {
         let mut import = inside.aftk_alone();
         import.arg("import").arg(&collected.stick).args(["--json", "--progress", "json"]);
-        kill_after(&mut import, "import", bytes);
+        let mut bytes = 0;
+        kill_when(&mut import, |event| {
+            bytes += event["bytes"].as_u64().filter(|_| event["event"] == "item-progress").unwrap_or(0);
+            bytes >= enough
+        });
         run(inside.aftk().arg("check")).succeeded();
         assert_eq!(purls(&run(inside.aftk().args(["ls", "--json"])).succeeded()), [""; 0]);
     }
@@ -69,23 +75,18 @@ fn a_killed_import_leaves_the_store_as_it_was() {
     assert_eq!(listed.len(), collected.report["artifacts"].as_array().unwrap().len());
 }
 
-/// Runs a command and kills it without a warning when its stage has come so far.
-fn kill_after(command: &mut Command, stage: &str, much: u64) {
+/// Runs a command and kills it without a warning at the event that is chosen.
+fn kill_when(command: &mut Command, mut chosen: impl FnMut(&Value) -> bool) {
     let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut events = BufReader::new(process.stderr.take().unwrap()).lines();
-    let (mut bytes, mut here, mut said) = (0, false, String::new());
-    while bytes < much {
-        let line = events.next().unwrap_or_else(|| panic!("it ended before it was killed: {said}")).unwrap();
-        said = line;
-        let Ok(event) = serde_json::from_str::<serde_json::Value>(&said) else { continue };
-        match event["event"].as_str() {
-            Some("stage") => here = event["name"] == stage,
-            Some("item-progress") if here => bytes += event["bytes"].as_u64().unwrap(),
-            _ => {}
+    loop {
+        let line = events.next().expect("an event before the end").unwrap();
+        if serde_json::from_str(&line).is_ok_and(|event| chosen(&event)) {
+            break;
         }
     }
     process.kill().unwrap();
-    assert!(!process.wait().unwrap().success());
+    assert!(!process.wait().unwrap().success(), "it ended before it was killed");
 }
 
 /// What a server was asked for.
