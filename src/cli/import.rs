@@ -28,7 +28,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
     let result = session.block(move || import::import(&store, &trust, &request, &*events, &cancel));
     let report = progress::end(&*session.events, result)?;
-    session.finish(&report, || {
+    session.finish_bundles(&report, &report.failed, || {
         for bundle in &report.bundles {
             let outcome = match bundle.outcome {
                 _ if arguments.dry_run && bundle.outcome != Outcome::AlreadyHeld => "would be imported",

@@ -169,29 +169,39 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let global = arguments.global.clone();
-    let result = Session::start(global.clone()).and_then(|session| match arguments.verb {
-        Verb::Init(verb) => init::run(verb, &session),
-        Verb::Lock(verb) => lock::run(verb, &session),
-        Verb::Collect(verb) => collect::run(verb, &session),
-        Verb::Inspect(verb) => inspect::run(verb, &session),
-        Verb::Verify(verb) => verify::run(verb, &session),
-        Verb::Import(verb) => import::run(verb, &session),
-        Verb::Serve(verb) => serve::run(verb, &session),
-        Verb::Ls(verb) => ls::run(verb, &session),
-        Verb::Check(verb) => check::run(verb, &session),
-        Verb::Gc(verb) => gc::run(verb, &session),
-        Verb::Key(verb) => key::run(verb, &session),
-        Verb::Setup(verb) => setup::run(verb, &session),
-        Verb::Completion(verb) => completion::run(verb),
-        Verb::Demo(verb) => demo::run(verb, &session),
-        Verb::Version(verb) => version::run(verb, &session),
-    });
+    let (result, said) = match Session::start(global.clone()) {
+        Ok(session) => (work(arguments.verb, &session), session.json_is_said()),
+        Err(problem) => (Err(problem), false),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             output::problem(&problem, &global);
+            if global.json && !said {
+                output::failure(&problem);
+            }
             ExitCode::from(problem.kind.exit_code())
         }
+    }
+}
+
+fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
+    match verb {
+        Verb::Init(verb) => init::run(verb, session),
+        Verb::Lock(verb) => lock::run(verb, session),
+        Verb::Collect(verb) => collect::run(verb, session),
+        Verb::Inspect(verb) => inspect::run(verb, session),
+        Verb::Verify(verb) => verify::run(verb, session),
+        Verb::Import(verb) => import::run(verb, session),
+        Verb::Serve(verb) => serve::run(verb, session),
+        Verb::Ls(verb) => ls::run(verb, session),
+        Verb::Check(verb) => check::run(verb, session),
+        Verb::Gc(verb) => gc::run(verb, session),
+        Verb::Key(verb) => key::run(verb, session),
+        Verb::Setup(verb) => setup::run(verb, session),
+        Verb::Completion(verb) => completion::run(verb),
+        Verb::Demo(verb) => demo::run(verb, session),
+        Verb::Version(verb) => version::run(verb, session),
     }
 }
 

@@ -49,9 +49,6 @@ pub(super) fn problem(problem: &Problem, global: &Global) {
         text.push_str(&format!("{cyan}hint:{plain} {}\n", printable(hint)));
     }
     eprint!("{text}");
-    if global.json {
-        failure(problem);
-    }
 }
 
 /// Prints a problem on stdout as the JSON object that stands there instead of a report.

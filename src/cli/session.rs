@@ -10,6 +10,7 @@ use super::{Global, output, progress};
 use crate::cancel::Cancel;
 use crate::config;
 use crate::events::Events;
+use crate::ops::media::Failed;
 use crate::problem::{Kind, Problem};
 use crate::store::{Layout, Store};
 use crate::trust::{COLLECT_KEY, CommandSigner, KeySigner, Trust};
@@ -26,6 +27,7 @@ pub(crate) struct Session {
     /// Set by the first interrupt; the second one ends the program at once.
     pub(crate) cancel: Cancel,
     home_is_said: AtomicBool,
+    json_is_said: AtomicBool,
 }
 
 impl Session {
@@ -54,6 +56,7 @@ impl Session {
             events,
             cancel: Cancel::default(),
             home_is_said: AtomicBool::new(false),
+            json_is_said: AtomicBool::new(false),
         })
     }
 
@@ -121,10 +124,42 @@ impl Session {
     /// Prints a result: the report itself with --json, else what `text` prints.
     pub(crate) fn finish<T: Serialize>(&self, report: &T, text: impl FnOnce()) -> Result<(), Problem> {
         if self.global.json {
+            self.json_is_said.store(true, Ordering::Relaxed);
             return output::json(report);
         }
         text();
         Ok(())
+    }
+
+    /// Prints a result about several bundles, then why some of them failed.
+    ///
+    /// # Errors
+    /// Why the first of them failed; with --json that is in the one object, too.
+    pub(crate) fn finish_bundles<T: Serialize>(
+        &self,
+        report: &T,
+        failed: &[Failed],
+        text: impl FnOnce(),
+    ) -> Result<(), Problem> {
+        let Some((first, others)) = failed.split_first() else { return self.finish(report, text) };
+        #[derive(Serialize)]
+        struct Printed<'a, T> {
+            #[serde(flatten)]
+            report: &'a T,
+            error: &'a Problem,
+            exit_code: u8,
+        }
+        let exit_code = first.problem.kind.exit_code();
+        self.finish(&Printed { report, error: &first.problem, exit_code }, text)?;
+        for other in others {
+            output::problem(&other.problem, &self.global);
+        }
+        Err(first.problem.clone())
+    }
+
+    /// Whether the one JSON object of this run is printed.
+    pub(crate) fn json_is_said(&self) -> bool {
+        self.json_is_said.load(Ordering::Relaxed)
     }
 
     /// Runs an asynchronous verb; the first interrupt asks it to stop, the second one does.

@@ -23,7 +23,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
     let result = session.block(move || verify::verify(&paths, &trust.verifier(true)?, &*events, &cancel));
     let report = progress::end(&*session.events, result)?;
-    session.finish(&report, || {
+    session.finish_bundles(&report, &report.failed, || {
         for bundle in &report.bundles {
             output::line(&format!(
                 "{}: sound; {} sequence {}, {} in {}, signed by {}",

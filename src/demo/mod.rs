@@ -24,7 +24,8 @@ use crate::ops::collect::{self, CollectReport, CollectRequest};
 use crate::ops::context::Outside;
 use crate::ops::import::{self, ImportRequest};
 use crate::ops::lock::{Order, Place};
-use crate::ops::{serve, verify};
+use crate::ops::serve;
+use crate::ops::verify::{self, VerifyReport};
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
 use crate::trust::{COLLECT_KEY, Trust};
@@ -115,9 +116,10 @@ pub async fn demonstrate(
 
     let began = clock::instant();
     let (path, home, quiet, stop) = (bundle.clone(), outside.clone(), events.clone(), cancel.clone());
-    let verified =
-        blocking(move || verify::verify(&[path], &Trust::open(&home)?.verifier(true)?, &*quiet, &stop))
-            .await?;
+    let verified = blocking(move || {
+        verify::verify(&[path], &Trust::open(&home)?.verifier(true)?, &*quiet, &stop)?.all()
+    })
+    .await?;
     let bytes = verified.bundles.first().map_or(0, |bundle| bundle.bytes);
     steps.done(
         "outside: verify the bundle",
@@ -267,7 +269,7 @@ async fn refused_when_damaged(
         }
         fsx::replace_file(&copy, &bytes).map_err(|error| unreadable(&error))?;
         let verifier = Trust::open(&home)?.verifier(true)?;
-        match verify::verify(&[copy], &verifier, &*events, &cancel) {
+        match verify::verify(&[copy], &verifier, &*events, &cancel).and_then(VerifyReport::all) {
             Err(problem) if problem.kind == Kind::Untrusted => Ok(problem.message),
             Err(problem) => Err(problem),
             Ok(_) => Err(Problem::new(Kind::Failed, "demo.accepted", "a damaged bundle was accepted")),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers};
 use super::intake::Intake;
-use super::media::{self, Which};
+use super::media::{self, Failed, Which};
 use super::verify;
 use crate::cancel::Cancel;
 use crate::clock;
@@ -75,48 +75,62 @@ pub struct Imported {
 pub struct ImportReport {
     /// One entry a bundle.
     pub bundles: Vec<Imported>,
+    /// Those that were not accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Failed>,
 }
 
-/// Says what importing bundles would do, each by itself. Nothing is logged.
+impl ImportReport {
+    /// The report, if all bundles were accepted.
+    ///
+    /// # Errors
+    /// Why the first that wasn't, wasn't.
+    pub fn all(self) -> Result<ImportReport, Problem> {
+        match self.failed.first() {
+            Some(first) => Err(first.problem.clone()),
+            None => Ok(self),
+        }
+    }
+}
+
+/// Says what importing a bundle would do by itself. Nothing is logged.
 fn foresee(
     store: &Store,
     trust: &Trust,
-    paths: &[PathBuf],
+    path: &Path,
     events: &dyn Events,
     cancel: &Cancel,
-) -> Result<ImportReport, Problem> {
+) -> Result<Imported, Problem> {
     let verifier = trust.verifier(false)?;
-    let held = |key: &BlobKey, size| matches!(store.blobs.size(key), Ok(Some(held)) if held == size);
-    let mut bundles = Vec::new();
-    for path in media::volumes(paths)? {
-        let volume = media::open(&path, &verifier)?;
-        let (decision, _) =
-            decide(store, trust, volume.snapshot(), Snapshot::digest_of(volume.snapshot_bytes()))?;
-        if let Some(refusal) = decision.refusal(&volume.snapshot().channel, mark_of(volume.snapshot())) {
-            return Err(refusal.at(path.display()));
-        }
-        drop(volume);
-        let verified = verify::verify_one(&path, &verifier, &held, events, cancel)?;
-        bundles.push(Imported {
-            which: verified.which,
-            outcome: match decision {
-                Decision::AlreadyHeld => Outcome::AlreadyHeld,
-                Decision::Late => Outcome::ImportedLate,
-                _ => Outcome::Imported,
-            },
-            artifacts: verified.artifacts,
-            new_blobs: verified.blobs,
-            new_bytes: verified.bytes,
-        });
+    let volume = media::open(path, &verifier)?;
+    let (decision, _) =
+        decide(store, trust, volume.snapshot(), Snapshot::digest_of(volume.snapshot_bytes()))?;
+    if let Some(refusal) = decision.refusal(&volume.snapshot().channel, mark_of(volume.snapshot())) {
+        return Err(refusal.at(path.display()));
     }
-    Ok(ImportReport { bundles })
+    drop(volume);
+    let held = |key: &BlobKey, size| matches!(store.blobs.size(key), Ok(Some(held)) if held == size);
+    let (verified, brought) = verify::verify_one(path, &verifier, &held, events, cancel)?;
+    Ok(Imported {
+        which: verified.which,
+        outcome: match decision {
+            Decision::AlreadyHeld if brought.blobs > 0 => Outcome::Healed,
+            Decision::AlreadyHeld => Outcome::AlreadyHeld,
+            Decision::Late => Outcome::ImportedLate,
+            _ => Outcome::Imported,
+        },
+        artifacts: verified.artifacts,
+        new_blobs: brought.blobs,
+        new_bytes: brought.bytes,
+    })
 }
 
 /// Imports bundles, one after the other; what is imported stays if a later one fails. A dry run says what would
-/// become of each by itself.
+/// become of each by itself. A bundle can be untrusted (3), incomplete (4) or refused (6); refusals are in the audit
+/// log.
 ///
 /// # Errors
-/// Untrusted (3), incomplete (4) or refused (6) for the first bundle that is; refusals are in the audit log.
+/// If a path is not there, this side cannot go on, or the job is stopped.
 pub fn import(
     store: &Store,
     trust: &Trust,
@@ -124,9 +138,6 @@ pub fn import(
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<ImportReport, Problem> {
-    if request.dry_run {
-        return foresee(store, trust, &request.paths, events, cancel);
-    }
     let volumes = media::volumes(&request.paths)?;
     let bytes = volumes.iter().map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum();
     events.emit(Happening::Stage {
@@ -134,20 +145,21 @@ pub fn import(
         items: Some(volumes.len() as u64),
         bytes: Some(bytes),
     });
-    let mut bundles = Vec::new();
+    let work = if request.dry_run { foresee } else { import_one };
+    let (mut bundles, mut failed) = (Vec::new(), Vec::new());
     for path in &volumes {
-        match import_one(store, trust, path, events, cancel) {
+        match work(store, trust, path, events, cancel) {
             Ok(imported) => bundles.push(imported),
             Err(problem) => {
-                if matches!(problem.kind, Kind::Untrusted | Kind::Refused | Kind::Stale) {
+                if !request.dry_run && matches!(problem.kind, Kind::Untrusted | Kind::Refused | Kind::Stale) {
                     log_refusal(store, path, &problem)?;
                 }
-                return Err(problem);
+                Failed::note(&mut failed, path, problem)?;
             }
         }
         events.emit(Happening::ItemDone { item: path.display().to_string() });
     }
-    Ok(ImportReport { bundles })
+    Ok(ImportReport { bundles, failed })
 }
 
 fn import_one(

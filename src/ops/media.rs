@@ -45,6 +45,33 @@ impl Which {
     }
 }
 
+/// A bundle that was not accepted, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The file.
+    pub file: PathBuf,
+    /// Why not.
+    pub problem: Problem,
+}
+
+impl Failed {
+    /// Notes why a bundle was not accepted. The others are looked at all the same, unless it is this side that cannot
+    /// go on.
+    ///
+    /// # Errors
+    /// The problem itself, if it isn't the bundle's.
+    pub(super) fn note(failed: &mut Vec<Failed>, file: &Path, problem: Problem) -> Result<(), Problem> {
+        if !matches!(
+            problem.kind,
+            Kind::Untrusted | Kind::Incomplete | Kind::Refused | Kind::Stale | Kind::Usage
+        ) {
+            return Err(problem);
+        }
+        failed.push(Failed { file: file.to_owned(), problem });
+        Ok(())
+    }
+}
+
 /// The volumes that paths stand for: a file is itself, a directory is every volume in it, by name.
 ///
 /// # Errors

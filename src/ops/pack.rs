@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::intake::Intake;
 use super::ledger::LockedLedger;
 use super::lock_file::Lock;
+use super::records;
 use super::signing::OnceSigner;
-use super::{records, verify};
+use super::verify::{self, VerifyReport};
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
 use crate::fsx;
@@ -170,7 +171,7 @@ fn must_be_the_same(
         .hint("move it away, or choose another directory with --out")
     };
     let only = OnlyThese { documents, key_id: signer.key_id().to_owned() };
-    match verify::verify(&[path.to_owned()], &only, events, cancel) {
+    match verify::verify(&[path.to_owned()], &only, events, cancel).and_then(VerifyReport::all) {
         Ok(_) => Ok(()),
         Err(problem) if problem.kind == Kind::Interrupted => Err(problem),
         Err(problem) => Err(other(problem.message)),

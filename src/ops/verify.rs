@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bundle_format::{BlobKey, Record, RecordOrder, SegmentReader, Verifier};
 use serde::{Deserialize, Serialize};
 
-use super::media::{self, Which};
+use super::media::{self, Failed, Which};
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
@@ -30,13 +30,29 @@ pub struct Verified {
 pub struct VerifyReport {
     /// One entry a bundle.
     pub bundles: Vec<Verified>,
+    /// Those that are not sound, or not trusted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Failed>,
 }
 
-/// Verifies bundles, each by one read.
+impl VerifyReport {
+    /// The report, if all bundles are sound.
+    ///
+    /// # Errors
+    /// Why the first that isn't, isn't.
+    pub fn all(self) -> Result<VerifyReport, Problem> {
+        match self.failed.first() {
+            Some(first) => Err(first.problem.clone()),
+            None => Ok(self),
+        }
+    }
+}
+
+/// Verifies bundles, each by one read: untrusted (3) is one that is damaged or not trusted, incomplete (4) one that
+/// does not carry all that its snapshot lists.
 ///
 /// # Errors
-/// Untrusted (3) for the first that is damaged or not trusted; incomplete (4) for one that does not carry all that
-/// its snapshot lists.
+/// If a path is not there, or the job is stopped.
 pub fn verify(
     paths: &[PathBuf],
     verifier: &dyn Verifier,
@@ -50,22 +66,32 @@ pub fn verify(
         items: Some(volumes.len() as u64),
         bytes: Some(bytes),
     });
-    let mut bundles = Vec::new();
+    let (mut bundles, mut failed) = (Vec::new(), Vec::new());
     for path in &volumes {
-        bundles.push(verify_one(path, verifier, &|_, _| false, events, cancel)?);
+        match verify_one(path, verifier, &|_, _| false, events, cancel) {
+            Ok((verified, _)) => bundles.push(verified),
+            Err(problem) => Failed::note(&mut failed, path, problem)?,
+        }
         events.emit(Happening::ItemDone { item: path.display().to_string() });
     }
-    Ok(VerifyReport { bundles })
+    Ok(VerifyReport { bundles, failed })
 }
 
-/// Verifies one bundle; `held` says whether a blob of that key and size need not be in it.
+/// Blobs that a bundle brings, and their bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Brought {
+    pub(super) blobs: u64,
+    pub(super) bytes: u64,
+}
+
+/// Verifies one bundle, and counts what it brings; `held` says whether a blob of that key and size is here already.
 pub(super) fn verify_one(
     path: &Path,
     verifier: &dyn Verifier,
     held: &dyn Fn(&BlobKey, u64) -> bool,
     events: &dyn Events,
     cancel: &Cancel,
-) -> Result<Verified, Problem> {
+) -> Result<(Verified, Brought), Problem> {
     let format = |error| media::problem(error, path);
     let mut volume = media::open(path, verifier)?;
     let snapshot = volume.snapshot().clone();
@@ -74,6 +100,7 @@ pub(super) fn verify_one(
     let mut segments = HashSet::new();
     let mut missing: HashSet<BlobKey> = HashSet::new();
     let mut artifacts = 0;
+    let mut brought = Brought::default();
     while let Some((key, size)) = volume.next_blob().map_err(format)? {
         cancel.check()?;
         match volume.current_segment().cloned() {
@@ -91,6 +118,10 @@ pub(super) fn verify_one(
             }
             None => {
                 volume.skip_blob().map_err(format)?;
+                if !held(&key, size) {
+                    brought.blobs += 1;
+                    brought.bytes += size;
+                }
             }
         }
         events.emit(Happening::ItemProgress { bytes: size });
@@ -110,5 +141,5 @@ pub(super) fn verify_one(
         .at(path.display())
         .hint("ask for a full bundle of this snapshot"));
     }
-    Ok(Verified { which, artifacts, blobs: verified.blobs, bytes: verified.size })
+    Ok((Verified { which, artifacts, blobs: verified.blobs, bytes: verified.size }, brought))
 }

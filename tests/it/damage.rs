@@ -109,6 +109,7 @@ fn refuse_all(home: &Path, bundle: &Path, damages: &[Damage]) {
                         Damage::Append => file.write_all_at(&[0], bytes.len() as u64).unwrap(),
                     }
                     let problem = import::import(&store, &trust, &request, &Silent, &Cancel::default())
+                        .and_then(import::ImportReport::all)
                         .expect_err("damaged, and imported");
                     assert_eq!(problem.kind, Kind::Untrusted, "{damage:?}: {problem:?}");
                     assert_eq!(store.catalogue.revision().unwrap(), before.revision, "{damage:?}");

@@ -170,5 +170,5 @@ pub(crate) fn import(
 ) -> Result<aftk::ops::import::ImportReport, aftk::problem::Problem> {
     let store = Store::open(home)?;
     let request = aftk::ops::import::ImportRequest { paths: paths.to_vec(), dry_run: false };
-    aftk::ops::import::import(&store, &Trust::open(home)?, &request, &Silent, &Cancel::default())
+    aftk::ops::import::import(&store, &Trust::open(home)?, &request, &Silent, &Cancel::default())?.all()
 }
