@@ -104,9 +104,11 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let (order, key) = arguments.what.order(session)?;
     let store = session.store()?;
     let key = arguments.key.or(key);
-    let signer: Arc<dyn Signer + Send + Sync> = match (&arguments.sign_command, &key) {
-        (Some(command), Some(public)) => Arc::new(session.command_signer(public.as_ref(), command)?),
-        _ => Arc::new(session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?),
+    let signer = || -> Result<Arc<dyn Signer + Send + Sync>, Problem> {
+        Ok(match (&arguments.sign_command, &key) {
+            (Some(command), Some(public)) => Arc::new(session.command_signer(public.as_ref(), command)?),
+            _ => Arc::new(session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?),
+        })
     };
     let request = CollectRequest {
         order,
@@ -123,17 +125,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     });
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {
-        for note in &report.notes {
-            if !session.global.quiet {
-                eprintln!("note: {}: {}", output::printable(&note.subject), output::printable(&note.message));
-            }
-        }
-        for gap in &report.gaps {
-            eprintln!(
-                "gap: {}:{} {} (accepted: {})",
-                gap.gap.ecosystem, gap.gap.name, gap.gap.version, gap.accepted
-            );
-        }
+        output::remarks(&report.notes, &report.gaps, &session.global);
         let Some(bundle) = &report.bundle else { return };
         for file in &bundle.files {
             output::line(&file.display().to_string());

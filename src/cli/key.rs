@@ -9,7 +9,7 @@ use super::output;
 use super::session::{Session, read_key, read_passphrase};
 use crate::problem::{Kind, Problem};
 use crate::store::Layout;
-use crate::trust::{Algorithm, COLLECT_KEY, Changed, Revocation, Revoke};
+use crate::trust::{Algorithm, COLLECT_KEY, Changed, EVERY_CHANNEL, KeyInfo, Revocation, Revoke, Role};
 
 /// Make, show, trust and revoke keys
 #[derive(Debug, clap::Args)]
@@ -126,8 +126,8 @@ fn list(session: &Session) -> Result<(), Problem> {
             if key.own {
                 marks.push("own".to_owned());
             }
-            for (role, channels) in &key.roles {
-                marks.push(format!("{role:?} of {}", channels.join(", ")).to_lowercase());
+            if !key.roles.is_empty() {
+                marks.push(roles(key));
             }
             match &key.revoked {
                 Some(Revocation::Compromised) => marks.push("revoked: compromised".to_owned()),
@@ -161,8 +161,32 @@ fn trust(
     name: Option<&str>,
     channels: &[String],
 ) -> Result<(), Problem> {
-    let changed = session.trust()?.trust(&read_key(&session.path(file))?, name, channels)?;
-    session.finish(&changed, || said(&changed, "trusted"))
+    let pem = read_key(&session.path(file))?;
+    let mut trust = session.trust()?;
+    let changed = trust.trust(&pem, name, channels)?;
+    let infos = trust.keys()?;
+    session.finish(&changed, || {
+        said(&changed, "trusted");
+        for info in infos.iter().filter(|info| changed.keys.contains(&info.id) && !session.global.quiet) {
+            eprintln!(
+                "fingerprint {}: compare it with what the collector reads out to you",
+                info.fingerprint
+            );
+            eprintln!("now {}", roles(info));
+        }
+    })
+}
+
+/// What a key may sign, in words.
+fn roles(info: &KeyInfo) -> String {
+    let role = |(role, channels): (&Role, &Vec<String>)| {
+        let whose = match channels.as_slice() {
+            [every] if every == EVERY_CHANNEL => "every channel".to_owned(),
+            channels => format!("channel {}", channels.join(", ")),
+        };
+        format!("{role:?} of {whose}").to_lowercase()
+    };
+    info.roles.iter().map(role).collect::<Vec<_>>().join("; ")
 }
 
 fn revoke(session: &Session, key: &str, retired_after: Option<u64>) -> Result<(), Problem> {

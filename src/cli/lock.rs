@@ -32,6 +32,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     });
     let report = progress::end(&*session.events, result)?;
     session.finish(&report, || {
+        output::remarks(&report.notes, &report.gaps, &session.global);
         if session.global.verbose > 0 || report.lock.is_none() {
             for artifact in &report.artifacts {
                 output::line(&output::printable(&artifact.purl));

@@ -22,16 +22,19 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         return output::json(&report);
     }
     // A long list is printed as it is read.
-    session.block(move || {
+    let shown = session.block(move || {
+        let mut shown = 0_u64;
         list::each(&store, &selectors, &mut |artifact| {
             let named = &artifact.named;
-            output::line(&format!(
-                "{}  ({}, {})",
-                output::printable(&named.purl),
-                named.repository,
-                artifact.source
-            ));
+            let purl = output::printable(&named.purl);
+            output::line(&format!("{purl}  ({}, {})", named.repository, artifact.source));
+            shown += 1;
             Ok(())
-        })
-    })
+        })?;
+        Ok(shown)
+    })?;
+    if shown == 0 && !session.global.quiet {
+        eprintln!("nothing is here that matches");
+    }
+    Ok(())
 }

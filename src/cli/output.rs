@@ -5,6 +5,8 @@ use std::io::{IsTerminal, Write};
 use serde::Serialize;
 
 use super::{Global, When};
+use crate::findings::Note;
+use crate::ops::lock_file::AcceptedGap;
 use crate::problem::{Kind, Problem};
 
 /// Prints one JSON object on stdout.
@@ -49,6 +51,20 @@ pub(super) fn problem(problem: &Problem, global: &Global) {
         text.push_str(&format!("{cyan}hint:{plain} {}\n", printable(hint)));
     }
     eprint!("{text}");
+}
+
+/// Prints on stderr what a person should know of what is carried, and the gaps that were accepted.
+pub(super) fn remarks(notes: &[Note], gaps: &[AcceptedGap], global: &Global) {
+    if global.quiet {
+        return;
+    }
+    for note in notes {
+        eprintln!("note: {}: {}", printable(&note.subject), printable(&note.message));
+    }
+    for AcceptedGap { gap, accepted } in gaps {
+        let (name, version) = (printable(&gap.name), printable(&gap.version));
+        eprintln!("gap: {}:{name} {version} (accepted: {})", gap.ecosystem, printable(accepted));
+    }
 }
 
 /// Prints a problem on stdout as the JSON object that stands there instead of a report.

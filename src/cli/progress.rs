@@ -129,7 +129,11 @@ impl Stage {
                 format!(", {} at {}/s", units::bytes(bytes), units::bytes(rate))
             }
         };
-        format!("{}: {}{rate}", self.name, units::duration(time))
+        let items = match self.items {
+            0 | 1 => String::new(),
+            items => format!(", {}", units::count(items, "item")),
+        };
+        format!("{}: {}{items}{rate}", self.name, units::duration(time))
     }
 }
 
@@ -148,7 +152,41 @@ impl Events for Lines {
 /// One bar for the stage under way, and lines above it.
 struct Bars {
     lines: Lines,
-    bar: Mutex<Option<ProgressBar>>,
+    bar: Mutex<Option<Bar>>,
+}
+
+/// A bar and what it counts.
+struct Bar {
+    shown: ProgressBar,
+    name: String,
+    done: u64,
+    items: Option<u64>,
+}
+
+impl Bar {
+    fn new(name: &str, items: Option<u64>, bytes: Option<u64>) -> Bar {
+        let shown = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr_with_hz(10));
+        let template = if bytes.is_some() {
+            "{prefix:>10} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta} {wide_msg}"
+        } else {
+            "{prefix:>10} {spinner} {elapsed} {wide_msg}"
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            shown.set_style(style.progress_chars("=> "));
+        }
+        shown.enable_steady_tick(INTERVAL * 2);
+        let bar = Bar { shown, name: name.to_owned(), done: 0, items };
+        bar.count();
+        bar
+    }
+
+    /// Says how many of how many items are done.
+    fn count(&self) {
+        self.shown.set_prefix(match self.items {
+            Some(items) if items > 1 => format!("{} {}/{items}", self.name, self.done),
+            _ => self.name.clone(),
+        });
+    }
 }
 
 impl Events for Bars {
@@ -158,29 +196,35 @@ impl Events for Bars {
         match &happening {
             Happening::Stage { name, items, bytes } => {
                 if let Some(bar) = bar.take() {
-                    bar.finish_and_clear();
+                    bar.shown.finish_and_clear();
                 }
-                *bar = Some(new_bar(name, *items, *bytes));
+                *bar = Some(Bar::new(name, *items, *bytes));
             }
             Happening::Done | Happening::Error { .. } => {
                 if let Some(bar) = bar.take() {
-                    bar.finish_and_clear();
+                    bar.shown.finish_and_clear();
+                }
+            }
+            Happening::ItemDone { .. } => {
+                if let Some(bar) = bar.as_mut() {
+                    bar.done += 1;
+                    bar.count();
                 }
             }
             Happening::ItemProgress { bytes } => {
                 if let Some(bar) = bar.as_ref() {
-                    bar.inc(*bytes);
+                    bar.shown.inc(*bytes);
                 }
             }
             Happening::ItemStart { item, .. } => {
                 if let Some(bar) = bar.as_ref() {
-                    bar.set_message(printable(item));
+                    bar.shown.set_message(printable(item));
                 }
             }
             _ => {}
         }
         let say = |text: String| match bar.as_ref() {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            Some(bar) => bar.shown.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),
         };
         if let Some(ended) = ended {
@@ -190,24 +234,6 @@ impl Events for Bars {
             say(line);
         }
     }
-}
-
-fn new_bar(name: &str, items: Option<u64>, bytes: Option<u64>) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr_with_hz(10));
-    let template = if bytes.is_some() {
-        "{prefix:>10} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta} {wide_msg}"
-    } else {
-        "{prefix:>10} {spinner} {bytes} {binary_bytes_per_sec} {wide_msg}"
-    };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.set_prefix(match items {
-        Some(items) if items > 1 => format!("{name} ({items})"),
-        _ => name.to_owned(),
-    });
-    bar.enable_steady_tick(INTERVAL * 2);
-    bar
 }
 
 /// Every event as a JSON line; progress is summed up and said ten times a second at most.

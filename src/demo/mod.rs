@@ -244,7 +244,7 @@ async fn collect_project(
     settings.timeouts.connect = Duration::from_secs(5);
     let client = Arc::new(Client::new(settings)?);
     let context = Arc::new(Outside::new(&store, client, events.clone(), cancel.clone(), &project)?);
-    collect::collect(&request, &context, signer).await
+    collect::collect(&request, &context, || Ok(signer)).await
 }
 
 /// Flips a bit in the middle of a copy of the bundle; returns why the copy is refused.

@@ -55,22 +55,17 @@ pub struct CollectReport {
     pub notes: Vec<Note>,
 }
 
-/// Collects an order into a bundle. `signer` is asked for only when it comes to signing.
+/// Collects an order into a bundle. `signer` is asked for only when the preflight is passed.
 ///
 /// # Errors
 /// As its parts; no bundle is written unless all is complete, and what was downloaded stays for the next try.
 pub async fn collect(
     request: &CollectRequest,
     outside: &Arc<Outside>,
-    signer: Arc<dyn Signer + Send + Sync>,
+    signer: impl FnOnce() -> Result<Arc<dyn Signer + Send + Sync>, Problem>,
 ) -> Result<CollectReport, Problem> {
     let (order, how) = (&request.order, request);
     let events = outside.shared_events();
-    events.emit(Happening::Stage {
-        name: "resolve".into(),
-        items: Some(order.requests.len() as u64),
-        bytes: None,
-    });
     let mut locked = lock::obtain(order, outside, how.locked).await?;
     let proof = lock::prove(&locked.lock, order, &**outside)?;
     for note in proof {
@@ -96,6 +91,8 @@ pub async fn collect(
     if how.dry_run {
         return Ok(report(preflight, None, &locked));
     }
+    // Before the download: a passphrase that is wrong should be known now.
+    let signer = signer()?;
     if !locked.kept {
         // Before the download, so that an interrupted run goes on with the same resolution.
         flush(outside).await?;

@@ -31,6 +31,12 @@ impl Selector {
     pub fn parse(text: &str) -> Result<Selector, Problem> {
         match text.split_once(':') {
             Some(("channel", name)) if !name.is_empty() => Ok(Selector::Channel(name.to_owned())),
+            Some((form @ ("bundle" | "pkg"), _)) => {
+                let message = format!("selectors that begin with `{form}:` are not read by this version");
+                Err(Problem::new(Kind::Usage, "selector.not-built", message)
+                    .at(text)
+                    .hint("write `npm:left-pad`, `npm:@org/*`, `npm:left-pad@1.3.0` or `channel:prod`"))
+            }
             Some((ecosystem, pattern)) if !ecosystem.is_empty() && !pattern.is_empty() => {
                 Ok(Selector::Name { ecosystem: ecosystem.to_owned(), pattern: pattern.to_owned() })
             }
@@ -161,7 +167,7 @@ mod tests {
     #[test]
     fn selectors_are_read_strictly() {
         assert_eq!(Selector::parse("channel:prod").unwrap(), Selector::Channel("prod".into()));
-        for bad in ["", "lodash", ":x", "npm:", "channel:"] {
+        for bad in ["", "lodash", ":x", "npm:", "channel:", "bundle:prod/1", "pkg:npm/a@1.0.0"] {
             assert!(Selector::parse(bad).is_err(), "{bad}");
         }
     }

@@ -110,12 +110,13 @@ pub fn accept(
         Kind::Incomplete,
         "collect.gaps",
         match names.len() {
-            1 => "1 thing would be missing inside, so no bundle is written".to_owned(),
-            n => format!("{n} things would be missing inside, so no bundle is written"),
+            1 => "1 thing would be missing inside, and nobody accepted that".to_owned(),
+            n => format!("{n} things would be missing inside, and nobody accepted that"),
         },
     )
     .hint(format!(
-        "if it can be missing, say so in aftk.toml: [[gap]] name = \"{}\", reason = \"…\"",
+        "if it may be missing, say so in the project's aftk.toml (`aftk init` makes one), with a reason: \
+         gap = [{{ name = \"{}\", reason = \"…\" }}]",
         gap_name(&open)
     ));
     for gap in open {

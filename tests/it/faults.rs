@@ -95,7 +95,7 @@ impl Small {
         let report = self.work(home, async |order, outside| {
             let request =
                 CollectRequest { order, out, locked: false, dry_run: false, read_back: true, jobs: 4 };
-            collect::collect(&request, &outside, signer).await
+            collect::collect(&request, &outside, || Ok(signer)).await
         })?;
         Ok(std::fs::read(&report.bundle.unwrap().files[0]).unwrap())
     }
