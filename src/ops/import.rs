@@ -186,7 +186,7 @@ fn import_one(
         return Err(refusal.at(path.display()));
     }
     match decision {
-        Decision::AlreadyHeld if all_held(store, &snapshot)? => {
+        Decision::AlreadyHeld if all_held(store, &snapshot, key)? => {
             imported.outcome = Outcome::AlreadyHeld;
             // Held or not, a bundle that is damaged is reported as damaged.
             imported.artifacts = read_to_the_end(volume, path, events, cancel)?;
@@ -285,8 +285,16 @@ fn decide(
     Ok((sequence::decide(channel, mark_of(snapshot), key), mark))
 }
 
-/// Whether everything that an accepted snapshot lists is still held, so that there is nothing to heal.
-fn all_held(store: &Store, snapshot: &Snapshot) -> Result<bool, Problem> {
+/// Whether an accepted snapshot and everything that it lists are still held, so that there is nothing to heal.
+fn all_held(store: &Store, snapshot: &Snapshot, key: BlobKey) -> Result<bool, Problem> {
+    let accepted = store.catalogue.snapshots(&snapshot.channel)?;
+    for entry in accepted.iter().filter(|entry| entry.snapshot == key) {
+        for document in [&entry.snapshot, &entry.signatures] {
+            if store.blobs.size(document)?.is_none() {
+                return Ok(false);
+            }
+        }
+    }
     let mut order = RecordOrder::default();
     for segment in &snapshot.segments {
         let Some(blob) = store.blobs.open(&segment.digest)? else { return Ok(false) };

@@ -203,6 +203,8 @@ pub struct FoundFile {
     pub name: String,
     /// The artifact's version.
     pub version: String,
+    /// The schema of the artifact's attributes: what is of another than one knows was never admitted.
+    pub schema: String,
 }
 
 /// What a channel is at here.

@@ -311,3 +311,20 @@ fn what_was_lost_comes_back_with_the_same_bundle_and_nothing_else_changes() {
     assert!(checked(&channel.inside()).is_sound());
     assert_eq!((channel.shown(), channel.latest()), (shown, "2.0.0".to_owned()));
 }
+
+#[test]
+fn a_lost_snapshot_or_its_signatures_come_back_too() {
+    let channel = Channel::new();
+    let bundle = channel.collect_version("1.0.0");
+    channel.imported(&bundle);
+    let inside = channel.inside();
+    let known = inside.catalogue.channels().unwrap();
+    let entry = inside.catalogue.snapshots(&known[0].name).unwrap().remove(0);
+    for lost in [entry.snapshot, entry.signatures] {
+        std::fs::remove_file(inside.layout.blob(&lost)).unwrap();
+        assert_eq!(checked(&inside).missing_count, 1);
+        assert_eq!(channel.imported(&bundle), "healed");
+        assert!(checked(&channel.inside()).is_sound());
+        assert_eq!(channel.imported(&bundle), "already-held");
+    }
+}

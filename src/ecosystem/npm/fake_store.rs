@@ -170,7 +170,8 @@ impl ServeContext for FakeStore {
         Ok(self.linked.iter().map(|linked| &linked.artifact).find_map(|artifact| {
             let file = artifact.files.iter().find(|file| file.path == path)?.clone();
             let (repository, name) = (artifact.repository.clone(), artifact.name.clone());
-            Some(FoundFile { file, repository, name, version: artifact.version.clone() })
+            let (version, schema) = (artifact.version.clone(), artifact.schema.clone());
+            Some(FoundFile { file, repository, name, version, schema })
         }))
     }
 

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{names, packument, search, tarball_name};
+use super::{SCHEMA, names, packument, search, tarball_name};
 use crate::ecosystem::{Answer, ClientRequest, Route, Serve, ServeContext};
 use crate::problem::Problem;
 
@@ -142,7 +142,9 @@ impl Asked<'_> {
         let path = names::tarball_path(name, version);
         let found = self.context.file_at(self.repository, &path)?;
         // A path is only a string to the store: the file must be a tarball of the package that was asked for.
-        match found.filter(|found| found.name == name && found.file.role == "tarball") {
+        match found
+            .filter(|found| found.schema == SCHEMA && found.name == name && found.file.role == "tarball")
+        {
             Some(found) => Ok(Answer::Blob {
                 key: found.file.blob,
                 size: found.file.size,
@@ -288,6 +290,13 @@ mod tests {
         ] {
             assert_eq!(outcome(&store.ask("GET", path)), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_tarball_of_a_schema_that_was_never_admitted_is_not_answered() {
+        let mut store = store();
+        store.hold("later", "1.0.0", |artifact| artifact.schema = "npm/2".to_owned());
+        assert_eq!(outcome(&store.ask("GET", "later/-/later-1.0.0.tgz")), "404");
     }
 
     #[test]

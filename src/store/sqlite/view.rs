@@ -70,7 +70,8 @@ pub(super) fn file_at(
         return Ok(None);
     }
     let sql = format!(
-        "SELECT f.position, a.record, r.name AS repository, a.name, a.version FROM file f \
+        "SELECT f.position, a.record, r.name AS repository, a.name, a.version, \
+         json_extract(a.record, '$.schema') AS schema FROM file f \
          CROSS JOIN artifact a ON a.id = f.artifact AND a.repository IN ({REPOSITORIES}) \
          CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
          CROSS JOIN repository r ON r.id = a.repository \
@@ -86,6 +87,7 @@ pub(super) fn file_at(
         repository: row.get("repository")?,
         name: row.get("name")?,
         version: row.get("version")?,
+        schema: row.get("schema")?,
     }))
 }
 
