@@ -79,14 +79,6 @@ impl Session {
     /// Opens a store that must be there.
     pub(crate) fn existing_store(&self) -> Result<Store, Problem> {
         self.say_home();
-        if !Layout::new(&self.home).store().is_dir() {
-            return Err(Problem::new(
-                Kind::Usage,
-                "store.missing",
-                format!("there is no store in {}", self.home.display()),
-            )
-            .hint("`aftk import` or `aftk collect` makes one; name another home with --home DIR"));
-        }
         Ok(Store::open_existing(&self.home)?)
     }
 

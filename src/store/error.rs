@@ -1,10 +1,14 @@
 //! What can go wrong in the store, and how it reads outside of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bundle_format::{Algorithm, BlobKey, Digest};
 
 use crate::problem::{Kind, Problem};
+
+/// What helps when the catalogue is lost or damaged. Sequence marks are what keeps old bundles out.
+const RESTORE: &str = "restore HOME/store/catalogue.sqlite from a backup; without one move HOME/store aside and collect or \
+                       import again: the sequence marks are lost too, so import only bundles that you trust to be the newest";
 
 /// An error of the store. Clients of the server never see one as it is.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,15 @@ pub enum StoreError {
     /// The database says no.
     #[error("the catalogue failed: {0}")]
     Catalogue(String),
+    /// The catalogue is none, or not as we wrote it.
+    #[error("the catalogue is damaged: {0}")]
+    Damaged(String),
+    /// A store was made here, and its catalogue is gone or empty: all that blobs are for, and all sequence marks.
+    #[error("the store's catalogue is lost: without it nobody can tell what the blobs are for")]
+    Lost,
+    /// There is no store in this home.
+    #[error("there is no store in {}", .0.display())]
+    Absent(PathBuf),
     /// The store was written by a newer version.
     #[error("the store has schema {found}, and this version knows up to {known}")]
     Newer {
@@ -88,9 +101,20 @@ impl From<StoreError> for Problem {
             StoreError::Busy(_) => {
                 (Kind::Refused, "store.busy", "wait for the other process to end, then try again")
             }
-            StoreError::Catalogue(_) => (Kind::Failed, "store.catalogue", "run `aftk check`"),
+            StoreError::Catalogue(_) => (
+                Kind::Failed,
+                "store.catalogue",
+                "look whether the disk is sound and HOME/store can be written",
+            ),
+            StoreError::Damaged(_) => (Kind::Untrusted, "store.catalogue-damaged", RESTORE),
+            StoreError::Lost => (Kind::Untrusted, "store.catalogue-lost", RESTORE),
+            StoreError::Absent(_) => (
+                Kind::Usage,
+                "store.missing",
+                "`aftk import` or `aftk collect` makes one; name another home with --home DIR",
+            ),
             StoreError::Newer { .. } => {
-                (Kind::Failed, "store.newer", "use the version of aftk that wrote it, or a newer one")
+                (Kind::Usage, "store.newer", "use the version of aftk that wrote it, or a newer one")
             }
             StoreError::Precondition => (Kind::Refused, "store.precondition", "run the same command again"),
             StoreError::Unsuitable(_) => {

@@ -49,24 +49,29 @@ pub struct Store {
 impl Store {
     /// Opens the store of a home, and makes both where they are missing, for their owner alone.
     ///
+    /// The catalogue is made first and the directories of blobs last. So whoever finds those has a store, and a
+    /// catalogue that isn't there then is lost rather than not yet made.
+    ///
     /// # Errors
-    /// If the place is no good, or the store is of a newer version.
+    /// [`StoreError::Lost`] or [`StoreError::Damaged`] for the catalogue; or if the place is no good, or the store is
+    /// of a newer version.
     pub fn open(home: &Path) -> Result<Store, StoreError> {
         let layout = Layout::new(home);
         fsx::create_directory(&layout.store(), fsx::Access::Private)
             .map_err(|error| error::io_error("cannot create", &layout.store(), error))?;
-        let blobs = Arc::new(DiskBlobs::open(&layout)?);
         let catalogue = Arc::new(SqliteCatalogue::open(&layout)?);
+        let blobs = Arc::new(DiskBlobs::open(&layout)?);
         Ok(Store { blobs, catalogue, layout })
     }
 
     /// Opens the store of a home that has one; makes none.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] if there is none; else as [`Store::open`].
+    /// [`StoreError::Absent`] if there is none; else as [`Store::open`].
     pub fn open_existing(home: &Path) -> Result<Store, StoreError> {
-        if !Layout::new(home).catalogue().is_file() {
-            return Err(StoreError::Unsuitable(format!("there is no store in {}", home.display())));
+        let layout = Layout::new(home);
+        if !layout.catalogue().is_file() && !layout.blobs().is_dir() {
+            return Err(StoreError::Absent(home.to_owned()));
         }
         Store::open(home)
     }

@@ -46,7 +46,8 @@ struct Writer {
 }
 
 impl Database {
-    pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
+    /// Opens the database; makes it only where no store was `made` before.
+    pub(super) fn open(path: &Path, made: bool) -> Result<Database, StoreError> {
         fsx::fault_point(path, "open").map_err(|error| fault(&error))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
@@ -64,7 +65,7 @@ impl Database {
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", LOG_PAGES * 4096)?;
-        schema::migrate(&mut connection)?;
+        schema::migrate(&mut connection, made)?;
         let writer = Mutex::new(Writer { connection, durable: Durable::Now });
         Ok(Database { path: path.to_owned(), writer, readers: Mutex::new(Vec::new()) })
     }
@@ -155,15 +156,27 @@ fn fault(error: &std::io::Error) -> StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
+        use rusqlite::Error;
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StoreError::Io {
                 what: "cannot write the catalogue".into(),
                 source: std::io::ErrorKind::StorageFull.into(),
             },
             Some(ErrorCode::DatabaseBusy) => StoreError::Busy("the catalogue".into()),
-            Some(ErrorCode::NotADatabase) => StoreError::Unsuitable(
-                "the catalogue is not a database, or it is damaged from its first byte".into(),
-            ),
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                StoreError::Damaged(error.to_string())
+            }
+            // Our statements are fixed and read what we wrote: tables, rows or types that are not so were changed.
+            _ if matches!(
+                error,
+                Error::SqlInputError { .. }
+                    | Error::QueryReturnedNoRows
+                    | Error::InvalidColumnType(..)
+                    | Error::FromSqlConversionFailure(..)
+            ) =>
+            {
+                StoreError::Damaged(error.to_string())
+            }
             _ => StoreError::Catalogue(error.to_string()),
         }
     }

@@ -20,6 +20,7 @@ mod value;
 mod view;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use super::error::io_error;
 use super::layout::Layout;
 use super::*;
 use crate::clock;
-use crate::fsx::Lock;
+use crate::fsx::{self, Lock};
 
 /// The most records that one call stages.
 const RECORDS: usize = 10_000;
@@ -50,10 +51,23 @@ impl SqliteCatalogue {
     /// Opens the catalogue of a store, or makes it; an older schema becomes the newest.
     ///
     /// # Errors
-    /// [`StoreError::Newer`], or [`StoreError::Unsuitable`] if it is none of ours or cannot be kept here.
+    /// [`StoreError::Newer`]; [`StoreError::Damaged`] if it is none of ours; [`StoreError::Lost`] if it is gone or empty
+    /// beside the blobs of a store; [`StoreError::Unsuitable`] if it cannot be kept here.
     pub fn open(layout: &Layout) -> Result<SqliteCatalogue, StoreError> {
         super::suitable::check(&layout.store())?;
-        let database = Database::open(&layout.catalogue())?;
+        // Asked before the catalogue is looked at: another process that makes the store makes its catalogue first.
+        let blobs = layout.blobs();
+        let made = blobs.try_exists().map_err(|error| io_error("cannot look at", &blobs, error))?;
+        let path = layout.catalogue();
+        // SQLite would remove a log that it finds beside an empty database, and with it the last chance.
+        if made && size(&path)? == 0 {
+            return Err(StoreError::Lost);
+        }
+        let database = Database::open(&path, made)?;
+        if !made {
+            let store = layout.store();
+            fsx::sync_directory(&store).map_err(|error| io_error("cannot sync", &store, error))?;
+        }
         Ok(SqliteCatalogue { database, layout: layout.clone(), open: Mutex::new(BTreeMap::new()) })
     }
 
@@ -86,6 +100,15 @@ impl SqliteCatalogue {
                 statement.query_map((stage::PUBLISHED, source), |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(rows.collect::<Result<Vec<_>, _>>()?)
         })
+    }
+}
+
+/// How many bytes a file has; none if it isn't there.
+fn size(path: &Path) -> Result<u64, StoreError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(io_error("cannot look at", path, error)),
     }
 }
 

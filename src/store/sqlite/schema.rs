@@ -10,8 +10,8 @@ const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
 /// "aftk" in ASCII, in the header of the file: tells ours from other SQLite databases.
 const APPLICATION: u32 = 0x6166_746B;
 
-/// Brings a database to the newest schema.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+/// Brings a database to the newest schema. An empty one, where a store was `made` before, has lost what it had.
+pub(super) fn migrate(connection: &mut Connection, made: bool) -> Result<(), StoreError> {
     if version(connection)? == STEPS.len() && application(connection)? == APPLICATION {
         return Ok(());
     }
@@ -20,8 +20,11 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found = version(&transaction)?;
     let tables: u32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let application = application(&transaction)?;
+    if tables == 0 && made {
+        return Err(StoreError::Lost);
+    }
     if application != APPLICATION && !(found == 0 && application == 0 && tables == 0) {
-        return Err(StoreError::Unsuitable("the catalogue is a database of another program".into()));
+        return Err(StoreError::Damaged("it is a database of another program".into()));
     }
     if found > STEPS.len() {
         let number = |version| u32::try_from(version).unwrap_or(u32::MAX);

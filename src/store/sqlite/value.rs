@@ -66,5 +66,5 @@ pub(super) fn file(record: &str, position: u32) -> Result<File, StoreError> {
 
 /// The catalogue holds what we cannot have written.
 pub(super) fn damaged(what: &str) -> StoreError {
-    StoreError::Catalogue(format!("a row is damaged: {what}"))
+    StoreError::Damaged(format!("a row has a wrong {what}"))
 }

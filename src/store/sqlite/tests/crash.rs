@@ -16,6 +16,28 @@ fn fresh() -> tempfile::TempDir {
     home
 }
 
+/// A store that was made only in part is no lost one.
+#[test]
+fn whoever_dies_while_making_a_store_can_make_it_again() {
+    let whole = crate::fsx::test_directory();
+    let watch = Watch::new(whole.path());
+    Store::open(whole.path()).unwrap();
+    let points = watch.count();
+    drop(watch);
+    assert!(points > 5);
+    for at in 1..=points {
+        let home = crate::fsx::test_directory();
+        let watch = Watch::new(home.path());
+        watch.plan(Fault { at, kind: Kind::Halt });
+        drop(Store::open(home.path()));
+        assert!(watch.forget());
+        let store = Store::open(home.path()).unwrap_or_else(|error| panic!("{at} of {points}: {error}"));
+        put(&*store.blobs, b"held");
+        drop(store);
+        Store::open_existing(home.path()).unwrap();
+    }
+}
+
 /// Takes the second import in, unless it has been already.
 fn work(home: &std::path::Path) -> Result<(), StoreError> {
     let store = Store::open(home)?;

@@ -70,14 +70,76 @@ fn what_is_no_catalogue_of_ours_is_refused() {
         [(Some(vec![b'x'; 4096]), ""), (None, "CREATE TABLE theirs (x)"), (None, "PRAGMA application_id = 7")]
     {
         let directory = crate::fsx::test_directory();
-        assert!(matches!(Store::open_existing(directory.path()).err(), Some(StoreError::Unsuitable(_))));
+        assert!(matches!(Store::open_existing(directory.path()).err(), Some(StoreError::Absent(_))));
         let layout = Layout::new(directory.path());
         fsx::create_directory(&layout.store(), fsx::Access::Private).unwrap();
         match bytes {
             Some(bytes) => fsx::replace_file(&layout.catalogue(), &bytes).unwrap(),
             None => rusqlite::Connection::open(layout.catalogue()).unwrap().execute_batch(sql).unwrap(),
         }
-        assert!(matches!(Store::open(directory.path()).err(), Some(StoreError::Unsuitable(_))), "{sql}");
+        assert!(matches!(Store::open(directory.path()).err(), Some(StoreError::Damaged(_))), "{sql}");
+    }
+}
+
+/// A catalogue that is not there any more must not be taken for a new one: gc would free every blob.
+#[test]
+fn a_lost_catalogue_is_noticed_and_nothing_is_made_in_its_place() {
+    type Loss = fn(&Layout);
+    let losses: [(&str, Loss); 4] = [
+        ("emptied, its log left", |layout| {
+            fsx::remove(&layout.catalogue()).unwrap();
+            fsx::replace_file(&layout.catalogue(), b"").unwrap();
+        }),
+        ("removed, its log left", |layout| _ = fsx::remove(&layout.catalogue()).unwrap()),
+        ("removed with its log", remove_catalogue),
+        ("another one, without tables", |layout| {
+            remove_catalogue(layout);
+            let other = rusqlite::Connection::open(layout.catalogue()).unwrap();
+            other.execute_batch("PRAGMA journal_mode = wal").unwrap();
+            assert!(layout.catalogue().metadata().unwrap().len() > 0);
+        }),
+    ];
+    for (loss, lose) in losses {
+        let home = Home::new();
+        import(home.catalogue(), &prod(), 3, Merge::Add, &[artifact("a", "1", &["a"])]);
+        let Home { directory, store } = home;
+        let layout = store.layout.clone();
+        let log = layout.store().join("catalogue.sqlite-wal");
+        let kept = std::fs::read(&log).unwrap();
+        // Held open by another process: closing would copy the log and remove it.
+        lose(&layout);
+        for open in [Store::open, Store::open_existing] {
+            assert!(matches!(open(directory.path()).err(), Some(StoreError::Lost)), "{loss}");
+        }
+        if loss.ends_with("log left") {
+            assert_eq!(std::fs::read(&log).unwrap(), kept, "{loss}: the log may yet help");
+        }
+        drop(store);
+        // What the hint says leads out.
+        fsx::rename(&layout.store(), &directory.path().join("aside")).unwrap();
+        assert!(matches!(Store::open_existing(directory.path()).err(), Some(StoreError::Absent(_))));
+        Store::open(directory.path()).unwrap();
+    }
+}
+
+fn remove_catalogue(layout: &Layout) {
+    for ending in ["", "-wal", "-shm"] {
+        fsx::remove(&layout.store().join(format!("catalogue.sqlite{ending}"))).unwrap();
+    }
+}
+
+#[test]
+fn lost_and_damaged_catalogues_are_no_matter_of_usage() {
+    use crate::problem::{Kind, Problem};
+    for (error, kind, code) in [
+        (StoreError::Lost, Kind::Untrusted, "store.catalogue-lost"),
+        (StoreError::Damaged(String::new()), Kind::Untrusted, "store.catalogue-damaged"),
+        (StoreError::Absent("home".into()), Kind::Usage, "store.missing"),
+        (StoreError::Newer { found: 2, known: 1 }, Kind::Usage, "store.newer"),
+    ] {
+        let problem = Problem::from(error);
+        assert_eq!((problem.kind, &*problem.code), (kind, code));
+        assert!(!problem.hints.is_empty() && !problem.hints[0].contains("aftk check"), "{code}");
     }
 }
 
@@ -107,8 +169,8 @@ fn a_row_that_we_cannot_have_written_is_an_error() {
     let home = Home::new();
     import(home.catalogue(), &prod(), 1, Merge::Add, &[artifact("a", "1", &["a"])]);
     raw(&home, "UPDATE artifact SET record = '{}'");
-    assert!(matches!(home.catalogue().artifacts("npm", None, "a"), Err(StoreError::Catalogue(_))));
-    assert!(matches!(home.catalogue().file_at("npm", None, "a/-/a-1.0"), Err(StoreError::Catalogue(_))));
+    assert!(matches!(home.catalogue().artifacts("npm", None, "a"), Err(StoreError::Damaged(_))));
+    assert!(matches!(home.catalogue().file_at("npm", None, "a/-/a-1.0"), Err(StoreError::Damaged(_))));
 }
 
 /// Every schema that was ever released is a fixture: its frozen script and the rows that its version wrote.
