@@ -6,7 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use bundle_format::{Algorithm, BlobKey, Digest, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader};
+use bundle_format::{
+    Algorithm, BlobKey, Digest, Mode, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader,
+};
 use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers};
@@ -222,6 +224,7 @@ fn import_one(
         (accession.artifacts(), new_blobs, new_bytes);
     if imported.outcome == Outcome::Healed {
         // What it says was decided when it was accepted; only bytes had been lost.
+        intake.close()?;
         return Ok(imported);
     }
     let acceptable =
@@ -282,7 +285,35 @@ fn decide(
         accepted: &accepted,
         floor: root.map_or(Mark { epoch: 1, sequence: 0 }, |root| root.floor(&snapshot.channel)),
     };
-    Ok((sequence::decide(channel, mark_of(snapshot), key), mark))
+    let decision = sequence::decide(channel, mark_of(snapshot), key);
+    if decision == Decision::Late {
+        not_replaced(store, snapshot)?;
+    }
+    Ok((decision, mark))
+}
+
+/// Refuses a late snapshot if a newer one said exactly what the channel shows: else whoever holds a medium back could
+/// bring back what was withdrawn.
+fn not_replaced(store: &Store, snapshot: &Snapshot) -> Result<(), Problem> {
+    for newer in store.catalogue.snapshots(&snapshot.channel)? {
+        if (newer.epoch, newer.sequence) < (snapshot.epoch, snapshot.sequence) {
+            continue;
+        }
+        let bytes = super::read_blob(store, &newer.snapshot, bundle_format::limits::MAX_DOCUMENT)?;
+        let replaces = Snapshot::from_bytes(&bytes).map_or(true, |newer| newer.mode == Mode::Replace);
+        if replaces {
+            return Err(Problem::new(
+                Kind::Refused,
+                "trust.overtaken",
+                format!(
+                    "sequence {} of channel {} comes too late: sequence {} says exactly what the channel holds",
+                    snapshot.sequence, snapshot.channel, newer.sequence
+                ),
+            )
+            .hint("there is nothing to do: whatever is still wanted is in the newer one"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether an accepted snapshot and everything that it lists are still held, so that there is nothing to heal.

@@ -173,6 +173,41 @@ fn one_channel_does_not_shadow_another() {
 }
 
 #[test]
+fn what_a_newer_snapshot_replaced_does_not_come_back_late() {
+    let channel = Channel::new();
+    let mut bundles = Vec::new();
+    for name in ["a", "b", "c"] {
+        channel.sides.write(&format!("{name}.txt"), name);
+        channel.sides.write(
+            "aftk.toml",
+            format!("format = 1\nmode = \"replace\"\nrequests = [\"file:./{name}.txt\"]\n"),
+        );
+        _ = std::fs::remove_file(channel.sides.path("project/aftk.lock"));
+        bundles.push(channel.bundle(channel.collect("out", &[])));
+    }
+    channel.imported(&bundles[0]);
+    channel.imported(&bundles[2]);
+    let shown = channel.shown();
+    channel.refused(&bundles[1], 6, "trust.overtaken");
+    assert_eq!(channel.shown(), shown);
+}
+
+#[test]
+fn a_path_means_one_file_whatever_repository_it_is_in() {
+    let channel = Channel::new();
+    let mut bundles = Vec::new();
+    for (name, body) in [("dev", "evil"), ("prod", "good")] {
+        let upstream = FakeUpstream::start();
+        upstream.route("/tool.bin", crate::support::fake_upstream::Reply::ok(body));
+        let digest = bundle_format::BlobKey::of(body.as_bytes()).hex();
+        let request = format!("file:{}/tool.bin#sha256={digest}", upstream.url());
+        bundles.push(channel.bundle(channel.collect("out", &[&request, "--channel", name])));
+    }
+    channel.imported(&bundles[0]);
+    channel.refused(&bundles[1], 6, "policy.shadowed");
+}
+
+#[test]
 fn a_collector_may_fill_channels_that_differ_for_sites_that_differ() {
     let channel = Channel::new();
     let [prod, dev] = ["prod", "dev"].map(|name| {

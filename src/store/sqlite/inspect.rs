@@ -83,16 +83,18 @@ pub(super) fn conflicts(
     generation: i64,
     limit: usize,
 ) -> Result<Vec<Conflict>, StoreError> {
-    // Files that clients ask for by path must be the same for that path; others for their artifact and role.
+    // Files that clients ask for by path must be the same for that path in every repository of the ecosystem: its virtual
+    // repository shows all of them. Others must be the same for their artifact and role.
     const SQL: &str = "
         SELECT r.ecosystem, r.name AS repository, f.path, a.name, a.version, o.hosted, o.name AS holder
         FROM staged s CROSS JOIN file f ON f.artifact = s.artifact CROSS JOIN artifact a ON a.id = s.artifact
         CROSS JOIN file g ON g.path = f.path AND g.path <> '' AND g.blob <> f.blob
-        CROSS JOIN artifact b ON b.id = g.artifact AND b.repository = a.repository
+        CROSS JOIN artifact b ON b.id = g.artifact
         CROSS JOIN link l ON l.artifact = b.id AND l.source <> :source
         CROSS JOIN source o ON o.id = l.source AND l.since <= o.visible
             AND (l.until IS NULL OR l.until > o.visible)
         CROSS JOIN repository r ON r.id = a.repository
+        CROSS JOIN repository q ON q.id = b.repository AND q.ecosystem = r.ecosystem
         WHERE s.generation = :generation AND f.path <> ''
         UNION
         SELECT r.ecosystem, r.name, '', a.name, a.version, o.hosted, o.name
