@@ -32,7 +32,10 @@ const ROOMS: &[(&str, &str)] = &[
     // The verbs.
     ("ops", "blocking cancel clock config ecosystem events findings fsx http_server net problem store trust"),
     ("demo", "blocking cancel clock config ecosystem events fsx http_server net ops problem store trust"),
-    ("cli", "blocking cancel clock config demo ecosystem events fsx http_server net ops problem store trust"),
+    (
+        "cli",
+        "blocking cancel clock config demo ecosystem events findings fsx http_server net ops problem store trust",
+    ),
 ];
 
 /// What only one place may name, and where that is. Paths match by whole segments, from their beginning.

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::problem::{Kind, Problem};
 use crate::store::{
     AuditEntry, Change, ChangeSet, Generation, Merge, Precondition, Revision, SnapshotEntry, Source, Store,
+    StoreError,
 };
 
 /// How many rows are staged in one transaction.
@@ -31,6 +32,15 @@ impl Drop for Accession {
             let _ = self.store.catalogue.abandon(self.generation);
         }
     }
+}
+
+/// How the channels of a store are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum View {
+    /// Together, by one site: none may shadow another.
+    OneOfAll,
+    /// Each for itself, by different sites.
+    Apart,
 }
 
 /// The documents of a snapshot, as blobs.
@@ -99,7 +109,7 @@ impl Accession {
     ///
     /// # Errors
     /// Refused, naming what would be shadowed.
-    pub(super) fn must_not_shadow(&mut self, channel: &str) -> Result<(), Problem> {
+    fn must_not_shadow(&mut self, channel: &str) -> Result<(), Problem> {
         self.flush()?;
         let conflicts = self.store.catalogue.conflicts(self.generation, CONFLICTS)?;
         if conflicts.is_empty() {
@@ -125,15 +135,17 @@ impl Accession {
     /// Makes the snapshot visible, in one transaction with its audit entry.
     ///
     /// `late` is true for a snapshot that a newer one overtook. `mark` is the channel's high-water mark as it was
-    /// when the decision to accept was taken.
+    /// when the decision to accept was taken. `view` says whether what other channels show must not be shadowed: a
+    /// site has one view of all of them.
     ///
     /// # Errors
-    /// Refused, if the channel moved on meanwhile.
+    /// Refused, if it would shadow another channel, or its own moved on meanwhile.
     pub(super) fn commit(
         mut self,
         papers: Papers<'_>,
         late: bool,
         mark: Option<(u64, u64)>,
+        view: View,
         action: &str,
     ) -> Result<Revision, Problem> {
         self.flush()?;
@@ -170,8 +182,22 @@ impl Accession {
                 Change::Audit(AuditEntry { time: now, action: action.to_owned(), subject }),
             ],
         };
-        let precondition = Precondition::HighWater { channel: snapshot.channel.clone(), mark };
-        let revision = self.store.catalogue.commit(&changes, &precondition)?;
+        let revision = loop {
+            // Another channel's commit may change what is shown while this looks; then it looks again.
+            let seen = self.store.catalogue.revision()?;
+            let state = self.store.catalogue.channel(&snapshot.channel)?;
+            if state.map(|state| (state.epoch, state.sequence)) != mark {
+                return Err(StoreError::Precondition.into());
+            }
+            if view == View::OneOfAll {
+                self.must_not_shadow(&snapshot.channel)?;
+            }
+            match self.store.catalogue.commit(&changes, &Precondition::Revision(seen)) {
+                Ok(revision) => break revision,
+                Err(StoreError::Precondition) if self.store.catalogue.revision()? != seen => {}
+                Err(error) => return Err(error.into()),
+            }
+        };
         self.committed = true;
         Ok(revision)
     }

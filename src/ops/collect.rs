@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bundle_format::Signer;
 use serde::{Deserialize, Serialize};
 
-use super::accession::{Accession, Papers};
+use super::accession::{Accession, Papers, View};
 use super::context::Outside;
 use super::fetch;
 use super::lock::{self, Order};
@@ -153,7 +153,7 @@ fn commit(store: &Store, lock: &Lock, made: pack::Made, key_id: &str) -> Result<
         signatures: made.signatures,
         signers: vec![key_id.to_owned()],
     };
-    accession.commit(papers, late, mark, "collect")?;
+    accession.commit(papers, late, mark, View::Apart, "collect")?;
     Ok(())
 }
 

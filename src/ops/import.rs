@@ -11,7 +11,7 @@ use bundle_format::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::accession::{Accession, Papers};
+use super::accession::{Accession, Papers, View};
 use super::intake::Intake;
 use super::media::{self, Failed, Which};
 use super::verify;
@@ -227,12 +227,12 @@ fn import_one(
         intake.close()?;
         return Ok(imported);
     }
-    let acceptable =
-        accession.must_not_shadow(&snapshot.channel).and_then(|()| admit(store, &snapshot, cancel));
-    acceptable.map_err(|problem| problem.at(path.display()))?;
+    admit(store, &snapshot, cancel).map_err(|problem| problem.at(path.display()))?;
     let papers = Papers { snapshot: &snapshot, key, signatures, signers };
     let late = imported.outcome == Outcome::ImportedLate;
-    accession.commit(papers, late, mark, "import").map_err(|problem| problem.at(path.display()))?;
+    accession
+        .commit(papers, late, mark, View::OneOfAll, "import")
+        .map_err(|problem| problem.at(path.display()))?;
     intake.close()?;
     Ok(imported)
 }

@@ -292,6 +292,8 @@ pub enum Precondition {
         /// (epoch, sequence).
         mark: Option<(u64, u64)>,
     },
+    /// The catalogue's revision, as it was when what all channels show was looked at.
+    Revision(Revision),
 }
 
 /// How the rows of a generation relate to what its channel had.

@@ -19,6 +19,8 @@ pub(super) fn revision(connection: &Connection) -> Result<Revision, StoreError> 
 pub(super) fn check(connection: &Connection, precondition: &Precondition) -> Result<(), StoreError> {
     match precondition {
         Precondition::None => Ok(()),
+        Precondition::Revision(seen) if revision(connection)? == *seen => Ok(()),
+        Precondition::Revision(_) => Err(StoreError::Precondition),
         Precondition::HighWater { channel, mark } => {
             let now = view::channels(connection, Some(channel))?.pop();
             if now.map(|now| (now.epoch, now.sequence)) == *mark {
