@@ -39,6 +39,11 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             format!("{} is there already", directory.display()),
         ));
     }
+    // Its parts are read from within each other, so it must not depend on where one stands.
+    let directory = std::path::absolute(&directory).map_err(|error| {
+        let message = format!("cannot find out where {} is", directory.display());
+        Problem::new(Kind::Failed, "demo.directory", message).caused_by(&error)
+    })?;
     let how = Demonstration { real: arguments.real, directory };
     let say = !session.global.json;
     let tell = |step: &Step| {

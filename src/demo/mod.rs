@@ -95,7 +95,7 @@ impl Steps<'_> {
 /// Demonstrates; `tell` hears of each step when it is done, `events` of what happens in between.
 ///
 /// # Errors
-/// Unavailable (5) with `real` if no registry can be reached; else whatever goes wrong in a step, which is a fault.
+/// Unavailable (5) with `real` if no registry can be reached; else whatever goes wrong in a step.
 pub async fn demonstrate(
     how: &Demonstration,
     events: Arc<dyn Events>,
@@ -176,14 +176,14 @@ async fn collect_some(
 ) -> Result<(CollectReport, bool), Problem> {
     let began = clock::instant();
     write_project(&outside.join("project"), &REAL)?;
-    match collect_project(outside, stick, events, cancel).await {
+    match collect_project(outside, stick, events, cancel, Variables::Heard).await {
         Ok(report) => {
             steps.done("outside: collect a real npm project from its lockfile", began, described(&report));
             Ok((report, true))
         }
-        Err(problem) if problem.kind == Kind::Interrupted => Err(problem),
+        // A full disk or bytes that do not match are no reason to go on with something else.
+        Err(problem) if !is_without_registry(&problem) => Err(problem),
         Err(problem) if how.real => {
-            // Whatever the reason: what was asked for cannot be had from here.
             let unavailable =
                 Problem::new(Kind::Unavailable, "demo.no-upstream", "no npm registry can be reached");
             Err(unavailable
@@ -199,11 +199,23 @@ async fn collect_some(
             write_project(&project, &EMBEDDED)?;
             let address = upstream::start(&Store::open(outside)?, cancel)?;
             replace(&project.join(".npmrc"), &format!("registry={address}\n"))?;
-            let report = collect_project(outside, stick, events, cancel).await?;
+            let report = collect_project(outside, stick, events, cancel, Variables::Ignored).await?;
             steps.done("outside: collect an invented npm project", began, described(&report));
             Ok((report, false))
         }
     }
+}
+
+/// Whether a collect failed because there is no registry, or none that answers.
+fn is_without_registry(problem: &Problem) -> bool {
+    problem.kind == Kind::Unavailable || problem.code == "npm.no-registry"
+}
+
+/// What becomes of the user's `npm_config_…` variables, which beat what a project's npmrc says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Variables {
+    Heard,
+    Ignored,
 }
 
 fn described(report: &CollectReport) -> String {
@@ -216,6 +228,7 @@ async fn collect_project(
     stick: &Path,
     events: &Arc<dyn Events>,
     cancel: &Cancel,
+    variables: Variables,
 ) -> Result<CollectReport, Problem> {
     let store = Store::open(outside)?;
     let trust = Trust::open(outside)?;
@@ -243,8 +256,11 @@ async fn collect_project(
     settings.retries = 1;
     settings.timeouts.connect = Duration::from_secs(5);
     let client = Arc::new(Client::new(settings)?);
-    let context = Arc::new(Outside::new(&store, client, events.clone(), cancel.clone(), &project)?);
-    collect::collect(&request, &context, || Ok(signer)).await
+    let mut context = Outside::new(&store, client, events.clone(), cancel.clone(), &project)?;
+    if variables == Variables::Ignored {
+        context = context.ignoring_variables("npm_config_");
+    }
+    collect::collect(&request, &Arc::new(context), || Ok(signer)).await
 }
 
 /// Flips a bit in the middle of a copy of the bundle; returns why the copy is refused.
@@ -343,4 +359,26 @@ fn replace(path: &Path, text: &str) -> Result<(), Problem> {
     fsx::replace_file(path, text.as_bytes()).map_err(|error| {
         Problem::new(Kind::Failed, "demo.file", format!("cannot write {}", path.display())).caused_by(&error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_registry_that_is_not_there_is_replaced() {
+        let says = |kind, code| is_without_registry(&Problem::new(kind, code, "it failed"));
+        assert!(says(Kind::Unavailable, "net.connect"));
+        assert!(says(Kind::Usage, "npm.no-registry"));
+        for (kind, code) in [
+            (Kind::Interrupted, "job.interrupted"),
+            (Kind::Failed, "store.io"),
+            (Kind::Untrusted, "collect.upstream-mismatch"),
+            (Kind::Usage, "npm.bad-registry"),
+            (Kind::Incomplete, "net.not-found"),
+            (Kind::Refused, "net.plain-http"),
+        ] {
+            assert!(!says(kind, code), "{code}");
+        }
+    }
 }

@@ -265,6 +265,10 @@ pub trait Collect: Send + Sync {
         origin: &str,
         context: &dyn CollectContext,
     ) -> Result<Access, Problem>;
+    /// Whether the checksums of files are named by whoever asks for them, and not by the upstream.
+    fn is_asked_by_checksum(&self) -> bool {
+        false
+    }
     /// Proves that artifacts and refs (all of this ecosystem) are enough, without any network.
     fn prove(&self, artifacts: &[Planned], refs: &[Ref]) -> Proof;
 }

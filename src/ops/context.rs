@@ -37,6 +37,8 @@ pub struct Outside {
     events: Arc<dyn Events>,
     cancel: Cancel,
     directory: PathBuf,
+    /// Variables whose names begin with this, in any case, are none for ecosystems.
+    ignored: Option<&'static str>,
     /// What clients answered, so that each is asked once.
     asked: tokio::sync::Mutex<HashMap<String, Option<String>>>,
 }
@@ -58,8 +60,21 @@ impl Outside {
             events,
             cancel,
             directory: directory.to_owned(),
+            ignored: None,
             asked: Default::default(),
         })
+    }
+
+    /// The same, where no variable whose name begins with `prefix`, in any case, is seen by ecosystems.
+    #[must_use]
+    pub fn ignoring_variables(mut self, prefix: &'static str) -> Outside {
+        self.ignored = Some(prefix);
+        self
+    }
+
+    fn is_ignored(&self, name: &str) -> bool {
+        let start = self.ignored.and_then(|prefix| Some((prefix, name.get(..prefix.len())?)));
+        start.is_some_and(|(prefix, start)| start.eq_ignore_ascii_case(prefix))
     }
 
     /// The store that is collected into.
@@ -181,11 +196,13 @@ impl CollectContext for Outside {
     }
 
     fn environment(&self, name: &str) -> Option<String> {
-        config::variable(name)
+        if self.is_ignored(name) { None } else { config::variable(name) }
     }
 
     fn environment_with(&self, prefix: &str) -> Vec<(String, String)> {
-        config::all_with_prefix(prefix)
+        let mut variables = config::all_with_prefix(prefix);
+        variables.retain(|(name, _)| !self.is_ignored(name));
+        variables
     }
 
     fn home_directory(&self) -> Option<PathBuf> {

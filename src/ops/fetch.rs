@@ -10,7 +10,7 @@ use super::context::Outside;
 use super::lock_file::Lock;
 use super::recall::alias;
 use crate::blocking::blocking;
-use crate::ecosystem::{PlannedFile, Request, registry};
+use crate::ecosystem::{Collect, Planned, PlannedFile, Request, registry};
 use crate::events::Happening;
 use crate::net::{self, Access, Sink};
 use crate::problem::{Kind, Problem};
@@ -24,6 +24,8 @@ struct Wanted {
     alias: String,
     ecosystem: String,
     repository: String,
+    /// The first artifact that it belongs to, for people.
+    artifact: String,
     file: PlannedFile,
 }
 
@@ -36,23 +38,65 @@ impl Wanted {
                 let Some(alias) = alias(&artifact.repository, file) else { continue };
                 if seen.insert(alias.clone()) {
                     let (ecosystem, repository) = (artifact.ecosystem.clone(), artifact.repository.clone());
-                    wanted.push(Wanted { alias, ecosystem, repository, file: file.clone() });
+                    let (artifact, file) = (named(artifact), file.clone());
+                    wanted.push(Wanted { alias, ecosystem, repository, artifact, file });
                 }
             }
         }
         wanted
     }
 
+    fn collect(&self) -> Option<&'static dyn Collect> {
+        registry::find(&self.ecosystem)?.collect()
+    }
+
+    /// A failed download, with what it is of.
+    fn failed(&self, mut problem: Problem) -> Problem {
+        if problem.code.starts_with("net.") {
+            problem.message = format!("{} cannot be downloaded: {}", self.artifact, problem.message);
+        }
+        if problem.code == "net.not-found" {
+            problem = problem.hint(
+                "it may have been removed upstream, or be hidden from whoever is not logged in: check the address",
+            );
+        }
+        problem
+    }
+
+    /// Bytes that are not the expected ones.
+    fn mismatched(&self) -> Problem {
+        let by_checksum = self.collect().is_some_and(|collect| collect.is_asked_by_checksum());
+        let (instead, hint) = if by_checksum {
+            (
+                "the checksum that was asked for",
+                "nothing of it was kept; compare the checksum with what the publisher names now",
+            )
+        } else {
+            (
+                "it published checksums for",
+                "nothing of it was kept; try again, and if it stays so, ask whoever runs that upstream or the proxy before it",
+            )
+        };
+        let message = format!("the upstream sent other bytes than {instead}");
+        Problem::new(Kind::Untrusted, "collect.upstream-mismatch", message).hint(hint)
+    }
+
     async fn access(&self, requests: &[Request], outside: &Outside) -> Result<Access, Problem> {
-        let collect =
-            registry::find(&self.ecosystem).and_then(|ecosystem| ecosystem.collect()).ok_or_else(|| {
-                let message = format!("{} cannot be collected by this version", self.ecosystem);
-                Problem::new(Kind::Usage, "request.not-collected", message)
-            })?;
+        let collect = self.collect().ok_or_else(|| {
+            let message = format!("{} cannot be collected by this version", self.ecosystem);
+            Problem::new(Kind::Usage, "request.not-collected", message)
+        })?;
         let requests: Vec<Request> =
             requests.iter().filter(|request| request.ecosystem == self.ecosystem).cloned().collect();
         collect.access(&requests, &self.repository, &self.file.origin, outside).await
     }
+}
+
+/// An artifact in a message: `npm left-pad 1.3.0`.
+fn named(artifact: &Planned) -> String {
+    let parts = [&artifact.ecosystem, &artifact.name, &artifact.version, &artifact.qualifier];
+    let parts: Vec<&str> = parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
 }
 
 /// Asks upstream for the sizes that its metadata does not tell, so that the preflight is worth something. An upstream
@@ -178,8 +222,8 @@ async fn download(
 
     let mut resumed = true;
     loop {
-        let (store, name, wanted) = (outside.store().clone(), staging_name.clone(), algorithms.clone());
-        let write = blocking(move || Ok(store.blobs.resume(&name, &wanted)?)).await?;
+        let (store, name, also) = (outside.store().clone(), staging_name.clone(), algorithms.clone());
+        let write = blocking(move || Ok(store.blobs.resume(&name, &also)?)).await?;
         resumed &= write.length() > 0;
         let mut sink = StagingSink { write: Some(write) };
         let progress = |bytes| events.emit(Happening::ItemProgress { bytes });
@@ -192,7 +236,7 @@ async fn download(
         if let Err(problem) = result {
             // The staged bytes stay for the next run.
             write.suspend();
-            return Err(problem);
+            return Err(wanted.failed(problem));
         }
         let (check, intake, note) = (expected.clone(), outside.intake().clone(), alias.to_owned());
         let staged = blocking(move || match write.stage(&check) {
@@ -219,14 +263,7 @@ async fn download(
             // What an earlier run left may be what is wrong: once more, from the start.
             Err(_) if resumed => resumed = false,
             Err(error) => {
-                return Err(Problem::new(
-                    Kind::Untrusted,
-                    "collect.upstream-mismatch",
-                    "the upstream sent other bytes than it published checksums for",
-                )
-                .at(place)
-                .because(error.to_string())
-                .hint("nothing of it was kept; try again, and if it stays so, ask whoever runs that upstream or the proxy before it"));
+                return Err(wanted.mismatched().at(place).because(error.to_string()));
             }
         }
     }

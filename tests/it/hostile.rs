@@ -249,3 +249,27 @@ fn names_on_a_medium_do_not_speak_to_the_terminal() {
     );
     assert_eq!(sides.run("in", &["import", stick.to_str().unwrap()]).code, Some(2));
 }
+
+#[test]
+fn a_download_that_fails_is_named_with_what_it_is_of() {
+    let (sides, upstream) = (Sides::new(), FakeUpstream::start());
+    let plain = package("plain", "1.4.0", json!({}), 9000);
+    publish(&upstream, std::slice::from_ref(&plain));
+    write_project(&sides, std::slice::from_ref(&plain));
+    upstream.route(&plain.tarball_path(), Reply::status(404));
+    let ran = collect(&sides, &upstream, &["npm:./package-lock.json"]);
+    refused(&sides, &ran, &[4], "a tarball that is gone");
+    assert!(ran.stderr.contains("npm plain 1.4.0 cannot be downloaded"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("removed upstream"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_checksum_that_a_person_named_is_not_said_to_be_published() {
+    let (sides, upstream) = (Sides::new(), FakeUpstream::start());
+    upstream.route("/tool.bin", Reply::ok("other bytes"));
+    let request = format!("file:{}/tool.bin#sha256={}", upstream.url(), "0f".repeat(32));
+    let ran = collect(&sides, &upstream, &[&request]);
+    refused(&sides, &ran, &[3], "a file with another checksum");
+    assert!(ran.stderr.contains("than the checksum that was asked for"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("published"), "{}", ran.stderr);
+}

@@ -6,6 +6,7 @@
 mod channel;
 mod concurrency;
 mod damage;
+mod demo;
 mod faults;
 mod hostile;
 mod http_server;

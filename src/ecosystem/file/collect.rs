@@ -81,6 +81,10 @@ impl Collect for FileCollect {
         Ok(Access { url, credential: None })
     }
 
+    fn is_asked_by_checksum(&self) -> bool {
+        true
+    }
+
     /// A file needs nothing but itself.
     fn prove(&self, _artifacts: &[Planned], _refs: &[Ref]) -> Proof {
         Proof::default()
@@ -107,13 +111,15 @@ impl Asked {
                 .at(without_secrets(what))
                 .hint("download it yourself and give the file's path")
         })?;
+        let wrong = |why: &str| {
+            usage("file.checksum", why)
+                .at(without_secrets(what))
+                .hint("write it as file:URL#sha256=…, with the 64 hex digits that the publisher names")
+        };
         let checksum = url.fragment().and_then(|fragment| fragment.strip_prefix("sha256="));
-        let key =
-            checksum.and_then(|hex| BlobKey::from_hex(&hex.to_ascii_lowercase()).ok()).ok_or_else(|| {
-                usage("file.checksum", "an address needs the file's checksum")
-                    .at(without_secrets(what))
-                    .hint("write it as file:URL#sha256=…, with the 64 hex digits that the publisher names")
-            })?;
+        let hex = checksum.ok_or_else(|| wrong("an address needs the file's sha256 checksum"))?;
+        let key = BlobKey::from_hex(&hex.to_ascii_lowercase())
+            .map_err(|_| wrong("the checksum is malformed: a sha256 has 64 digits of 0-9 and a-f"))?;
         url.set_fragment(None);
         Ok(Asked { url, key })
     }
@@ -372,6 +378,8 @@ mod tests {
         ] {
             let problem = machine.parse(&what).unwrap_err();
             assert_eq!((problem.kind, &*problem.code), (Kind::Usage, code), "{what}");
+            let malformed = what.contains("#sha256=00");
+            assert_eq!(problem.message.contains("malformed"), malformed, "{}", problem.message);
             let told = format!("{problem:?}");
             assert!(!told.contains("ter2"), "{told}");
         }

@@ -84,21 +84,29 @@ impl Npmrc {
 
     /// Says what is configured but not followed.
     pub(crate) fn warn(&self, context: &dyn CollectContext) {
+        for (code, message) in self.complaints(context) {
+            context.events().warn(code, message);
+        }
+    }
+
+    fn complaints(&self, context: &dyn CollectContext) -> Vec<(&'static str, String)> {
+        let mut complaints = Vec::new();
         for (key, value) in &self.values {
             let setting = key.rsplit_once(':').map_or(key.as_str(), |(_, setting)| setting);
             let secret = matches!(setting, "_authToken" | "_auth" | "_password" | "username");
             if secret && value.contains("${") {
                 let message = format!("npm's configuration uses a variable that is not set for {key}");
-                context.events().warn("npm.unset-variable", message);
+                complaints.push(("npm.unset-variable", message));
             } else if secret && setting == key && key != "username" {
                 let message =
                     format!("npm's setting {key} names no registry; like npm itself, aftk does not use it");
-                context.events().warn("npm.unscoped-credential", message);
-            } else if matches!(setting, "cafile" | "ca" | "certfile" | "keyfile") {
-                let message = format!("npm's setting {key} is not used by aftk");
-                context.events().warn("npm.unused-setting", message);
+                complaints.push(("npm.unscoped-credential", message));
+            } else if let Some(instead) = instead(setting, value, context) {
+                let message = format!("npm's setting {key} is not used by aftk: {instead}");
+                complaints.push(("npm.unused-setting", message));
             }
         }
+        complaints
     }
 
     /// The registry for packages without a scope of their own, if one is configured.
@@ -161,6 +169,38 @@ impl Npmrc {
         }
         None
     }
+}
+
+/// What to do instead of a setting that decides how npm reaches a registry, and that aftk does not follow; `None` for
+/// any other one, and where aftk already does the same.
+fn instead(setting: &str, value: &str, context: &dyn CollectContext) -> Option<&'static str> {
+    // Lists are written `ca[]=…`; with these values, npm itself takes a setting for unset.
+    let setting = setting.trim_end_matches("[]");
+    let is_off = value == "false";
+    if matches!(value, "" | "null" | "undefined") || (is_off && setting != "strict-ssl") {
+        return None;
+    }
+    let (instead, variables): (_, &[&str]) = match setting {
+        "cafile" => ("use --ca-file FILE", &["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]),
+        "ca" => ("write the certificate into a PEM file and use --ca-file FILE", &[]),
+        "strict-ssl" if is_off => {
+            ("it always checks certificates; for one of your own, use --ca-file FILE", &[])
+        }
+        // A plain `proxy` is taken by npm for https as well.
+        "proxy" | "http-proxy" | "https-proxy" => {
+            ("set HTTPS_PROXY", &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
+        }
+        "noproxy" => ("set NO_PROXY", &["no_proxy", "NO_PROXY"]),
+        "certfile" | "keyfile" => ("it shows no certificate of its own to a registry", &[]),
+        _ => return None,
+    };
+    let meant = |text: &str| match (text.strip_prefix("~/"), context.home_directory()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => context.directory().join(text),
+    };
+    let is_said = |text: String| text == value || (setting == "cafile" && meant(&text) == meant(value));
+    let is_done = variables.iter().filter_map(|name| context.environment(name)).any(is_said);
+    (!is_done).then_some(instead)
 }
 
 /// A registry's address without credentials, ending in a slash.
@@ -252,6 +292,7 @@ fn expand(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> String {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::fake::Fake;
     use super::*;
 
     fn npmrc(text: &str) -> Npmrc {
@@ -316,6 +357,40 @@ mod tests {
         }
         let url = registry_url("https://user:word@npm.example.test/repo?x#y").unwrap();
         assert_eq!(url.as_str(), "https://npm.example.test/repo/");
+    }
+
+    #[test]
+    fn what_is_not_followed_is_said_with_what_to_do_instead() {
+        let complaints = |text: &str, variables: &[(&str, &str)]| -> Vec<String> {
+            let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            let mut context = Fake::with_registry();
+            context.variables = variables.iter().map(own).collect();
+            npmrc(text).complaints(&context).into_iter().map(|(_, message)| message).collect()
+        };
+        for (text, instead) in [
+            ("cafile=/etc/ca.pem", "--ca-file"),
+            ("//npm.example.test/:cafile=/etc/ca.pem", "--ca-file"),
+            ("ca=-----BEGIN", "--ca-file"),
+            ("ca[]=-----BEGIN", "--ca-file"),
+            ("strict-ssl=false", "--ca-file"),
+            ("proxy=http://me:sesame@proxy.example.test", "set HTTPS_PROXY"),
+            ("https-proxy=http://me:sesame@proxy.example.test", "set HTTPS_PROXY"),
+            ("noproxy=intern.example.test", "set NO_PROXY"),
+            ("//npm.example.test/:certfile=/a.pem", "no certificate"),
+        ] {
+            let said = complaints(text, &[("SSL_CERT_FILE", "/etc/other.pem"), ("NO_PROXY", "*")]);
+            assert!(said.len() == 1 && said[0].contains(instead), "{text}: {said:?}");
+            assert!(!said[0].contains("sesame"), "{said:?}");
+        }
+        for (text, variables) in [
+            ("cafile=/etc/ca.pem", &[("SSL_CERT_FILE", "/etc/ca.pem")][..]),
+            ("cafile=~/ca.pem", &[("NODE_EXTRA_CA_CERTS", "/home/user/ca.pem")]),
+            ("https-proxy=http://proxy.example.test", &[("https_proxy", "http://proxy.example.test")]),
+            ("strict-ssl=true\nproxy=null\nhttps-proxy=false\nca=null\nnoproxy=", &[]),
+            ("fund=false\naudit=false", &[]),
+        ] {
+            assert_eq!(complaints(text, variables), [""; 0], "{text}");
+        }
     }
 
     #[test]
