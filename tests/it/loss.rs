@@ -1,8 +1,16 @@
-//! A store that lost its catalogue, or has a damaged one, is never taken for an empty or a sound one.
+//! A store that lost its catalogue, or has a damaged one, is never taken for an empty or a sound one; and what cannot
+//! be held is told before it is copied.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use aftk::cancel::Cancel;
+use aftk::events::{Events, Happening};
+use aftk::ops::import::{self, ImportRequest};
+use aftk::store::{Blobs, Expected, MemoryBlobs, Store};
+use aftk::trust::Trust;
 
 use crate::support::sides::Sides;
 
@@ -79,4 +87,57 @@ fn serving_an_empty_store_works_and_is_said() {
     child.wait().unwrap();
     assert!(said[0].contains("is empty"), "{said:?}");
     assert!(said[1].starts_with("serving on http://127.0.0.1:"), "{said:?}");
+}
+
+/// Keeps the codes of warnings.
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Events for Warnings {
+    fn emit(&self, happening: Happening) {
+        if let Happening::Warning { code, .. } = happening {
+            self.0.lock().unwrap().push(code);
+        }
+    }
+}
+
+#[test]
+fn a_bundle_that_cannot_fit_is_refused_before_it_is_copied() {
+    let sides = Sides::new();
+    sides.write("a.bin", vec![7; 100_000]);
+    sides.run("out", &["collect", "file:./a.bin", "--out", "../stick"]).done();
+    sides.trust();
+    let blobs = MemoryBlobs::new();
+    let store = Store { blobs: Arc::new(blobs.clone()), ..Store::open(&sides.path("in")).unwrap() };
+    let trust = Trust::open(&sides.path("in")).unwrap();
+    let request = ImportRequest { paths: sides.medium(), dry_run: false };
+    let run = || {
+        let warnings = Warnings::default();
+        let result = import::import(&store, &trust, &request, &warnings, &Cancel::default());
+        (result, warnings.0.into_inner().unwrap())
+    };
+
+    blobs.set_free_space(99_999);
+    let problem = run().0.unwrap_err();
+    assert_eq!((&*problem.code, problem.kind.exit_code()), ("store.full", 1), "{problem}");
+    let mut held = 0;
+    blobs
+        .list(&mut |_, _| {
+            held += 1;
+            Ok(true)
+        })
+        .unwrap();
+    assert_eq!(held, 0, "nothing was copied");
+    assert!(store.catalogue.channels().unwrap().is_empty());
+
+    // Who holds something may hold enough of it.
+    let mut write = blobs.begin(&[], true).unwrap();
+    write.write(b"held").unwrap();
+    blobs.settle(vec![write.stage(&Expected::default()).unwrap()]).unwrap();
+    let (result, warnings) = run();
+    assert_eq!(result.unwrap().bundles.len(), 1);
+    assert_eq!(warnings, ["import.space"]);
+    // What is here already needs nothing.
+    let (result, warnings) = run();
+    assert!(result.is_ok() && warnings.is_empty(), "{warnings:?}");
 }
