@@ -4,6 +4,7 @@ use super::session::Session;
 use super::{output, progress, units};
 use crate::ops::check;
 use crate::problem::{Kind, Problem};
+use crate::store::RESTORE_CATALOGUE;
 
 /// Re-hash everything in the store, and set aside what is damaged
 ///
@@ -29,6 +30,10 @@ pub(super) fn run(_: Arguments, session: &Session) -> Result<(), Problem> {
     if sound {
         return Ok(());
     }
-    Err(Problem::new(Kind::Untrusted, "store.unsound", "the store is not sound")
-        .hint("collect or import the same bundles again: what is missing comes back, what is held is not copied again"))
+    let hint = if report.catalogue.is_empty() {
+        "collect or import the same bundles again: what is missing comes back, what is held is not copied again"
+    } else {
+        RESTORE_CATALOGUE
+    };
+    Err(Problem::new(Kind::Untrusted, "store.unsound", "the store is not sound").hint(hint))
 }

@@ -22,6 +22,12 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let site = Site::read(&Layout::new(&session.home).site())?;
     let store = session.store()?;
+    if !session.global.quiet && store.catalogue.list(0, 1)?.is_empty() {
+        eprintln!(
+            "the store in {} is empty; what `aftk --home {0} import` takes in is served at once",
+            session.home.display()
+        );
+    }
     let listen = if arguments.listen.is_empty() { vec![site.serve.listen] } else { arguments.listen };
     // A log that nobody reads must not stop the server: a failed write is dropped.
     let log: AccessLog = Arc::new(|record| {

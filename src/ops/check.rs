@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
-use crate::store::{Blobs, Store};
+use crate::store::{Blobs, CATALOGUE_DAMAGED, Store};
 
 /// How many blobs are hashed at once.
 const THREADS: usize = 2;
@@ -85,9 +85,17 @@ impl CheckReport {
 /// If the store cannot be read, or the job was stopped. What is unsound is no error but stands in the report.
 pub fn check(store: &Store, events: &dyn Events, cancel: &Cancel) -> Result<CheckReport, Problem> {
     let mut report = hash_all(&*store.blobs, events, cancel)?;
-    find_missing(store, cancel, &mut report)?;
-    report.catalogue = store.catalogue.check()?;
+    report.catalogue = store.catalogue.check().or_else(found)?;
+    if let Err(problem) = find_missing(store, cancel, &mut report) {
+        report.catalogue.extend(found(problem)?);
+    }
     Ok(report)
+}
+
+/// What a catalogue that cannot be read is found to be; any other problem ends the check.
+fn found(problem: impl Into<Problem>) -> Result<Vec<String>, Problem> {
+    let problem = problem.into();
+    if problem.code == CATALOGUE_DAMAGED { Ok(vec![problem.message]) } else { Err(problem) }
 }
 
 /// Hashes every blob again and sets aside what is not what its key says.

@@ -30,6 +30,8 @@ const ADMIT_READS: u64 = 1024 * 1024;
 /// Blobs are settled in groups of so many: each waits for the disk, and an import that dies is repeated from its medium
 /// anyway.
 const GROUP_BLOBS: usize = 4096;
+/// Bytes of a volume that are a blob's header and padding, at most.
+const TAR_OVERHEAD: u64 = 1024;
 /// How many missing blobs are named.
 const NAMED: usize = 10;
 
@@ -199,6 +201,7 @@ fn import_one(
         _ => {}
     }
 
+    must_fit(store, &volume, path, events)?;
     let intake = Intake::new(store)?.every(GROUP_BLOBS);
     let signatures = intake.keep(volume.snapshot_signatures(), None)?;
     intake.keep(volume.snapshot_bytes(), None)?;
@@ -235,6 +238,31 @@ fn import_one(
         .map_err(|problem| problem.at(path.display()))?;
     intake.close()?;
     Ok(imported)
+}
+
+/// Refuses early what cannot fit. How much of a bundle is new is known only once it was read: a store that holds
+/// nothing needs all of it, any other one is only warned.
+fn must_fit(
+    store: &Store,
+    volume: &VolumeReader<std::fs::File>,
+    path: &Path,
+    events: &dyn Events,
+) -> Result<(), Problem> {
+    let needs = volume.expected_size().saturating_sub(volume.blobs().saturating_mul(TAR_OVERHEAD));
+    let Some(free) = store.blobs.free_space()?.filter(|free| *free < needs) else { return Ok(()) };
+    let mut holds_nothing = true;
+    store.blobs.list(&mut |_, _| {
+        holds_nothing = false;
+        Ok(false)
+    })?;
+    let message = format!("the bundle has about {needs} bytes, and the store's file system has {free} left");
+    if holds_nothing {
+        return Err(Problem::new(Kind::Failed, "store.full", message)
+            .at(path.display())
+            .hint("free some space, or choose a home on another disk with --home DIR"));
+    }
+    events.warn("import.space", format!("{message}: it fits only if enough of it is here already"));
+    Ok(())
 }
 
 fn mark_of(snapshot: &Snapshot) -> Mark {

@@ -6,8 +6,11 @@ use bundle_format::{Algorithm, BlobKey, Digest};
 
 use crate::problem::{Kind, Problem};
 
+/// The code of a [`StoreError::Damaged`].
+pub const CATALOGUE_DAMAGED: &str = "store.catalogue-damaged";
+
 /// What helps when the catalogue is lost or damaged. Sequence marks are what keeps old bundles out.
-const RESTORE: &str = "restore HOME/store/catalogue.sqlite from a backup; without one move HOME/store aside and collect or \
+pub const RESTORE_CATALOGUE: &str = "restore HOME/store/catalogue.sqlite from a backup; without one move HOME/store aside and collect or \
                        import again: the sequence marks are lost too, so import only bundles that you trust to be the newest";
 
 /// An error of the store. Clients of the server never see one as it is.
@@ -106,8 +109,8 @@ impl From<StoreError> for Problem {
                 "store.catalogue",
                 "look whether the disk is sound and HOME/store can be written",
             ),
-            StoreError::Damaged(_) => (Kind::Untrusted, "store.catalogue-damaged", RESTORE),
-            StoreError::Lost => (Kind::Untrusted, "store.catalogue-lost", RESTORE),
+            StoreError::Damaged(_) => (Kind::Untrusted, CATALOGUE_DAMAGED, RESTORE_CATALOGUE),
+            StoreError::Lost => (Kind::Untrusted, "store.catalogue-lost", RESTORE_CATALOGUE),
             StoreError::Absent(_) => (
                 Kind::Usage,
                 "store.missing",

@@ -27,6 +27,8 @@ struct State {
     quarantine: BTreeMap<BlobKey, Arc<[u8]>>,
     /// Suspended named sessions; `None` while somebody works on one.
     named: BTreeMap<String, Option<Vec<u8>>>,
+    /// What is said to be left.
+    free: Option<u64>,
     /// Counts crashes: sessions of an earlier life are refused.
     life: u64,
 }
@@ -57,6 +59,11 @@ impl MemoryBlobs {
         let mut state = self.state();
         state.named.clear();
         state.life += 1;
+    }
+
+    /// Says from now on that so many bytes are left, and takes more all the same.
+    pub fn set_free_space(&self, bytes: u64) {
+        self.state().free = Some(bytes);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -172,7 +179,7 @@ impl Blobs for MemoryBlobs {
     }
 
     fn free_space(&self) -> Result<Option<u64>, StoreError> {
-        Ok(None)
+        Ok(self.state().free)
     }
 }
 

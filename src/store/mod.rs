@@ -27,7 +27,7 @@ use bundle_format::{BlobKey, Digest, Record, Ref, Repository};
 use serde::{Deserialize, Serialize};
 
 pub use disk::DiskBlobs;
-pub use error::StoreError;
+pub use error::{CATALOGUE_DAMAGED, RESTORE_CATALOGUE, StoreError};
 pub use layout::Layout;
 #[cfg(any(test, feature = "faults"))]
 pub use memory::MemoryBlobs;

@@ -179,7 +179,7 @@ fn stores_and_settings_that_are_damaged() {
         for arguments in [&["ls"][..], &["check"], &["gc"], &["import", "../nothing"]] {
             let ran = run(home, arguments);
             assert!(!ran.stderr.contains("panicked"), "{home} {arguments:?}: {}", ran.stderr);
-            if arguments[0] != "import" || code == 1 && said == "newer" {
+            if arguments[0] != "import" || said == "newer" {
                 assert_ne!(ran.code, Some(0), "{home} {arguments:?}: {}", ran.stdout);
             }
             if arguments[0] == "ls" {
@@ -191,13 +191,13 @@ fn stores_and_settings_that_are_damaged() {
     change(
         "foreign",
         &|bytes| *bytes = b"this is no database, but somebody's notes\n".repeat(100),
-        2,
+        3,
         "database",
     );
-    change("cut", &|bytes| bytes.truncate(5000), 1, "catalogue");
+    change("cut", &|bytes| bytes.truncate(5000), 3, "catalogue");
     // The header's user_version: four bytes, the most significant first.
-    change("newer", &|bytes| bytes[60..64].copy_from_slice(&[0, 0, 0, 99]), 1, "newer");
-    change("alien", &|bytes| bytes[68..72].copy_from_slice(b"misc"), 2, "another program");
+    change("newer", &|bytes| bytes[60..64].copy_from_slice(&[0, 0, 0, 99]), 2, "newer");
+    change("alien", &|bytes| bytes[68..72].copy_from_slice(b"misc"), 3, "another program");
 
     store("site");
     for text in ["format = 1\n[serve]\nlissten = \"x\"\n", "format = 9\n", "format = \n", "\u{1b}[2J"] {

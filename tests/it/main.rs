@@ -12,5 +12,6 @@ mod hostile;
 mod http_server;
 mod journey;
 mod kill;
+mod loss;
 mod net;
 mod support;
