@@ -144,13 +144,13 @@ impl Fault {
                 "if the network or the registry has a certificate authority of its own, name its PEM file: `--ca-file`"
             }
             Fault::Status { status: 401, shown_credential: false, .. } => {
-                "log in first: `aftk login`, or configure the client's own credentials for this host"
+                "configure credentials for this host where the client itself keeps them"
             }
             Fault::Status { status: 401, .. } => {
-                "the credential was not accepted: log in again with `aftk login`"
+                "the credential was not accepted: renew it where the client itself keeps it"
             }
             Fault::Status { status: 403, shown_credential: false, .. } => {
-                "if it is not for everybody, log in with `aftk login`"
+                "if it is not for everybody, configure credentials where the client itself keeps them"
             }
             Fault::Status { status: 403, .. } => {
                 "the account may not read this, or a firewall on the way refuses it"

@@ -146,7 +146,7 @@ async fn credentials_open_doors_and_hints_say_how() {
     let client = impatient();
     let problem = read(&client, upstream.at("/private")).await.unwrap_err();
     assert_eq!((problem.code.as_ref(), problem.kind), ("net.unauthorized", Kind::Unavailable));
-    assert!(problem.hints[0].contains("aftk login"), "{problem:?}");
+    assert!(problem.hints[0].contains("configure credentials"), "{problem:?}");
     assert_eq!(upstream.requests().len(), 1, "it does not help to ask again");
 
     let url = upstream.at("/private");
