@@ -285,14 +285,7 @@ pub struct ChangeSet {
 pub enum Precondition {
     /// Nothing.
     None,
-    /// The channel's high-water mark, as it was read; `None`: the channel was unknown.
-    HighWater {
-        /// The channel.
-        channel: String,
-        /// (epoch, sequence).
-        mark: Option<(u64, u64)>,
-    },
-    /// The catalogue's revision, as it was when what all channels show was looked at.
+    /// The catalogue's revision, as it was when what the change set relies on was read: marks, and what is shown.
     Revision(Revision),
 }
 

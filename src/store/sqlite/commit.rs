@@ -5,7 +5,6 @@ use rusqlite::{Connection, Transaction};
 
 use super::stage::{MERGED, PUBLISHED, Staging};
 use super::value::{key, number, to_text, unsigned};
-use super::view;
 use crate::store::{AuditEntry, Change, Precondition, Revision, SnapshotEntry, StoreError};
 
 pub(super) fn revision(connection: &Connection) -> Result<Revision, StoreError> {
@@ -21,14 +20,6 @@ pub(super) fn check(connection: &Connection, precondition: &Precondition) -> Res
         Precondition::None => Ok(()),
         Precondition::Revision(seen) if revision(connection)? == *seen => Ok(()),
         Precondition::Revision(_) => Err(StoreError::Precondition),
-        Precondition::HighWater { channel, mark } => {
-            let now = view::channels(connection, Some(channel))?.pop();
-            if now.map(|now| (now.epoch, now.sequence)) == *mark {
-                Ok(())
-            } else {
-                Err(StoreError::Precondition)
-            }
-        }
     }
 }
 

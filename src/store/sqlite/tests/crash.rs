@@ -77,10 +77,8 @@ fn work(home: &std::path::Path) -> Result<(), StoreError> {
     let audit =
         AuditEntry { time: "2026-01-01T00:00:00Z".into(), action: "import".into(), subject: BTreeMap::new() };
     let changes = vec![Change::Publish(generation), Change::Snapshot(entry), Change::Audit(audit)];
-    catalogue.commit(
-        &ChangeSet { changes },
-        &Precondition::HighWater { channel: "prod".into(), mark: Some((0, 0)) },
-    )?;
+    let seen = catalogue.revision()?;
+    catalogue.commit(&ChangeSet { changes }, &Precondition::Revision(seen))?;
     catalogue.close_session(session)
 }
 

@@ -310,10 +310,10 @@ fn different_bytes_for_one_file_are_a_conflict() {
 }
 
 #[test]
-fn the_high_water_mark_guards_a_commit() {
+fn the_revision_guards_a_commit_and_the_mark_never_goes_back() {
     let home = Home::new();
     let catalogue = home.catalogue();
-    let accept = |sequence, mark| {
+    let accept = |sequence, seen: Revision| {
         let generation = prepare(catalogue, &prod(), sequence, Merge::Add, &[]).unwrap();
         let entry = SnapshotEntry {
             channel: "prod".into(),
@@ -329,18 +329,18 @@ fn the_high_water_mark_guards_a_commit() {
         };
         let changes =
             ChangeSet { changes: vec![Change::Publish(generation), Change::Snapshot(entry.clone())] };
-        let precondition = Precondition::HighWater { channel: "prod".into(), mark };
-        let result = catalogue.commit(&changes, &precondition);
+        let result = catalogue.commit(&changes, &Precondition::Revision(seen));
         if result.is_err() {
             catalogue.abandon(generation).unwrap();
         }
         result.map(|_| entry)
     };
-    assert!(matches!(accept(5, Some((1, 4))), Err(StoreError::Precondition)));
-    let five = accept(5, None).unwrap();
-    assert!(matches!(accept(6, None), Err(StoreError::Precondition)));
-    assert!(matches!(accept(5, Some((1, 5))), Err(StoreError::Precondition)), "its place is taken");
-    let three = accept(3, Some((1, 5))).unwrap();
+    let now = || catalogue.revision().unwrap();
+    let before = now();
+    let five = accept(5, before).unwrap();
+    assert!(matches!(accept(6, before), Err(StoreError::Precondition)), "another commit came in between");
+    assert!(matches!(accept(5, now()), Err(StoreError::Precondition)), "its place is taken");
+    let three = accept(3, now()).unwrap();
     let state = catalogue.channel("prod").unwrap().unwrap();
     assert_eq!((state.epoch, state.sequence), (1, 5), "it never goes back");
     assert_eq!(catalogue.snapshots("prod").unwrap(), [three, five]);
