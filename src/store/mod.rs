@@ -345,11 +345,22 @@ pub struct CachedAnswer {
     pub confirmed: String,
 }
 
+/// A place in the list of all artifacts, which is ordered by these; numbers are the catalogue's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cursor {
+    pub(super) ecosystem: String,
+    pub(super) name: String,
+    pub(super) repository: i64,
+    pub(super) version: String,
+    pub(super) qualifier: String,
+    pub(super) link: i64,
+}
+
 /// What `ls` shows: an artifact and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The row, to continue after.
-    pub cursor: u64,
+    /// Its place in the list, to continue after.
+    pub cursor: Cursor,
     /// The artifact as the view sees it.
     pub linked: Linked,
 }
@@ -386,8 +397,9 @@ pub trait Catalogue: Send + Sync {
         after: &str,
         limit: usize,
     ) -> Result<Vec<String>, StoreError>;
-    /// Up to `limit` artifacts of the view after `cursor` (0 at first), in a stable order, flat in memory.
-    fn list(&self, cursor: u64, limit: usize) -> Result<Vec<Listed>, StoreError>;
+    /// Up to `limit` artifacts of the view after a place in the list (`None`: from its beginning), flat in memory.
+    /// Ordered by ecosystem, name, repository, version and qualifier as texts: nothing here knows what they mean.
+    fn list(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<Listed>, StoreError>;
 
     /// All channels.
     fn channels(&self) -> Result<Vec<ChannelState>, StoreError>;
