@@ -105,15 +105,15 @@ impl TrustError {
             TrustError::Io { .. } => (Kind::Failed, "trust.io", None),
             TrustError::Key { reason, .. } => match reason {
                 KeyRejected::Unsupported => {
-                    (Kind::Untrusted, "trust.unsupported-key", hint("make keys with `aftk key new`"))
+                    (Kind::Untrusted, "trust.unsupported-key", hint("make keys with aftk key new"))
                 }
                 KeyRejected::Weak(_) => {
-                    (Kind::Untrusted, "trust.weak-key", hint("make a new key with `aftk key new`"))
+                    (Kind::Untrusted, "trust.weak-key", hint("make a new key with aftk key new"))
                 }
                 KeyRejected::PrivateGiven => (
                     Kind::Usage,
                     "trust.private-key",
-                    hint("print the public half where the key lives: `aftk key show`"),
+                    hint("print the public half where the key lives: aftk key show"),
                 ),
                 KeyRejected::PrivateUnsupported | KeyRejected::Encryption(_) => (
                     Kind::Usage,
@@ -139,7 +139,7 @@ impl TrustError {
             TrustError::NameTaken { .. } => (Kind::Usage, "trust.name-taken", hint("choose another name")),
             TrustError::Name(_) => (Kind::Usage, "trust.name", None),
             TrustError::Revoked(_) => {
-                (Kind::Untrusted, "trust.revoked", hint("make a new key with `aftk key new` and trust that"))
+                (Kind::Untrusted, "trust.revoked", hint("make a new key with aftk key new, and trust that"))
             }
             TrustError::RootRefused(_) => (Kind::Usage, "trust.root-refused", None),
             TrustError::DamagedChain { .. } => (
