@@ -16,25 +16,29 @@ use source::Source;
 const ROOMS: &[(&str, &str)] = &[
     // What every room needs.
     ("problem", ""),
+    ("units", ""),
     ("clock", ""),
-    ("fsx", ""),
+    ("fsx", "units"),
     ("findings", ""),
     ("cancel", "problem"),
     ("blocking", "problem"),
     ("events", "clock findings problem"),
     ("config", "findings fsx problem"),
     // The rooms that know nothing of the verbs.
-    ("net", "clock problem"),
+    ("net", "clock problem units"),
     ("store", "blocking clock fsx problem"),
     ("trust", "clock fsx problem store"),
     ("ecosystem", "blocking clock events findings net problem store"),
     ("http_server", "blocking clock ecosystem problem store"),
     // The verbs.
-    ("ops", "blocking cancel clock config ecosystem events findings fsx http_server net problem store trust"),
+    (
+        "ops",
+        "blocking cancel clock config ecosystem events findings fsx http_server net problem store trust units",
+    ),
     ("demo", "blocking cancel clock config ecosystem events fsx http_server net ops problem store trust"),
     (
         "cli",
-        "blocking cancel clock config demo ecosystem events findings fsx http_server net ops problem store trust",
+        "blocking cancel clock config demo ecosystem events findings fsx http_server net ops problem store trust units",
     ),
 ];
 

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::output;
 use super::session::Session;
-use super::{output, units};
 use crate::demo::{self, Demonstration, Step};
 use crate::events::Silent;
 use crate::problem::{Kind, Problem};
+use crate::units;
 
 /// Show the whole journey on this machine: collect, sign, verify, import, serve, install
 ///

@@ -2,10 +2,11 @@
 
 use super::collect::What;
 use super::network::NetworkArguments;
+use super::output;
 use super::session::Session;
-use super::{output, progress, units};
 use crate::ops::lock::{self, LockRequest};
 use crate::problem::Problem;
+use crate::units;
 
 /// Resolve requests to exact versions, and keep the result in aftk.lock
 ///
@@ -30,9 +31,9 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             arguments.network.outside(session, &store, request.order.directory(&session.directory))?;
         lock::lock(&request, &outside).await
     });
-    let report = progress::end(&*session.events, result)?;
+    let report = result?;
     session.finish(&report, || {
-        output::remarks(&report.notes, &report.gaps, &session.global);
+        session.remark(&report.notes, &report.gaps);
         if session.global.verbose > 0 || report.lock.is_none() {
             for artifact in &report.artifacts {
                 output::line(&output::printable(&artifact.purl));

@@ -24,6 +24,7 @@ use crate::store::{AuditEntry, Change, ChangeSet, Generation, Precondition, Stor
 use crate::trust::Trust;
 use crate::trust::sequence::{self, Decision, Mark};
 use crate::trust::time;
+use crate::units;
 
 /// Documents that an ecosystem reads while it admits an artifact are no larger than this.
 const ADMIT_READS: u64 = 1024 * 1024;
@@ -255,7 +256,11 @@ fn must_fit(
         holds_nothing = false;
         Ok(false)
     })?;
-    let message = format!("the bundle has about {needs} bytes, and the store's file system has {free} left");
+    let message = format!(
+        "the bundle has about {}, and the store's file system has {} left",
+        units::bytes(needs),
+        units::bytes(free)
+    );
     if holds_nothing {
         return Err(Problem::new(Kind::Failed, "store.full", message)
             .at(path.display())

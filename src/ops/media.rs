@@ -120,7 +120,9 @@ pub fn volumes(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
 pub fn open(path: &Path, verifier: &dyn Verifier) -> Result<VolumeReader<File>, Problem> {
     let file = crate::fsx::open_regular(path).map_err(|error| {
         let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::Usage } else { Kind::Untrusted };
-        Problem::new(kind, "media.unreadable", format!("cannot read {}", path.display())).caused_by(&error)
+        let problem = Problem::new(kind, "media.unreadable", format!("cannot read {}", path.display()))
+            .caused_by(&error);
+        if path.is_symlink() { problem.hint("name what it points to") } else { problem }
     })?;
     VolumeReader::open(file, verifier).map_err(|error| problem(error, path))
 }
@@ -146,7 +148,7 @@ pub fn problem(error: FormatError, path: &Path) -> Problem {
         FormatError::Untrusted { reason, .. } => {
             let hint = match reason.code.as_str() {
                 "trust.unknown-key" => {
-                    "if you know who made it, bring their public key (`aftk key show` outside) and run `aftk key trust FILE`"
+                    "if you know who made it, bring their public key (outside: aftk key show) and run `aftk key trust FILE`"
                 }
                 _ => "",
             };
