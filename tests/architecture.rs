@@ -35,7 +35,10 @@ const ROOMS: &[(&str, &str)] = &[
         "ops",
         "blocking cancel clock config ecosystem events findings fsx http_server net problem store trust units",
     ),
-    ("demo", "blocking cancel clock config ecosystem events fsx http_server net ops problem store trust"),
+    (
+        "demo",
+        "blocking cancel clock config ecosystem events fsx http_server net ops problem store trust units",
+    ),
     (
         "cli",
         "blocking cancel clock config demo ecosystem events findings fsx http_server net ops problem store trust units",

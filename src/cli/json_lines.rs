@@ -1,6 +1,6 @@
 //! Progress for programs: every event as a JSON line on stderr.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::output;
@@ -28,6 +28,18 @@ impl JsonLines {
         JsonLines { stamp: Stamp::new("cli"), state: Mutex::new(state) }
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says the progress that is not said yet.
+    fn flush(&self, state: &mut State) {
+        let bytes = std::mem::take(&mut state.pending);
+        if bytes > 0 {
+            self.say(Happening::ItemProgress { bytes });
+        }
+    }
+
     fn say(&self, happening: Happening) {
         if let Ok(text) = serde_json::to_string(&self.stamp.stamp(happening)) {
             output::say(&text);
@@ -37,7 +49,7 @@ impl JsonLines {
 
 impl Events for JsonLines {
     fn emit(&self, happening: Happening) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let is_error = matches!(happening, Happening::Error { .. });
         if state.ended && !is_error {
             return;
@@ -49,10 +61,7 @@ impl Events for JsonLines {
             }
             state.said = clock::instant();
         }
-        let bytes = std::mem::take(&mut state.pending);
-        if bytes > 0 {
-            self.say(Happening::ItemProgress { bytes });
-        }
+        self.flush(&mut state);
         state.ended |= is_error || happening == Happening::Done;
         if !matches!(happening, Happening::ItemProgress { .. }) {
             self.say(happening);
@@ -61,6 +70,8 @@ impl Events for JsonLines {
 }
 
 impl Listener for JsonLines {
-    /// Results go to stdout, where nothing is in their way.
-    fn make_room(&self) {}
+    /// Results go to stdout, where nothing is in their way; all that led to them is said before.
+    fn make_room(&self) {
+        self.flush(&mut self.state());
+    }
 }

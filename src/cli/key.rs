@@ -155,7 +155,7 @@ fn new(
     let shown = Shown::of(&trust.new_key(name, algorithm, passphrase)?)?;
     session.finish(&shown, || {
         output::line(&format!("{name}  {}", shown.id));
-        session.say(&format!("fingerprint {}", shown.fingerprint));
+        say_fingerprint(session, "fingerprint", &shown.fingerprint);
         session.say(&format!("`aftk key show {name}` prints what inside takes: aftk key trust FILE"));
     })
 }
@@ -213,7 +213,7 @@ fn show(session: &Session, name: Option<&str>) -> Result<(), Problem> {
         session.ensure_collect_key(&trust)?;
     }
     let shown = Shown::of(&trust.public_key(name.unwrap_or(COLLECT_KEY))?)?;
-    session.say(&format!("{}, fingerprint {}", shown.id, shown.fingerprint));
+    say_fingerprint(session, &format!("{}, fingerprint", shown.id), &shown.fingerprint);
     session.finish(&shown, || output::block(&shown.pem))
 }
 
@@ -232,16 +232,23 @@ fn trust(
     session.finish(&changed, || {
         said(&changed, "trusted", "trust", how);
         for info in infos.iter().filter(|info| changed.keys.contains(&info.id)) {
-            session.say(&format!(
-                "fingerprint {}: compare it with what the collector reads out to you",
-                info.fingerprint
-            ));
+            let intro = "compare the fingerprint with what the collector reads out to you";
+            say_fingerprint(session, intro, &info.fingerprint);
             let before = before.iter().find(|before| before.id == info.id).map(roles);
             let before = before.filter(|before| !before.is_empty() && *before != roles(info));
             let before = before.map(|before| format!("; before: {before}")).unwrap_or_default();
-            session.say(&format!("now {}{before}", roles(info)));
+            let now = if how.dry_run { "then" } else { "now" };
+            session.say(&format!("{now} {}{before}", roles(info)));
         }
     })
+}
+
+/// Tells a fingerprint in two lines, as it is read aloud.
+fn say_fingerprint(session: &Session, intro: &str, fingerprint: &str) {
+    let (first, second) = fingerprint.split_at(fingerprint.len() / 2);
+    session.say(&format!("{intro}:"));
+    session.say(&format!("    {}", first.trim()));
+    session.say(&format!("    {}", second.trim()));
 }
 
 /// What a key may sign, in words.

@@ -8,7 +8,7 @@ use crate::ops::lock::{self, LockRequest};
 use crate::problem::Problem;
 use crate::units;
 
-/// Resolve requests to exact versions, and keep the result in aftk.lock
+/// Resolve requests to exact versions, and write them to aftk.lock
 ///
 /// Nothing but metadata is downloaded. A lock that answers the requests stays as it is.
 #[derive(Debug, clap::Args)]

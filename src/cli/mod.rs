@@ -39,11 +39,12 @@ use session::Session;
 /// `aftk import` verifies it into a store, and `aftk serve` is the mirror that clients use.
 #[derive(Debug, Parser)]
 #[command(name = "aftk", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 untrusted or damaged, 4 incomplete, 5 upstream \
-    unavailable, 6 refused or in conflict, 7 stale, 130 interrupted.\n\
-    Every option can also be given as a variable: --home is AFTK_HOME; several values are separated by commas."
-)]
+#[command(after_help = "Exit codes:\n\
+    \x20 0 done      3 untrusted or damaged    6 refused or in conflict\n\
+    \x20 1 failed    4 incomplete              7 stale\n\
+    \x20 2 usage     5 upstream unavailable    130 interrupted\n\n\
+    Every option can also be given as a variable: --home is AFTK_HOME.\n\
+    What may be given several times also takes several values separated by commas.")]
 struct Arguments {
     #[command(flatten)]
     global: Global,
@@ -72,35 +73,29 @@ pub(crate) struct Global {
     /// Print more; given twice, every item
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     verbose: u8,
-    /// When to use colour
+    /// When to use colour; auto: on a terminal
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
     color: When,
-    /// How to show progress on stderr
+    /// How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing
     #[arg(long, global = true, value_name = "HOW", default_value = "auto", help_heading = "Global options")]
     progress: Progress,
 }
 
-/// When something is done.
+/// When something is done; auto: on a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum When {
-    /// On a terminal.
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
-/// How progress is shown.
+// What stands at a value itself would give it a paragraph in every verb's help.
+/// How progress is shown; auto: bars on a terminal, else plain lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Progress {
-    /// Bars on a terminal, else plain lines.
     Auto,
-    /// A line for each stage.
     Plain,
-    /// Every event as a JSON line.
     Json,
-    /// Nothing.
     None,
 }
 

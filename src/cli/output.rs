@@ -60,8 +60,13 @@ pub(super) fn paint(colour: bool, code: &str, text: &str) -> String {
     if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// A problem as people read it: what, why, and what helps.
+/// A problem as people read it: what, why, and what helps. What they wished for themselves takes one line.
 pub(super) fn problem(problem: &Problem, colour: bool) -> String {
+    if problem.kind == Kind::Interrupted {
+        let words: Vec<_> =
+            std::iter::once(&problem.message).chain(&problem.hints).map(|text| printable(text)).collect();
+        return words.join("; ");
+    }
     let mut text = format!("{} {}", paint(colour, "1;31", "error:"), printable(&problem.message));
     if let Some(place) = &problem.place {
         text.push_str(&format!("\n  at {}", printable(place)));

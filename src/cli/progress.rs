@@ -71,15 +71,19 @@ impl Lines {
                 Some(format!("{} is {}", printable(request), units::count(*artifacts, "artifact")))
             }
             Happening::Preflight(preflight) if !self.quiet => {
-                let unknown = match preflight.unknown_sizes {
-                    0 => String::new(),
-                    n => format!(", {n} of them of unknown size"),
+                let downloads = match (preflight.downloads, preflight.unknown_sizes) {
+                    (0, _) => "nothing to download".to_owned(),
+                    (files, unknown) => {
+                        let (files, bytes) =
+                            (units::count(files, "file"), units::bytes(preflight.download_bytes));
+                        let unknown =
+                            if unknown == 0 { String::new() } else { format!(", {unknown} of unknown size") };
+                        format!("{files} to download (about {bytes}{unknown})")
+                    }
                 };
                 Some(format!(
-                    "{}; {} to download, about {}{unknown}; the bundle will have about {}",
+                    "{}: {downloads}, a bundle of about {}",
                     units::count(preflight.artifacts, "artifact"),
-                    units::count(preflight.downloads, "file"),
-                    units::bytes(preflight.download_bytes),
                     units::bytes(preflight.bundle_bytes),
                 ))
             }

@@ -15,7 +15,7 @@ use crate::store::Layout;
 /// Answers npm clients below /npm/all/ and plain downloads below /files/. `/` is a page for people.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Listen on ADDRESS:PORT; several are possible; port 0 takes a free one [default: 127.0.0.1:2385, or site.toml]
+    /// Listen on ADDRESS:PORT; several are possible; port 0 takes a free one [default: site.toml, else 127.0.0.1:2385]
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
 }

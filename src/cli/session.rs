@@ -168,10 +168,7 @@ impl Session {
         if self.global.yes || !terminal {
             return Ok(());
         }
-        let no = || {
-            Problem::new(Kind::Interrupted, "job.declined", "nothing was changed")
-                .hint("answer `y` to go on, or give --yes not to be asked")
-        };
+        let no = || Problem::new(Kind::Interrupted, "job.declined", "nothing was changed");
         output::ask(&format!("{question} [y/N] "));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer).map_err(|error| no().caused_by(&error))?;

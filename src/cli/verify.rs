@@ -8,7 +8,7 @@ use crate::ops::verify;
 use crate::problem::Problem;
 use crate::units;
 
-/// Verify bundles: signatures, every byte, and that nothing they list is missing
+/// Verify bundles: signatures, every byte, and that all is there
 ///
 /// Trusts what this home trusts, and its own keys.
 #[derive(Debug, clap::Args)]

@@ -394,10 +394,10 @@ fn read_to_the_end(
                 for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
                     artifacts += u64::from(matches!(record.map_err(format)?, Record::Artifact(_)));
                 }
+                events.emit(Happening::ItemProgress { bytes: size });
             }
-            None => _ = volume.skip_blob().map_err(format)?,
+            None => media::skip_blob(&mut volume, path, events, cancel)?,
         }
-        events.emit(Happening::ItemProgress { bytes: size });
     }
     volume.finish().map_err(format)?;
     Ok(artifacts)

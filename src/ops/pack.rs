@@ -17,7 +17,7 @@ use super::lock_file::Lock;
 use super::records;
 use super::signing::OnceSigner;
 use super::verify::{self, VerifyReport};
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, interruption};
 use crate::events::{Events, Happening};
 use crate::fsx;
 use crate::problem::{Kind, Problem};
@@ -226,11 +226,11 @@ fn write(
     fsx::AtomicFile::remove_leftovers(path).map_err(|error| failed(&error))?;
     let mut file = fsx::AtomicFile::create(path).map_err(|error| failed(&error))?;
     let mut open = |key: &BlobKey| -> io::Result<Box<dyn Read>> {
-        cancel.check().map_err(|problem| io::Error::new(io::ErrorKind::Interrupted, problem))?;
+        cancel.check_io()?;
         let blob = store.blobs.open(key).map_err(|error| io::Error::other(error.to_string()))?;
         let blob = blob.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not in the store"))?;
         events.emit(Happening::ItemProgress { bytes: blob.length });
-        Ok(Box::new(blob.file))
+        Ok(Box::new(cancel.watch(blob.file)))
     };
     let written =
         write_volume(&mut file, documents, plan, &mut open).map_err(|error| write_problem(error, path))?;
@@ -261,7 +261,7 @@ fn hash(mut file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<Blob
     let mut hasher = BlobHasher::default();
     let mut buffer = vec![0; super::BUFFER];
     loop {
-        cancel.check().map_err(|problem| io::Error::new(io::ErrorKind::Interrupted, problem))?;
+        cancel.check_io()?;
         let length = file.read(&mut buffer)?;
         let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
         hasher.update(bytes);
@@ -292,6 +292,9 @@ fn unsigned(error: &dyn std::error::Error) -> Problem {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Problem {
+    if let Some(problem) = interruption(error) {
+        return problem;
+    }
     let problem =
         Problem::new(Kind::Failed, "collect.unwritable", format!("cannot write {}", path.display()));
     let problem = problem.caused_by(error);
@@ -306,9 +309,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Problem {
 fn write_problem(error: WriteError, path: &Path) -> Problem {
     match error {
         WriteError::Out(error) => unwritable(path, &error),
-        WriteError::Blob { source, .. } if source.kind() == io::ErrorKind::Interrupted => {
-            Problem::new(Kind::Interrupted, "job.interrupted", "stopped before the bundle was whole")
-        }
+        WriteError::Blob { source, .. } if interruption(&source).is_some() => unwritable(path, &source),
         WriteError::Blob { .. } | WriteError::DamagedBlob { .. } => {
             Problem::new(Kind::Untrusted, "store.damaged", "the store cannot give what was collected")
                 .caused_by(&error)

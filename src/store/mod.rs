@@ -70,7 +70,10 @@ impl Store {
     /// [`StoreError::Absent`] if there is none; else as [`Store::open`].
     pub fn open_existing(home: &Path) -> Result<Store, StoreError> {
         let layout = Layout::new(home);
-        if !layout.catalogue().is_file() && !layout.blobs().is_dir() {
+        // One that may not be looked at is not absent.
+        let is_there =
+            |path: &Path| path.try_exists().map_err(|error| error::io_error("cannot read", path, error));
+        if !is_there(&layout.catalogue())? && !is_there(&layout.blobs())? {
             return Err(StoreError::Absent(home.to_owned()));
         }
         Store::open(home)

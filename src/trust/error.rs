@@ -175,12 +175,12 @@ impl From<TrustError> for Problem {
 pub fn hint_for(code: &str) -> Option<&'static str> {
     Some(match code {
         "trust.unknown-key" => {
-            "if you know whose key it is, get its public half on a way you trust and run `aftk key trust FILE`"
+            "if you know who made it, bring their public key (outside: aftk key show), by a way you trust, and run `aftk key trust FILE`"
         }
         "trust.bad-signature" => "the file was altered or damaged: copy it again from where it was made",
         "trust.revoked" => "collect again outside with a key that is trusted here",
         "trust.scope" => {
-            "`aftk key list` shows who may sign for which channel; `aftk key trust --channel` extends it"
+            "`aftk key list` shows who may sign for which channel; `aftk key trust FILE --channel NAME` extends it"
         }
         "trust.threshold" => "let another of the trusted people sign it too",
         "trust.wrong-site" => "this bundle was made for another site",
