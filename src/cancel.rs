@@ -43,11 +43,6 @@ impl Cancel {
         self.check().map_err(io::Error::other)
     }
 
-    /// What reads from `inner` until the job is asked to stop.
-    pub fn watch<R: io::Read>(&self, inner: R) -> impl io::Read + use<R> {
-        Watched { inner, cancel: self.clone() }
-    }
-
     /// Returns once the job is asked to stop.
     pub async fn asked(&self) {
         let woken = self.state.wake.notified();
@@ -66,18 +61,6 @@ impl Cancel {
             result = work => result,
             () = self.asked() => Err(interrupted()),
         }
-    }
-}
-
-struct Watched<R> {
-    inner: R,
-    cancel: Cancel,
-}
-
-impl<R: io::Read> io::Read for Watched<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.cancel.check_io()?;
-        self.inner.read(buffer)
     }
 }
 

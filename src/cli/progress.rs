@@ -117,6 +117,8 @@ impl Lines {
                 }
                 None
             }
+            // What follows was measured after it.
+            Happening::Preflight(_) => stage.take().map(|ended| ended.summary()),
             // What took how long no longer matters.
             Happening::Error { .. } => {
                 *stage = None;
@@ -189,7 +191,7 @@ impl Bar {
     fn new(name: &str, items: Option<u64>, bytes: Option<u64>) -> Bar {
         let shown = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr_with_hz(10));
         let template = if bytes.is_some() {
-            "{prefix:>10} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta} {wide_msg}"
+            "{prefix:>10} [{wide_bar}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta}"
         } else {
             "{prefix:>10} {spinner} {elapsed} {wide_msg}"
         };
@@ -228,7 +230,7 @@ impl Events for Bars {
                 }
                 *bar = Some(Bar::new(name, *items, *bytes));
             }
-            Happening::Done | Happening::Error { .. } => {
+            Happening::Preflight(_) | Happening::Done | Happening::Error { .. } => {
                 if let Some(bar) = bar.take() {
                     bar.shown.finish_and_clear();
                 }

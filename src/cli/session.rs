@@ -98,8 +98,9 @@ impl Session {
         let trust = self.trust()?;
         let name = key.unwrap_or(COLLECT_KEY);
         if name == COLLECT_KEY && self.ensure_collect_key(&trust)? {
-            self.say("inside must trust it once: `aftk key show > collector.pem` here, then there:");
-            self.say("    aftk key trust collector.pem");
+            self.say("inside must trust it once:");
+            self.say("    here:  `aftk key show > collector.pem`");
+            self.say("    there: aftk key trust collector.pem");
         }
         let passphrase = passphrase.map(|path| read_passphrase(&self.path(path))).transpose()?;
         Ok(trust.signer(name, passphrase.as_deref().map(|secret| secret.as_slice()))?)

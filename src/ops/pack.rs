@@ -1,7 +1,7 @@
 //! Packing: from a lock whose files are all held to a signed bundle file, the same bytes every time.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bundle_format::signature::{PayloadType, sign};
@@ -226,14 +226,13 @@ fn write(
     fsx::AtomicFile::remove_leftovers(path).map_err(|error| failed(&error))?;
     let mut file = fsx::AtomicFile::create(path).map_err(|error| failed(&error))?;
     let mut open = |key: &BlobKey| -> io::Result<Box<dyn Read>> {
-        cancel.check_io()?;
         let blob = store.blobs.open(key).map_err(|error| io::Error::other(error.to_string()))?;
         let blob = blob.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not in the store"))?;
-        events.emit(Happening::ItemProgress { bytes: blob.length });
-        Ok(Box::new(cancel.watch(blob.file)))
+        Ok(Box::new(blob.file))
     };
+    let mut told = Told { file: &mut file, events, cancel };
     let written =
-        write_volume(&mut file, documents, plan, &mut open).map_err(|error| write_problem(error, path))?;
+        write_volume(&mut told, documents, plan, &mut open).map_err(|error| write_problem(error, path))?;
     if read_back {
         events.emit(Happening::Stage { name: "read back".into(), items: Some(1), bytes: Some(written.size) });
         let medium = file.read_back().map_err(|error| failed(&error))?;
@@ -250,6 +249,26 @@ fn write(
     }
     file.commit().map_err(|error| failed(&error))?;
     Ok(written.digest)
+}
+
+/// A file that is being written, and everybody told of it: who listens how far it is, and we of the wish to stop.
+struct Told<'a> {
+    file: &'a mut fsx::AtomicFile,
+    events: &'a dyn Events,
+    cancel: &'a Cancel,
+}
+
+impl Write for Told<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.cancel.check_io()?;
+        let written = self.file.write(bytes)?;
+        self.events.emit(Happening::ItemProgress { bytes: written as u64 });
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 fn hash_file(path: &Path, cancel: &Cancel) -> Result<BlobKey, Problem> {
