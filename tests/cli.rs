@@ -380,6 +380,10 @@ fn an_option_beats_a_variable() {
     // Switched off in words, as scripts do.
     let plain = with(at, &[("AFTK_HOME", "one"), ("AFTK_JSON", "0")], &["key", "list"]);
     assert!(stdout(&plain).starts_with("k "), "{}", stdout(&plain));
+    // An empty one is none.
+    let empty =
+        with(at, &[("AFTK_HOME", "one"), ("AFTK_DIRECTORY", ""), ("AFTK_COLOR", "")], &["key", "list"]);
+    assert_eq!(stdout(&empty), stdout(&plain), "{}", stderr(&empty));
 }
 
 #[test]
