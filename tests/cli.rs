@@ -216,7 +216,7 @@ fn hints_name_the_home_and_the_directory_in_use() {
     assert!(hint(&chosen).starts_with("`aftk --home 'the home' import PATH`"), "{}", stderr(&chosen));
     let variable = aftk(at, &["ls"]);
     assert!(hint(&variable).starts_with("`aftk --home home import PATH`"), "{}", stderr(&variable));
-    std::fs::create_dir(at.join("project")).unwrap();
+    write(&at.join("project/README"), "");
     let project = with(at, &[], &["-C", "project", "lock"]);
     assert!(hint(&project).starts_with("`aftk -C project init` writes one"), "{}", stderr(&project));
     // The other side's home is another one.
