@@ -133,6 +133,15 @@ impl Write for File {
     }
 }
 
+/// A file in a directory that has no name: nothing is left of it once it is closed, whatever becomes of the process.
+pub fn nameless_file(directory: &Path) -> io::Result<File> {
+    let path = directory.join(random_name()?);
+    let mut options = OpenOptions::new();
+    let file = File::open_with(&path, options.read(true).write(true).create_new(true), Access::Private)?;
+    remove(&path)?;
+    Ok(file)
+}
+
 /// A place where a test can make the program fail or end. `what` says which step it is, for people who debug.
 ///
 /// # Errors
