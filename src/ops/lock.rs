@@ -13,7 +13,7 @@ use super::records::Named;
 use super::{recall, requests, resolve};
 use crate::blocking::blocking;
 use crate::config::{AllowedGap, Project};
-use crate::ecosystem::{CollectContext, Note, Planned, Request, registry};
+use crate::ecosystem::{CollectContext, Gathered, Note, Planned, Request, registry};
 use crate::problem::{Kind, Problem};
 
 /// What to lock or collect, wherever it was said.
@@ -222,15 +222,15 @@ pub async fn keep(locked: Locked) -> Result<Locked, Problem> {
 /// notes is returned; gaps that nobody accepted are an error.
 pub fn prove(lock: &Lock, order: &Order, context: &dyn CollectContext) -> Result<Vec<Note>, Problem> {
     let mut notes = Vec::new();
+    let mut artifacts = crate::spill::Sorter::new(context.scratch());
+    artifacts.extend(lock.artifacts.iter().cloned())?;
+    let mut refs = crate::spill::Sorter::new(context.scratch());
+    refs.extend(lock.refs.iter().cloned())?;
+    let (artifacts, refs) = (artifacts.finish()?, refs.finish()?);
     for ecosystem in registry::ECOSYSTEMS {
         let Some(collect) = ecosystem.collect() else { continue };
-        // Locks are sorted by the ecosystem first.
-        let mut of_each = lock.artifacts.chunk_by(|a, b| a.ecosystem == b.ecosystem);
-        let mine = of_each.find(|some| some.first().is_some_and(|first| first.ecosystem == ecosystem.name()));
-        let Some(artifacts) = mine else { continue };
-        let mut of_each = lock.refs.chunk_by(|a, b| a.ecosystem == b.ecosystem);
-        let refs = of_each.find(|some| some.first().is_some_and(|first| first.ecosystem == ecosystem.name()));
-        let proof = collect.prove(artifacts, refs.unwrap_or_default());
+        let gathered = Gathered { ecosystem: ecosystem.name(), artifacts: &artifacts, refs: &refs };
+        let proof = collect.prove(&gathered)?;
         // A gap that the resolution met already is not counted twice.
         let known = |gap: &crate::ecosystem::Gap| {
             lock.gaps

@@ -111,7 +111,11 @@ impl Lock {
                 Line::Lock { .. } => return Err(invalid(path, number, "a second head")),
                 _ if number == 1 => return Err(invalid(path, number, "the head is missing")),
                 Line::Repository(repository) => lock.repositories.push(repository),
-                Line::Artifact(artifact) => lock.artifacts.push(artifact),
+                Line::Artifact(mut artifact) => {
+                    // Whether the store holds a file is nothing that a lock could say.
+                    artifact.files.iter_mut().for_each(|file| file.held = false);
+                    lock.artifacts.push(artifact);
+                }
                 Line::Ref(reference) => lock.refs.push(reference),
                 Line::Evidence(evidence) => lock.evidence.push(evidence),
                 Line::Gap(gap) => lock.gaps.push(gap),
@@ -154,7 +158,10 @@ impl Lock {
         let head = Line::Lock { format: FORMAT, resolved: self.resolved.clone(), requests, platforms };
         let lines = std::iter::once(head)
             .chain(self.repositories.iter().cloned().map(Line::Repository))
-            .chain(self.artifacts.iter().cloned().map(Line::Artifact))
+            .chain(self.artifacts.iter().cloned().map(|mut artifact| {
+                artifact.files.iter_mut().for_each(|file| file.held = false);
+                Line::Artifact(artifact)
+            }))
             .chain(self.refs.iter().cloned().map(Line::Ref))
             .chain(self.evidence.iter().cloned().map(Line::Evidence))
             .chain(self.gaps.iter().cloned().map(Line::Gap))

@@ -28,6 +28,7 @@ pub async fn resolve(
     identities.dedup();
     let mut seen = identities.clone();
     let mut all = Resolution::default();
+    let (mut artifacts, mut refs, mut evidence) = (Vec::new(), Vec::new(), Vec::new());
     let mut next = first;
     let mut rounds = 0;
     while !next.is_empty() {
@@ -43,15 +44,15 @@ pub async fn resolve(
             };
             let names = requests.iter().map(|request| request.text.as_str()).collect::<Vec<_>>().join(" ");
             let resolution = collect.resolve(&requests, platforms, context).await?;
-            let artifacts = resolution.artifacts.len() as u64;
-            context.events().emit(Happening::Resolved { request: names, artifacts });
+            let count = resolution.artifacts.len();
+            context.events().emit(Happening::Resolved { request: names, artifacts: count });
             follow_ups.extend(resolution.follow_ups);
             all.repositories.extend(resolution.repositories);
-            all.artifacts.extend(resolution.artifacts);
-            all.refs.extend(resolution.refs);
+            artifacts.extend(resolution.artifacts.iter().collect::<Result<Vec<_>, _>>()?);
+            refs.extend(resolution.refs.iter().collect::<Result<Vec<_>, _>>()?);
             all.gaps.extend(resolution.gaps);
             all.notes.extend(resolution.notes);
-            all.evidence.extend(resolution.evidence);
+            evidence.extend(resolution.evidence.iter().collect::<Result<Vec<_>, _>>()?);
         }
         next = Vec::new();
         for text in follow_ups {
@@ -68,9 +69,9 @@ pub async fn resolve(
         identities,
         platforms: platforms.to_vec(),
         repositories: all.repositories,
-        artifacts: unite(all.artifacts)?,
-        refs: all.refs,
-        evidence: all.evidence,
+        artifacts: unite(artifacts)?,
+        refs,
+        evidence,
         gaps,
         notes: all.notes,
     };

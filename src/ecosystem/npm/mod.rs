@@ -40,9 +40,9 @@ mod version_object;
 mod wanted;
 
 use async_trait::async_trait;
-use bundle_format::{Artifact, Ref};
+use bundle_format::Artifact;
 
-use super::{Admit, Collect, CollectContext, Ecosystem, Planned, Proof, Request, Resolution, Serve, Setup};
+use super::{Admit, Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Serve, Setup};
 use crate::net::Access;
 use crate::problem::Problem;
 
@@ -124,7 +124,7 @@ impl Collect for Npm {
         }
     }
 
-    fn prove(&self, artifacts: &[Planned], refs: &[Ref]) -> Proof {
-        prove::prove(artifacts, refs)
+    fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem> {
+        prove::prove(gathered)
     }
 }
