@@ -141,7 +141,7 @@ mod tests {
             };
             let intake = Intake::new(&store).unwrap();
             intake.keep(body.as_bytes(), Some((body.clone(), answer))).unwrap();
-            watch.plan(Fault { at, kind: Kind::Eio });
+            watch.plan(Fault { at, kind: Kind::Halt });
             let settled = intake.flush();
             watch.forget();
             if store.blobs.size(&key).unwrap().is_some() {
