@@ -22,7 +22,7 @@ use crate::events::Events;
 pub use crate::findings::{Gap, Note};
 use crate::net::Access;
 use crate::problem::Problem;
-use crate::store::Linked;
+use crate::store::{Linked, LinkedRef};
 
 /// An ecosystem, by what it can do. Every part is optional.
 pub trait Ecosystem: Send + Sync {
@@ -366,10 +366,10 @@ pub enum Answer {
 
 /// What a serving ecosystem sees of the store: only what its repository's links allow.
 pub trait ServeContext: Send + Sync {
-    /// The artifacts of one package.
+    /// The artifacts of one package, in the order of precedence ([`crate::store::Catalogue`]).
     fn artifacts(&self, repository: Option<&str>, name: &str) -> Result<Vec<Linked>, Problem>;
-    /// The refs of one package.
-    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, Problem>;
+    /// The refs of one package, in the order of precedence; several sources may have set the same one.
+    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem>;
     /// Up to `limit` names of packages that come after `after` (empty at first), in byte order, each once.
     fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem>;
     /// The file at a path.

@@ -2,13 +2,13 @@
 
 use std::os::unix::fs::FileExt as _;
 
-use bundle_format::{BlobKey, Ref};
+use bundle_format::BlobKey;
 use bytes::Bytes;
 
 use super::site::Site;
 use crate::ecosystem::ServeContext;
 use crate::problem::{Kind, Problem};
-use crate::store::{FoundFile, Linked, Revision};
+use crate::store::{FoundFile, Linked, LinkedRef, Revision};
 
 /// The context of one request.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl ServeContext for Context<'_> {
         Ok(self.site.catalogue.names(self.ecosystem, repository, after, limit)?)
     }
 
-    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, Problem> {
+    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem> {
         Ok(self.site.catalogue.refs(self.ecosystem, repository, name)?)
     }
 

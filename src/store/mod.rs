@@ -197,6 +197,15 @@ pub struct Linked {
     pub generation: Generation,
 }
 
+/// A ref as a view sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedRef {
+    /// The ref.
+    pub reference: Ref,
+    /// Who set it.
+    pub source: Source,
+}
+
 /// A file found by the path that clients ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
@@ -356,13 +365,16 @@ pub struct Listed {
 
 /// The rows: what is held, under which names, since which generation. `sqlite/` is the one for disks.
 ///
-/// A *view* shows all channels, each at its visible generation.
+/// A *view* shows all channels, each at its visible generation. Where several have the same package, the one that brought
+/// it into the repository first has precedence over those that came later, and keeps it: what clients are pointed at must not
+/// move because another channel was imported. Versions that only a later one has are seen beside the others.
 pub trait Catalogue: Send + Sync {
     /// The number of the newest commit.
     fn revision(&self) -> Result<Revision, StoreError>;
     /// The repositories that the view shows, by ecosystem and name.
     fn repositories(&self) -> Result<Vec<Repository>, StoreError>;
-    /// The artifacts of one package; `repository` `None` means any (the virtual `all`).
+    /// The artifacts of one package, in the order of precedence, each once; `repository` `None` means any (the virtual
+    /// `all`).
     fn artifacts(
         &self,
         ecosystem: &str,
@@ -376,8 +388,14 @@ pub trait Catalogue: Send + Sync {
         repository: Option<&str>,
         path: &str,
     ) -> Result<Option<FoundFile>, StoreError>;
-    /// The refs of one package.
-    fn refs(&self, ecosystem: &str, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, StoreError>;
+    /// The refs of one package, in the order of precedence; several sources may have set the same one. A ref to a
+    /// version that its source does not show itself is not among them: it would lead to what another one brought.
+    fn refs(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<LinkedRef>, StoreError>;
     /// Up to `limit` names of packages after `after` (empty at first), in bytewise order, each once.
     fn names(
         &self,

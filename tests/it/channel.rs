@@ -78,7 +78,7 @@ impl Channel {
 
     fn latest(&self) -> String {
         let refs = self.inside().catalogue.refs("npm", None, "plain").unwrap();
-        refs.into_iter().find(|reference| reference.label == "latest").unwrap().version
+        refs.into_iter().find(|found| found.reference.label == "latest").unwrap().reference.version
     }
 }
 

@@ -76,12 +76,12 @@ fn media_type(name: &str) -> &'static str {
 mod tests {
     use std::sync::Mutex;
 
-    use bundle_format::{BlobKey, Ref};
+    use bundle_format::BlobKey;
 
     use super::super::example;
     use super::*;
     use crate::ecosystem::Principal;
-    use crate::store::{FoundFile, Linked};
+    use crate::store::{FoundFile, Linked, LinkedRef};
 
     /// A store that holds `local/a/page.html` and remembers what it was asked for in vain.
     #[derive(Default)]
@@ -91,7 +91,7 @@ mod tests {
         fn artifacts(&self, _: Option<&str>, _: &str) -> Result<Vec<Linked>, Problem> {
             Ok(Vec::new())
         }
-        fn refs(&self, _: Option<&str>, _: &str) -> Result<Vec<Ref>, Problem> {
+        fn refs(&self, _: Option<&str>, _: &str) -> Result<Vec<LinkedRef>, Problem> {
             Ok(Vec::new())
         }
         fn names(&self, _: Option<&str>, _: &str, _: usize) -> Result<Vec<String>, Problem> {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::packument;
+use super::packument::{self, LATEST};
 use crate::ecosystem::ServeContext;
 use crate::problem::Problem;
 
@@ -100,7 +100,7 @@ fn hit(
 ) -> Result<Option<Value>, Problem> {
     let held = packument::held(context, repository, name)?;
     let tags = packument::dist_tags(context, repository, name, &held)?;
-    let latest = held.iter().find(|held| tags.get("latest") == Some(&held.artifact.version.as_str()));
+    let latest = held.versions.iter().find(|held| tags.get(LATEST) == Some(&held.artifact.version.as_str()));
     let Some(artifact) = latest.map(|held| &held.artifact) else { return Ok(None) };
     let object = packument::version_object(context, base, artifact)?;
     let object: Value = serde_json::from_str(&object).unwrap_or_default();

@@ -112,7 +112,7 @@ impl Asked<'_> {
         let held = packument::held(self.context, self.repository, name)?;
         let tags = packument::dist_tags(self.context, self.repository, name, &held)?;
         let version = tags.get(version_or_tag).copied().unwrap_or(version_or_tag);
-        let Some(found) = held.iter().find(|held| held.artifact.version == version) else {
+        let Some(found) = held.versions.iter().find(|held| held.artifact.version == version) else {
             let said = tarball_name::is_sane_version(version_or_tag);
             return Ok(self.missing(name, if said { version_or_tag } else { "" }));
         };
@@ -125,7 +125,7 @@ impl Asked<'_> {
             return Ok(no_such_name());
         }
         let held = packument::held(self.context, self.repository, name)?;
-        if held.is_empty() {
+        if held.versions.is_empty() {
             return Ok(self.missing(name, ""));
         }
         let tags = packument::dist_tags(self.context, self.repository, name, &held)?;

@@ -49,7 +49,10 @@ fn publish(transaction: &Transaction<'_>, generation: i64) -> Result<(), StoreEr
         // It was merged with what was visible then; if that moved, it is no longer right.
         MERGED if staging.base != visible => return Err(StoreError::Precondition),
         MERGED => {
-            transaction.execute("UPDATE generation SET state = ?2 WHERE id = ?1", [generation, PUBLISHED])?;
+            transaction.execute(
+                "UPDATE generation SET state = ?2, published = (SELECT revision + 1 FROM state) WHERE id = ?1",
+                [generation, PUBLISHED],
+            )?;
         }
         // Going back, or forward again: only as far as the rows are still there.
         PUBLISHED if generation < floor => return Err(StoreError::Precondition),

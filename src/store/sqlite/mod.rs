@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bundle_format::{BlobKey, Digest, Record, Ref, Repository};
+use bundle_format::{BlobKey, Digest, Record, Repository};
 
 use self::database::{Database, Durable};
 use self::value::number;
@@ -139,7 +139,12 @@ impl Catalogue for SqliteCatalogue {
         self.database.read(|connection| view::file_at(connection, ecosystem, repository, path))
     }
 
-    fn refs(&self, ecosystem: &str, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, StoreError> {
+    fn refs(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<LinkedRef>, StoreError> {
         self.database.read(|connection| view::refs(connection, ecosystem, repository, name))
     }
 

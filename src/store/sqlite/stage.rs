@@ -89,7 +89,8 @@ pub(super) fn stage(database: &Database, generation: i64, records: &[Record]) ->
     while let Some(batch) = batches.next() {
         database.write(Durable::Soon, |transaction| {
             let staging = Staging::open(transaction, generation)?;
-            let mut rows = Rows { transaction, staging, repositories: HashMap::new() };
+            let mut rows =
+                Rows { transaction, staging, repositories: HashMap::new(), package: (0, String::new()) };
             batch.iter().try_for_each(|record| match record {
                 Record::Artifact(artifact) => rows.artifact(artifact),
                 Record::Ref(reference) => rows.reference(reference),
@@ -108,11 +109,14 @@ struct Rows<'a> {
     transaction: &'a Transaction<'a>,
     staging: Staging,
     repositories: HashMap<(String, String), i64>,
+    /// The package, in its repository, of the artifact before: its versions come one after the other.
+    package: (i64, String),
 }
 
 impl Rows<'_> {
     fn artifact(&mut self, artifact: &Artifact) -> Result<(), StoreError> {
         let repository = self.repository_id(&artifact.ecosystem, &artifact.repository)?;
+        self.package(repository, &artifact.name)?;
         let record = to_text(artifact)?;
         let digest = BlobKey::of(record.as_bytes());
         let found = self
@@ -173,6 +177,19 @@ impl Rows<'_> {
             insert.execute((id, position as i64, &file.path, file.blob.as_bytes(), number(file.size)?))?;
         }
         Ok(id)
+    }
+
+    /// Notes that the source brings this package, if it never did.
+    fn package(&mut self, repository: i64, name: &str) -> Result<(), StoreError> {
+        if (self.package.0, self.package.1.as_str()) != (repository, name) {
+            self.transaction
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO package (repository, name, source, since) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute((repository, name, self.staging.source, self.staging.id))?;
+            self.package = (repository, name.to_owned());
+        }
+        Ok(())
     }
 
     fn reference(&mut self, reference: &Ref) -> Result<(), StoreError> {
@@ -242,6 +259,7 @@ pub(super) fn clear(database: &Database, generation: i64) -> Result<(), StoreErr
     forget_staged(database, generation)?;
     database.write(Durable::Soon, |transaction| {
         transaction.execute("DELETE FROM ref WHERE since = ?1", [generation])?;
+        transaction.execute("DELETE FROM package WHERE since = ?1", [generation])?;
         transaction.execute("DELETE FROM repository_link WHERE since = ?1", [generation])?;
         transaction.execute("UPDATE repository_link SET until = NULL WHERE until = ?1", [generation])?;
         transaction

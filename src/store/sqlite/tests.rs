@@ -3,6 +3,7 @@
 mod crash;
 mod generations;
 mod keeping;
+mod precedence;
 mod several;
 
 use std::collections::BTreeMap;
@@ -106,5 +107,6 @@ fn line(name: &str, version: &str, text: &str) -> String {
 
 fn tagged(catalogue: &dyn Catalogue, name: &str, label: &str) -> Option<String> {
     let refs = catalogue.refs("npm", None, name).unwrap();
-    refs.into_iter().find(|found| found.label == label).map(|found| found.version)
+    let found = refs.into_iter().find(|found| found.reference.label == label);
+    found.map(|found| found.reference.version)
 }

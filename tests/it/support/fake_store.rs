@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aftk::store::{
     AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState, Conflict,
-    FoundFile, Generation, Linked, Listed, Merge, Miss, Precondition, Revision, SessionId, SnapshotEntry,
-    Source, Staged, StoreError,
+    FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Precondition, Revision, SessionId,
+    SnapshotEntry, Source, Staged, StoreError,
 };
-use bundle_format::{Algorithm, BlobKey, Digest, Record, Ref, Repository};
+use bundle_format::{Algorithm, BlobKey, Digest, Record, Repository};
 
 /// The blobs and the catalogue in one.
 #[derive(Default)]
@@ -108,7 +108,7 @@ impl Catalogue for FakeStore {
     fn file_at(&self, _: &str, _: Option<&str>, _: &str) -> Result<Option<FoundFile>, StoreError> {
         unsupported()
     }
-    fn refs(&self, _: &str, _: Option<&str>, _: &str) -> Result<Vec<Ref>, StoreError> {
+    fn refs(&self, _: &str, _: Option<&str>, _: &str) -> Result<Vec<LinkedRef>, StoreError> {
         unsupported()
     }
     fn names(&self, _: &str, _: Option<&str>, _: &str, _: usize) -> Result<Vec<String>, StoreError> {

@@ -51,10 +51,10 @@ fn add_is_the_union_and_the_new_one_wins() {
         &prod(),
         2,
         Merge::Add,
-        &[artifact("a", "1", &["new"]), artifact("c", "1", &["c"]), tag("a", "latest", "2")],
+        &[artifact("a", "1", &["new"]), artifact("a", "2", &["two"]), tag("a", "latest", "2")],
     );
     assert_eq!(seen(catalogue), {
-        let mut expected = [line("a", "1", "new"), line("b", "1", "b"), line("c", "1", "c")];
+        let mut expected = [line("a", "1", "new"), line("a", "2", "two"), line("b", "1", "b")];
         expected.sort();
         expected
     });

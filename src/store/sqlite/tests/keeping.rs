@@ -60,7 +60,7 @@ fn a_newer_store_is_left_alone() {
     raw(&home, "PRAGMA user_version = 99");
     assert!(matches!(
         Store::open(home.directory.path()).err(),
-        Some(StoreError::Newer { found: 99, known: 1 })
+        Some(StoreError::Newer { found: 99, known: 2 })
     ));
 }
 
@@ -198,6 +198,10 @@ fn a_store_of_version_1_becomes_the_newest() {
     assert_eq!(catalogue.revision().unwrap(), Revision(1));
     import(catalogue, &prod(), 8, Merge::Add, &[artifact("b", "1", &["b"])]);
     assert_eq!(seen(catalogue).len(), 2);
+    // What was here before has precedence over what comes now.
+    let dev = Source::Channel("dev".into());
+    import(catalogue, &dev, 1, Merge::Add, &[artifact("a", "2", &["2"]), tag("a", "latest", "2")]);
+    assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
 }
 
 #[test]
