@@ -15,6 +15,7 @@ use super::pack::{self, Packed, Packing};
 use super::preflight;
 use super::records::{self, Named};
 use crate::blocking::blocking;
+use crate::cancel::Cancel;
 use crate::ecosystem::Note;
 use crate::events::{Happening, Preflight};
 use crate::problem::Problem;
@@ -121,7 +122,7 @@ pub async fn collect(
         let made =
             pack::pack(&locked.lock, &packing, store, outside_now.intake(), &*events, outside_now.cancel())?;
         let packed = made.packed.clone();
-        commit(store, &locked.lock, made, signer.key_id())?;
+        commit(store, &locked.lock, made, signer.key_id(), outside_now.cancel())?;
         Ok((locked, packed))
     })
     .await?;
@@ -135,14 +136,19 @@ async fn flush(outside: &Arc<Outside>) -> Result<(), Problem> {
 
 /// Makes the snapshot part of this side's own catalogue: `ls` shows it, gc keeps it, and a second project of the same
 /// channel is noticed.
-fn commit(store: &Store, lock: &Lock, made: pack::Made, key_id: &str) -> Result<(), Problem> {
+fn commit(
+    store: &Store,
+    lock: &Lock,
+    made: pack::Made,
+    key_id: &str,
+    cancel: &Cancel,
+) -> Result<(), Problem> {
     let snapshot = &made.snapshot;
     let mark = store.catalogue.channel(&snapshot.channel)?.map(|state| (state.epoch, state.sequence));
     let known = store.catalogue.snapshots(&snapshot.channel)?;
     if known.iter().any(|entry| entry.snapshot == made.packed.snapshot) {
         return Ok(());
     }
-    let late = mark.is_some_and(|mark| mark > (snapshot.epoch, snapshot.sequence));
     let mut accession = Accession::begin(store, snapshot)?;
     for record in records::of_lock(lock) {
         accession.add(record?)?;
@@ -153,7 +159,7 @@ fn commit(store: &Store, lock: &Lock, made: pack::Made, key_id: &str) -> Result<
         signatures: made.signatures,
         signers: vec![key_id.to_owned()],
     };
-    accession.commit(papers, late, mark, View::Apart, "collect")?;
+    accession.commit(papers, mark, View::Apart, "collect", cancel)?;
     Ok(())
 }
 

@@ -6,13 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
-use bundle_format::{
-    Algorithm, BlobKey, Digest, Mode, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader,
-};
+use bundle_format::{Algorithm, BlobKey, Digest, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader};
 use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers, View};
 use super::intake::Intake;
+use super::late;
 use super::media::{self, Failed, Which};
 use super::verify;
 use crate::cancel::Cancel;
@@ -232,9 +231,8 @@ fn import_one(
     }
     admit(store, &snapshot, cancel).map_err(|problem| problem.at(path.display()))?;
     let papers = Papers { snapshot: &snapshot, key, signatures, signers };
-    let late = imported.outcome == Outcome::ImportedLate;
     accession
-        .commit(papers, late, mark, View::OneOfAll, "import")
+        .commit(papers, mark, View::OneOfAll, "import", cancel)
         .map_err(|problem| problem.at(path.display()))?;
     intake.close()?;
     Ok(imported)
@@ -315,33 +313,9 @@ fn decide(
     };
     let decision = sequence::decide(channel, mark_of(snapshot), key);
     if decision == Decision::Late {
-        not_replaced(store, snapshot)?;
+        late::must_not_be_replaced(store, snapshot)?;
     }
     Ok((decision, mark))
-}
-
-/// Refuses a late snapshot if a newer one said exactly what the channel shows: else whoever holds a medium back could
-/// bring back what was withdrawn.
-fn not_replaced(store: &Store, snapshot: &Snapshot) -> Result<(), Problem> {
-    for newer in store.catalogue.snapshots(&snapshot.channel)? {
-        if (newer.epoch, newer.sequence) < (snapshot.epoch, snapshot.sequence) {
-            continue;
-        }
-        let bytes = super::read_blob(store, &newer.snapshot, bundle_format::limits::MAX_DOCUMENT)?;
-        let replaces = Snapshot::from_bytes(&bytes).map_or(true, |newer| newer.mode == Mode::Replace);
-        if replaces {
-            return Err(Problem::new(
-                Kind::Refused,
-                "trust.overtaken",
-                format!(
-                    "sequence {} of channel {} comes too late: sequence {} says exactly what the channel holds",
-                    snapshot.sequence, snapshot.channel, newer.sequence
-                ),
-            )
-            .hint("there is nothing to do: whatever is still wanted is in the newer one"));
-        }
-    }
-    Ok(())
 }
 
 /// Whether an accepted snapshot and everything that it lists are still held, so that there is nothing to heal.

@@ -14,6 +14,7 @@ mod ingest;
 pub mod init;
 pub mod inspect;
 mod intake;
+mod late;
 mod ledger;
 pub mod list;
 pub mod lock;

@@ -303,8 +303,6 @@ pub enum Precondition {
 pub enum Merge {
     /// The union of both; of two artifacts with one name, version and qualifier the new one is seen.
     Add,
-    /// Union, but nothing that a higher sequence set is moved: an overtaken patch arrives late.
-    AddBelow,
     /// Exactly the new rows.
     Replace,
 }
@@ -414,12 +412,14 @@ pub trait Catalogue: Send + Sync {
     /// The snapshots accepted in a channel, oldest first.
     fn snapshots(&self, channel: &str) -> Result<Vec<SnapshotEntry>, StoreError>;
 
-    /// Begins an invisible generation of `source` for a snapshot of `sequence` (the order in which refs win).
-    /// One that an earlier, dead process left for this source is cleared away. While another one of the source is
+    /// Begins an invisible generation of `source`. One that an earlier, dead process left for this source is cleared away. While another one of the source is
     /// open, this is [`StoreError::Busy`], for the hosted repositories only after waiting for 30 s.
-    fn begin_generation(&self, source: &Source, order: (u64, u64)) -> Result<Generation, StoreError>;
+    fn begin_generation(&self, source: &Source) -> Result<Generation, StoreError>;
     /// Adds rows to an invisible generation: at most 10,000 a call. The same row again changes nothing.
     fn stage(&self, generation: Generation, records: &[Record]) -> Result<(), StoreError>;
+    /// Takes back what an invisible generation says under the names under which `newer` says something: records of a
+    /// snapshot that overtook the one that arrives late. At most 10,000 a call, before `merge`.
+    fn give_way(&self, generation: Generation, newer: &[Record]) -> Result<(), StoreError>;
     /// Applies how the generation relates to what its channel had, still invisibly. Call once, after the last `stage`.
     fn merge(&self, generation: Generation, merge: Merge) -> Result<(), StoreError>;
     /// The checksums and the size that staged rows claim for a blob; empty if none names it.

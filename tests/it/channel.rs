@@ -108,6 +108,29 @@ fn an_overtaken_snapshot_adds_and_moves_no_tag() {
 }
 
 #[test]
+fn an_overtaken_snapshot_replaces_what_only_older_ones_said() {
+    let channel = Channel::new();
+    let collect = |files: &[(&str, &str)]| {
+        for (name, content) in files {
+            channel.sides.write(name, content);
+        }
+        let words: Vec<String> = files.iter().map(|(name, _)| format!("file:./{name}")).collect();
+        channel.bundle(channel.collect("out", &words.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    let one = collect(&[("a.txt", "one"), ("b.txt", "one")]);
+    let two = collect(&[("a.txt", "two"), ("b.txt", "two")]);
+    // It says of b what the first said: to take up an older word is a newer word.
+    let three = collect(&[("b.txt", "one")]);
+    for (bundle, outcome) in [(one, "imported"), (three, "imported"), (two, "imported-late")] {
+        assert_eq!(channel.imported(&bundle), outcome);
+    }
+    for (name, content) in [("a.txt", "two"), ("b.txt", "one")] {
+        let found = channel.inside().catalogue.file_at("file", None, name).unwrap().unwrap();
+        assert_eq!(found.file.blob, bundle_format::BlobKey::of(content.as_bytes()), "{name}");
+    }
+}
+
+#[test]
 fn a_fork_is_refused_and_logged() {
     let channel = Channel::new();
     channel.sides.write("a.txt", "first");

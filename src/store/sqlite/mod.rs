@@ -34,7 +34,7 @@ use super::*;
 use crate::clock;
 use crate::fsx::{self, Lock};
 
-/// The most records that one call stages.
+/// The most records that one call hands over.
 const RECORDS: usize = 10_000;
 /// How long a hosted write waits for the one before it. Channels don't wait: two imports at once are a mistake.
 const HOSTED_WAITS: Duration = Duration::from_secs(30);
@@ -101,6 +101,14 @@ impl SqliteCatalogue {
             Ok(rows.collect::<Result<Vec<_>, _>>()?)
         })
     }
+}
+
+/// Refuses more records than one call may hand over.
+fn few(records: &[Record]) -> Result<(), StoreError> {
+    if records.len() > RECORDS {
+        return Err(StoreError::Misuse("more records are handed over at once than may be"));
+    }
+    Ok(())
 }
 
 /// How many bytes a file has; none if it isn't there.
@@ -178,7 +186,7 @@ impl Catalogue for SqliteCatalogue {
         self.database.read_at_once(|connection| view::snapshots(connection, channel))
     }
 
-    fn begin_generation(&self, source: &Source, order: (u64, u64)) -> Result<Generation, StoreError> {
+    fn begin_generation(&self, source: &Source) -> Result<Generation, StoreError> {
         let id = stage::source_id(&self.database, source)?;
         let started = clock::instant();
         let lock = loop {
@@ -194,16 +202,19 @@ impl Catalogue for SqliteCatalogue {
         for (leftover, _) in self.unfinished(Some(id))? {
             stage::clear(&self.database, leftover)?;
         }
-        let generation = stage::begin(&self.database, id, order)?;
+        let generation = stage::begin(&self.database, id)?;
         self.locks().insert(generation, lock);
         u64::try_from(generation).map(Generation).map_err(|_| value::damaged("generation"))
     }
 
     fn stage(&self, generation: Generation, records: &[Record]) -> Result<(), StoreError> {
-        if records.len() > RECORDS {
-            return Err(StoreError::Misuse("more records are staged at once than may be"));
-        }
+        few(records)?;
         stage::stage(&self.database, self.mine(generation)?, records)
+    }
+
+    fn give_way(&self, generation: Generation, newer: &[Record]) -> Result<(), StoreError> {
+        few(newer)?;
+        merge::give_way(&self.database, self.mine(generation)?, newer)
     }
 
     fn merge(&self, generation: Generation, merge: Merge) -> Result<(), StoreError> {

@@ -26,8 +26,6 @@ pub(super) const PUBLISHED: i64 = 2;
 pub(super) struct Staging {
     pub(super) id: i64,
     pub(super) source: i64,
-    pub(super) epoch: i64,
-    pub(super) sequence: i64,
     pub(super) base: i64,
     pub(super) state: i64,
 }
@@ -35,10 +33,9 @@ pub(super) struct Staging {
 impl Staging {
     pub(super) fn load(connection: &Connection, id: i64) -> Result<Staging, StoreError> {
         connection
-            .prepare_cached("SELECT source, epoch, sequence, base, state FROM generation WHERE id = ?1")?
+            .prepare_cached("SELECT source, base, state FROM generation WHERE id = ?1")?
             .query_row([id], |row| {
-                let (source, epoch, sequence) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok(Staging { id, source, epoch, sequence, base: row.get(3)?, state: row.get(4)? })
+                Ok(Staging { id, source: row.get(0)?, base: row.get(1)?, state: row.get(2)? })
             })
             .optional()?
             .ok_or(StoreError::Misuse("there is no such generation"))
@@ -71,13 +68,11 @@ pub(super) fn source_id(database: &Database, source: &Source) -> Result<i64, Sto
 }
 
 /// Makes a generation; whoever calls holds the lock of the source, and nothing is left over in it.
-pub(super) fn begin(database: &Database, source: i64, order: (u64, u64)) -> Result<i64, StoreError> {
-    let (epoch, sequence) = (number(order.0)?, number(order.1)?);
+pub(super) fn begin(database: &Database, source: i64) -> Result<i64, StoreError> {
     database.write(Durable::Soon, |transaction| {
         transaction.execute(
-            "INSERT INTO generation (source, epoch, sequence, base, state) \
-             SELECT id, ?2, ?3, visible, ?4 FROM source WHERE id = ?1",
-            (source, epoch, sequence, STAGING),
+            "INSERT INTO generation (source, base, state) SELECT id, visible, ?2 FROM source WHERE id = ?1",
+            (source, STAGING),
         )?;
         Ok(transaction.last_insert_rowid())
     })
@@ -194,16 +189,16 @@ impl Rows<'_> {
 
     fn reference(&mut self, reference: &Ref) -> Result<(), StoreError> {
         let repository = self.repository_id(&reference.ecosystem, &reference.repository)?;
-        let Staging { id, source, epoch, sequence, .. } = self.staging;
+        let Staging { id, source, .. } = self.staging;
         let (name, label, version) = (&reference.name, &reference.label, &reference.version);
         let written = self
             .transaction
             .prepare_cached(
-                "INSERT INTO ref (repository, name, label, version, epoch, sequence, source, since) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+                "INSERT INTO ref (repository, name, label, version, source, since) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                  ON CONFLICT DO UPDATE SET version = version WHERE version = excluded.version",
             )?
-            .execute((repository, name, label, version, epoch, sequence, source, id))?;
+            .execute((repository, name, label, version, source, id))?;
         if written == 0 {
             return Err(StoreError::Catalogue(format!("the ref {label} of {name} is listed twice")));
         }

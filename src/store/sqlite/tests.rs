@@ -61,11 +61,10 @@ fn repository(origin: &str) -> Record {
 fn prepare(
     catalogue: &dyn Catalogue,
     source: &Source,
-    sequence: u64,
     merge: Merge,
     records: &[Record],
 ) -> Result<Generation, StoreError> {
-    let generation = catalogue.begin_generation(source, (1, sequence))?;
+    let generation = catalogue.begin_generation(source)?;
     catalogue.stage(generation, records)?;
     catalogue.merge(generation, merge)?;
     Ok(generation)
@@ -75,14 +74,8 @@ fn publish(catalogue: &dyn Catalogue, generation: Generation) -> Result<Revision
     catalogue.commit(&ChangeSet { changes: vec![Change::Publish(generation)] }, &Precondition::None)
 }
 
-fn import(
-    catalogue: &dyn Catalogue,
-    source: &Source,
-    sequence: u64,
-    merge: Merge,
-    records: &[Record],
-) -> Generation {
-    let generation = prepare(catalogue, source, sequence, merge, records).unwrap();
+fn import(catalogue: &dyn Catalogue, source: &Source, merge: Merge, records: &[Record]) -> Generation {
+    let generation = prepare(catalogue, source, merge, records).unwrap();
     publish(catalogue, generation).unwrap();
     generation
 }

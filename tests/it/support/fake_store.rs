@@ -126,10 +126,13 @@ impl Catalogue for FakeStore {
     fn snapshots(&self, _: &str) -> Result<Vec<SnapshotEntry>, StoreError> {
         unsupported()
     }
-    fn begin_generation(&self, _: &Source, _: (u64, u64)) -> Result<Generation, StoreError> {
+    fn begin_generation(&self, _: &Source) -> Result<Generation, StoreError> {
         unsupported()
     }
     fn stage(&self, _: Generation, _: &[Record]) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn give_way(&self, _: Generation, _: &[Record]) -> Result<(), StoreError> {
         unsupported()
     }
     fn merge(&self, _: Generation, _: Merge) -> Result<(), StoreError> {

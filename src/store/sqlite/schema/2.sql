@@ -17,3 +17,9 @@ INSERT INTO package (repository, name, source, since)
 -- The revision that first showed it. Generations begin in another order than they are published in; of those from before
 -- this column only the former is known.
 ALTER TABLE generation ADD COLUMN published INTEGER NOT NULL DEFAULT 0;
+
+-- A snapshot that arrives late is held against those that overtook it, not against rows.
+ALTER TABLE generation DROP COLUMN epoch;
+ALTER TABLE generation DROP COLUMN sequence;
+ALTER TABLE ref DROP COLUMN epoch;
+ALTER TABLE ref DROP COLUMN sequence;

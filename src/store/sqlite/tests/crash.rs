@@ -12,7 +12,7 @@ fn fresh() -> tempfile::TempDir {
     let home = crate::fsx::test_directory();
     let store = Store::open(home.path()).unwrap();
     put(&*store.blobs, OLD.as_bytes());
-    import(&*store.catalogue, &prod(), 1, Merge::Add, &[artifact("a", "1", &[OLD]), tag("a", "latest", "1")]);
+    import(&*store.catalogue, &prod(), Merge::Add, &[artifact("a", "1", &[OLD]), tag("a", "latest", "1")]);
     home
 }
 
@@ -61,7 +61,7 @@ fn work(home: &std::path::Path) -> Result<(), StoreError> {
     catalogue.claim(session, &[BlobKey::of(NEW.as_bytes()), BlobKey::of(b"b"), BlobKey::of(b"c")])?;
     store.blobs.settle(group)?;
     let records = [artifact("a", "1", &[NEW]), tag("b", "latest", "1"), artifact("b", "1", &["b", "c"])];
-    let generation = prepare(catalogue, &prod(), 2, Merge::Replace, &records)?;
+    let generation = prepare(catalogue, &prod(), Merge::Replace, &records)?;
     let entry = SnapshotEntry {
         channel: "prod".into(),
         epoch: 1,
