@@ -226,7 +226,6 @@ fn import_one(
         (accession.artifacts(), new_blobs, new_bytes);
     if imported.outcome == Outcome::Healed {
         // What it says was decided when it was accepted; only bytes had been lost.
-        intake.close()?;
         return Ok(imported);
     }
     admit(store, &snapshot, cancel).map_err(|problem| problem.at(path.display()))?;
@@ -234,7 +233,6 @@ fn import_one(
     accession
         .commit(papers, mark, View::OneOfAll, "import", cancel)
         .map_err(|problem| problem.at(path.display()))?;
-    intake.close()?;
     Ok(imported)
 }
 
