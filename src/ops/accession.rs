@@ -55,6 +55,8 @@ pub(super) struct Papers<'a> {
     pub signatures: BlobKey,
     /// Who signed it.
     pub signers: Vec<String>,
+    /// Whether whoever signed it is trusted still: asked last, because much time may have passed.
+    pub still_believed: &'a dyn Fn() -> Result<(), Problem>,
 }
 
 impl Accession {
@@ -141,7 +143,7 @@ impl Accession {
     /// site has one view of all of them.
     ///
     /// # Errors
-    /// Refused, if it would shadow another channel, or its own moved on meanwhile; if it is late and what overtook it
+    /// Untrusted, if its papers are not believed any more. Refused, if it would shadow another channel, or its own moved on meanwhile; if it is late and what overtook it
     /// cannot be read, or the job is stopped.
     pub(super) fn commit(
         mut self,
@@ -198,6 +200,7 @@ impl Accession {
             if view == View::OneOfAll {
                 self.must_not_shadow(&snapshot.channel)?;
             }
+            (papers.still_believed)()?;
             match self.store.catalogue.commit(&changes, &Precondition::Revision(seen)) {
                 Ok(revision) => break revision,
                 Err(StoreError::Precondition) if self.store.catalogue.revision()? != seen => {}

@@ -4,11 +4,13 @@
 //! same for the command line, `--json` and whatever comes later.
 
 mod accession;
+mod believed;
 pub mod check;
 pub mod collect;
 pub mod context;
 pub mod fetch;
 pub mod gc;
+mod heal;
 pub mod import;
 mod ingest;
 pub mod init;

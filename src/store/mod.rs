@@ -278,6 +278,9 @@ pub enum Change {
     Publish(Generation),
     /// Records that a snapshot was accepted and raises the channel's high-water mark if it is above it.
     Snapshot(SnapshotEntry),
+    /// Records other signatures, and who made them, for a snapshot that was accepted: the same channel, place and
+    /// snapshot. The rest of the entry is not looked at.
+    Signatures(SnapshotEntry),
     /// Appends to the audit log.
     Audit(AuditEntry),
 }

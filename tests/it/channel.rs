@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::npm_project::{self, lockfile, package, publish};
 use crate::support::sides::{Ran, Sides, checked, copy_directory};
+use aftk::cancel::Cancel;
+use aftk::events::{Events, Happening};
+use aftk::ops::import::{self, ImportRequest};
 use aftk::store::Store;
+use aftk::trust::Trust;
 
 /// An outside that publishes one package after the other, and an inside that trusts it.
 struct Channel {
@@ -266,6 +270,37 @@ fn only_keys_that_may_sign_a_channel_are_obeyed() {
         let ran = channel.sides.run("in", &["key", "trust", name, "--json"]);
         assert_eq!(ran.code, Some(3), "{name}: {}", ran.stderr);
     }
+}
+
+/// Revokes a key as soon as a bundle's bytes are read.
+struct Revoking<'a> {
+    sides: &'a Sides,
+    key: String,
+}
+
+impl Events for Revoking<'_> {
+    fn emit(&self, happening: Happening) {
+        if matches!(happening, Happening::ItemProgress { .. }) {
+            // The second time there is nothing to change.
+            self.sides.run("in", &["key", "revoke", &self.key, "--compromised"]);
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_revoked_during_an_import_is_not_believed() {
+    let channel = Channel::new();
+    channel.sides.write("a.txt", "a");
+    let bundle = channel.bundle(channel.collect("out", &["file:./a.txt"]));
+    let key = channel.sides.run("out", &["key", "show", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    let (home, store) = (channel.sides.path("in"), channel.inside());
+    let trust = Trust::open(&home).unwrap();
+    let request = ImportRequest { paths: vec![bundle], dry_run: false };
+    let revoking = Revoking { sides: &channel.sides, key };
+    let imported = import::import(&store, &trust, &request, &revoking, &Cancel::default());
+    let problem = imported.and_then(import::ImportReport::all).unwrap_err();
+    assert_eq!((problem.kind.exit_code(), problem.code.as_ref()), (3, "trust.revoked"));
+    assert!(channel.shown().is_empty() && store.catalogue.channels().unwrap().is_empty());
 }
 
 #[test]
