@@ -372,7 +372,7 @@ pub trait ServeContext: Send + Sync {
     fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem>;
     /// Up to `limit` names of packages that come after `after` (empty at first), in byte order, each once.
     fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem>;
-    /// The file at a path.
+    /// The file at a path, of what this build has admitted.
     fn file_at(
         &self,
         repository: Option<&str>,

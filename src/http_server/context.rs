@@ -15,6 +15,8 @@ use crate::store::{FoundFile, Linked, LinkedRef, Revision};
 pub(super) struct Context<'a> {
     pub(super) site: &'a Site,
     pub(super) ecosystem: &'static str,
+    /// The schema of the ecosystem that this build knows.
+    pub(super) schema: &'static str,
     /// The revision when the request was begun with.
     pub(super) revision: Revision,
 }
@@ -36,7 +38,7 @@ impl ServeContext for Context<'_> {
     }
 
     fn file_at(&self, repository: Option<&str>, path: &str) -> Result<Option<FoundFile>, Problem> {
-        Ok(self.site.catalogue.file_at(self.ecosystem, repository, path)?)
+        Ok(self.site.catalogue.file_at(self.ecosystem, self.schema, repository, path)?)
     }
 
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {

@@ -217,8 +217,6 @@ pub struct FoundFile {
     pub name: String,
     /// The artifact's version.
     pub version: String,
-    /// The schema of the artifact's attributes: what is of another than one knows was never admitted.
-    pub schema: String,
 }
 
 /// What a channel is at here.
@@ -382,10 +380,12 @@ pub trait Catalogue: Send + Sync {
         repository: Option<&str>,
         name: &str,
     ) -> Result<Vec<Linked>, StoreError>;
-    /// The file that clients ask for by `path`.
+    /// The file that clients ask for by `path`, of an artifact whose attributes are of this schema: what is of another
+    /// one than this build knows was never admitted.
     fn file_at(
         &self,
         ecosystem: &str,
+        schema: &str,
         repository: Option<&str>,
         path: &str,
     ) -> Result<Option<FoundFile>, StoreError>;

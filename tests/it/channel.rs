@@ -129,7 +129,7 @@ fn an_overtaken_snapshot_replaces_what_only_older_ones_said() {
         assert_eq!(channel.imported(&bundle), outcome);
     }
     for (name, content) in [("a.txt", "two"), ("b.txt", "one")] {
-        let found = channel.inside().catalogue.file_at("file", None, name).unwrap().unwrap();
+        let found = channel.inside().catalogue.file_at("file", "file/1", None, name).unwrap().unwrap();
         assert_eq!(found.file.blob, bundle_format::BlobKey::of(content.as_bytes()), "{name}");
     }
 }
@@ -324,8 +324,10 @@ fn the_same_content_is_the_same_snapshot() {
     }
     let sequences: Vec<_> = channel.sides.medium().iter().map(|bundle| channel.imported(bundle)).collect();
     assert_eq!(sequences, ["imported"; 4]);
-    let file = channel.inside().catalogue.file_at("file", None, "local/a.txt").unwrap();
-    let file = file.or_else(|| channel.inside().catalogue.file_at("file", None, "a.txt").unwrap()).unwrap();
+    let file = channel.inside().catalogue.file_at("file", "file/1", None, "local/a.txt").unwrap();
+    let file = file
+        .or_else(|| channel.inside().catalogue.file_at("file", "file/1", None, "a.txt").unwrap())
+        .unwrap();
     assert_eq!(file.file.blob, bundle_format::BlobKey::of(b"A"));
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{ROLE, SCHEMA, path};
+use super::{ROLE, path};
 use crate::ecosystem::{Answer, ClientRequest, Route, Serve, ServeContext};
 use crate::problem::Problem;
 
@@ -27,7 +27,7 @@ impl Serve for FileServe {
         }
         let repository = request.repository.as_deref();
         let found = context.file_at(repository, name)?;
-        match found.filter(|found| found.schema == SCHEMA && found.name == name && found.file.role == ROLE) {
+        match found.filter(|found| found.name == name && found.file.role == ROLE) {
             Some(found) => Ok(Answer::Blob {
                 key: found.file.blob,
                 size: found.file.size,
@@ -101,8 +101,7 @@ mod tests {
             let held = example("local", "a/page.html", "");
             let found = repository.is_none_or(|r| r == held.repository) && path == held.name;
             let (file, repository) = (held.files[0].clone(), held.repository);
-            let (name, version, schema) = (held.name, held.version, held.schema);
-            Ok(found.then_some(FoundFile { file, repository, name, version, schema }))
+            Ok(found.then_some(FoundFile { file, repository, name: held.name, version: held.version }))
         }
         fn read(&self, _: &BlobKey, _: u64) -> Result<Bytes, Problem> {
             Ok(Bytes::new())

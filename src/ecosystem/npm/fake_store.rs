@@ -187,11 +187,11 @@ impl ServeContext for FakeStore {
     }
 
     fn file_at(&self, _: Option<&str>, path: &str) -> Result<Option<FoundFile>, Problem> {
-        Ok(self.linked.iter().map(|linked| &linked.artifact).find_map(|artifact| {
+        let admitted = self.linked.iter().map(|linked| &linked.artifact).filter(|a| a.schema == SCHEMA);
+        Ok(admitted.into_iter().find_map(|artifact| {
             let file = artifact.files.iter().find(|file| file.path == path)?.clone();
             let (repository, name) = (artifact.repository.clone(), artifact.name.clone());
-            let (version, schema) = (artifact.version.clone(), artifact.schema.clone());
-            Some(FoundFile { file, repository, name, version, schema })
+            Some(FoundFile { file, repository, name, version: artifact.version.clone() })
         }))
     }
 

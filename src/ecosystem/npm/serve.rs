@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{SCHEMA, names, packument, search, tarball_name};
+use super::{names, packument, search, tarball_name};
 use crate::ecosystem::{Answer, ClientRequest, Route, Serve, ServeContext};
 use crate::problem::Problem;
 
@@ -142,9 +142,7 @@ impl Asked<'_> {
         let path = names::tarball_path(name, version);
         let found = self.context.file_at(self.repository, &path)?;
         // A path is only a string to the store: the file must be a tarball of the package that was asked for.
-        match found
-            .filter(|found| found.schema == SCHEMA && found.name == name && found.file.role == "tarball")
-        {
+        match found.filter(|found| found.name == name && found.file.role == "tarball") {
             Some(found) => Ok(Answer::Blob {
                 key: found.file.blob,
                 size: found.file.size,

@@ -141,10 +141,11 @@ impl Catalogue for SqliteCatalogue {
     fn file_at(
         &self,
         ecosystem: &str,
+        schema: &str,
         repository: Option<&str>,
         path: &str,
     ) -> Result<Option<FoundFile>, StoreError> {
-        self.database.read(|connection| view::file_at(connection, ecosystem, repository, path))
+        self.database.read(|connection| view::file_at(connection, ecosystem, schema, repository, path))
     }
 
     fn refs(

@@ -76,23 +76,26 @@ pub(super) fn artifacts(
 pub(super) fn file_at(
     connection: &Connection,
     ecosystem: &str,
+    schema: &str,
     repository: Option<&str>,
     path: &str,
 ) -> Result<Option<FoundFile>, StoreError> {
     if path.is_empty() {
         return Ok(None);
     }
+    // A record without a schema is damaged, which must not look like one that isn't there.
     let sql = format!(
-        "SELECT f.position, a.record, r.name AS repository, a.name, a.version, \
-         json_extract(a.record, '$.schema') AS schema FROM file f \
+        "SELECT f.position, a.record, r.name AS repository, a.name, a.version FROM file f \
          CROSS JOIN artifact a ON a.id = f.artifact AND a.repository IN ({REPOSITORIES}) \
          CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
          CROSS JOIN repository r ON r.id = a.repository \
-         WHERE f.path = :path AND f.path <> '' ORDER BY s.id, l.since DESC, a.id LIMIT 1"
+         WHERE f.path = :path AND f.path <> '' AND coalesce(json_extract(a.record, '$.schema'), :schema) = :schema \
+         ORDER BY s.id, l.since DESC, a.id LIMIT 1"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement
-        .query(named_params! { ":ecosystem": ecosystem, ":repository": repository, ":path": path })?;
+    let mut rows = statement.query(named_params! {
+        ":ecosystem": ecosystem, ":schema": schema, ":repository": repository, ":path": path,
+    })?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let record = row.get_ref("record")?.as_str().map_err(|_| damaged("record"))?;
     Ok(Some(FoundFile {
@@ -100,7 +103,6 @@ pub(super) fn file_at(
         repository: row.get("repository")?,
         name: row.get("name")?,
         version: row.get("version")?,
-        schema: row.get("schema")?,
     }))
 }
 

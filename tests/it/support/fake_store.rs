@@ -105,7 +105,7 @@ impl Catalogue for FakeStore {
     fn artifacts(&self, _: &str, _: Option<&str>, _: &str) -> Result<Vec<Linked>, StoreError> {
         unsupported()
     }
-    fn file_at(&self, _: &str, _: Option<&str>, _: &str) -> Result<Option<FoundFile>, StoreError> {
+    fn file_at(&self, _: &str, _: &str, _: Option<&str>, _: &str) -> Result<Option<FoundFile>, StoreError> {
         unsupported()
     }
     fn refs(&self, _: &str, _: Option<&str>, _: &str) -> Result<Vec<LinkedRef>, StoreError> {

@@ -28,10 +28,10 @@ fn nothing_is_seen_before_it_is_published() {
     assert!(catalogue.artifacts("pypi", None, "a").unwrap().is_empty());
     assert_eq!(catalogue.repositories().unwrap()[0].origin, "https://registry.example.test/");
     assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
-    let found = catalogue.file_at("npm", None, "a/-/a-1.1").unwrap().unwrap();
+    let found = catalogue.file_at("npm", "npm/1", None, "a/-/a-1.1").unwrap().unwrap();
     assert_eq!((found.file.blob, found.name.as_str()), (BlobKey::of(b"y"), "a"));
-    assert!(catalogue.file_at("npm", None, "a/-/a-1.2").unwrap().is_none());
-    assert!(catalogue.file_at("npm", None, "").unwrap().is_none());
+    assert!(catalogue.file_at("npm", "npm/1", None, "a/-/a-1.2").unwrap().is_none());
+    assert!(catalogue.file_at("npm", "npm/1", None, "").unwrap().is_none());
     assert_eq!(catalogue.channel("prod").unwrap().unwrap().generation, generation);
 }
 

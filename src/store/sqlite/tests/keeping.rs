@@ -170,7 +170,10 @@ fn a_row_that_we_cannot_have_written_is_an_error() {
     import(home.catalogue(), &prod(), Merge::Add, &[artifact("a", "1", &["a"])]);
     raw(&home, "UPDATE artifact SET record = '{}'");
     assert!(matches!(home.catalogue().artifacts("npm", None, "a"), Err(StoreError::Damaged(_))));
-    assert!(matches!(home.catalogue().file_at("npm", None, "a/-/a-1.0"), Err(StoreError::Damaged(_))));
+    assert!(matches!(
+        home.catalogue().file_at("npm", "npm/1", None, "a/-/a-1.0"),
+        Err(StoreError::Damaged(_))
+    ));
 }
 
 /// Every schema that was ever released is a fixture: its frozen script and the rows that its version wrote.
@@ -189,7 +192,10 @@ fn a_store_of_version_1_becomes_the_newest() {
     assert_eq!(catalogue.check().unwrap(), [""; 0]);
     assert_eq!(seen(catalogue), [line("a", "1", "a")]);
     assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
-    assert_eq!(catalogue.file_at("npm", None, "a/-/a-1.0").unwrap().unwrap().file.blob, BlobKey::of(b"a"));
+    assert_eq!(
+        catalogue.file_at("npm", "npm/1", None, "a/-/a-1.0").unwrap().unwrap().file.blob,
+        BlobKey::of(b"a")
+    );
     assert_eq!(catalogue.repositories().unwrap().len(), 1);
     let state = catalogue.channel("prod").unwrap().unwrap();
     assert_eq!((state.epoch, state.sequence), (1, 7));

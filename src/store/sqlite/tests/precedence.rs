@@ -82,6 +82,20 @@ fn a_ref_leads_only_to_what_its_own_channel_shows() {
 }
 
 #[test]
+fn a_file_that_was_never_admitted_hides_none() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let Record::Artifact(mut later) = artifact("a", "1", &["a"]) else { unreachable!() };
+    later.schema = "npm/9".into();
+    later.name = "b".into();
+    import(catalogue, &channel("dev"), Merge::Add, &[Record::Artifact(later)]);
+    let found = |schema| catalogue.file_at("npm", schema, None, "a/-/a-1.0").unwrap().map(|found| found.name);
+    assert_eq!((found("npm/1"), found("npm/9").as_deref()), (None, Some("b")));
+    import(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["a"])]);
+    assert_eq!(found("npm/1").unwrap(), "a");
+}
+
+#[test]
 fn a_record_of_several_channels_is_the_first_ones() {
     let home = Home::new();
     let catalogue = home.catalogue();

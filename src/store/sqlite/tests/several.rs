@@ -143,7 +143,7 @@ fn large_child() {
     let lookups = clock::instant();
     for number in 0..1_000 {
         let path = format!("package-1-{number}/-/package-1-{number}-1.0.0.1");
-        assert!(catalogue.file_at("npm", None, &path).unwrap().is_some());
+        assert!(catalogue.file_at("npm", "npm/1", None, &path).unwrap().is_some());
     }
     let lookups = lookups.elapsed() / 1_000;
     println!(
