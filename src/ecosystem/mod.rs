@@ -4,6 +4,7 @@
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
 pub mod registry;
+pub mod template;
 
 #[cfg(feature = "file")]
 mod file;
@@ -23,6 +24,7 @@ pub use crate::findings::{Gap, Note};
 use crate::net::Access;
 use crate::problem::Problem;
 use crate::store::{Linked, LinkedRef};
+use template::Template;
 
 /// An ecosystem, by what it can do. Every part is optional.
 pub trait Ecosystem: Send + Sync {
@@ -380,11 +382,13 @@ pub trait ServeContext: Send + Sync {
     ) -> Result<Option<crate::store::FoundFile>, Problem>;
     /// A small blob's bytes, at most `limit`.
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
-    /// A document derived from the store, from a bounded cache keyed by revision, or made now.
+    /// A document derived from the store, its gaps filled with `filling`: from a bounded cache keyed by revision, or
+    /// made now. `key` says nothing of the filling, which clients choose.
     fn derived(
         &self,
         key: &str,
-        make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+        filling: &str,
+        make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
     ) -> Result<Option<Bytes>, Problem>;
     /// Records that something was asked for and was not there.
     fn missed(&self, repository: Option<&str>, name: &str, version: &str);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::site::Site;
 use crate::ecosystem::ServeContext;
+use crate::ecosystem::template::Template;
 use crate::problem::{Kind, Problem};
 use crate::store::{FoundFile, Linked, LinkedRef, Revision};
 
@@ -57,9 +58,10 @@ impl ServeContext for Context<'_> {
     fn derived(
         &self,
         key: &str,
-        make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+        filling: &str,
+        make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
     ) -> Result<Option<Bytes>, Problem> {
-        self.site.documents.get(self.revision, self.ecosystem, key, make)
+        self.site.documents.get(self.revision, (self.ecosystem, key), filling, make)
     }
 
     fn missed(&self, repository: Option<&str>, name: &str, version: &str) {

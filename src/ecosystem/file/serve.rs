@@ -81,6 +81,7 @@ mod tests {
     use super::super::example;
     use super::*;
     use crate::ecosystem::Principal;
+    use crate::ecosystem::template::Template;
     use crate::store::{FoundFile, Linked, LinkedRef};
 
     /// A store that holds `local/a/page.html` and remembers what it was asked for in vain.
@@ -109,9 +110,10 @@ mod tests {
         fn derived(
             &self,
             _: &str,
-            make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+            filling: &str,
+            make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
         ) -> Result<Option<Bytes>, Problem> {
-            make()
+            Ok(make()?.map(|template| template.fill(filling)))
         }
         fn missed(&self, _: Option<&str>, name: &str, _: &str) {
             self.0.lock().unwrap().push(name.to_owned());

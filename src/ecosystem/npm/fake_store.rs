@@ -11,6 +11,7 @@ use sha1::Digest as _;
 use super::SCHEMA;
 use super::names;
 use super::serve::NpmServe;
+use crate::ecosystem::template::Template;
 use crate::ecosystem::{Answer, ClientRequest, Principal, Serve, ServeContext};
 use crate::problem::{Kind, Problem};
 use crate::store::{FoundFile, Generation, Linked, LinkedRef, Source};
@@ -203,9 +204,10 @@ impl ServeContext for FakeStore {
     fn derived(
         &self,
         _: &str,
-        make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+        filling: &str,
+        make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
     ) -> Result<Option<Bytes>, Problem> {
-        make()
+        Ok(make()?.map(|template| template.fill(filling)))
     }
 
     fn missed(&self, _: Option<&str>, name: &str, version: &str) {

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 
 use bundle_format::{Artifact, File};
-use bytes::Bytes;
 
 use super::SCHEMA;
 use super::version::Version;
 use super::{names, splice};
 use crate::ecosystem::ServeContext;
+use crate::ecosystem::template::Template;
 use crate::problem::{Kind, Problem};
 use crate::store::{Linked, LinkedRef, Source};
 
@@ -142,15 +142,11 @@ fn highest_stable<'a>(mut ascending: impl DoubleEndedIterator<Item = &'a Held> +
     stable.or_else(|| ascending.next_back())
 }
 
-/// The version object with the tarball's address in this mirror.
+/// The version object with the tarball's address, behind a gap for the mirror's.
 ///
 /// # Errors
 /// If the store cannot be read, or what it holds is no version object.
-pub(super) fn version_object(
-    context: &dyn ServeContext,
-    base: &str,
-    artifact: &Artifact,
-) -> Result<String, Problem> {
+pub(super) fn version_object(context: &dyn ServeContext, artifact: &Artifact) -> Result<Template, Problem> {
     let damaged = |why: &dyn std::error::Error| {
         Problem::new(
             Kind::Untrusted,
@@ -168,37 +164,37 @@ pub(super) fn version_object(
     let bytes = context.read(&manifest.blob, VERSION_OBJECT_LIMIT)?;
     let object = std::str::from_utf8(&bytes).map_err(|error| damaged(&error))?;
     let path = names::tarball_path(&artifact.name, &artifact.version);
-    splice::with_tarball(object, &format!("{base}{path}")).map_err(|error| damaged(&error))
+    splice::with_tarball(object, &path).map_err(|error| damaged(&error))
 }
 
-/// The packument, or nothing if no version is held. `base` is where clients reach the repository, ending in a slash.
+/// The packument, or nothing if no version is held. Its gaps are for where clients reach the repository, ending in a slash,
+/// [within quotes](splice::within_quotes).
 ///
 /// # Errors
 /// If the store cannot be read, or what it holds is no version object.
 pub(super) fn document(
     context: &dyn ServeContext,
     repository: Option<&str>,
-    base: &str,
     name: &str,
-) -> Result<Option<Bytes>, Problem> {
+) -> Result<Option<Template>, Problem> {
     let held = held(context, repository, name)?;
     if held.versions.is_empty() {
         return Ok(None);
     }
     let tags = dist_tags(context, repository, name, &held)?;
-    let mut json = String::new();
+    let mut json = Template::default();
     json.push_str(&format!("{{\"_id\":{name},\"name\":{name},\"dist-tags\":", name = quoted(name)));
     push_strings(&mut json, tags.iter().map(|(tag, version)| (tag.as_str(), *version)));
     json.push_str(",\"versions\":{");
     for (index, Held { artifact, .. }) in held.versions.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
         json.push_str(&format!("{comma}{}:", quoted(&artifact.version)));
-        json.push_str(&version_object(context, base, artifact)?);
+        json.append(&version_object(context, artifact)?);
     }
     json.push_str("},\"time\":");
     push_strings(&mut json, times(&held.versions).into_iter());
-    json.push('}');
-    Ok(Some(Bytes::from(json)))
+    json.push_str("}");
+    Ok(Some(json))
 }
 
 /// When the held versions were published, in npm's form: with `created` and `modified`, which pnpm wants, before them.
@@ -229,13 +225,13 @@ pub(super) fn published(artifact: &Artifact) -> Option<jiff::Timestamp> {
 }
 
 /// Appends an object of strings.
-pub(super) fn push_strings<'a>(json: &mut String, members: impl Iterator<Item = (&'a str, &'a str)>) {
-    json.push('{');
+fn push_strings<'a>(json: &mut Template, members: impl Iterator<Item = (&'a str, &'a str)>) {
+    json.push_str("{");
     for (index, (key, value)) in members.enumerate() {
         let comma = if index == 0 { "" } else { "," };
         json.push_str(&format!("{comma}{}:{}", quoted(key), quoted(value)));
     }
-    json.push('}');
+    json.push_str("}");
 }
 
 /// The text as a JSON string.
@@ -246,13 +242,18 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use bundle_format::BlobKey;
+    use bytes::Bytes;
     use serde_json::{Value, json};
 
     use super::super::fake_store::{BASE, FakeStore, artifact};
     use super::*;
 
+    fn filled(store: &FakeStore, name: &str) -> Bytes {
+        document(store, None, name).unwrap().unwrap().fill(&splice::within_quotes(BASE))
+    }
+
     fn packument(store: &FakeStore, name: &str) -> Value {
-        serde_json::from_slice(&document(store, None, BASE, name).unwrap().unwrap()).unwrap()
+        serde_json::from_slice(&filled(store, name)).unwrap()
     }
 
     #[test]
@@ -261,7 +262,7 @@ mod tests {
         for version in ["10.0.0", "2.0.0", "2.0.0-rc.10", "2.0.0-rc.9"] {
             store.hold("@x/a", version, |_| {});
         }
-        let bytes = document(&store, None, BASE, "@x/a").unwrap().unwrap();
+        let bytes = filled(&store, "@x/a");
         let text = std::str::from_utf8(&bytes).unwrap();
         let mut from = 0;
         for version in ["2.0.0-rc.9", "2.0.0-rc.10", "2.0.0", "10.0.0"] {
@@ -366,6 +367,6 @@ mod tests {
 
     #[test]
     fn nothing_held_is_no_packument() {
-        assert!(document(&FakeStore::default(), None, BASE, "a").unwrap().is_none());
+        assert!(document(&FakeStore::default(), None, "a").unwrap().is_none());
     }
 }
