@@ -6,13 +6,14 @@
 
 use std::path::{Path, PathBuf};
 
-use bundle_format::{
-    Algorithm, BlobKey, Digest, Mode, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader,
-};
+use bundle_format::{Algorithm, BlobKey, Digest, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader};
 use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers, View};
+use super::believed::Documents;
+use super::heal;
 use super::intake::Intake;
+use super::late;
 use super::media::{self, Failed, Which};
 use super::verify;
 use crate::cancel::Cancel;
@@ -152,7 +153,8 @@ pub fn import(
     let work = if request.dry_run { foresee } else { import_one };
     let (mut bundles, mut failed) = (Vec::new(), Vec::new());
     for path in &volumes {
-        match work(store, trust, path, events, cancel) {
+        // Another process may have revoked a key while the one before was read.
+        match work(store, &trust.reread()?, path, events, cancel) {
             Ok(imported) => bundles.push(imported),
             Err(problem) => {
                 if !request.dry_run && matches!(problem.kind, Kind::Untrusted | Kind::Refused | Kind::Stale) {
@@ -177,7 +179,7 @@ fn import_one(
     let mut volume = media::open(path, &verifier)?;
     let snapshot = volume.snapshot().clone();
     let key = Snapshot::digest_of(volume.snapshot_bytes());
-    let signers = volume.signers().to_vec();
+    let (documents, signers) = (Documents::of(&volume), volume.signers().to_vec());
     let mut imported = Imported {
         which: Which::of(path, &volume),
         outcome: Outcome::Imported,
@@ -190,7 +192,7 @@ fn import_one(
         return Err(refusal.at(path.display()));
     }
     match decision {
-        Decision::AlreadyHeld if all_held(store, &snapshot, key)? => {
+        Decision::AlreadyHeld if heal::all_held(store, &snapshot, key)? => {
             imported.outcome = Outcome::AlreadyHeld;
             // Held or not, a bundle that is damaged is reported as damaged.
             imported.artifacts = read_to_the_end(volume, path, events, cancel)?;
@@ -225,18 +227,17 @@ fn import_one(
     }
     (imported.artifacts, imported.new_blobs, imported.new_bytes) =
         (accession.artifacts(), new_blobs, new_bytes);
+    let still_believed = || documents.must_be_believed(trust);
+    let papers = Papers { snapshot: &snapshot, key, signatures, signers, still_believed: &still_believed };
     if imported.outcome == Outcome::Healed {
         // What it says was decided when it was accepted; only bytes had been lost.
-        intake.close()?;
+        heal::signatures(store, &papers)?;
         return Ok(imported);
     }
     admit(store, &snapshot, cancel).map_err(|problem| problem.at(path.display()))?;
-    let papers = Papers { snapshot: &snapshot, key, signatures, signers };
-    let late = imported.outcome == Outcome::ImportedLate;
     accession
-        .commit(papers, late, mark, View::OneOfAll, "import")
+        .commit(papers, mark, View::OneOfAll, "import", cancel)
         .map_err(|problem| problem.at(path.display()))?;
-    intake.close()?;
     Ok(imported)
 }
 
@@ -315,60 +316,9 @@ fn decide(
     };
     let decision = sequence::decide(channel, mark_of(snapshot), key);
     if decision == Decision::Late {
-        not_replaced(store, snapshot)?;
+        late::must_not_be_replaced(store, snapshot)?;
     }
     Ok((decision, mark))
-}
-
-/// Refuses a late snapshot if a newer one said exactly what the channel shows: else whoever holds a medium back could
-/// bring back what was withdrawn.
-fn not_replaced(store: &Store, snapshot: &Snapshot) -> Result<(), Problem> {
-    for newer in store.catalogue.snapshots(&snapshot.channel)? {
-        if (newer.epoch, newer.sequence) < (snapshot.epoch, snapshot.sequence) {
-            continue;
-        }
-        let bytes = super::read_blob(store, &newer.snapshot, bundle_format::limits::MAX_DOCUMENT)?;
-        let replaces = Snapshot::from_bytes(&bytes).map_or(true, |newer| newer.mode == Mode::Replace);
-        if replaces {
-            return Err(Problem::new(
-                Kind::Refused,
-                "trust.overtaken",
-                format!(
-                    "sequence {} of channel {} comes too late: sequence {} says exactly what the channel holds",
-                    snapshot.sequence, snapshot.channel, newer.sequence
-                ),
-            )
-            .hint("there is nothing to do: whatever is still wanted is in the newer one"));
-        }
-    }
-    Ok(())
-}
-
-/// Whether an accepted snapshot and everything that it lists are still held, so that there is nothing to heal.
-fn all_held(store: &Store, snapshot: &Snapshot, key: BlobKey) -> Result<bool, Problem> {
-    let accepted = store.catalogue.snapshots(&snapshot.channel)?;
-    for entry in accepted.iter().filter(|entry| entry.snapshot == key) {
-        for document in [&entry.snapshot, &entry.signatures] {
-            if store.blobs.size(document)?.is_none() {
-                return Ok(false);
-            }
-        }
-    }
-    let mut order = RecordOrder::default();
-    for segment in &snapshot.segments {
-        let Some(blob) = store.blobs.open(&segment.digest)? else { return Ok(false) };
-        let reader = std::io::BufReader::new(blob.file);
-        for record in SegmentReader::new(segment, reader, &mut order) {
-            let Ok(record) = record else { return Ok(false) };
-            let Record::Artifact(artifact) = record else { continue };
-            for file in &artifact.files {
-                if store.blobs.size(&file.blob)? != Some(file.size) {
-                    return Ok(false);
-                }
-            }
-        }
-    }
-    Ok(true)
 }
 
 /// Verifies what is left of a volume, and counts the artifacts it lists.

@@ -86,6 +86,14 @@ impl Trust {
         Ok(trust)
     }
 
+    /// The same home's trust as it is on disk now: another process may have revoked a key meanwhile.
+    ///
+    /// # Errors
+    /// As [`Trust::open`].
+    pub fn reread(&self) -> Result<Trust, TrustError> {
+        Ok(Trust { keys: self.keys.clone(), chain: self.chain.clone(), root: self.load()? })
+    }
+
     /// The newest root document; `None` before anybody was trusted here.
     pub fn root(&self) -> Option<&Root> {
         self.root.as_ref()

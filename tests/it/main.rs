@@ -8,6 +8,7 @@ mod concurrency;
 mod damage;
 mod demo;
 mod faults;
+mod heal;
 mod hostile;
 mod http_server;
 mod journey;
