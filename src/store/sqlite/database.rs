@@ -198,11 +198,10 @@ mod tests {
         let prepared_anew = database.read(|connection| {
             let sql = "SELECT 1 FROM file f CROSS JOIN artifact a ON a.id = f.artifact \
                        WHERE f.path = ?1 AND f.path <> ''";
-            let mut statement = connection.prepare_cached(sql)?;
             for path in ["one", "another"] {
-                statement.exists([path])?;
+                connection.prepare_cached(sql)?.exists([path])?;
             }
-            Ok(statement.get_status(StatementStatus::RePrepare))
+            Ok(connection.prepare_cached(sql)?.get_status(StatementStatus::RePrepare))
         });
         assert_eq!(prepared_anew.unwrap(), 0);
     }
