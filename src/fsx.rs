@@ -189,13 +189,21 @@ pub fn create_directory(path: &Path, access: Access) -> io::Result<()> {
     }
     let parent = parent(path);
     create_directory(parent, access)?;
+    make_directory(path, access)?;
+    sync_directory(parent)
+}
+
+/// Creates a directory where its parent is; says whether it was missing. It is durable once its parent is synced.
+pub fn make_directory(path: &Path, access: Access) -> io::Result<bool> {
+    if path.is_dir() {
+        return Ok(false);
+    }
     fault_point(path, "create")?;
     match DirBuilder::new().mode(access.directory_mode()).create(path) {
         // Another process may have been faster.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => return Err(error),
-        _ => {}
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(error),
+        _ => Ok(true),
     }
-    sync_directory(parent)
 }
 
 /// The directory that a path stands in.

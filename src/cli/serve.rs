@@ -29,10 +29,11 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         );
     }
     let listen = if arguments.listen.is_empty() { vec![site.serve.listen] } else { arguments.listen };
-    // A log that nobody reads must not stop the server: a failed write is dropped.
+    // A log that nobody reads must not stop the server: a failed write is dropped. A line is one write, which no other
+    // line can come into.
     let log: AccessLog = Arc::new(|record| {
         use std::io::Write;
-        _ = writeln!(std::io::stderr().lock(), "{record}");
+        _ = std::io::stderr().write_all(format!("{record}\n").as_bytes());
     });
     let log = (!session.global.quiet).then_some(log);
     session.block_on(serve::serve(&store, &listen, log, &session.cancel, |addresses| {

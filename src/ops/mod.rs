@@ -34,6 +34,7 @@ pub mod setup;
 mod signing;
 #[cfg(test)]
 mod testing;
+mod unpack;
 pub mod verify;
 
 use std::io::Read;
