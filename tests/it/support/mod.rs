@@ -1,5 +1,6 @@
 //! What several tests need.
 
+pub(crate) mod connect_proxy;
 pub(crate) mod crash;
 pub(crate) mod fake_store;
 pub(crate) mod fake_upstream;
