@@ -14,4 +14,5 @@ mod journey;
 mod kill;
 mod loss;
 mod net;
+mod npm_network;
 mod support;

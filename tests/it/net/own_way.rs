@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use aftk::net::{Access, Authorities, Identity, Proxies, Proxy, Route, Settings};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::noting;
-use super::route::{authority, open, read, with_tls};
+use super::route::{open, read};
 use crate::support::connect_proxy::ConnectProxy;
 use crate::support::fake_upstream::{FakeUpstream, Reply};
+use crate::support::tls::{authority, certificate, with_tls};
 
 fn by(url: &str, route: Route) -> Access {
     Access { route: Arc::new(route), ..open(url) }
@@ -59,7 +60,7 @@ async fn proxy_and_authorities_of_a_route_count_before_those_of_the_settings() {
 async fn authorities_of_a_route_are_the_only_ones_besides_the_users_own() {
     let upstream = with_tls();
     upstream.route("/a", Reply::ok("safe"));
-    let other = include_bytes!("tls/client-authority.pem").as_slice().into();
+    let other = include_bytes!("../support/tls/client-authority.pem").as_slice().into();
     let other = Authorities { pem: other, named_by: "npm's setting ca".to_owned() };
     let access = by(&at_localhost(&upstream, "/a"), Route { authorities: Some(other), ..Route::default() });
     let environment = Settings { environment_ca_files: vec![authority()], ..Settings::default() };
@@ -94,18 +95,22 @@ async fn certificates_are_unchecked_only_where_both_the_route_and_the_settings_s
 
 /// An upstream that wants to see a certificate of [`identity`]'s authority.
 fn with_client_authority() -> FakeUpstream {
-    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key.pem")).unwrap();
-    let authority = CertificateDer::from_pem_slice(include_bytes!("tls/client-authority.pem")).unwrap();
+    let authority =
+        CertificateDer::from_pem_slice(include_bytes!("../support/tls/client-authority.pem")).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority).unwrap();
     let clients = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
     let config = rustls::ServerConfig::builder().with_client_cert_verifier(clients);
+    let (certificate, key) = certificate();
     FakeUpstream::start_tls(config.with_single_cert(vec![certificate], key).unwrap())
 }
 
 fn identity() -> Option<Identity> {
-    let pem = [include_bytes!("tls/client.pem").as_slice(), include_bytes!("tls/client.key.pem")].concat();
+    let pem = [
+        include_bytes!("../support/tls/client.pem").as_slice(),
+        include_bytes!("../support/tls/client.key.pem"),
+    ]
+    .concat();
     Some(Identity { pem: pem.into(), named_by: "npm's settings certfile and keyfile".to_owned() })
 }
 
@@ -127,7 +132,11 @@ async fn a_certificate_of_our_own_is_shown_to_its_own_origin_alone() {
 
 #[tokio::test]
 async fn a_key_of_another_certificate_is_named() {
-    let pem = [include_bytes!("tls/client.pem").as_slice(), include_bytes!("tls/server.key.pem")].concat();
+    let pem = [
+        include_bytes!("../support/tls/client.pem").as_slice(),
+        include_bytes!("../support/tls/server.key.pem"),
+    ]
+    .concat();
     let named_by = "npm's settings certfile and keyfile".to_owned();
     let route = Route { identity: Some(Identity { pem: pem.into(), named_by }), ..Route::default() };
     let client = noting(Settings::default()).0;

@@ -6,6 +6,7 @@ use url::Url;
 
 use super::{impatient, noting};
 use crate::support::fake_upstream::{FakeUpstream, Reply};
+use crate::support::tls::{authority, with_tls};
 
 pub(super) async fn read(client: &Client, access: &Access) -> Result<String, Problem> {
     match client.document(access, "", 1000, &Validators::default()).await? {
@@ -113,19 +114,6 @@ async fn no_proxy_is_heeded() {
     let problem = read(&noting(settings).0, &open("http://registry.example.invalid/a")).await.unwrap_err();
     assert_eq!(problem.code, "net.connect", "straight, where no such name exists");
     assert_eq!(proxy.requests().len(), 0);
-}
-
-pub(super) fn with_tls() -> FakeUpstream {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key.pem")).unwrap();
-    let config = rustls::ServerConfig::builder().with_no_client_auth();
-    FakeUpstream::start_tls(config.with_single_cert(vec![certificate], key).unwrap())
-}
-
-pub(super) fn authority() -> std::path::PathBuf {
-    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/net/tls/authority.pem").into()
 }
 
 #[tokio::test]

@@ -8,3 +8,4 @@ pub(crate) mod npm_project;
 pub(crate) mod raw_http;
 pub(crate) mod serving;
 pub(crate) mod sides;
+pub(crate) mod tls;
