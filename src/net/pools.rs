@@ -145,9 +145,8 @@ impl Proxies {
     }
 
     fn of_route(&self, route: &Route) -> Result<Vec<reqwest::Proxy>, Fault> {
-        let except = route.no_proxy.as_ref().or(self.except.as_ref());
-        let except =
-            except.map_or_else(|| OWN_MACHINE.to_owned(), |except| format!("{except},{OWN_MACHINE}"));
+        let lists = [route.no_proxy.as_deref(), self.except.as_deref(), Some(OWN_MACHINE)];
+        let except = lists.into_iter().flatten().collect::<Vec<_>>().join(",");
         let make = |name: &str, value: &str, kind: fn(Url) -> reqwest::Result<reqwest::Proxy>| {
             let wrong = || Fault::ProxyAddress { named_by: name.to_owned() };
             let proxy = kind(proxy_url(value).ok_or_else(wrong)?).map_err(|_| wrong())?;

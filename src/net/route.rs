@@ -5,13 +5,14 @@ use std::fmt;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-/// How to reach a server, as the client configuration of its ecosystem says: plain data, of which every part that is
+/// How to reach a server, as the configuration of its ecosystem's client says: plain data, of which every part that is
 /// unset leaves it to [`Settings`](super::Settings). Equal routes share their connections.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Route {
     /// The proxy for all addresses, whatever their scheme.
     pub proxy: Option<Proxy>,
-    /// Hosts, domains and networks that are reached without a proxy, separated by commas.
+    /// Hosts, domains and networks that are reached without a proxy, separated by commas: besides those of
+    /// [`Proxies::except`](super::Proxies::except).
     pub no_proxy: Option<String>,
     /// The only certificate authorities to trust, besides those of [`Settings::ca_files`](super::Settings::ca_files).
     pub authorities: Option<Authorities>,

@@ -177,9 +177,9 @@ impl Npmrc {
         value.filter(|value| !matches!(*value, "" | "null" | "undefined" | "false"))
     }
 
-    /// Whether certificates are not to be checked.
+    /// Whether certificates are not to be checked. Only this one word says so to npm.
     pub(crate) fn is_strict_ssl_off(&self) -> bool {
-        self.values.get("strict-ssl").is_some_and(|value| matches!(value.as_str(), "false" | "0"))
+        self.values.get("strict-ssl").is_some_and(|value| value == "false")
     }
 
     /// Whom alone npm trusts, if it is told so.

@@ -57,6 +57,19 @@ async fn proxy_and_authorities_of_a_route_count_before_those_of_the_settings() {
 }
 
 #[tokio::test]
+async fn what_is_reached_without_a_proxy_stands_in_both_lists() {
+    let proxy = ConnectProxy::start(&with_tls());
+    let proxies = Proxies { except: Some("one.example.test".to_owned()), ..Proxies::default() };
+    let client = noting(Settings { proxies, retries: 0, ..Settings::default() }).0;
+    let route = Route { no_proxy: Some("two.example.test".to_owned()), ..proxied(proxy.url()) };
+    for (host, through) in [("one", 0), ("two", 0), ("three", 1)] {
+        let access = by(&format!("https://{host}.example.test/"), route.clone());
+        assert!(read(&client, &access).await.is_err());
+        assert_eq!(proxy.targets().len(), through, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn authorities_of_a_route_are_the_only_ones_besides_the_users_own() {
     let upstream = with_tls();
     upstream.route("/a", Reply::ok("safe"));
