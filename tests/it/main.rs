@@ -16,4 +16,5 @@ mod kill;
 mod lock;
 mod loss;
 mod net;
+mod npm_network;
 mod support;

@@ -81,7 +81,7 @@ impl Collect for FileCollect {
         if path::repository_of(&url).as_deref() != Ok(repository) {
             return Err(not_an_address(origin).because(format!("it does not belong to {repository}")));
         }
-        Ok(Access { url, credential: None })
+        Ok(Access::open(url))
     }
 
     fn is_asked_by_checksum(&self) -> bool {
