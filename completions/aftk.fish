@@ -70,11 +70,11 @@ complete -c aftk -n "__fish_aftk_using_subcommand init" -s q -l quiet -d 'Print 
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s h -l help -d 'Print help'
-complete -c aftk -n "__fish_aftk_using_subcommand lock" -s f -l file -d 'Read the requests from this aftk.toml' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -s f -l file -d 'Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l channel -d 'The channel to collect for' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s p -l platform -d 'Only for this platform, for example linux-x64-glibc; several are possible' -r
-complete -c aftk -n "__fish_aftk_using_subcommand lock" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM)' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand lock" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine' -r
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l limit-rate -d 'Download at most so many bytes a second, for example 2MiB' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s j -l jobs -d 'How many downloads at once' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
@@ -86,21 +86,22 @@ complete -c aftk -n "__fish_aftk_using_subcommand lock" -l progress -d 'How to s
 plain\t''
 json\t''
 none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l upgrade -d 'Resolve anew even if the lock answers, and print what moved'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s n -l dry-run -d 'Resolve, but write nothing'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aftk -n "__fish_aftk_using_subcommand collect" -s f -l file -d 'Read the requests from this aftk.toml' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -s f -l file -d 'Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l channel -d 'The channel to collect for' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s p -l platform -d 'Only for this platform, for example linux-x64-glibc; several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s o -l out -d 'Write the bundle into DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l key -d 'Sign with this key of the home, or this key file; made on first use' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
-complete -c aftk -n "__fish_aftk_using_subcommand collect" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM)' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand collect" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l limit-rate -d 'Download at most so many bytes a second, for example 2MiB' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s j -l jobs -d 'How many downloads at once' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F

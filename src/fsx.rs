@@ -133,6 +133,15 @@ impl Write for File {
     }
 }
 
+/// A file in a directory that has no name: nothing is left of it once it is closed, whatever becomes of the process.
+pub fn nameless_file(directory: &Path) -> io::Result<File> {
+    let path = directory.join(random_name()?);
+    let mut options = OpenOptions::new();
+    let file = File::open_with(&path, options.read(true).write(true).create_new(true), Access::Private)?;
+    remove(&path)?;
+    Ok(file)
+}
+
 /// A place where a test can make the program fail or end. `what` says which step it is, for people who debug.
 ///
 /// # Errors
@@ -180,13 +189,21 @@ pub fn create_directory(path: &Path, access: Access) -> io::Result<()> {
     }
     let parent = parent(path);
     create_directory(parent, access)?;
+    make_directory(path, access)?;
+    sync_directory(parent)
+}
+
+/// Creates a directory where its parent is; says whether it was missing. It is durable once its parent is synced.
+pub fn make_directory(path: &Path, access: Access) -> io::Result<bool> {
+    if path.is_dir() {
+        return Ok(false);
+    }
     fault_point(path, "create")?;
     match DirBuilder::new().mode(access.directory_mode()).create(path) {
         // Another process may have been faster.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => return Err(error),
-        _ => {}
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(error),
+        _ => Ok(true),
     }
-    sync_directory(parent)
 }
 
 /// The directory that a path stands in.

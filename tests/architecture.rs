@@ -22,18 +22,19 @@ const ROOMS: &[(&str, &str)] = &[
     ("findings", ""),
     ("cancel", "problem"),
     ("blocking", "problem"),
+    ("spill", "fsx problem"),
     ("events", "clock findings problem"),
     ("config", "findings fsx problem"),
     // The rooms that know nothing of the verbs.
     ("net", "clock problem units"),
     ("store", "blocking clock fsx problem"),
     ("trust", "clock fsx problem store"),
-    ("ecosystem", "blocking clock events findings net problem store"),
+    ("ecosystem", "blocking clock events findings net problem spill store"),
     ("http_server", "blocking clock ecosystem problem store"),
     // The verbs.
     (
         "ops",
-        "blocking cancel clock config ecosystem events findings fsx http_server net problem store trust units",
+        "blocking cancel clock config ecosystem events findings fsx http_server net problem spill store trust units",
     ),
     (
         "demo",

@@ -4,12 +4,15 @@
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
 pub mod registry;
+pub mod template;
 
 #[cfg(feature = "file")]
 mod file;
 #[cfg(feature = "npm")]
 mod npm;
 
+use std::cmp::Ordering;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +25,9 @@ use crate::events::Events;
 pub use crate::findings::{Gap, Note};
 use crate::net::Access;
 use crate::problem::Problem;
-use crate::store::Linked;
+use crate::spill::{Entry, Sorted};
+use crate::store::{Linked, LinkedRef};
+use template::Template;
 
 /// An ecosystem, by what it can do. Every part is optional.
 pub trait Ecosystem: Send + Sync {
@@ -76,12 +81,12 @@ pub struct Request {
 pub enum RequestBody {
     /// Words: a name and a range, an address.
     Words(String),
-    /// A document that was read in, such as a lockfile.
+    /// A document of this machine, such as a lockfile. It may be large, so it is read again when it is resolved.
     Document {
-        /// Where it stands: for messages, and for configuration beside it.
+        /// Where it stands.
         path: PathBuf,
-        /// Its bytes.
-        bytes: Bytes,
+        /// The digest of its bytes when the request was read: they may not change before it is resolved.
+        digest: BlobKey,
     },
     /// A file of this machine that is already in the store.
     Blob {
@@ -154,20 +159,41 @@ pub struct PlannedFile {
     /// Until the size is known: the most bytes it is likely to have, by what upstream says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<u64>,
-    /// Whether the store holds it whole: looked up anew in every run.
-    #[serde(skip)]
+    /// Whether the store holds it whole: looked up anew in every run, and never part of a lock.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
 }
 
-/// What requests stand for.
+impl Entry for Planned {
+    fn order(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl Entry for Ref {
+    fn order(&self, other: &Self) -> Ordering {
+        fn key(r: &Ref) -> [&str; 4] {
+            [&r.ecosystem, &r.repository, &r.name, &r.label]
+        }
+        key(self).cmp(&key(other))
+    }
+}
+
+impl Entry for Evidence {
+    fn order(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
+}
+
+/// What requests stand for. There may be hundreds of thousands of artifacts, so these lists are not held in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Resolution {
     /// The repositories that artifacts name.
     pub repositories: Vec<Repository>,
     /// The artifacts.
-    pub artifacts: Vec<Planned>,
+    pub artifacts: Sorted<Planned>,
     /// The refs.
-    pub refs: Vec<Ref>,
+    pub refs: Sorted<Ref>,
     /// Requests, of any ecosystem, that follow from these.
     pub follow_ups: Vec<String>,
     /// What cannot be had.
@@ -175,7 +201,29 @@ pub struct Resolution {
     /// What a person should know.
     pub notes: Vec<Note>,
     /// The upstream documents this was read from, by their digest: the lock names them.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Sorted<Evidence>,
+}
+
+/// What one ecosystem contributes to a lock, to be walked as often as a proof needs.
+pub struct Gathered<'a> {
+    /// The ecosystem.
+    pub ecosystem: &'a str,
+    /// Artifacts of all ecosystems.
+    pub artifacts: &'a Sorted<Planned>,
+    /// Refs of all ecosystems.
+    pub refs: &'a Sorted<Ref>,
+}
+
+impl Gathered<'_> {
+    /// Its artifacts, in order.
+    pub fn artifacts(&self) -> impl Iterator<Item = Result<Planned, Problem>> {
+        self.artifacts.iter().filter(|one| one.as_ref().map_or(true, |one| one.ecosystem == self.ecosystem))
+    }
+
+    /// Its refs, in order.
+    pub fn refs(&self) -> impl Iterator<Item = Result<Ref, Problem>> {
+        self.refs.iter().filter(|one| one.as_ref().map_or(true, |one| one.ecosystem == self.ecosystem))
+    }
 }
 
 /// An upstream document that a resolution was read from.
@@ -229,6 +277,11 @@ pub trait CollectContext: Send + Sync {
     async fn ingest(&self, path: &Path) -> Result<(BlobKey, u64), Problem>;
     /// Reads a document of this machine, at most `limit` bytes; `Ok(None)` if there is none.
     async fn read(&self, path: &Path, limit: u64) -> Result<Option<Bytes>, Problem>;
+    /// Opens a document of this machine that may be too large to be held in memory; `Ok(None)` if there is none.
+    /// Reading it blocks.
+    async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem>;
+    /// A directory for what outgrows memory.
+    fn scratch(&self) -> &Path;
     /// An environment variable of the user.
     fn environment(&self, name: &str) -> Option<String>;
     /// All environment variables whose names begin with `prefix`.
@@ -271,8 +324,11 @@ pub trait Collect: Send + Sync {
     fn is_asked_by_checksum(&self) -> bool {
         false
     }
-    /// Proves that artifacts and refs (all of this ecosystem) are enough, without any network.
-    fn prove(&self, artifacts: &[Planned], refs: &[Ref]) -> Proof;
+    /// Proves that what was gathered is enough, without any network.
+    ///
+    /// # Errors
+    /// Only if it cannot be read; what is missing stands in the proof.
+    fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem>;
 }
 
 /// Re-validation at import: what comes out of a bundle is hostile until it passed.
@@ -368,13 +424,13 @@ pub enum Answer {
 
 /// What a serving ecosystem sees of the store: only what its repository's links allow.
 pub trait ServeContext: Send + Sync {
-    /// The artifacts of one package.
+    /// The artifacts of one package, in the order of precedence ([`crate::store::Catalogue`]).
     fn artifacts(&self, repository: Option<&str>, name: &str) -> Result<Vec<Linked>, Problem>;
-    /// The refs of one package.
-    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, Problem>;
+    /// The refs of one package, in the order of precedence; several sources may have set the same one.
+    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem>;
     /// Up to `limit` names of packages that come after `after` (empty at first), in byte order, each once.
     fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem>;
-    /// The file at a path.
+    /// The file at a path, of what this build has admitted.
     fn file_at(
         &self,
         repository: Option<&str>,
@@ -382,11 +438,13 @@ pub trait ServeContext: Send + Sync {
     ) -> Result<Option<crate::store::FoundFile>, Problem>;
     /// A small blob's bytes, at most `limit`.
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
-    /// A document derived from the store, from a bounded cache keyed by revision, or made now.
+    /// A document derived from the store, its gaps filled with `filling`: from a bounded cache keyed by revision, or
+    /// made now. `key` says nothing of the filling, which clients choose.
     fn derived(
         &self,
         key: &str,
-        make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+        filling: &str,
+        make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
     ) -> Result<Option<Bytes>, Problem>;
     /// Records that something was asked for and was not there.
     fn missed(&self, repository: Option<&str>, name: &str, version: &str);

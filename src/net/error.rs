@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::pools::PROXY_HINT;
 use super::redact;
 use crate::problem::{Kind, Problem};
 use crate::units;
@@ -34,6 +35,14 @@ pub(super) enum Fault {
     PlainHttp { host: String },
     #[error("the credential cannot be sent: it has characters that a header cannot carry")]
     Credential,
+    #[error("{named_by} is not the address of a proxy")]
+    ProxyAddress { named_by: String },
+    #[error("{named_by} has no certificate that can be used")]
+    Authorities { named_by: String },
+    #[error("{named_by} cannot be used as a certificate of this machine's own")]
+    Identity { named_by: String, cause: String },
+    #[error("the HTTP client cannot be set up")]
+    Client { cause: String },
     #[error("the redirect to {} is not followed: {why}", quoted(.to))]
     Redirect { to: String, why: &'static str },
     #[error("more than {0} redirects")]
@@ -96,6 +105,10 @@ impl Fault {
             Fault::Scheme => "net.scheme",
             Fault::PlainHttp { .. } => "net.plain-http",
             Fault::Credential => "net.credential",
+            Fault::ProxyAddress { .. } => "net.proxy",
+            Fault::Authorities { .. } => "net.authorities",
+            Fault::Identity { .. } => "net.identity",
+            Fault::Client { .. } => "net.client",
             Fault::Redirect { .. } | Fault::TooManyRedirects(_) => "net.redirect",
             Fault::Connect { .. } => "net.connect",
             Fault::Tls { .. } => "net.tls",
@@ -119,7 +132,12 @@ impl Fault {
 
     fn kind(&self) -> Kind {
         match self {
-            Fault::Scheme | Fault::Credential => Kind::Usage,
+            Fault::Scheme
+            | Fault::Credential
+            | Fault::ProxyAddress { .. }
+            | Fault::Authorities { .. }
+            | Fault::Identity { .. } => Kind::Usage,
+            Fault::Client { .. } => Kind::Failed,
             Fault::PlainHttp { .. } | Fault::Redirect { .. } | Fault::TooLarge { .. } => Kind::Refused,
             Fault::Status { status: 404 | 410, .. } => Kind::Incomplete,
             Fault::Size { .. } => Kind::Untrusted,
@@ -135,14 +153,21 @@ impl Fault {
                     "use https, or allow it with `--insecure-host {host}` if you trust the way there"
                 ));
             }
+            Fault::ProxyAddress { .. } => PROXY_HINT,
+            Fault::Authorities { .. } => {
+                "certificate authorities are written as PEM: -----BEGIN CERTIFICATE-----"
+            }
+            Fault::Identity { .. } => {
+                "both are written as PEM: the certificate, and the private key that belongs to it, without passphrase"
+            }
             Fault::Connect { proxied: true, .. } => {
-                "the connection goes by way of a proxy: check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY"
+                "the connection goes by way of a proxy: check the client's own settings, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY"
             }
             Fault::Connect { .. } => {
                 "check the name and this machine's network; if there is a proxy, set HTTPS_PROXY"
             }
             Fault::Tls { .. } => {
-                "if the network or the registry has a certificate authority of its own, name its PEM file: `--ca-file`"
+                "if the network or the registry has a certificate authority of its own, name its PEM file: `--ca-file`, or the client's own setting"
             }
             Fault::Status { status: 401, shown_credential: false, .. } => {
                 "configure credentials for this host where the client itself keeps them"
@@ -157,7 +182,7 @@ impl Fault {
                 "the account may not read this, or a firewall on the way refuses it"
             }
             Fault::Status { status: 407, .. } => {
-                "the proxy wants a user and a password: put them into HTTPS_PROXY"
+                "the proxy wants a user and a password: put them into its address, in HTTPS_PROXY or the client's own setting"
             }
             Fault::Status { status: 429, .. } => {
                 "the server wants fewer requests: try later, or log in for a higher limit"
@@ -177,7 +202,9 @@ impl From<NetError> for Problem {
             Fault::Connect { causes, .. } | Fault::Tls { causes, .. } | Fault::Broken { causes } => {
                 problem.causes = causes;
             }
-            Fault::Damaged { cause, .. } => problem.causes.push(cause),
+            Fault::Damaged { cause, .. } | Fault::Identity { cause, .. } | Fault::Client { cause } => {
+                problem.causes.push(cause);
+            }
             Fault::Status { retry_after: Some(wait), .. } => {
                 problem.causes.push(format!("it asks to wait {}", seconds(wait)));
             }

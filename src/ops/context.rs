@@ -1,6 +1,7 @@
 //! What a collecting ecosystem sees of this machine: the metadata cache, small blobs, files, the environment.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub struct Outside {
     events: Arc<dyn Events>,
     cancel: Cancel,
     directory: PathBuf,
+    scratch: PathBuf,
     /// Variables whose names begin with this, in any case, are none for ecosystems.
     ignored: Option<&'static str>,
     /// What clients answered, so that each is asked once.
@@ -60,6 +62,7 @@ impl Outside {
             events,
             cancel,
             directory: directory.to_owned(),
+            scratch: store.layout.staging(),
             ignored: None,
             asked: Default::default(),
         })
@@ -122,7 +125,7 @@ impl Outside {
                     let bytes = super::read_blob(&store, &cached.body, limit)?;
                     let (digest, content_type) = (cached.body, cached.content_type.clone());
                     cached.confirmed = crate::clock::now_text();
-                    store.catalogue.cache(&name, &cached)?;
+                    store.catalogue.cache(&[(name, cached)])?;
                     Ok(Some(Metadata { bytes, digest, content_type }))
                 })
                 .await
@@ -151,6 +154,10 @@ impl Outside {
             }
         }
     }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
+    Problem::new(Kind::Usage, "input.unreadable", format!("cannot read {}", path.display())).caused_by(error)
 }
 
 fn cache_name(request: &MetadataRequest) -> String {
@@ -187,12 +194,24 @@ impl CollectContext for Outside {
     async fn read(&self, path: &Path, limit: u64) -> Result<Option<Bytes>, Problem> {
         let path = self.directory.join(path);
         blocking(move || {
-            fsx::read_limited(&path, limit).map(|bytes| bytes.map(Bytes::from)).map_err(|error| {
-                Problem::new(Kind::Usage, "input.unreadable", format!("cannot read {}", path.display()))
-                    .caused_by(&error)
-            })
+            let read = fsx::read_limited(&path, limit).map(|bytes| bytes.map(Bytes::from));
+            read.map_err(|error| unreadable(&path, &error))
         })
         .await
+    }
+
+    async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
+        let path = self.directory.join(path);
+        blocking(move || match std::fs::File::open(&path) {
+            Ok(file) => Ok(Some(Box::new(file) as Box<dyn Read + Send>)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(&path, &error)),
+        })
+        .await
+    }
+
+    fn scratch(&self) -> &Path {
+        &self.scratch
     }
 
     fn environment(&self, name: &str) -> Option<String> {

@@ -4,16 +4,20 @@
 //! same for the command line, `--json` and whatever comes later.
 
 mod accession;
+mod believed;
 pub mod check;
 pub mod collect;
 pub mod context;
+pub mod difference;
 pub mod fetch;
 pub mod gc;
+mod heal;
 pub mod import;
 mod ingest;
 pub mod init;
 pub mod inspect;
 mod intake;
+mod late;
 mod ledger;
 pub mod list;
 pub mod lock;
@@ -30,6 +34,7 @@ pub mod setup;
 mod signing;
 #[cfg(test)]
 mod testing;
+mod unpack;
 pub mod verify;
 
 use std::io::Read;

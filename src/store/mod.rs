@@ -200,6 +200,15 @@ pub struct Linked {
     pub generation: Generation,
 }
 
+/// A ref as a view sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedRef {
+    /// The ref.
+    pub reference: Ref,
+    /// Who set it.
+    pub source: Source,
+}
+
 /// A file found by the path that clients ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
@@ -211,8 +220,6 @@ pub struct FoundFile {
     pub name: String,
     /// The artifact's version.
     pub version: String,
-    /// The schema of the artifact's attributes: what is of another than one knows was never admitted.
-    pub schema: String,
 }
 
 /// What a channel is at here.
@@ -272,6 +279,9 @@ pub enum Change {
     Publish(Generation),
     /// Records that a snapshot was accepted and raises the channel's high-water mark if it is above it.
     Snapshot(SnapshotEntry),
+    /// Records other signatures, and who made them, for a snapshot that was accepted: the same channel, place and
+    /// snapshot. The rest of the entry is not looked at.
+    Signatures(SnapshotEntry),
     /// Appends to the audit log.
     Audit(AuditEntry),
 }
@@ -297,8 +307,6 @@ pub enum Precondition {
 pub enum Merge {
     /// The union of both; of two artifacts with one name, version and qualifier the new one is seen.
     Add,
-    /// Union, but nothing that a higher sequence set is moved: an overtaken patch arrives late.
-    AddBelow,
     /// Exactly the new rows.
     Replace,
 }
@@ -370,28 +378,39 @@ pub struct Listed {
 
 /// The rows: what is held, under which names, since which generation. `sqlite/` is the one for disks.
 ///
-/// A *view* shows all channels, each at its visible generation.
+/// A *view* shows all channels, each at its visible generation. Where several have the same package, the one that brought
+/// it into the repository first has precedence over those that came later, and keeps it: what clients are pointed at must not
+/// move because another channel was imported. Versions that only a later one has are seen beside the others.
 pub trait Catalogue: Send + Sync {
     /// The number of the newest commit.
     fn revision(&self) -> Result<Revision, StoreError>;
     /// The repositories that the view shows, by ecosystem and name.
     fn repositories(&self) -> Result<Vec<Repository>, StoreError>;
-    /// The artifacts of one package; `repository` `None` means any (the virtual `all`).
+    /// The artifacts of one package, in the order of precedence, each once; `repository` `None` means any (the virtual
+    /// `all`).
     fn artifacts(
         &self,
         ecosystem: &str,
         repository: Option<&str>,
         name: &str,
     ) -> Result<Vec<Linked>, StoreError>;
-    /// The file that clients ask for by `path`.
+    /// The file that clients ask for by `path`, of an artifact whose attributes are of this schema: what is of another
+    /// one than this build knows was never admitted.
     fn file_at(
         &self,
         ecosystem: &str,
+        schema: &str,
         repository: Option<&str>,
         path: &str,
     ) -> Result<Option<FoundFile>, StoreError>;
-    /// The refs of one package.
-    fn refs(&self, ecosystem: &str, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, StoreError>;
+    /// The refs of one package, in the order of precedence; several sources may have set the same one. A ref to a
+    /// version that its source does not show itself is not among them: it would lead to what another one brought.
+    fn refs(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<LinkedRef>, StoreError>;
     /// Up to `limit` names of packages after `after` (empty at first), in bytewise order, each once.
     fn names(
         &self,
@@ -411,12 +430,14 @@ pub trait Catalogue: Send + Sync {
     /// The snapshots accepted in a channel, oldest first.
     fn snapshots(&self, channel: &str) -> Result<Vec<SnapshotEntry>, StoreError>;
 
-    /// Begins an invisible generation of `source` for a snapshot of `sequence` (the order in which refs win).
-    /// One that an earlier, dead process left for this source is cleared away. While another one of the source is
+    /// Begins an invisible generation of `source`. One that an earlier, dead process left for this source is cleared away. While another one of the source is
     /// open, this is [`StoreError::Busy`], for the hosted repositories only after waiting for 30 s.
-    fn begin_generation(&self, source: &Source, order: (u64, u64)) -> Result<Generation, StoreError>;
+    fn begin_generation(&self, source: &Source) -> Result<Generation, StoreError>;
     /// Adds rows to an invisible generation: at most 10,000 a call. The same row again changes nothing.
     fn stage(&self, generation: Generation, records: &[Record]) -> Result<(), StoreError>;
+    /// Takes back what an invisible generation says under the names under which `newer` says something: records of a
+    /// snapshot that overtook the one that arrives late. At most 10,000 a call, before `merge`.
+    fn give_way(&self, generation: Generation, newer: &[Record]) -> Result<(), StoreError>;
     /// Applies how the generation relates to what its channel had, still invisibly. Call once, after the last `stage`.
     fn merge(&self, generation: Generation, merge: Merge) -> Result<(), StoreError>;
     /// The checksums and the size that staged rows claim for a blob; empty if none names it.
@@ -456,8 +477,8 @@ pub trait Catalogue: Send + Sync {
 
     /// A cached answer for a key (URL and what was accepted).
     fn cached(&self, key: &str) -> Result<Option<CachedAnswer>, StoreError>;
-    /// Keeps an answer.
-    fn cache(&self, key: &str, answer: &CachedAnswer) -> Result<(), StoreError>;
+    /// Keeps answers, each under its key. Their bodies need not be held yet: an answer whose body is not held is none.
+    fn cache(&self, answers: &[(String, CachedAnswer)]) -> Result<(), StoreError>;
     /// Drops cached answers not confirmed since `before` (RFC 3339), and invisible generations nobody works on.
     fn prune(&self, before: &str) -> Result<(), StoreError>;
 

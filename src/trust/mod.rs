@@ -88,6 +88,15 @@ impl Trust {
         Ok(trust)
     }
 
+    /// The same home's trust as it is on disk now: another process may have revoked a key meanwhile.
+    ///
+    /// # Errors
+    /// As [`Trust::open`].
+    pub fn reread(&self) -> Result<Trust, TrustError> {
+        let (keys, chain, rehearses) = (self.keys.clone(), self.chain.clone(), self.rehearses);
+        Ok(Trust { keys, chain, root: self.load()?, rehearses })
+    }
+
     /// The same, where changes of trust are seen here alone and nothing is written.
     #[must_use]
     pub fn rehearsal(mut self) -> Trust {

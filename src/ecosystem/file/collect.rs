@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
-use bundle_format::{BlobKey, Digest, Ref, Repository};
+use bundle_format::{BlobKey, Digest, Repository};
 use url::Url;
 
 use super::{LOCAL, ROLE, SCHEMA, path};
 use crate::ecosystem::{
-    Collect, CollectContext, Planned, PlannedFile, Proof, Request, RequestBody, Resolution,
+    Collect, CollectContext, Gathered, Planned, PlannedFile, Proof, Request, RequestBody, Resolution,
 };
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
+use crate::spill::Sorter;
 
 /// Collects files.
 pub(super) struct FileCollect;
@@ -44,7 +45,7 @@ impl Collect for FileCollect {
         &self,
         requests: &[Request],
         _platforms: &[String],
-        _context: &dyn CollectContext,
+        context: &dyn CollectContext,
     ) -> Result<Resolution, Problem> {
         let mut planned: BTreeMap<(String, String), Planned> = BTreeMap::new();
         for request in requests {
@@ -64,7 +65,9 @@ impl Collect for FileCollect {
                 repositories.push(Repository { ecosystem, name, origin: String::new() });
             }
         }
-        Ok(Resolution { repositories, artifacts: planned.into_values().collect(), ..Resolution::default() })
+        let mut artifacts = Sorter::new(context.scratch());
+        artifacts.extend(planned.into_values())?;
+        Ok(Resolution { repositories, artifacts: artifacts.finish()?, ..Resolution::default() })
     }
 
     async fn access(
@@ -86,7 +89,7 @@ impl Collect for FileCollect {
         if path::repository_of(&url).as_deref() != Ok(repository) {
             return Err(not_an_address(origin).because(format!("it does not belong to {repository}")));
         }
-        Ok(Access { url, credential: None })
+        Ok(Access::open(url))
     }
 
     fn is_asked_by_checksum(&self) -> bool {
@@ -94,8 +97,8 @@ impl Collect for FileCollect {
     }
 
     /// A file needs nothing but itself.
-    fn prove(&self, _artifacts: &[Planned], _refs: &[Ref]) -> Proof {
-        Proof::default()
+    fn prove(&self, _gathered: &Gathered<'_>) -> Result<Proof, Problem> {
+        Ok(Proof::default())
     }
 }
 
@@ -306,6 +309,12 @@ mod tests {
         async fn read(&self, _: &Path, _: u64) -> Result<Option<Bytes>, Problem> {
             Ok(None)
         }
+        async fn open(&self, _: &Path) -> Result<Option<Box<dyn std::io::Read + Send>>, Problem> {
+            Ok(None)
+        }
+        fn scratch(&self) -> &Path {
+            self.directory.path()
+        }
         fn environment(&self, _: &str) -> Option<String> {
             None
         }
@@ -330,6 +339,10 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
     }
 
+    fn listed(resolution: &Resolution) -> Vec<Planned> {
+        resolution.artifacts.iter().map(Result::unwrap).collect()
+    }
+
     fn hex() -> String {
         "0f".repeat(32)
     }
@@ -341,11 +354,11 @@ mod tests {
         let key = BlobKey::of(b"content");
         assert_eq!(request.identity, format!("file:local/tool.bin#sha256={}", key.hex()));
         let resolution = machine.resolve(&["./deep/tool.bin"]).unwrap();
-        let [artifact] = &resolution.artifacts[..] else { panic!("one artifact") };
+        let [artifact] = &listed(&resolution)[..] else { panic!("one artifact") };
         assert_eq!((artifact.repository.as_str(), artifact.name.as_str()), ("local", "tool.bin"));
         let [file] = &artifact.files[..] else { panic!("one file") };
         assert_eq!((file.blob, file.size, file.path.as_str()), (Some(key), Some(7), "tool.bin"));
-        assert!(!serde_json::to_string(&resolution.artifacts).unwrap().contains("deep"));
+        assert!(!serde_json::to_string(artifact).unwrap().contains("deep"));
         assert_eq!(resolution.repositories[0].origin, "");
     }
 
@@ -354,7 +367,7 @@ mod tests {
         let machine = Machine::new(&[]);
         let what = format!("https://files.example.test:5000/a/b%20c.tgz#sha256={}", hex().to_uppercase());
         let resolution = machine.resolve(&[&what, &what]).unwrap();
-        let [artifact] = &resolution.artifacts[..] else { panic!("one artifact") };
+        let [artifact] = &listed(&resolution)[..] else { panic!("one artifact") };
         assert_eq!(artifact.repository, "files.example.test_5000");
         assert_eq!((artifact.name.as_str(), artifact.files[0].path.as_str()), ("a/b c.tgz", "a/b c.tgz"));
         assert_eq!(artifact.files[0].origin, "https://files.example.test:5000/a/b%20c.tgz");

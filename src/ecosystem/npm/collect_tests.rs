@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Npm;
 use super::fake::{Fake, REGISTRY};
-use crate::ecosystem::{Collect as _, Planned, Resolution};
+use crate::ecosystem::{Collect as _, Gathered, Planned, Proof, Resolution};
 use crate::problem::{Kind, Problem};
 
 /// An SRI of 64 equal bytes.
@@ -45,12 +45,21 @@ async fn collect(fake: &mut Fake, packages: Value, platforms: &[&str]) -> Result
     Npm.resolve(&[request], &platforms, fake).await
 }
 
-fn shown(artifacts: &[Planned]) -> Vec<String> {
+fn listed(resolution: &Resolution) -> Vec<Planned> {
+    resolution.artifacts.iter().map(Result::unwrap).collect()
+}
+
+fn prove(resolution: &Resolution) -> Proof {
+    let (artifacts, refs) = (&resolution.artifacts, &resolution.refs);
+    Npm.prove(&Gathered { ecosystem: "npm", artifacts, refs }).unwrap()
+}
+
+fn shown(resolution: &Resolution) -> Vec<String> {
     let show = |planned: &Planned| {
         let tarball = if planned.files.len() > 1 { "" } else { " (metadata)" };
         format!("{} {}@{}{tarball}", planned.repository, planned.name, planned.version)
     };
-    artifacts.iter().map(show).collect()
+    listed(resolution).iter().map(show).collect()
 }
 
 fn gaps(resolution: &Resolution) -> Vec<String> {
@@ -86,14 +95,14 @@ async fn a_lockfile_becomes_artifacts_with_their_upstream_bytes() {
     )
     .await
     .unwrap();
-    assert_eq!(shown(&resolution.artifacts), ["npm @s/real@1.0.0", "npm a@1.0.0", "npm b@1.0.0"]);
+    assert_eq!(shown(&resolution), ["npm @s/real@1.0.0", "npm a@1.0.0", "npm b@1.0.0"]);
     assert_eq!(gaps(&resolution), [""; 0]);
     assert_eq!(notes(&resolution), ["npm.bundled b@1.0.0", "npm.install-script a@1.0.0"]);
     assert!(resolution.notes[1].message.contains("install: get it"));
     assert_eq!(resolution.repositories.len(), 1);
     assert_eq!(resolution.repositories[0].origin, "");
     assert_eq!(resolution.evidence.len(), 3);
-    let scoped = &resolution.artifacts[0];
+    let scoped = &listed(&resolution)[0];
     let [manifest, tarball] = scoped.files.as_slice() else { panic!("{scoped:?}") };
     let kept = fake.kept.lock().unwrap()[&manifest.blob.unwrap()].clone();
     assert_eq!(manifest.size, Some(kept.len() as u64));
@@ -102,9 +111,10 @@ async fn a_lockfile_becomes_artifacts_with_their_upstream_bytes() {
     assert_eq!(tarball.origin, "@s/real/-/real-1.0.0.tgz");
     assert_eq!(tarball.checksums.len(), 1);
     assert_eq!(scoped.attributes["time"], "2020-01-01T00:00:00.000Z");
-    let labels: Vec<_> = resolution.refs.iter().map(|r| (r.name.as_str(), r.label.as_str())).collect();
+    let refs: Vec<_> = resolution.refs.iter().map(Result::unwrap).collect();
+    let labels: Vec<_> = refs.iter().map(|r| (r.name.as_str(), r.label.as_str())).collect();
     assert_eq!(labels, [("@s/real", "latest"), ("a", "latest"), ("b", "latest")]);
-    assert!(Npm.prove(&resolution.artifacts, &resolution.refs).gaps.is_empty());
+    assert!(prove(&resolution).gaps.is_empty());
     let access = Npm.access(&[], "npm", &tarball.origin, &fake).await.unwrap();
     assert_eq!(access.url.as_str(), format!("{REGISTRY}@s/real/-/real-1.0.0.tgz"));
 }
@@ -138,17 +148,17 @@ async fn optional_packages_that_the_lockfile_left_out_are_found() {
     let all = collect(&mut fake, lock.clone(), &[]).await.unwrap();
     let everything =
         ["npm helper@1.0.0", "npm native@1.0.0", "npm native-linux@1.0.0", "npm native-mac@1.1.0"];
-    assert_eq!(shown(&all.artifacts), everything);
+    assert_eq!(shown(&all), everything);
     assert_eq!(gaps(&all), [""; 0]);
     assert_eq!(notes(&all), ["npm.absent-optional native-gone@^1"]);
-    assert_eq!(Npm.prove(&all.artifacts, &all.refs), crate::ecosystem::Proof::default());
+    assert_eq!(prove(&all), Proof::default());
     for (platform, expected) in [
         ("linux-x64-glibc", ["npm native-linux@1.0.0", "npm native-mac@1.1.0 (metadata)"]),
         ("darwin-arm64", ["npm native-linux@1.0.0 (metadata)", "npm native-mac@1.1.0"]),
     ] {
         let some = collect(&mut fake, lock.clone(), &[platform]).await.unwrap();
-        assert_eq!(shown(&some.artifacts)[2..], expected);
-        assert_eq!(Npm.prove(&some.artifacts, &some.refs).gaps, []);
+        assert_eq!(shown(&some)[2..], expected);
+        assert_eq!(prove(&some).gaps, []);
     }
     let problem = collect(&mut fake, lock, &["vax"]).await.unwrap_err();
     assert_eq!(problem.kind, Kind::Usage);
@@ -177,7 +187,7 @@ async fn what_cannot_be_had_is_a_gap() {
     )
     .await
     .unwrap();
-    assert_eq!(shown(&resolution.artifacts), ["npm a@1.0.0"]);
+    assert_eq!(shown(&resolution), ["npm a@1.0.0"]);
     let expected = [
         "not-found a 2.0.0",
         "not-found absent 1.0.0",
@@ -209,13 +219,14 @@ async fn overrides_are_part_of_the_proof() {
         "node_modules/b": {"version": "1.0.0"},
     });
     let without = collect(&mut fake, lock.clone(), &[]).await.unwrap();
-    let proof = Npm.prove(&without.artifacts, &without.refs);
+    let proof = prove(&without);
     assert_eq!(proof.gaps.iter().map(|gap| gap.name.as_str()).collect::<Vec<_>>(), ["b"]);
     assert_eq!(proof.notes.iter().map(|note| note.code.as_str()).collect::<Vec<_>>(), ["npm.open-peer"]);
     fake.file("/project/package.json", r#"{"overrides": {"a": {"b": "$b"}}}"#);
     let with = collect(&mut fake, lock, &[]).await.unwrap();
-    assert_eq!(Npm.prove(&with.artifacts, &with.refs).gaps, []);
-    let kinds: Vec<_> = with.artifacts[0].requires.iter().map(|edge| edge.kind.as_str()).collect();
+    assert_eq!(prove(&with).gaps, []);
+    let with = listed(&with);
+    let kinds: Vec<_> = with[0].requires.iter().map(|edge| edge.kind.as_str()).collect();
     assert_eq!(kinds, ["override", "runtime", "peer"]);
 }
 
@@ -270,11 +281,11 @@ async fn packages_of_other_registries_keep_their_own_repository() {
     .await
     .unwrap();
     let expected = ["npm a@1.0.0", "other.example.test a@1.0.0", "scope.example.test_8443 @s/p@1.0.0"];
-    assert_eq!(shown(&resolution.artifacts), expected);
+    assert_eq!(shown(&resolution), expected);
     let origins: Vec<_> =
         resolution.repositories.iter().map(|repository| repository.origin.as_str()).collect();
     assert_eq!(origins, ["", "https://other.example.test/", "https://scope.example.test:8443/r/"]);
-    let tarball = &resolution.artifacts[2].files[1];
+    let tarball = &listed(&resolution)[2].files[1];
     assert_eq!(tarball.origin, "https://other.example.test/download/1");
     assert_eq!(tarball.checksums.len(), 2);
 }

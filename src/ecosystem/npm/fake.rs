@@ -1,6 +1,7 @@
 //! A collecting context for tests: files and documents from tables, nothing of this machine.
 
 use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -71,6 +72,15 @@ impl CollectContext for Fake {
         let found = self.files.get(path).cloned();
         assert!(found.as_ref().is_none_or(|bytes| bytes.len() as u64 <= limit));
         Ok(found)
+    }
+
+    async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
+        let found = self.files.get(path).cloned();
+        Ok(found.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
+    }
+
+    fn scratch(&self) -> &Path {
+        Path::new("/dev/shm")
     }
 
     fn environment(&self, name: &str) -> Option<String> {

@@ -2,8 +2,8 @@
 //!
 //! Collecting: [`request`] reads a request, [`lockfile`] and [`lock_graph`] the lockfile, [`wanted`] what it asks for,
 //! [`resolve`] and [`fetch`] turn that into artifacts, with [`cuttings`] from registry documents ([`version_object`]),
-//! and [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`]
-//! and [`origin`] know where packages come from.
+//! and [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`],
+//! [`origin`] and [`network`] know where packages come from, and on which way.
 //!
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it.
@@ -21,6 +21,7 @@ mod integrity;
 mod lock_graph;
 mod lockfile;
 mod names;
+mod network;
 mod npmrc;
 mod origin;
 mod packument;
@@ -40,9 +41,9 @@ mod version_object;
 mod wanted;
 
 use async_trait::async_trait;
-use bundle_format::{Artifact, Ref};
+use bundle_format::Artifact;
 
-use super::{Admit, Collect, CollectContext, Ecosystem, Planned, Proof, Request, Resolution, Serve, Setup};
+use super::{Admit, Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Serve, Setup};
 use crate::net::Access;
 use crate::problem::Problem;
 
@@ -128,7 +129,7 @@ impl Collect for Npm {
         }
     }
 
-    fn prove(&self, artifacts: &[Planned], refs: &[Ref]) -> Proof {
-        prove::prove(artifacts, refs)
+    fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem> {
+        prove::prove(gathered)
     }
 }

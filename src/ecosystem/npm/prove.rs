@@ -9,7 +9,8 @@ use bundle_format::Ref;
 
 use super::spec::{Spec, without_alias};
 use super::version::Version;
-use crate::ecosystem::{Gap, Note, Planned, Proof};
+use crate::ecosystem::{Gap, Gathered, Note, Planned, Proof};
+use crate::problem::Problem;
 
 /// What is carried of one name.
 #[derive(Default)]
@@ -30,7 +31,13 @@ enum Met {
 }
 
 /// Proves every edge of `artifacts`.
-pub(super) fn prove(artifacts: &[Planned], refs: &[Ref]) -> Proof {
+pub(super) fn prove(gathered: &Gathered<'_>) -> Result<Proof, Problem> {
+    let artifacts = gathered.artifacts().collect::<Result<Vec<_>, _>>()?;
+    let refs = gathered.refs().collect::<Result<Vec<_>, _>>()?;
+    Ok(prove_all(&artifacts, &refs))
+}
+
+fn prove_all(artifacts: &[Planned], refs: &[Ref]) -> Proof {
     let mut carried: BTreeMap<&str, Carried<'_>> = BTreeMap::new();
     for artifact in artifacts {
         let Some(version) = Version::parse(&artifact.version) else { continue };
@@ -185,7 +192,7 @@ mod tests {
             artifact("o", "2.0.0", true, &[]),
             artifact("tagged", "3.0.0-rc.1", true, &[]),
         ];
-        assert_eq!(prove(&artifacts, &[]), Proof::default());
+        assert_eq!(prove_all(&artifacts, &[]), Proof::default());
     }
 
     #[test]
@@ -207,12 +214,12 @@ mod tests {
             artifact("b", "1.0.0", true, &[("win", "^1", "runtime")]),
             artifact("win", "1.0.0", false, &[]),
         ];
-        let proof = prove(&artifacts, &[tag("b", "next", "9.9.9"), tag("unknown", "next", "1.0.0")]);
+        let proof = prove_all(&artifacts, &[tag("b", "next", "9.9.9"), tag("unknown", "next", "1.0.0")]);
         let gaps: Vec<_> = proof.gaps.iter().map(|gap| (gap.name.as_str(), gap.version.as_str())).collect();
         assert_eq!(gaps, [("absent", "1"), ("b", "^2"), ("none", "^1"), ("win", "^1")]);
         let notes: Vec<_> = proof.notes.iter().map(|note| note.code.as_str()).collect();
         assert_eq!(notes, ["npm.absent-tag", "npm.open-peer"]);
-        let proof = prove(&artifacts, &[tag("b", "next", "1.0.0")]);
+        let proof = prove_all(&artifacts, &[tag("b", "next", "1.0.0")]);
         assert_eq!(proof.notes.len(), 1);
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Re
         let digest = BlobKey::of(overrides.to_string().as_bytes());
         identity = format!("{identity}:overrides:{}", digest.hex());
     }
-    let body = RequestBody::Document { path, bytes };
+    let body = RequestBody::Document { path, digest: BlobKey::of(&bytes) };
     Ok(Request { ecosystem: "npm", text: what.to_owned(), identity, body })
 }
 

@@ -25,6 +25,7 @@ use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Planned, Request, RequestBody, Resolution};
 use crate::events::Happening;
 use crate::problem::{Kind, Problem};
+use crate::spill::Sorter;
 
 /// How many packages' metadata are fetched at once.
 const AT_ONCE: usize = 16;
@@ -41,13 +42,14 @@ pub(super) async fn resolve(
 ) -> Result<Resolution, Problem> {
     let platforms: Vec<Platform> =
         platforms.iter().map(|text| Platform::read(text)).collect::<Result<_, _>>()?;
-    let mut resolution = Resolution::default();
+    let mut resolution = Found::default();
     let mut artifacts = Artifacts::new();
     for request in requests {
-        let RequestBody::Document { path, bytes } = &request.body else {
+        let RequestBody::Document { path, .. } = &request.body else {
             return Err(request::not_built(&request.text));
         };
-        let (lock_path, lock_bytes) = (path.clone(), bytes.clone());
+        let lock_bytes = context.read(path, super::lockfile::LARGEST).await?.unwrap_or_default();
+        let lock_path = path.clone();
         let lock = blocking(move || Lock::read(&lock_path, &lock_bytes)).await?;
         let overrides = request::overrides(path, context).await?;
         let overrides = overrides.as_ref().map(Overrides::read).unwrap_or_default();
@@ -66,9 +68,31 @@ pub(super) async fn resolve(
         closure.add_to(&mut artifacts, &mut resolution)?;
         context.events().emit(Happening::Resolved { request: request.text.clone(), artifacts: count });
     }
-    resolution.artifacts = artifacts.into_values().collect();
     tidy(&mut resolution);
-    Ok(resolution)
+    let mut sorted = Sorter::new(context.scratch());
+    sorted.extend(artifacts.into_values())?;
+    let mut refs = Sorter::new(context.scratch());
+    refs.extend(resolution.refs)?;
+    let mut evidence = Sorter::new(context.scratch());
+    evidence.extend(resolution.evidence)?;
+    Ok(Resolution {
+        repositories: resolution.repositories,
+        artifacts: sorted.finish()?,
+        refs: refs.finish()?,
+        follow_ups: Vec::new(),
+        gaps: resolution.gaps,
+        notes: resolution.notes,
+        evidence: evidence.finish()?,
+    })
+}
+
+#[derive(Default)]
+struct Found {
+    repositories: Vec<Repository>,
+    refs: Vec<Ref>,
+    gaps: Vec<crate::ecosystem::Gap>,
+    notes: Vec<crate::ecosystem::Note>,
+    evidence: Vec<crate::ecosystem::Evidence>,
 }
 
 /// By repository, name and version.
@@ -84,7 +108,7 @@ struct Closure<'a> {
 
 impl Closure<'_> {
     /// Fetches what is wanted, and what that leads to.
-    async fn follow(&mut self, mut open: Packages, resolution: &mut Resolution) -> Result<(), Problem> {
+    async fn follow(&mut self, mut open: Packages, resolution: &mut Found) -> Result<(), Problem> {
         for _ in 0..ROUNDS {
             if open.is_empty() {
                 return Ok(());
@@ -125,7 +149,7 @@ impl Closure<'_> {
 
     /// What new versions ask for that nothing carried meets: of listed ones the optional packages, which a lockfile
     /// may leave out; of those chosen here all that they need.
-    fn unmet(&self, new: &[((Source, String), String)], resolution: &mut Resolution) -> Packages {
+    fn unmet(&self, new: &[((Source, String), String)], resolution: &mut Found) -> Packages {
         let by_name = self.by_name();
         let mut open = Packages::new();
         for (package, version) in new {
@@ -222,7 +246,7 @@ impl Closure<'_> {
     }
 
     /// Adds this lockfile's artifacts, refs and repositories to those of others.
-    fn add_to(self, artifacts: &mut Artifacts, resolution: &mut Resolution) -> Result<(), Problem> {
+    fn add_to(self, artifacts: &mut Artifacts, resolution: &mut Found) -> Result<(), Problem> {
         for ((source, name), versions) in self.carried {
             let tags = self.tags.get(&(source.clone(), name.clone()));
             let held = |version: &str| versions.contains_key(version);
@@ -280,7 +304,7 @@ fn endless(cause: &str) -> Problem {
 }
 
 /// Sorts everything and drops what is said twice, so that equal requests give equal answers.
-fn tidy(resolution: &mut Resolution) {
+fn tidy(resolution: &mut Found) {
     let ref_key = |r: &Ref| [&r.repository, &r.name, &r.label, &r.version].map(Clone::clone);
     resolution.refs.sort_by_key(ref_key);
     // Two registries of one host may disagree about a tag; the first wins.

@@ -151,7 +151,8 @@ async fn credentials_open_doors_and_hints_say_how() {
 
     let url = upstream.at("/private");
     let read_with = async |token| {
-        let access = Access { credential: Some(Credential::bearer(&url, token)), url: url.clone() };
+        let credential = Some(Credential::bearer(&url, token));
+        let access = Access { credential, ..Access::open(url.clone()) };
         client.document(&access, "", LIMIT, &Validators::default()).await
     };
     assert!(matches!(read_with("sesame").await, Ok(DocumentAnswer::Found(_))));
