@@ -152,6 +152,7 @@ fn a_wrong_call_is_2_and_prints_nothing_on_stdout() {
         &["import", "gone"],
         &["key", "trust", "gone.pem"],
         &["-C", "gone", "ls"],
+        &["--home", "here", "ls"],
         &["init", "bogus"],
         &["init", "npm:left-pad@1"],
         &["init", "file:https://files.example.test/a"],
@@ -200,7 +201,29 @@ fn options_that_may_be_repeated_take_a_list() {
     for (platforms, expected) in [("linux-x64-glibc,linux-arm64-musl", 0), ("linux-x64-glibc,nonsense", 2)] {
         let variables = [("AFTK_HOME", "home"), ("AFTK_PLATFORM", platforms)];
         let output = with(directory.path(), &variables, &["lock", "-n", "npm:./package-lock.json"]);
-        assert_eq!(code(&output), expected, "{platforms}: {}", stderr(&output));
+        assert_eq!(code(&output), 0, "{place:?}: {}", stderr(&output));
+        assert!(stdout(&output).starts_with("pkg:generic/a.txt?"), "{place:?}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_project_may_be_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let lockfile = r#"{"name":"a","version":"1.0.0","lockfileVersion":3,"packages":{"":{"name":"a","version":"1.0.0"}}}"#;
+    write(&at.join("project/package-lock.json"), lockfile);
+    write(&at.join("project/a.txt"), "a");
+    let requests = "format = 1\nrequests = [\"npm:./package-lock.json\", \"file:./a.txt\"]\n";
+    write(&at.join("project/aftk.toml"), requests);
+    let absolute = at.join("project");
+    for place in [["-C", "project"], ["-f", "project/aftk.toml"], ["-C", absolute.to_str().unwrap()]] {
+        let output = aftk(at, &[&["lock", "-n"][..], &place].concat());
+        assert_eq!(
+            (code(&output), stdout(&output)),
+            (0, "pkg:generic/a.txt\n"),
+            "{place:?}: {}",
+            stderr(&output)
+        );
     }
 }
 
