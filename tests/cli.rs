@@ -201,8 +201,7 @@ fn options_that_may_be_repeated_take_a_list() {
     for (platforms, expected) in [("linux-x64-glibc,linux-arm64-musl", 0), ("linux-x64-glibc,nonsense", 2)] {
         let variables = [("AFTK_HOME", "home"), ("AFTK_PLATFORM", platforms)];
         let output = with(directory.path(), &variables, &["lock", "-n", "npm:./package-lock.json"]);
-        assert_eq!(code(&output), 0, "{place:?}: {}", stderr(&output));
-        assert!(stdout(&output).starts_with("pkg:generic/a.txt?"), "{place:?}: {}", stdout(&output));
+        assert_eq!(code(&output), expected, "{platforms}: {}", stderr(&output));
     }
 }
 
@@ -218,12 +217,8 @@ fn a_project_may_be_elsewhere() {
     let absolute = at.join("project");
     for place in [["-C", "project"], ["-f", "project/aftk.toml"], ["-C", absolute.to_str().unwrap()]] {
         let output = aftk(at, &[&["lock", "-n"][..], &place].concat());
-        assert_eq!(
-            (code(&output), stdout(&output)),
-            (0, "pkg:generic/a.txt\n"),
-            "{place:?}: {}",
-            stderr(&output)
-        );
+        assert_eq!(code(&output), 0, "{place:?}: {}", stderr(&output));
+        assert!(stdout(&output).starts_with("pkg:generic/a.txt?"), "{place:?}: {}", stdout(&output));
     }
 }
 
