@@ -26,7 +26,7 @@ pub struct Client {
 struct Inner {
     http: reqwest::Client,
     settings: Settings,
-    limits: Limits,
+    limits: Arc<Limits>,
     timer: Arc<dyn Timer>,
 }
 
@@ -45,7 +45,7 @@ impl Client {
     /// As [`Client::new`].
     pub fn with_timer(settings: Settings, timer: Arc<dyn Timer>) -> Result<Client, Problem> {
         let http = build(&settings)?;
-        let limits = Limits::new(settings.rate_limit);
+        let limits = Arc::new(Limits::new(settings.rate_limit));
         Ok(Client { inner: Arc::new(Inner { http, settings, limits, timer }) })
     }
 
@@ -55,10 +55,6 @@ impl Client {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.inner.limits
-    }
-
-    pub(super) fn timer(&self) -> &dyn Timer {
-        self.inner.timer.as_ref()
     }
 
     /// What one operation may spend on trying again.
@@ -128,7 +124,9 @@ impl Client {
             Err(_) => Err(NetError::new(&url, Fault::TimedOut { what: "waiting for an answer", after })),
             Ok(Err(error)) => Err(sort(error, &url, self.settings().proxies.any_for(&url))),
             Ok(Ok(response)) => Ok(Answer {
-                client: self.clone(),
+                limits: self.inner.limits.clone(),
+                timer: self.inner.timer.clone(),
+                stall: self.settings().timeouts.stall,
                 response,
                 url,
                 shown_credential: credential.is_some(),
