@@ -159,8 +159,10 @@ impl Documents {
             drop(state);
             let Outcome::Made(result) = other.wait() else { continue };
             let Some(template) = result? else { return Ok(None) };
-            // Most likely it is kept by now; else it is too large for that.
-            let found = self.state().find(&key, filling);
+            // Most likely it is kept by now; else it is too large for that, or the store moved on.
+            let mut state = self.state();
+            let found = if state.revision == revision { state.find(&key, filling) } else { None };
+            drop(state);
             return Ok(Some(match found {
                 Some(found) => self.complete(revision, &key, filling, found),
                 None => template.fill(filling),
