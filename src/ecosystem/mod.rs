@@ -253,6 +253,8 @@ pub struct MetadataRequest {
     pub accept: &'static str,
     /// The most bytes that the decoded document may have.
     pub limit: u64,
+    /// Whether caches on the way have to ask the upstream, as after one of them had an answer that cannot be its last.
+    pub fresh: bool,
 }
 
 /// A metadata document.

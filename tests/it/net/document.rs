@@ -12,11 +12,11 @@ use crate::support::fake_upstream::{FakeUpstream, Reply};
 const LIMIT: u64 = 100_000;
 
 async fn ask(client: &Client, access: &Access, accept: &str, held: &Validators) -> DocumentAnswer {
-    client.document(access, accept, LIMIT, held).await.unwrap()
+    client.document(access, accept, LIMIT, false, held).await.unwrap()
 }
 
 async fn read(client: &Client, url: Url) -> Result<DocumentAnswer, Problem> {
-    client.document(&Access::open(url), "", LIMIT, &Validators::default()).await
+    client.document(&Access::open(url), "", LIMIT, false, &Validators::default()).await
 }
 
 async fn found(client: &Client, url: Url) -> Document {
@@ -168,7 +168,7 @@ async fn credentials_open_doors_and_hints_say_how() {
     let read_with = async |token| {
         let credential = Some(Credential::bearer(&url, token));
         let access = Access { credential, ..Access::open(url.clone()) };
-        client.document(&access, "", LIMIT, &Validators::default()).await
+        client.document(&access, "", LIMIT, false, &Validators::default()).await
     };
     assert!(matches!(read_with("sesame").await, Ok(DocumentAnswer::Found(_))));
     let told = format!("{:?}", read_with("mustard").await.unwrap_err());
