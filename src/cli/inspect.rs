@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::output;
 use super::session::Session;
-use super::{output, units};
 use crate::ops::inspect;
 use crate::problem::Problem;
+use crate::units;
 
 /// Show what bundles list, without unpacking them
 ///

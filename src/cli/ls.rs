@@ -19,7 +19,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let store = session.existing_store()?;
     if session.global.json {
         let report = session.block(move || list::list(&store, &selectors))?;
-        return output::json(&report);
+        return session.finish(&report, || ());
     }
     // A long list is printed as it is read.
     let shown = session.block(move || {
@@ -34,8 +34,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         })?;
         Ok(shown)
     })?;
-    if shown == 0 && !session.global.quiet {
-        eprintln!("nothing is here that matches");
+    if shown == 0 {
+        session.say("nothing is here that matches");
     }
     Ok(())
 }

@@ -306,6 +306,8 @@ pub trait CollectContext: Send + Sync {
 /// Collecting: from requests to artifacts, reading metadata only.
 #[async_trait]
 pub trait Collect: Send + Sync {
+    /// Whether a request is one that [`Collect::parse`] reads, by its words alone: neither files nor network are asked.
+    fn check(&self, what: &str) -> Result<(), Problem>;
     /// Reads a request (what stands after the colon, or a path). No network.
     async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem>;
     /// Resolves requests for platforms (all, if none is named).

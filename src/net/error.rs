@@ -8,6 +8,7 @@ use url::Url;
 use super::pools::PROXY_HINT;
 use super::redact;
 use crate::problem::{Kind, Problem};
+use crate::units;
 
 /// A fault, and the address it happened at, already without secrets.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +63,7 @@ pub(super) enum Fault {
     Damaged { coding: String, cause: String },
     #[error("the answer is encoded as {}, which nobody asked for", quoted(.0))]
     Coding(String),
-    #[error("the answer is larger than {limit} bytes")]
+    #[error("the answer is larger than {}", units::bytes(*limit))]
     TooLarge { limit: u64 },
     #[error("the file has {got} bytes instead of {expected}")]
     Size { expected: u64, got: u64 },

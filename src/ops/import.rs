@@ -26,6 +26,7 @@ use crate::store::{AuditEntry, Change, ChangeSet, Precondition, Store, StoreErro
 use crate::trust::Trust;
 use crate::trust::sequence::{self, Decision, Mark};
 use crate::trust::time;
+use crate::units;
 
 /// Documents that an ecosystem reads while it admits an artifact are no larger than this.
 const ADMIT_READS: u64 = 1024 * 1024;
@@ -256,7 +257,11 @@ fn must_fit(
         holds_nothing = false;
         Ok(false)
     })?;
-    let message = format!("the bundle has about {needs} bytes, and the store's file system has {free} left");
+    let message = format!(
+        "the bundle has about {}, and the store's file system has {} left",
+        units::bytes(needs),
+        units::bytes(free)
+    );
     if holds_nothing {
         return Err(Problem::new(Kind::Failed, "store.full", message)
             .at(path.display())
@@ -339,10 +344,10 @@ fn read_to_the_end(
                 for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
                     artifacts += u64::from(matches!(record.map_err(format)?, Record::Artifact(_)));
                 }
+                events.emit(Happening::ItemProgress { bytes: size });
             }
-            None => _ = volume.skip_blob().map_err(format)?,
+            None => media::skip_blob(&mut volume, path, events, cancel)?,
         }
-        events.emit(Happening::ItemProgress { bytes: size });
     }
     volume.finish().map_err(format)?;
     Ok(artifacts)

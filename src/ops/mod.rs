@@ -44,6 +44,7 @@ use bytes::Bytes;
 
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
+use crate::units;
 
 pub use intake::Intake;
 
@@ -60,7 +61,11 @@ pub fn read_blob(store: &Store, key: &BlobKey, limit: u64) -> Result<Bytes, Prob
         return Err(Problem::new(
             Kind::Untrusted,
             "store.too-large",
-            format!("blob {key} has {} bytes, more than the {limit} that are read at once", blob.length),
+            format!(
+                "blob {key} has {}, more than the {} that are read at once",
+                units::bytes(blob.length),
+                units::bytes(limit)
+            ),
         ));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(blob.length).unwrap_or(0));

@@ -70,7 +70,10 @@ impl Store {
     /// [`StoreError::Absent`] if there is none; else as [`Store::open`].
     pub fn open_existing(home: &Path) -> Result<Store, StoreError> {
         let layout = Layout::new(home);
-        if !layout.catalogue().is_file() && !layout.blobs().is_dir() {
+        // One that may not be looked at is not absent.
+        let is_there =
+            |path: &Path| path.try_exists().map_err(|error| error::io_error("cannot read", path, error));
+        if !is_there(&layout.catalogue())? && !is_there(&layout.blobs())? {
             return Err(StoreError::Absent(home.to_owned()));
         }
         Store::open(home)
@@ -353,11 +356,22 @@ pub struct CachedAnswer {
     pub confirmed: String,
 }
 
+/// A place in the list of all artifacts, which is ordered by these; numbers are the catalogue's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cursor {
+    pub(super) ecosystem: String,
+    pub(super) name: String,
+    pub(super) repository: i64,
+    pub(super) version: String,
+    pub(super) qualifier: String,
+    pub(super) link: i64,
+}
+
 /// What `ls` shows: an artifact and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The row, to continue after.
-    pub cursor: u64,
+    /// Its place in the list, to continue after.
+    pub cursor: Cursor,
     /// The artifact as the view sees it.
     pub linked: Linked,
 }
@@ -405,8 +419,9 @@ pub trait Catalogue: Send + Sync {
         after: &str,
         limit: usize,
     ) -> Result<Vec<String>, StoreError>;
-    /// Up to `limit` artifacts of the view after `cursor` (0 at first), in a stable order, flat in memory.
-    fn list(&self, cursor: u64, limit: usize) -> Result<Vec<Listed>, StoreError>;
+    /// Up to `limit` artifacts of the view after a place in the list (`None`: from its beginning), flat in memory.
+    /// Ordered by ecosystem, name, repository, version and qualifier as texts: nothing here knows what they mean.
+    fn list(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<Listed>, StoreError>;
 
     /// All channels.
     fn channels(&self) -> Result<Vec<ChannelState>, StoreError>;

@@ -17,4 +17,5 @@ mod lock;
 mod loss;
 mod net;
 mod npm_network;
+mod stopped;
 mod support;

@@ -95,6 +95,10 @@ impl Ecosystem for Npm {
 
 #[async_trait]
 impl Collect for Npm {
+    fn check(&self, what: &str) -> Result<(), Problem> {
+        request::check(what)
+    }
+
     async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
         request::parse(what, context).await
     }

@@ -168,11 +168,9 @@ impl Catalogue for SqliteCatalogue {
         self.database.read(|connection| view::names(connection, ecosystem, repository, after, limit))
     }
 
-    fn list(&self, cursor: u64, limit: usize) -> Result<Vec<Listed>, StoreError> {
-        // Nothing comes after a cursor that is no number of ours.
-        let Ok(cursor) = i64::try_from(cursor) else { return Ok(Vec::new()) };
+    fn list(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<Listed>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.database.read(|connection| view::list(connection, cursor, limit))
+        self.database.read(|connection| view::list(connection, after, limit))
     }
 
     fn channels(&self) -> Result<Vec<ChannelState>, StoreError> {

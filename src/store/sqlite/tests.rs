@@ -83,7 +83,7 @@ fn import(catalogue: &dyn Catalogue, source: &Source, merge: Merge, records: &[R
 /// What is seen: each artifact as `name@version=first file's blob`, in order, the blob in 4 digits.
 fn seen(catalogue: &dyn Catalogue) -> Vec<String> {
     let mut all: Vec<_> = catalogue
-        .list(0, 10_000)
+        .list(None, 10_000)
         .unwrap()
         .into_iter()
         .map(|listed| listed.linked.artifact)

@@ -6,7 +6,7 @@ use bundle_format::{Ref, Repository};
 use rusqlite::{Connection, named_params};
 
 use super::value::{artifact, damaged, file, generation, key, source, unsigned};
-use crate::store::{ChannelState, FoundFile, Linked, LinkedRef, Listed, SnapshotEntry, StoreError};
+use crate::store::{ChannelState, Cursor, FoundFile, Linked, LinkedRef, Listed, SnapshotEntry, StoreError};
 
 /// Joins a table `l` of links with the source `s` that shows them. The cross joins here and elsewhere keep
 /// SQLite from choosing another order: it knows nothing of how the rows are distributed.
@@ -156,21 +156,63 @@ pub(super) fn names(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn list(connection: &Connection, cursor: i64, limit: i64) -> Result<Vec<Listed>, StoreError> {
+pub(super) fn list(
+    connection: &Connection,
+    after: Option<&Cursor>,
+    limit: i64,
+) -> Result<Vec<Listed>, StoreError> {
+    let mut next = connection.prepare_cached("SELECT min(ecosystem) FROM repository WHERE ecosystem > ?1")?;
+    let (mut found, mut after) = (Vec::new(), after.cloned());
+    loop {
+        let room = limit.saturating_sub_unsigned(found.len() as u64);
+        if let Some(after) = &after {
+            found.extend(list_ecosystem(connection, after, room)?);
+        }
+        // One page may end an ecosystem and begin the next one.
+        let ecosystem = after.as_ref().map_or("", |after| &after.ecosystem);
+        let following: Option<String> = next.query_row([ecosystem], |row| row.get(0))?;
+        match following {
+            Some(ecosystem) if (found.len() as u64) < limit.unsigned_abs() => {
+                after = Some(Cursor { ecosystem, ..Cursor::default() });
+            }
+            _ => return Ok(found),
+        }
+    }
+}
+
+/// What follows in the cursor's own ecosystem. In the order of an index, so that a page costs what it holds: one
+/// ecosystem at a time, as that is no part of the index.
+fn list_ecosystem(connection: &Connection, after: &Cursor, limit: i64) -> Result<Vec<Listed>, StoreError> {
     let sql = format!(
-        "SELECT l.id, a.record, s.hosted, s.name, l.since FROM link l {VISIBLE} \
-         CROSS JOIN artifact a ON a.id = l.artifact WHERE l.id > ?1 ORDER BY l.id LIMIT ?2"
+        "SELECT a.name, a.repository, a.version, a.qualifier, l.id, a.record, s.hosted, s.name AS source, l.since \
+         FROM artifact a INDEXED BY artifact_name \
+         CROSS JOIN repository r ON r.id = a.repository AND r.ecosystem = :ecosystem \
+         CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
+         WHERE a.name >= :name AND (a.name, a.repository, a.version, a.qualifier, l.id) \
+             > (:name, :repository, :version, :qualifier, :link) \
+         ORDER BY a.name, a.repository, a.version, a.qualifier, l.id LIMIT :limit"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([cursor, limit])?;
+    let mut rows = statement.query(named_params! {
+        ":ecosystem": after.ecosystem, ":name": after.name, ":repository": after.repository,
+        ":version": after.version, ":qualifier": after.qualifier, ":link": after.link, ":limit": limit
+    })?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
+        let cursor = Cursor {
+            ecosystem: after.ecosystem.clone(),
+            name: row.get("name")?,
+            repository: row.get("repository")?,
+            version: row.get("version")?,
+            qualifier: row.get("qualifier")?,
+            link: row.get("id")?,
+        };
         let linked = Linked {
             artifact: artifact(row.get_ref("record")?.as_str().map_err(|_| damaged("record"))?)?,
-            source: source(row.get("hosted")?, row.get("name")?),
+            source: source(row.get("hosted")?, row.get("source")?),
             generation: generation(row, "since")?,
         };
-        found.push(Listed { cursor: unsigned(row, "id")?, linked });
+        found.push(Listed { cursor, linked });
     }
     Ok(found)
 }

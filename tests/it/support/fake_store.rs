@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aftk::store::{
     AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState, Conflict,
-    FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Precondition, Revision, SessionId,
+    Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Precondition, Revision, SessionId,
     SnapshotEntry, Source, Staged, StoreError,
 };
 use bundle_format::{Algorithm, BlobKey, Digest, Record, Repository};
@@ -114,7 +114,7 @@ impl Catalogue for FakeStore {
     fn names(&self, _: &str, _: Option<&str>, _: &str, _: usize) -> Result<Vec<String>, StoreError> {
         unsupported()
     }
-    fn list(&self, _: u64, _: usize) -> Result<Vec<Listed>, StoreError> {
+    fn list(&self, _: Option<&Cursor>, _: usize) -> Result<Vec<Listed>, StoreError> {
         unsupported()
     }
     fn channels(&self) -> Result<Vec<ChannelState>, StoreError> {

@@ -97,7 +97,7 @@ fn is_done(home: &std::path::Path) -> bool {
     }
     assert_eq!(catalogue.audit(0, 10).unwrap().len(), usize::from(done));
     assert_eq!(catalogue.snapshots("prod").unwrap().len(), usize::from(done));
-    for listed in catalogue.list(0, 10).unwrap() {
+    for listed in catalogue.list(None, 10).unwrap() {
         for file in listed.linked.artifact.files {
             assert!(store.blobs.size(&file.blob).unwrap().is_some(), "no row without its bytes");
         }

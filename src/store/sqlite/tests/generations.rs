@@ -60,13 +60,47 @@ fn add_is_the_union_and_the_new_one_wins() {
 }
 
 #[test]
+fn the_list_is_ordered_by_what_artifacts_are_called() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let odd = |name: &str| match artifact(name, "1", &["x"]) {
+        Record::Artifact(artifact) => {
+            Record::Artifact(bundle_format::Artifact { ecosystem: "a-new-one".into(), ..artifact })
+        }
+        other => other,
+    };
+    // In another order than any, in two channels, one of which shows what the other does.
+    import(catalogue, &prod(), Merge::Add, &[artifact("b", "2", &["x"]), artifact("c", "1", &["x"])]);
+    let dev = Source::Channel("dev".into());
+    let records =
+        [odd("z"), artifact("a", "1", &["x"]), artifact("b", "1", &["x"]), artifact("b", "2", &["x"])];
+    import(catalogue, &dev, Merge::Add, &records);
+    let expected =
+        ["a-new-one:z@1 dev", "npm:a@1 dev", "npm:b@1 dev", "npm:b@2 prod", "npm:b@2 dev", "npm:c@1 prod"];
+    for limit in 1..8 {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = catalogue.list(after.as_ref(), limit).unwrap();
+            assert!(page.len() <= limit);
+            let Some(last) = page.last() else { break };
+            after = Some(last.cursor.clone());
+            for Linked { artifact: a, source, .. } in page.into_iter().map(|listed| listed.linked) {
+                let Source::Channel(channel) = source else { continue };
+                found.push(format!("{}:{}@{} {channel}", a.ecosystem, a.name, a.version));
+            }
+        }
+        assert_eq!(found, expected, "{limit} at once");
+    }
+}
+
+#[test]
 fn an_identical_record_needs_no_new_link() {
     let home = Home::new();
     let catalogue = home.catalogue();
     let first = import(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["a"])]);
     for merge in [Merge::Add, Merge::Replace] {
         import(catalogue, &prod(), merge, &[artifact("a", "1", &["a"])]);
-        let found = catalogue.list(0, 10).unwrap();
+        let found = catalogue.list(None, 10).unwrap();
         assert_eq!((found.len(), found[0].linked.generation), (1, first), "{merge:?}");
     }
 }
@@ -177,7 +211,7 @@ fn two_sources_of_one_record_show_it_once() {
     assert_eq!(catalogue.refs("npm", None, "a").unwrap().len(), 1);
     assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
     assert_eq!(catalogue.repositories().unwrap()[0].origin, "p");
-    assert_eq!(catalogue.list(0, 10).unwrap().len(), 2, "ls shows both");
+    assert_eq!(catalogue.list(None, 10).unwrap().len(), 2, "ls shows both");
     assert_eq!(catalogue.channels().unwrap().len(), 1, "the hosted repositories are no channel");
 }
 

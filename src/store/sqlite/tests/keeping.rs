@@ -161,7 +161,7 @@ fn a_damaged_database_is_reported_not_believed() {
     let again = home.again();
     let found = again.catalogue.check();
     assert!(found.is_err() || !found.unwrap().is_empty());
-    assert!(again.catalogue.list(0, 1_000).is_err());
+    assert!(again.catalogue.list(None, 1_000).is_err());
 }
 
 #[test]

@@ -133,6 +133,15 @@ fn large_child() {
     publish(catalogue, generation).unwrap();
     let published = started.elapsed();
     assert_eq!(catalogue.artifacts("npm", None, "package-0-7").unwrap().len(), 1);
+    let (listing, mut listed, mut after) = (clock::instant(), 0, None);
+    loop {
+        let page = catalogue.list(after.as_ref(), 1_000).unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.cursor.clone());
+        listed += page.len();
+    }
+    assert_eq!(listed, count);
+    let listing = listing.elapsed();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak: u64 = status
         .lines()
@@ -148,7 +157,7 @@ fn large_child() {
     let lookups = lookups.elapsed() / 1_000;
     println!(
         "{count}: staged {staged:?}, merged {merged:?}, walked {walked:?}, published {published:?}, \
-              file_at {lookups:?}, peak {peak} KiB"
+              listed {listing:?}, file_at {lookups:?}, peak {peak} KiB"
     );
 }
 
