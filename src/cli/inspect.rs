@@ -47,7 +47,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             output::line(&format!("  lists     {}", units::count(bundle.artifacts.len() as u64, "artifact")));
             for artifact in &bundle.artifacts {
                 let size = artifact.size.map(units::bytes).unwrap_or_default();
-                output::line(&format!("    {:<60} {size:>10}", output::printable(&artifact.purl)));
+                let mark = if artifact.metadata_only { "  metadata only" } else { "" };
+                output::line(&format!("    {:<60} {size:>10}{mark}", output::printable(&artifact.purl)));
             }
         }
     })

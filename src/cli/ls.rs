@@ -27,7 +27,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         list::each(&store, &selectors, &mut |artifact| {
             let named = &artifact.named;
             let purl = output::printable(&named.purl);
-            output::line(&format!("{purl}  ({}, {})", named.repository, artifact.source));
+            let mark = if named.metadata_only { ", metadata only" } else { "" };
+            output::line(&format!("{purl}  ({}, {}{mark})", named.repository, artifact.source));
             shown += 1;
             Ok(())
         })?;

@@ -45,6 +45,10 @@ pub trait Ecosystem: Send + Sync {
     }
     /// An artifact's package URL, without the blob's digest in it unless the purl type wants it.
     fn purl(&self, artifact: &Artifact) -> String;
+    /// Whether an artifact is there to be known of alone: clients see its metadata and could not install it.
+    fn is_metadata_only(&self, _artifact: &Artifact) -> bool {
+        false
+    }
     /// Collecting, outside.
     fn collect(&self) -> Option<&dyn Collect> {
         None
@@ -253,6 +257,8 @@ pub struct MetadataRequest {
     pub accept: &'static str,
     /// The most bytes that the decoded document may have.
     pub limit: u64,
+    /// Whether caches on the way have to ask the upstream, as after one of them had an answer that cannot be its last.
+    pub fresh: bool,
 }
 
 /// A metadata document.

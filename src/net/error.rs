@@ -187,6 +187,7 @@ impl Fault {
             Fault::Status { status: 429, .. } => {
                 "the server wants fewer requests: try later, or log in for a higher limit"
             }
+            Fault::Status { retry_after: Some(_), .. } => "run it again then: what was downloaded is kept",
             _ => return None,
         };
         Some(hint.to_owned())
@@ -206,7 +207,7 @@ impl From<NetError> for Problem {
                 problem.causes.push(cause);
             }
             Fault::Status { retry_after: Some(wait), .. } => {
-                problem.causes.push(format!("it asks to wait {}", seconds(wait)));
+                problem.causes.push(format!("it says to come back in {}", about(wait)));
             }
             _ => {}
         }
@@ -282,6 +283,18 @@ fn seconds(time: Duration) -> String {
     }
 }
 
+/// A wait of any length, as people say it; rounded up, so that nobody comes too early.
+fn about(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds.div_ceil(60)),
+        7200..172_800 => format!("{} h", seconds.div_ceil(3600)),
+        172_800..31_536_000 => format!("{} days", seconds.div_ceil(86_400)),
+        _ => "more than a year".to_owned(),
+    }
+}
+
 fn status_line(status: u16) -> String {
     let known = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     known.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
@@ -290,6 +303,21 @@ fn status_line(status: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_are_told_as_people_say_them() {
+        for (seconds, said) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (121, "3 min"),
+            (86_400, "24 h"),
+            (86_401, "25 h"),
+            (30 * 86_400, "30 days"),
+            (u64::MAX, "more than a year"),
+        ] {
+            assert_eq!(about(Duration::from_secs(seconds)), said);
+        }
+    }
 
     #[test]
     fn servers_words_are_cut_short_and_harmless() {

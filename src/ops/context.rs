@@ -119,7 +119,8 @@ impl Outside {
             etag: cached.etag.clone(),
             last_modified: cached.last_modified.clone(),
         });
-        let asked = self.client.document(&request.access, request.accept, request.limit, &validators);
+        let MetadataRequest { access, accept, limit, fresh } = request;
+        let asked = self.client.document(access, accept, *limit, *fresh, &validators);
         let answer = self.cancel.race(asked).await?;
         match (answer, cached) {
             (DocumentAnswer::NotFound, _) => Ok(None),

@@ -71,6 +71,11 @@ impl Ecosystem for Npm {
         format!("pkg:npm/{name}@{}", artifact.version)
     }
 
+    /// An optional package of a platform that nobody selected.
+    fn is_metadata_only(&self, artifact: &Artifact) -> bool {
+        !artifact.files.iter().any(|file| file.role == "tarball")
+    }
+
     fn collect(&self) -> Option<&dyn Collect> {
         Some(self)
     }

@@ -52,7 +52,7 @@ impl Wants {
     /// Adds all that a lockfile lists. `place` is its path, for messages.
     ///
     /// # Errors
-    /// If no registry is known, or the lockfile contradicts itself about a checksum.
+    /// If no registry is known, or the lockfile contradicts itself about a checksum or has one that none could be.
     pub(crate) fn add(
         &mut self,
         lock: &Lock,
@@ -105,7 +105,14 @@ impl Wants {
                 self.gap(name, &shown, "url-dependency", detail);
                 continue;
             };
-            let checksums = entry.integrity.as_deref().map(integrity::read).unwrap_or_default();
+            let checksums = integrity::read_binding(entry.integrity.as_deref().unwrap_or_default());
+            let checksums = checksums.map_err(|why| {
+                let message = format!("the lockfile's integrity of {name}@{version} cannot be held to");
+                Problem::new(Kind::Untrusted, "npm.bad-integrity", message)
+                    .at(format_args!("{place}, {path}"))
+                    .because(why)
+                    .hint("find out what changed it; only where a lockfile has none, the registry's is taken")
+            })?;
             let package = self.packages.entry((source, name.to_owned())).or_default();
             let wanted = package.versions.entry(version.clone()).or_insert_with(|| Wanted {
                 checksums: checksums.clone(),

@@ -9,7 +9,7 @@ use crate::support::fake_upstream::{FakeUpstream, Reply};
 use crate::support::tls::{authority, with_tls};
 
 pub(super) async fn read(client: &Client, access: &Access) -> Result<String, Problem> {
-    match client.document(access, "", 1000, &Validators::default()).await? {
+    match client.document(access, "", 1000, false, &Validators::default()).await? {
         DocumentAnswer::Found(document) => Ok(String::from_utf8_lossy(&document.bytes).into_owned()),
         other => panic!("{other:?}"),
     }
