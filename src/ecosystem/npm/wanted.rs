@@ -1,4 +1,4 @@
-//! What lockfiles ask for: exact versions by registry and name, and what cannot be had from any registry.
+//! What a lockfile asks for: exact versions by registry and name, and what cannot be had from any registry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,8 +6,8 @@ use bundle_format::{Digest, Requirement};
 use url::Url;
 
 use super::integrity;
-use super::lock_graph::{Overrides, Place, is_from_registry};
-use super::lockfile::{Lock, installed_name};
+use super::lock_graph::{Overrides, Place, is_from_registry, place};
+use super::lockfile::{Lock, Node};
 use super::origin::{Routes, Source, is_conventional};
 use super::spec::Spec;
 use crate::ecosystem::{Gap, Note};
@@ -35,11 +35,17 @@ pub(crate) struct Wanted {
     pub(crate) needed_by: String,
 }
 
-/// All that is wanted, and what is known to be missing already.
-#[derive(Debug, Default)]
+/// All that a lockfile lists, and what is known to be missing already.
 pub(crate) struct Wants {
-    /// By registry and real name.
-    pub(crate) packages: BTreeMap<(Source, String), Package>,
+    lock: Lock,
+    /// The lockfile's path, for messages.
+    path: String,
+    /// By registry, what it is asked for: the numbers of entries, ordered by name, version and path.
+    listed: BTreeMap<Source, Vec<usize>>,
+    /// By the number of an entry: that of the first one that asks for it.
+    askers: Vec<Option<usize>>,
+    /// How many packages that are.
+    count: usize,
     /// What edges of a package get instead, by real name and version.
     pub(crate) bent: BTreeMap<(String, String), BTreeSet<Requirement>>,
     /// What no registry has.
@@ -49,44 +55,62 @@ pub(crate) struct Wants {
 }
 
 impl Wants {
-    /// Adds all that a lockfile lists. `place` is its path, for messages.
+    /// Finds out what a lockfile asks for. `path` is its path, for messages.
     ///
     /// # Errors
     /// If no registry is known, or the lockfile contradicts itself about a checksum.
-    pub(crate) fn add(
-        &mut self,
-        lock: &Lock,
+    pub(crate) fn of(
+        lock: Lock,
         overrides: &Overrides,
         routes: &Routes,
-        place: &str,
-    ) -> Result<(), Problem> {
-        let by_address = lock.asked_for_by_address();
-        let mut askers = BTreeMap::new();
+        path: &str,
+    ) -> Result<Wants, Problem> {
+        let mut askers = vec![None; lock.len()];
         for edge in lock.edges() {
-            if let Some(to) = edge.to {
-                askers.entry(to).or_insert(edge.from);
+            if let Some(asker) = edge.to.and_then(|to| askers.get_mut(to.number())) {
+                asker.get_or_insert(edge.from.number());
             }
         }
-        let needed_by = |path: &str| match askers.get(path).map(|from| lock.place(from)) {
-            Some(Place::Package(name, version)) => format!("needed by {name}@{version}"),
-            Some(Place::Elsewhere) => "needed by the project".to_owned(),
-            None => "listed in the lockfile".to_owned(),
+        let mut wants = Wants {
+            path: path.to_owned(),
+            listed: BTreeMap::new(),
+            askers,
+            count: 0,
+            bent: lock.bent_edges(overrides),
+            gaps: Vec::new(),
+            notes: Vec::new(),
+            lock,
         };
-        for (path, entry) in &lock.packages {
-            let Some(name) = entry.name(path).filter(|_| installed_name(path).is_some()) else { continue };
-            if entry.link || entry.in_bundle {
+        wants.list(routes)?;
+        for edge in wants.lock.unmet_by_project(overrides) {
+            let detail = "the lockfile is behind package.json; bring it up to date with: npm install \
+                          --package-lock-only";
+            wants.gaps.push(gap(edge.name, edge.range, "not-in-lockfile", detail.to_owned()));
+        }
+        wants.lock.forget_edges();
+        // Contradictions are found before anything is fetched.
+        let count = wants.packages().try_fold(0, |count, package| package.map(|_| count + 1))?;
+        Ok(Wants { count, ..wants })
+    }
+
+    fn list(&mut self, routes: &Routes) -> Result<(), Problem> {
+        let by_address = self.lock.asked_for_by_address();
+        for node in self.lock.nodes().filter(|node| node.installed_name().is_some()) {
+            let Some(name) = node.name() else { continue };
+            if node.flags().link || node.flags().in_bundle {
                 continue;
             }
-            let address = entry.resolved.as_deref().or(entry.version.as_deref()).unwrap_or_default();
-            let shown = without_credentials(address);
+            let resolved = node.resolved();
+            let address = resolved.as_deref().or(node.version()).unwrap_or_default();
             match Spec::read(address) {
                 Spec::Git => {
-                    let detail =
-                        format!("comes from git, which cannot be replayed inside; {}", needed_by(path));
-                    self.gap(name, &shown, "git-dependency", detail);
+                    let needed_by = self.needed_by(node);
+                    let detail = format!("comes from git, which cannot be replayed inside; {needed_by}");
+                    self.gaps.push(gap(name, &without_credentials(address), "git-dependency", detail));
                     continue;
                 }
                 Spec::Local => {
+                    let shown = without_credentials(address);
                     let message = format!("comes from {shown}, a file of the project, and is not carried");
                     let code = "npm.local-dependency".to_owned();
                     self.notes.push(Note { code, subject: name.to_owned(), message });
@@ -94,26 +118,58 @@ impl Wants {
                 }
                 _ => {}
             }
-            let source = routes.source(name, entry.resolved.as_deref()).map_err(|problem| {
-                problem.because(format!("{name} has no usable `resolved` address in {place}"))
+            let source = routes.source(name, resolved.as_deref()).map_err(|problem| {
+                problem.because(format!("{name} has no usable `resolved` address in {}", self.path))
             })?;
             // Asked for by its address, it is the registry's only if the address is where a registry keeps it.
-            let of_registry = is_from_registry(entry)
-                && (!by_address.contains(path.as_str()) || is_conventional(name, address));
-            let (Some(source), Some(version), true) = (source, &entry.version, of_registry) else {
-                let detail = format!("comes from an address that is no registry's; {}", needed_by(path));
-                self.gap(name, &shown, "url-dependency", detail);
-                continue;
-            };
-            let checksums = entry.integrity.as_deref().map(integrity::read).unwrap_or_default();
-            let package = self.packages.entry((source, name.to_owned())).or_default();
-            let wanted = package.versions.entry(version.clone()).or_insert_with(|| Wanted {
+            let of_registry = is_from_registry(node)
+                && (!by_address.contains(&node.number()) || is_conventional(name, address));
+            if let (Some(source), Some(_), true) = (source, node.version(), of_registry) {
+                self.listed.entry(source).or_default().push(node.number());
+            } else {
+                let needed_by = self.needed_by(node);
+                let detail = format!("comes from an address that is no registry's; {needed_by}");
+                self.gaps.push(gap(name, &without_credentials(address), "url-dependency", detail));
+            }
+        }
+        let key = |number: &usize| self.lock.node(*number).map(|node| (node.name(), node.version()));
+        for numbers in self.listed.values_mut() {
+            numbers.sort_by(|one, other| key(one).cmp(&key(other)));
+        }
+        Ok(())
+    }
+
+    /// How many packages registries are asked for.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// What registries are asked for, package by package, ordered by registry and name.
+    pub(crate) fn packages(&self) -> impl Iterator<Item = Result<(Source, String, Package), Problem>> {
+        self.listed.iter().flat_map(move |(source, numbers)| {
+            let name = |number: &usize| self.lock.node(*number).and_then(Node::name).unwrap_or_default();
+            numbers.chunk_by(move |one, next| name(one) == name(next)).map(move |numbers| {
+                let nodes = numbers.iter().filter_map(|number| self.lock.node(*number));
+                let name = numbers.first().map(name).unwrap_or_default();
+                Ok((source.clone(), name.to_owned(), self.package(name, nodes)?))
+            })
+        })
+    }
+
+    /// What `nodes`, all of one package, ask for.
+    fn package<'a>(&self, name: &str, nodes: impl Iterator<Item = Node<'a>>) -> Result<Package, Problem> {
+        let mut package = Package::default();
+        for node in nodes {
+            let flags = node.flags();
+            let checksums = node.integrity().map(|text| integrity::read(&text)).unwrap_or_default();
+            let version = node.version().unwrap_or_default();
+            let wanted = package.versions.entry(version.to_owned()).or_insert_with(|| Wanted {
                 checksums: checksums.clone(),
-                optional: entry.optional,
-                install_script: entry.has_install_script,
-                needed_by: needed_by(path),
+                optional: flags.optional,
+                install_script: flags.has_install_script,
+                needed_by: self.needed_by(node),
             });
-            wanted.optional &= entry.optional;
+            wanted.optional &= flags.optional;
             if checksums.is_empty() || checksums == wanted.checksums {
                 continue;
             }
@@ -121,23 +177,21 @@ impl Wants {
                 let message =
                     format!("lockfiles disagree about the {} of {name}@{version}", algorithm.name());
                 Problem::new(Kind::Untrusted, "npm.checksum-conflict", message)
-                    .at(place)
+                    .at(&self.path)
                     .because(format!("one says {:?}, another {checksums:?}", wanted.checksums))
             })?;
         }
-        for edge in lock.unmet_by_project(overrides) {
-            let detail = "the lockfile is behind package.json; bring it up to date with: npm install \
-                          --package-lock-only";
-            self.gap(edge.name, edge.range, "not-in-lockfile", detail.to_owned());
-        }
-        for (package, bent) in lock.bent_edges(overrides) {
-            self.bent.entry(package).or_default().extend(bent);
-        }
-        Ok(())
+        Ok(package)
     }
 
-    fn gap(&mut self, name: &str, version: &str, reason: &str, detail: String) {
-        self.gaps.push(gap(name, version, reason, detail));
+    /// Who needs an entry, in words.
+    fn needed_by(&self, node: Node<'_>) -> String {
+        let asker = self.askers.get(node.number()).copied().flatten();
+        match asker.and_then(|asker| self.lock.node(asker)).map(place) {
+            Some(Place::Package(name, version)) => format!("needed by {name}@{version}"),
+            Some(Place::Elsewhere) => "needed by the project".to_owned(),
+            None => "listed in the lockfile".to_owned(),
+        }
     }
 }
 
