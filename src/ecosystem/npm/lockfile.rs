@@ -5,9 +5,6 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::names;
 use super::texts::{Id, Texts};
 
@@ -17,9 +14,8 @@ pub(crate) struct Lock {
     texts: Texts,
     /// Ordered by their paths.
     entries: Vec<Entry>,
-    /// The edges of each entry in one piece.
+    /// The edges of each entry stand together.
     edges: Vec<StoredEdge>,
-    sha512: Vec<[u8; 64]>,
 }
 
 /// An entry: what stands at a path of the tree. `""` is the project itself.
@@ -87,7 +83,7 @@ struct Entry {
     name: Option<Id>,
     version: Option<Id>,
     resolved: Resolved,
-    integrity: Integrity,
+    integrity: Option<Id>,
     flags: Flags,
     first_edge: u32,
     edges: u32,
@@ -109,14 +105,6 @@ enum Resolved {
     Other(Id),
 }
 
-/// Nearly all checksums are one sha512 each.
-#[derive(Debug, Clone, Copy)]
-enum Integrity {
-    Missing,
-    Sha512(u32),
-    Other(Id),
-}
-
 impl Lock {
     /// Takes an entry in. After the last one: [`Lock::put_in_order`].
     pub(super) fn push(&mut self, written: &Written<'_>) {
@@ -128,7 +116,7 @@ impl Lock {
         }
         let entry = Entry {
             resolved: self.resolved(name, written.version, written.resolved),
-            integrity: self.integrity(written.integrity),
+            integrity: written.integrity.map(|integrity| self.texts.add(integrity)),
             path: self.texts.add(written.path),
             name: written.name.map(|name| self.texts.intern(name)),
             version: written.version.map(|version| self.texts.intern(version)),
@@ -145,23 +133,6 @@ impl Lock {
         match path.and_then(|path| resolved.strip_suffix(path.as_str())) {
             Some(before) => Resolved::Conventional(self.texts.intern(before)),
             None => Resolved::Other(self.texts.add(resolved)),
-        }
-    }
-
-    fn integrity(&mut self, integrity: Option<&str>) -> Integrity {
-        let Some(text) = integrity else { return Integrity::Missing };
-        let decoded = text.strip_prefix("sha512-").and_then(|encoded| {
-            // The decoder wants room for the padding as well.
-            let mut digest = [0; 66];
-            let length = STANDARD.decode_slice(encoded, &mut digest).ok()?;
-            <[u8; 64]>::try_from(digest.get(..length)?).ok()
-        });
-        match decoded {
-            Some(digest) => {
-                self.sha512.push(digest);
-                Integrity::Sha512(short(self.sha512.len() - 1))
-            }
-            None => Integrity::Other(self.texts.add(text)),
         }
     }
 
@@ -197,11 +168,6 @@ impl Lock {
     pub(crate) fn at(&self, path: &str) -> Option<Node<'_>> {
         let found = self.entries.binary_search_by(|entry| self.texts.get(entry.path).cmp(path));
         self.node(found.ok()?)
-    }
-
-    /// Drops the edges, once nobody looks at them any more.
-    pub(crate) fn forget_edges(&mut self) {
-        self.edges = Vec::new();
     }
 }
 
@@ -250,15 +216,8 @@ impl<'a> Node<'a> {
     }
 
     /// Its checksums, as SRI.
-    pub(crate) fn integrity(self) -> Option<Cow<'a, str>> {
-        match self.entry.integrity {
-            Integrity::Missing => None,
-            Integrity::Other(text) => Some(Cow::Borrowed(self.lock.texts.get(text))),
-            Integrity::Sha512(number) => {
-                let digest = self.lock.sha512.get(long(number))?;
-                Some(Cow::Owned(format!("sha512-{}", STANDARD.encode(digest))))
-            }
-        }
+    pub(crate) fn integrity(self) -> Option<&'a str> {
+        self.entry.integrity.map(|integrity| self.lock.texts.get(integrity))
     }
 
     /// What is or isn't so with it.

@@ -4,6 +4,7 @@
 //! found in the metadata of the listed ones and followed until nothing new turns up.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::closure::Closure;
 use super::fetch::Fetcher;
@@ -43,9 +44,11 @@ pub(super) async fn resolve(
         let overrides = request::overrides(path, context).await?;
         let overrides = overrides.as_ref().map(Overrides::read).unwrap_or_default();
         let project = context.directory().join(path.parent().unwrap_or(Path::new("")));
-        let routes = Routes::load(context, &project).await?;
+        let routes = Arc::new(Routes::load(context, &project).await?);
         routes.warn(context);
-        let mut wants = Wants::of(lock, &overrides, &routes, &path.display().to_string())?;
+        let (shared, shown) = (routes.clone(), path.display().to_string());
+        let scratch = context.scratch().to_owned();
+        let mut wants = blocking(move || Wants::of(&lock, &overrides, &shared, &shown, &scratch)).await?;
         found.gaps.append(&mut wants.gaps);
         found.notes.append(&mut wants.notes);
         let fetcher = Fetcher { routes: &routes, platforms: &platforms, bent: &wants.bent, context };

@@ -1,8 +1,12 @@
 //! What a lockfile asks for: exact versions by registry and name, and what cannot be had from any registry.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
+use std::path::Path;
 
 use bundle_format::{Digest, Requirement};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::integrity;
@@ -12,6 +16,7 @@ use super::origin::{Routes, Source, is_conventional};
 use super::spec::Spec;
 use crate::ecosystem::{Gap, Note};
 use crate::problem::{Kind, Problem};
+use crate::spill::{Entry, Sorted, Sorter};
 
 /// What is wanted of one package of one registry.
 #[derive(Debug, Default, Clone)]
@@ -37,13 +42,11 @@ pub(crate) struct Wanted {
 
 /// All that a lockfile lists, and what is known to be missing already.
 pub(crate) struct Wants {
-    lock: Lock,
     /// The lockfile's path, for messages.
     path: String,
-    /// By registry, what it is asked for: the numbers of entries, ordered by name, version and path.
-    listed: BTreeMap<Source, Vec<usize>>,
-    /// By the number of an entry: that of the first one that asks for it.
-    askers: Vec<Option<usize>>,
+    /// The registries that are asked, in the order in which they turned up.
+    sources: Vec<Source>,
+    listed: Sorted<Listed>,
     /// How many packages that are.
     count: usize,
     /// What edges of a package get instead, by real name and version.
@@ -54,48 +57,70 @@ pub(crate) struct Wants {
     pub(crate) notes: Vec<Note>,
 }
 
+/// An entry of the lockfile that a registry is asked for.
+#[derive(Clone, Serialize, Deserialize)]
+struct Listed {
+    /// The registry's place among [`Wants::sources`].
+    source: usize,
+    name: String,
+    version: String,
+    integrity: Option<String>,
+    optional: bool,
+    install_script: bool,
+    needed_by: String,
+}
+
+impl Entry for Listed {
+    fn order(&self, other: &Self) -> Ordering {
+        self.package().cmp(&other.package()).then_with(|| self.version.cmp(&other.version))
+    }
+}
+
+impl Listed {
+    fn package(&self) -> (usize, &str) {
+        (self.source, &self.name)
+    }
+}
+
 impl Wants {
-    /// Finds out what a lockfile asks for. `path` is its path, for messages.
+    /// Finds out what a lockfile asks for. `path` is its path, for messages; `scratch` gets what outgrows memory. It
+    /// blocks.
     ///
     /// # Errors
     /// If no registry is known, or the lockfile contradicts itself about a checksum.
     pub(crate) fn of(
-        lock: Lock,
+        lock: &Lock,
         overrides: &Overrides,
         routes: &Routes,
         path: &str,
+        scratch: &Path,
     ) -> Result<Wants, Problem> {
-        let mut askers = vec![None; lock.len()];
-        for edge in lock.edges() {
-            if let Some(asker) = edge.to.and_then(|to| askers.get_mut(to.number())) {
-                asker.get_or_insert(edge.from.number());
-            }
-        }
         let mut wants = Wants {
             path: path.to_owned(),
-            listed: BTreeMap::new(),
-            askers,
+            sources: Vec::new(),
+            listed: Sorted::default(),
             count: 0,
             bent: lock.bent_edges(overrides),
             gaps: Vec::new(),
             notes: Vec::new(),
-            lock,
         };
-        wants.list(routes)?;
-        for edge in wants.lock.unmet_by_project(overrides) {
+        wants.list(lock, routes, scratch)?;
+        for edge in lock.unmet_by_project(overrides) {
             let detail = "the lockfile is behind package.json; bring it up to date with: npm install \
                           --package-lock-only";
             wants.gaps.push(gap(edge.name, edge.range, "not-in-lockfile", detail.to_owned()));
         }
-        wants.lock.forget_edges();
         // Contradictions are found before anything is fetched.
         let count = wants.packages().try_fold(0, |count, package| package.map(|_| count + 1))?;
         Ok(Wants { count, ..wants })
     }
 
-    fn list(&mut self, routes: &Routes) -> Result<(), Problem> {
-        let by_address = self.lock.asked_for_by_address();
-        for node in self.lock.nodes().filter(|node| node.installed_name().is_some()) {
+    fn list(&mut self, lock: &Lock, routes: &Routes, scratch: &Path) -> Result<(), Problem> {
+        let by_address = lock.asked_for_by_address();
+        let askers = Askers::of(lock);
+        let mut numbers = BTreeMap::new();
+        let mut listed = Sorter::new(scratch);
+        for node in lock.nodes().filter(|node| node.installed_name().is_some()) {
             let Some(name) = node.name() else { continue };
             if node.flags().link || node.flags().in_bundle {
                 continue;
@@ -104,7 +129,7 @@ impl Wants {
             let address = resolved.as_deref().or(node.version()).unwrap_or_default();
             match Spec::read(address) {
                 Spec::Git => {
-                    let needed_by = self.needed_by(node);
+                    let needed_by = askers.needed_by(node);
                     let detail = format!("comes from git, which cannot be replayed inside; {needed_by}");
                     self.gaps.push(gap(name, &without_credentials(address), "git-dependency", detail));
                     continue;
@@ -124,18 +149,26 @@ impl Wants {
             // Asked for by its address, it is the registry's only if the address is where a registry keeps it.
             let of_registry = is_from_registry(node)
                 && (!by_address.contains(&node.number()) || is_conventional(name, address));
-            if let (Some(source), Some(_), true) = (source, node.version(), of_registry) {
-                self.listed.entry(source).or_default().push(node.number());
-            } else {
-                let needed_by = self.needed_by(node);
+            let (Some(source), Some(version), true) = (source, node.version(), of_registry) else {
+                let needed_by = askers.needed_by(node);
                 let detail = format!("comes from an address that is no registry's; {needed_by}");
                 self.gaps.push(gap(name, &without_credentials(address), "url-dependency", detail));
-            }
+                continue;
+            };
+            listed.push(Listed {
+                source: *numbers.entry(source).or_insert_with_key(|source| {
+                    self.sources.push(source.clone());
+                    self.sources.len() - 1
+                }),
+                name: name.to_owned(),
+                version: version.to_owned(),
+                integrity: node.integrity().map(str::to_owned),
+                optional: node.flags().optional,
+                install_script: node.flags().has_install_script,
+                needed_by: askers.needed_by(node),
+            })?;
         }
-        let key = |number: &usize| self.lock.node(*number).map(|node| (node.name(), node.version()));
-        for numbers in self.listed.values_mut() {
-            numbers.sort_by(|one, other| key(one).cmp(&key(other)));
-        }
+        self.listed = listed.finish()?;
         Ok(())
     }
 
@@ -144,38 +177,43 @@ impl Wants {
         self.count
     }
 
-    /// What registries are asked for, package by package, ordered by registry and name.
+    /// What registries are asked for, package by package, ordered by registry and name. Reads from the disk now and
+    /// then.
     pub(crate) fn packages(&self) -> impl Iterator<Item = Result<(Source, String, Package), Problem>> {
-        self.listed.iter().flat_map(move |(source, numbers)| {
-            let name = |number: &usize| self.lock.node(*number).and_then(Node::name).unwrap_or_default();
-            numbers.chunk_by(move |one, next| name(one) == name(next)).map(move |numbers| {
-                let nodes = numbers.iter().filter_map(|number| self.lock.node(*number));
-                let name = numbers.first().map(name).unwrap_or_default();
-                Ok((source.clone(), name.to_owned(), self.package(name, nodes)?))
-            })
+        let mut listed = self.listed.iter().peekable();
+        iter::from_fn(move || {
+            let first = match listed.next()? {
+                Ok(first) => first,
+                Err(problem) => return Some(Err(problem)),
+            };
+            let is_same = |next: &Result<Listed, Problem>| {
+                next.as_ref().is_ok_and(|next| next.package() == first.package())
+            };
+            let others = iter::from_fn(|| listed.next_if(is_same)).flatten();
+            let package = self.package(iter::once(first.clone()).chain(others));
+            let source = self.sources.get(first.source)?.clone();
+            Some(package.map(|package| (source, first.name, package)))
         })
     }
 
-    /// What `nodes`, all of one package, ask for.
-    fn package<'a>(&self, name: &str, nodes: impl Iterator<Item = Node<'a>>) -> Result<Package, Problem> {
+    /// What entries, all of one package, ask for.
+    fn package(&self, listed: impl Iterator<Item = Listed>) -> Result<Package, Problem> {
         let mut package = Package::default();
-        for node in nodes {
-            let flags = node.flags();
-            let checksums = node.integrity().map(|text| integrity::read(&text)).unwrap_or_default();
-            let version = node.version().unwrap_or_default();
-            let wanted = package.versions.entry(version.to_owned()).or_insert_with(|| Wanted {
+        for one in listed {
+            let checksums = one.integrity.as_deref().map(integrity::read).unwrap_or_default();
+            let wanted = package.versions.entry(one.version.clone()).or_insert_with(|| Wanted {
                 checksums: checksums.clone(),
-                optional: flags.optional,
-                install_script: flags.has_install_script,
-                needed_by: self.needed_by(node),
+                optional: one.optional,
+                install_script: one.install_script,
+                needed_by: one.needed_by,
             });
-            wanted.optional &= flags.optional;
+            wanted.optional &= one.optional;
             if checksums.is_empty() || checksums == wanted.checksums {
                 continue;
             }
             wanted.checksums = integrity::join(&wanted.checksums, &checksums).map_err(|algorithm| {
-                let message =
-                    format!("lockfiles disagree about the {} of {name}@{version}", algorithm.name());
+                let (name, version, algorithm) = (&one.name, &one.version, algorithm.name());
+                let message = format!("lockfiles disagree about the {algorithm} of {name}@{version}");
                 Problem::new(Kind::Untrusted, "npm.checksum-conflict", message)
                     .at(&self.path)
                     .because(format!("one says {:?}, another {checksums:?}", wanted.checksums))
@@ -183,10 +221,29 @@ impl Wants {
         }
         Ok(package)
     }
+}
+
+/// Who asks for the entries of a lockfile.
+struct Askers<'a> {
+    lock: &'a Lock,
+    /// By the number of an entry: that of the first one that asks for it.
+    first: Vec<Option<usize>>,
+}
+
+impl Askers<'_> {
+    fn of(lock: &Lock) -> Askers<'_> {
+        let mut first = vec![None; lock.len()];
+        for edge in lock.edges() {
+            if let Some(asker) = edge.to.and_then(|to| first.get_mut(to.number())) {
+                asker.get_or_insert(edge.from.number());
+            }
+        }
+        Askers { lock, first }
+    }
 
     /// Who needs an entry, in words.
     fn needed_by(&self, node: Node<'_>) -> String {
-        let asker = self.askers.get(node.number()).copied().flatten();
+        let asker = self.first.get(node.number()).copied().flatten();
         match asker.and_then(|asker| self.lock.node(asker)).map(place) {
             Some(Place::Package(name, version)) => format!("needed by {name}@{version}"),
             Some(Place::Elsewhere) => "needed by the project".to_owned(),
