@@ -4,23 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_format::Requirement;
 
-use super::lockfile::{EdgeKind, Entry, Lock, installed_name};
+use super::lockfile::{EdgeKind, Lock, Node};
 use super::spec::Spec;
 use super::version::Version;
 
 /// An edge of the tree.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Edge<'a> {
-    /// The path of the package that it leads from.
-    pub(crate) from: &'a str,
+    /// What it leads from.
+    pub(crate) from: Node<'a>,
     /// The name that it asks for.
     pub(crate) name: &'a str,
     /// What it asks for, as written.
     pub(crate) range: &'a str,
     /// What kind it is.
     pub(crate) kind: EdgeKind,
-    /// The path of what it finds, if it finds anything.
-    pub(crate) to: Option<&'a str>,
+    /// What it finds, if it finds anything.
+    pub(crate) to: Option<Node<'a>>,
 }
 
 /// The names for which a project's `package.json` has `overrides`, at whatever depth.
@@ -57,27 +57,26 @@ impl Overrides {
 impl Lock {
     /// Every edge of the tree. Those of bundled packages are left out: they are met inside a tarball.
     pub(crate) fn edges(&self) -> impl Iterator<Item = Edge<'_>> {
-        let own = self.packages.iter().filter(|(_, entry)| !entry.in_bundle && !entry.link);
-        own.flat_map(move |(from, entry)| {
-            // Development dependencies count in the project and its workspaces alone.
-            let edges = entry.edges(installed_name(from).is_none());
-            edges.into_iter().map(move |(name, range, kind)| {
-                let to = self.find(from, name);
+        let own = self.nodes().filter(|node| !node.flags().in_bundle && !node.flags().link);
+        own.flat_map(move |from| {
+            from.edges().map(move |(name, range, kind)| {
+                let to = self.find(from.path(), name);
                 Edge { from, name, range, kind, to }
             })
         })
     }
 
-    /// The path of what a package at `from` gets when it asks for `name`: the nearest `node_modules` that has it.
-    pub(crate) fn find(&self, from: &str, name: &str) -> Option<&str> {
+    /// What a package at the path `from` gets when it asks for `name`: the nearest `node_modules` that has it.
+    pub(crate) fn find(&self, from: &str, name: &str) -> Option<Node<'_>> {
         let mut directory = from;
+        let mut candidate = String::new();
         loop {
-            let candidate = match directory {
-                "" => format!("node_modules/{name}"),
-                directory => format!("{directory}/node_modules/{name}"),
-            };
-            if let Some((path, _)) = self.packages.get_key_value(&candidate) {
-                return Some(path);
+            candidate.clear();
+            candidate.push_str(directory);
+            candidate.push_str(if directory.is_empty() { "node_modules/" } else { "/node_modules/" });
+            candidate.push_str(name);
+            if let Some(found) = self.at(&candidate) {
+                return Some(found);
             }
             if directory.is_empty() {
                 return None;
@@ -90,19 +89,6 @@ impl Lock {
         }
     }
 
-    /// What stands at a path.
-    pub(crate) fn place<'a>(&'a self, path: &'a str) -> Place<'a> {
-        match self.packages.get(path) {
-            Some(entry) if !entry.link && is_from_registry(entry) && installed_name(path).is_some() => {
-                match (entry.name(path), entry.version.as_deref()) {
-                    (Some(name), Some(version)) => Place::Package(name, version),
-                    _ => Place::Elsewhere,
-                }
-            }
-            _ => Place::Elsewhere,
-        }
-    }
-
     /// The edges of registry packages that the project bends: by an override, or by putting something of its own in
     /// the place. By the package's real name and version: what its edges get instead, as edges of kind `override`.
     pub(crate) fn bent_edges(
@@ -111,10 +97,10 @@ impl Lock {
     ) -> BTreeMap<(String, String), BTreeSet<Requirement>> {
         let mut bent: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for edge in self.edges() {
-            let (Place::Package(name, version), Some(to)) = (self.place(edge.from), edge.to) else {
+            let (Place::Package(name, version), Some(to)) = (place(edge.from), edge.to) else {
                 continue;
             };
-            let range = match self.place(to) {
+            let range = match place(to) {
                 Place::Elsewhere if Spec::read(edge.range).is_registry() => "workspace:*".to_owned(),
                 Place::Package(real, found) => {
                     if !overrides.names.contains(edge.name) || is_met(&edge, real, found) {
@@ -133,10 +119,10 @@ impl Lock {
     /// The edges of the project and its workspaces that the tree doesn't meet: the lockfile is behind `package.json`.
     /// Optional ones aren't counted; npm leaves those of other platforms out.
     pub(crate) fn unmet_by_project(&self, overrides: &Overrides) -> Vec<Edge<'_>> {
-        let of_project = |edge: &Edge<'_>| installed_name(edge.from).is_none();
+        let of_project = |edge: &Edge<'_>| edge.from.installed_name().is_none();
         let needed = self.edges().filter(of_project).filter(|edge| edge.kind == EdgeKind::Runtime);
         needed
-            .filter(|edge| match edge.to.map(|to| self.place(to)) {
+            .filter(|edge| match edge.to.map(place) {
                 None => true,
                 Some(Place::Elsewhere) => false,
                 Some(Place::Package(real, found)) => {
@@ -146,10 +132,22 @@ impl Lock {
             .collect()
     }
 
-    /// The paths that a dependency names by a tarball's address.
-    pub(crate) fn asked_for_by_address(&self) -> BTreeSet<&str> {
+    /// The numbers of what a dependency names by a tarball's address.
+    pub(crate) fn asked_for_by_address(&self) -> BTreeSet<usize> {
         let by_address = self.edges().filter(|edge| edge.kind != EdgeKind::OptionalPeer);
-        by_address.filter(|edge| Spec::read(edge.range) == Spec::Url).filter_map(|edge| edge.to).collect()
+        let by_address = by_address.filter(|edge| Spec::read(edge.range) == Spec::Url);
+        by_address.filter_map(|edge| edge.to.map(Node::number)).collect()
+    }
+}
+
+/// What stands at an entry's path.
+pub(crate) fn place(node: Node<'_>) -> Place<'_> {
+    if node.flags().link || node.installed_name().is_none() || !is_from_registry(node) {
+        return Place::Elsewhere;
+    }
+    match (node.name(), node.version()) {
+        (Some(name), Some(version)) => Place::Package(name, version),
+        _ => Place::Elsewhere,
     }
 }
 
@@ -163,23 +161,22 @@ fn is_met(edge: &Edge<'_>, real: &str, version: &str) -> bool {
 }
 
 /// Whether an entry's own words say that it comes from a registry.
-pub(crate) fn is_from_registry(entry: &Entry) -> bool {
-    let address = entry.resolved.as_deref().or(entry.version.as_deref()).unwrap_or_default();
-    match Spec::read(address) {
+pub(crate) fn is_from_registry(node: Node<'_>) -> bool {
+    let resolved = node.resolved();
+    match Spec::read(resolved.as_deref().or(node.version()).unwrap_or_default()) {
         Spec::Git | Spec::Local => false,
-        _ => entry.version.as_deref().is_some_and(|version| Version::parse(version).is_some()),
+        _ => node.version().is_some_and(|version| Version::parse(version).is_some()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
+    use crate::ecosystem::npm::lockfile_text;
 
     fn lock(entries: &str) -> Lock {
         let text = format!("{{\"lockfileVersion\":3,\"packages\":{{{entries}}}}}");
-        Lock::read(Path::new("package-lock.json"), text.as_bytes()).unwrap()
+        lockfile_text::read(text.as_bytes()).unwrap().0
     }
 
     #[test]
@@ -197,7 +194,7 @@ mod tests {
             ("node_modules/a", "c", None),
             ("../outside", "a", Some("node_modules/a")),
         ] {
-            assert_eq!(lock.find(from, name), found, "{from} {name}");
+            assert_eq!(lock.find(from, name).map(Node::path), found, "{from} {name}");
         }
     }
 
@@ -226,15 +223,16 @@ mod tests {
     #[test]
     fn a_lockfile_that_npm_wrote_is_met_in_every_edge() {
         let text = include_bytes!("../../../fixtures/npm/package-lock.json");
-        let lock = Lock::read(Path::new("package-lock.json"), text).unwrap();
+        let lock = lockfile_text::read(text.as_slice()).unwrap().0;
         let overrides = Overrides::read(&serde_json::json!({"string-width": {"strip-ansi": "6.0.1"}}));
         assert_eq!(lock.unmet_by_project(&overrides).len(), 0);
         let runtime: Vec<_> = lock.edges().filter(|edge| edge.kind == EdgeKind::Runtime).collect();
         assert_eq!(runtime.len(), 53);
         let bent = lock.bent_edges(&overrides);
         for edge in runtime {
-            let Some(to) = edge.to else { panic!("{edge:?}") };
-            let met = match (lock.place(edge.from), lock.place(to)) {
+            let (from, name) = (edge.from.path(), edge.name);
+            let Some(to) = edge.to else { panic!("{from} {name}") };
+            let met = match (place(edge.from), place(to)) {
                 (_, Place::Elsewhere) => true,
                 (from, Place::Package(real, found)) => {
                     let is_bent =
@@ -243,14 +241,15 @@ mod tests {
                         || matches!(from, Place::Package(name, version) if is_bent(name, version))
                 }
             };
-            assert!(met, "{edge:?}");
+            assert!(met, "{from} {name}");
         }
         let bent: Vec<_> = bent
             .iter()
             .map(|((name, version), edges)| (name.as_str(), version.as_str(), edges.len()))
             .collect();
         assert_eq!(bent, [("string-width", "5.1.2", 1)]);
-        assert_eq!(lock.place("node_modules/string-width-cjs"), Place::Package("string-width", "4.2.3"));
-        assert_eq!(lock.place("node_modules/w"), Place::Elsewhere);
+        let at = |path: &str| place(lock.at(path).unwrap());
+        assert_eq!(at("node_modules/string-width-cjs"), Place::Package("string-width", "4.2.3"));
+        assert_eq!(at("node_modules/w"), Place::Elsewhere);
     }
 }

@@ -9,6 +9,7 @@
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it.
 
 mod admit;
+mod closure;
 #[cfg(test)]
 mod collect_tests;
 mod cuttings;
@@ -17,9 +18,12 @@ mod fake;
 #[cfg(test)]
 mod fake_store;
 mod fetch;
+mod found;
+mod held;
 mod integrity;
 mod lock_graph;
 mod lockfile;
+mod lockfile_text;
 mod names;
 mod network;
 mod npmrc;
@@ -36,6 +40,7 @@ mod setup;
 mod spec;
 mod splice;
 mod tarball_name;
+mod texts;
 mod version;
 mod version_object;
 mod wanted;

@@ -7,18 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_format::Ref;
 
+use super::held::Held;
 use super::spec::{Spec, without_alias};
 use super::version::Version;
 use crate::ecosystem::{Gap, Gathered, Note, Planned, Proof};
 use crate::problem::Problem;
 
-/// What is carried of one name.
+/// What is carried.
 #[derive(Default)]
-struct Carried<'a> {
-    /// Each version, and whether its tarball is carried.
-    versions: Vec<(Version, bool)>,
-    /// The dist-tags that point at one of them.
-    tags: BTreeSet<&'a str>,
+struct Carried {
+    /// The versions, and whether the tarball is carried of each.
+    versions: Held<bool>,
+    /// The dist-tags that point at one of them, by name; without `latest`, which is never missed.
+    tags: BTreeSet<(String, String)>,
 }
 
 /// How well an edge is met.
@@ -30,43 +31,49 @@ enum Met {
     Fully,
 }
 
-/// Proves every edge of `artifacts`.
+/// Proves every edge of what was gathered.
+///
+/// # Errors
+/// If it cannot be read.
 pub(super) fn prove(gathered: &Gathered<'_>) -> Result<Proof, Problem> {
-    let artifacts = gathered.artifacts().collect::<Result<Vec<_>, _>>()?;
-    let refs = gathered.refs().collect::<Result<Vec<_>, _>>()?;
-    Ok(prove_all(&artifacts, &refs))
+    prove_all(|| gathered.artifacts(), gathered.refs())
 }
 
-fn prove_all(artifacts: &[Planned], refs: &[Ref]) -> Proof {
-    let mut carried: BTreeMap<&str, Carried<'_>> = BTreeMap::new();
-    for artifact in artifacts {
-        let Some(version) = Version::parse(&artifact.version) else { continue };
-        let whole = artifact.files.iter().any(|file| file.role == "tarball");
-        carried.entry(&artifact.name).or_default().versions.push((version, whole));
+/// Walks the artifacts twice: for what is carried, and for what they need.
+fn prove_all<I: Iterator<Item = Result<Planned, Problem>>>(
+    artifacts: impl Fn() -> I,
+    refs: impl Iterator<Item = Result<Ref, Problem>>,
+) -> Result<Proof, Problem> {
+    let mut carried = Carried::default();
+    for artifact in artifacts() {
+        let artifact = artifact?;
+        carried.versions.insert(&artifact.name, &artifact.version, is_whole(&artifact));
     }
     for reference in refs {
-        let Some(carried) = carried.get_mut(reference.name.as_str()) else { continue };
-        let version = Version::parse(&reference.version);
-        if carried.versions.iter().any(|(held, _)| Some(held) == version.as_ref()) {
-            carried.tags.insert(&reference.label);
+        let Ref { name, label, version, .. } = reference?;
+        let Some(version) = Version::parse(&version).filter(|_| label != "latest") else { continue };
+        if carried.versions.versions(&name).any(|(held, _)| *held == version) {
+            carried.tags.insert((name, label));
         }
     }
-    let mut proof = Proof::default();
-    for artifact in artifacts {
-        prove_one(artifact, &carried, &mut proof);
+    let mut findings = Findings::default();
+    for artifact in artifacts() {
+        prove_one(&artifact?, &carried, &mut findings);
     }
-    proof.gaps.sort_by(|left, right| {
-        (&left.name, &left.version, &left.detail).cmp(&(&right.name, &right.version, &right.detail))
-    });
-    // One gap for each thing that is missing, however many packages miss it.
-    proof.gaps.dedup_by(|next, first| next.name == first.name && next.version == first.version);
-    proof.notes.sort();
-    proof.notes.dedup();
-    proof
+    let (gaps, notes) = (findings.gaps.into_values().collect(), findings.notes.into_iter().collect());
+    Ok(Proof { gaps, notes })
 }
 
-fn prove_one(artifact: &Planned, carried: &BTreeMap<&str, Carried<'_>>, proof: &mut Proof) {
-    let whole = artifact.files.iter().any(|file| file.role == "tarball");
+/// What was found to be missing.
+#[derive(Default)]
+struct Findings {
+    /// One gap for each thing that is missing, by name and version, however many packages miss it.
+    gaps: BTreeMap<(String, String), Gap>,
+    notes: BTreeSet<Note>,
+}
+
+fn prove_one(artifact: &Planned, carried: &Carried, findings: &mut Findings) {
+    let whole = is_whole(artifact);
     let needs = format!("{}@{}", artifact.name, artifact.version);
     for edge in &artifact.requires {
         let kind = edge.kind.as_str();
@@ -91,38 +98,52 @@ fn prove_one(artifact: &Planned, carried: &BTreeMap<&str, Carried<'_>>, proof: &
         if met >= enough {
             if let Spec::Tag(tag) = &spec
                 && tag != "latest"
-                && carried.get(name).is_some_and(|carried| !carried.tags.contains(tag.as_str()))
+                && carried.versions.versions(name).next().is_some()
+                && !carried.tags.contains(&(name.to_owned(), tag.clone()))
             {
                 let message =
                     format!("{needs} asks for {name}@{tag}, a tag that points at no carried version");
-                proof.notes.push(Note { code: "npm.absent-tag".to_owned(), subject: needs.clone(), message });
+                findings.notes.insert(Note {
+                    code: "npm.absent-tag".to_owned(),
+                    subject: needs.clone(),
+                    message,
+                });
             }
             continue;
         }
         if kind == "peer" {
             let message = format!("wants {name}@{} beside it, which the lockfile leaves out", edge.range);
-            proof.notes.push(Note { code: "npm.open-peer".to_owned(), subject: needs.clone(), message });
+            findings.notes.insert(Note { code: "npm.open-peer".to_owned(), subject: needs.clone(), message });
             continue;
         }
-        proof.gaps.push(Gap {
+        let version = without_alias(&edge.range);
+        let detail = format!(
+            "{needs} needs it, and no version that fits is carried; if the project overrides it, keep \
+             package.json beside the lockfile"
+        );
+        let gap = findings.gaps.entry((name.to_owned(), version.to_owned())).or_insert_with(|| Gap {
             ecosystem: "npm".to_owned(),
             name: name.to_owned(),
-            version: without_alias(&edge.range).to_owned(),
+            version: version.to_owned(),
             reason: "not-found".to_owned(),
-            detail: format!(
-                "{needs} needs it, and no version that fits is carried; if the project overrides it, keep \
-                 package.json beside the lockfile"
-            ),
+            detail: detail.clone(),
         });
+        if detail < gap.detail {
+            gap.detail = detail;
+        }
     }
 }
 
 /// How well what a dependency called `name` asks for is carried.
-fn met(name: &str, spec: &Spec, carried: &BTreeMap<&str, Carried<'_>>) -> Met {
+fn met(name: &str, spec: &Spec, carried: &Carried) -> Met {
     let (name, range) = spec.target(name);
-    let fitting = carried.get(name).into_iter().flat_map(|carried| &carried.versions);
-    let fitting = fitting.filter(|(version, _)| range.admits(version));
-    fitting.map(|(_, whole)| if *whole { Met::Fully } else { Met::ByMetadata }).max().unwrap_or(Met::Not)
+    let fitting = carried.versions.versions(name).filter(|(version, _)| range.admits(version));
+    fitting.map(|(_, whole)| if whole { Met::Fully } else { Met::ByMetadata }).max().unwrap_or(Met::Not)
+}
+
+/// Whether a tarball is carried, and not the metadata alone.
+fn is_whole(artifact: &Planned) -> bool {
+    artifact.files.iter().any(|file| file.role == "tarball")
 }
 
 #[cfg(test)]
@@ -168,6 +189,10 @@ mod tests {
         Ref { ecosystem, repository, name, label, version }
     }
 
+    fn proof(artifacts: &[Planned], refs: &[Ref]) -> Proof {
+        prove_all(|| artifacts.iter().cloned().map(Ok), refs.iter().cloned().map(Ok)).unwrap()
+    }
+
     #[test]
     fn every_edge_finds_a_carried_version() {
         let artifacts = [
@@ -192,7 +217,7 @@ mod tests {
             artifact("o", "2.0.0", true, &[]),
             artifact("tagged", "3.0.0-rc.1", true, &[]),
         ];
-        assert_eq!(prove_all(&artifacts, &[]), Proof::default());
+        assert_eq!(proof(&artifacts, &[]), Proof::default());
     }
 
     #[test]
@@ -214,12 +239,11 @@ mod tests {
             artifact("b", "1.0.0", true, &[("win", "^1", "runtime")]),
             artifact("win", "1.0.0", false, &[]),
         ];
-        let proof = prove_all(&artifacts, &[tag("b", "next", "9.9.9"), tag("unknown", "next", "1.0.0")]);
-        let gaps: Vec<_> = proof.gaps.iter().map(|gap| (gap.name.as_str(), gap.version.as_str())).collect();
+        let found = proof(&artifacts, &[tag("b", "next", "9.9.9"), tag("unknown", "next", "1.0.0")]);
+        let gaps: Vec<_> = found.gaps.iter().map(|gap| (gap.name.as_str(), gap.version.as_str())).collect();
         assert_eq!(gaps, [("absent", "1"), ("b", "^2"), ("none", "^1"), ("win", "^1")]);
-        let notes: Vec<_> = proof.notes.iter().map(|note| note.code.as_str()).collect();
+        let notes: Vec<_> = found.notes.iter().map(|note| note.code.as_str()).collect();
         assert_eq!(notes, ["npm.absent-tag", "npm.open-peer"]);
-        let proof = prove_all(&artifacts, &[tag("b", "next", "1.0.0")]);
-        assert_eq!(proof.notes.len(), 1);
+        assert_eq!(proof(&artifacts, &[tag("b", "next", "1.0.0")]).notes.len(), 1);
     }
 }

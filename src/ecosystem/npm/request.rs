@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use bundle_format::BlobKey;
 use serde_json::Value;
 
-use super::lockfile::{self, Lock};
-use crate::blocking::blocking;
+use super::lockfile_text;
 use crate::ecosystem::{CollectContext, Request, RequestBody};
 use crate::problem::{Kind, Problem};
 
@@ -48,19 +47,17 @@ pub(super) fn check(what: &str) -> Result<(), Problem> {
 pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
     check(what)?;
     let path = context.directory().join(what);
-    let bytes = context.read(&path, lockfile::LARGEST).await?.ok_or_else(|| {
+    let (_, digest) = lockfile_text::load(&path, Path::new(what), context).await?.ok_or_else(|| {
         Problem::new(Kind::Usage, "npm.no-lockfile", "there is no such lockfile")
             .at(what)
             .hint("npm writes one with: npm install --package-lock-only")
     })?;
-    let (lock_path, lock_bytes) = (PathBuf::from(what), bytes.clone());
-    blocking(move || Lock::read(&lock_path, &lock_bytes).map(drop)).await?;
-    let mut identity = format!("npm:lockfile:{}", BlobKey::of(&bytes).hex());
+    let mut identity = format!("npm:lockfile:{}", digest.hex());
     if let Some(overrides) = overrides(&path, context).await? {
         let digest = BlobKey::of(overrides.to_string().as_bytes());
         identity = format!("{identity}:overrides:{}", digest.hex());
     }
-    let body = RequestBody::Document { path, digest: BlobKey::of(&bytes) };
+    let body = RequestBody::Document { path, digest };
     Ok(Request { ecosystem: "npm", text: what.to_owned(), identity, body })
 }
 

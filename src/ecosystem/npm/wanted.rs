@@ -1,17 +1,22 @@
-//! What lockfiles ask for: exact versions by registry and name, and what cannot be had from any registry.
+//! What a lockfile asks for: exact versions by registry and name, and what cannot be had from any registry.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
+use std::path::Path;
 
 use bundle_format::{Digest, Requirement};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::integrity;
-use super::lock_graph::{Overrides, Place, is_from_registry};
-use super::lockfile::{Lock, installed_name};
+use super::lock_graph::{Overrides, Place, is_from_registry, place};
+use super::lockfile::{Lock, Node};
 use super::origin::{Routes, Source, is_conventional};
 use super::spec::Spec;
 use crate::ecosystem::{Gap, Note};
 use crate::problem::{Kind, Problem};
+use crate::spill::{Entry, Sorted, Sorter};
 
 /// What is wanted of one package of one registry.
 #[derive(Debug, Default, Clone)]
@@ -35,11 +40,15 @@ pub(crate) struct Wanted {
     pub(crate) needed_by: String,
 }
 
-/// All that is wanted, and what is known to be missing already.
-#[derive(Debug, Default)]
+/// All that a lockfile lists, and what is known to be missing already.
 pub(crate) struct Wants {
-    /// By registry and real name.
-    pub(crate) packages: BTreeMap<(Source, String), Package>,
+    /// The lockfile's path, for messages.
+    path: String,
+    /// The registries that are asked, in the order in which they turned up.
+    sources: Vec<Source>,
+    listed: Sorted<Listed>,
+    /// How many packages that are.
+    count: usize,
     /// What edges of a package get instead, by real name and version.
     pub(crate) bent: BTreeMap<(String, String), BTreeSet<Requirement>>,
     /// What no registry has.
@@ -48,45 +57,85 @@ pub(crate) struct Wants {
     pub(crate) notes: Vec<Note>,
 }
 
+/// An entry of the lockfile that a registry is asked for.
+#[derive(Clone, Serialize, Deserialize)]
+struct Listed {
+    /// The registry's place among [`Wants::sources`].
+    source: usize,
+    name: String,
+    version: String,
+    integrity: Option<String>,
+    optional: bool,
+    install_script: bool,
+    needed_by: String,
+}
+
+impl Entry for Listed {
+    fn order(&self, other: &Self) -> Ordering {
+        self.package().cmp(&other.package()).then_with(|| self.version.cmp(&other.version))
+    }
+}
+
+impl Listed {
+    fn package(&self) -> (usize, &str) {
+        (self.source, &self.name)
+    }
+}
+
 impl Wants {
-    /// Adds all that a lockfile lists. `place` is its path, for messages.
+    /// Finds out what a lockfile asks for. `path` is its path, for messages; `scratch` gets what outgrows memory. It
+    /// blocks.
     ///
     /// # Errors
     /// If no registry is known, or the lockfile contradicts itself about a checksum or has one that none could be.
-    pub(crate) fn add(
-        &mut self,
+    pub(crate) fn of(
         lock: &Lock,
         overrides: &Overrides,
         routes: &Routes,
-        place: &str,
-    ) -> Result<(), Problem> {
-        let by_address = lock.asked_for_by_address();
-        let mut askers = BTreeMap::new();
-        for edge in lock.edges() {
-            if let Some(to) = edge.to {
-                askers.entry(to).or_insert(edge.from);
-            }
-        }
-        let needed_by = |path: &str| match askers.get(path).map(|from| lock.place(from)) {
-            Some(Place::Package(name, version)) => format!("needed by {name}@{version}"),
-            Some(Place::Elsewhere) => "needed by the project".to_owned(),
-            None => "listed in the lockfile".to_owned(),
+        path: &str,
+        scratch: &Path,
+    ) -> Result<Wants, Problem> {
+        let mut wants = Wants {
+            path: path.to_owned(),
+            sources: Vec::new(),
+            listed: Sorted::default(),
+            count: 0,
+            bent: lock.bent_edges(overrides),
+            gaps: Vec::new(),
+            notes: Vec::new(),
         };
-        for (path, entry) in &lock.packages {
-            let Some(name) = entry.name(path).filter(|_| installed_name(path).is_some()) else { continue };
-            if entry.link || entry.in_bundle {
+        wants.list(lock, routes, scratch)?;
+        for edge in lock.unmet_by_project(overrides) {
+            let detail = "the lockfile is behind package.json; bring it up to date with: npm install \
+                          --package-lock-only";
+            wants.gaps.push(gap(edge.name, edge.range, "not-in-lockfile", detail.to_owned()));
+        }
+        // Contradictions are found before anything is fetched.
+        let count = wants.packages().try_fold(0, |count, package| package.map(|_| count + 1))?;
+        Ok(Wants { count, ..wants })
+    }
+
+    fn list(&mut self, lock: &Lock, routes: &Routes, scratch: &Path) -> Result<(), Problem> {
+        let by_address = lock.asked_for_by_address();
+        let askers = Askers::of(lock);
+        let mut numbers = BTreeMap::new();
+        let mut listed = Sorter::new(scratch);
+        for node in lock.nodes().filter(|node| node.installed_name().is_some()) {
+            let Some(name) = node.name() else { continue };
+            if node.flags().link || node.flags().in_bundle {
                 continue;
             }
-            let address = entry.resolved.as_deref().or(entry.version.as_deref()).unwrap_or_default();
-            let shown = without_credentials(address);
+            let resolved = node.resolved();
+            let address = resolved.as_deref().or(node.version()).unwrap_or_default();
             match Spec::read(address) {
                 Spec::Git => {
-                    let detail =
-                        format!("comes from git, which cannot be replayed inside; {}", needed_by(path));
-                    self.gap(name, &shown, "git-dependency", detail);
+                    let needed_by = askers.needed_by(node);
+                    let detail = format!("comes from git, which cannot be replayed inside; {needed_by}");
+                    self.gaps.push(gap(name, &without_credentials(address), "git-dependency", detail));
                     continue;
                 }
                 Spec::Local => {
+                    let shown = without_credentials(address);
                     let message = format!("comes from {shown}, a file of the project, and is not carried");
                     let code = "npm.local-dependency".to_owned();
                     self.notes.push(Note { code, subject: name.to_owned(), message });
@@ -94,57 +143,120 @@ impl Wants {
                 }
                 _ => {}
             }
-            let source = routes.source(name, entry.resolved.as_deref()).map_err(|problem| {
-                problem.because(format!("{name} has no usable `resolved` address in {place}"))
+            let source = routes.source(name, resolved.as_deref()).map_err(|problem| {
+                problem.because(format!("{name} has no usable `resolved` address in {}", self.path))
             })?;
             // Asked for by its address, it is the registry's only if the address is where a registry keeps it.
-            let of_registry = is_from_registry(entry)
-                && (!by_address.contains(path.as_str()) || is_conventional(name, address));
-            let (Some(source), Some(version), true) = (source, &entry.version, of_registry) else {
-                let detail = format!("comes from an address that is no registry's; {}", needed_by(path));
-                self.gap(name, &shown, "url-dependency", detail);
+            let of_registry = is_from_registry(node)
+                && (!by_address.contains(&node.number()) || is_conventional(name, address));
+            let (Some(source), Some(version), true) = (source, node.version(), of_registry) else {
+                let needed_by = askers.needed_by(node);
+                let detail = format!("comes from an address that is no registry's; {needed_by}");
+                self.gaps.push(gap(name, &without_credentials(address), "url-dependency", detail));
                 continue;
             };
-            let checksums = integrity::read_binding(entry.integrity.as_deref().unwrap_or_default());
-            let checksums = checksums.map_err(|why| {
+            let integrity = node.integrity();
+            integrity::read_binding(integrity.unwrap_or_default()).map_err(|why| {
                 let message = format!("the lockfile's integrity of {name}@{version} cannot be held to");
                 Problem::new(Kind::Untrusted, "npm.bad-integrity", message)
-                    .at(format_args!("{place}, {path}"))
+                    .at(format_args!("{}, {}", self.path, node.path()))
                     .because(why)
                     .hint("find out what changed it; only where a lockfile has none, the registry's is taken")
             })?;
-            let package = self.packages.entry((source, name.to_owned())).or_default();
-            let wanted = package.versions.entry(version.clone()).or_insert_with(|| Wanted {
+            listed.push(Listed {
+                source: *numbers.entry(source).or_insert_with_key(|source| {
+                    self.sources.push(source.clone());
+                    self.sources.len() - 1
+                }),
+                name: name.to_owned(),
+                version: version.to_owned(),
+                integrity: integrity.map(str::to_owned),
+                optional: node.flags().optional,
+                install_script: node.flags().has_install_script,
+                needed_by: askers.needed_by(node),
+            })?;
+        }
+        self.listed = listed.finish()?;
+        Ok(())
+    }
+
+    /// How many packages registries are asked for.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// What registries are asked for, package by package, ordered by registry and name. Reads from the disk now and
+    /// then.
+    pub(crate) fn packages(&self) -> impl Iterator<Item = Result<(Source, String, Package), Problem>> {
+        let mut listed = self.listed.iter().peekable();
+        iter::from_fn(move || {
+            let first = match listed.next()? {
+                Ok(first) => first,
+                Err(problem) => return Some(Err(problem)),
+            };
+            let is_same = |next: &Result<Listed, Problem>| {
+                next.as_ref().is_ok_and(|next| next.package() == first.package())
+            };
+            let others = iter::from_fn(|| listed.next_if(is_same)).flatten();
+            let package = self.package(iter::once(first.clone()).chain(others));
+            let source = self.sources.get(first.source)?.clone();
+            Some(package.map(|package| (source, first.name, package)))
+        })
+    }
+
+    /// What entries, all of one package, ask for.
+    fn package(&self, listed: impl Iterator<Item = Listed>) -> Result<Package, Problem> {
+        let mut package = Package::default();
+        for one in listed {
+            let checksums = one.integrity.as_deref().map(integrity::read).unwrap_or_default();
+            let wanted = package.versions.entry(one.version.clone()).or_insert_with(|| Wanted {
                 checksums: checksums.clone(),
-                optional: entry.optional,
-                install_script: entry.has_install_script,
-                needed_by: needed_by(path),
+                optional: one.optional,
+                install_script: one.install_script,
+                needed_by: one.needed_by,
             });
-            wanted.optional &= entry.optional;
+            wanted.optional &= one.optional;
             if checksums.is_empty() || checksums == wanted.checksums {
                 continue;
             }
             wanted.checksums = integrity::join(&wanted.checksums, &checksums).map_err(|algorithm| {
-                let message =
-                    format!("lockfiles disagree about the {} of {name}@{version}", algorithm.name());
+                let (name, version, algorithm) = (&one.name, &one.version, algorithm.name());
+                let message = format!("lockfiles disagree about the {algorithm} of {name}@{version}");
                 Problem::new(Kind::Untrusted, "npm.checksum-conflict", message)
-                    .at(place)
+                    .at(&self.path)
                     .because(format!("one says {:?}, another {checksums:?}", wanted.checksums))
             })?;
         }
-        for edge in lock.unmet_by_project(overrides) {
-            let detail = "the lockfile is behind package.json; bring it up to date with: npm install \
-                          --package-lock-only";
-            self.gap(edge.name, edge.range, "not-in-lockfile", detail.to_owned());
+        Ok(package)
+    }
+}
+
+/// Who asks for the entries of a lockfile.
+struct Askers<'a> {
+    lock: &'a Lock,
+    /// By the number of an entry: that of the first one that asks for it.
+    first: Vec<Option<usize>>,
+}
+
+impl Askers<'_> {
+    fn of(lock: &Lock) -> Askers<'_> {
+        let mut first = vec![None; lock.len()];
+        for edge in lock.edges() {
+            if let Some(asker) = edge.to.and_then(|to| first.get_mut(to.number())) {
+                asker.get_or_insert(edge.from.number());
+            }
         }
-        for (package, bent) in lock.bent_edges(overrides) {
-            self.bent.entry(package).or_default().extend(bent);
-        }
-        Ok(())
+        Askers { lock, first }
     }
 
-    fn gap(&mut self, name: &str, version: &str, reason: &str, detail: String) {
-        self.gaps.push(gap(name, version, reason, detail));
+    /// Who needs an entry, in words.
+    fn needed_by(&self, node: Node<'_>) -> String {
+        let asker = self.first.get(node.number()).copied().flatten();
+        match asker.and_then(|asker| self.lock.node(asker)).map(place) {
+            Some(Place::Package(name, version)) => format!("needed by {name}@{version}"),
+            Some(Place::Elsewhere) => "needed by the project".to_owned(),
+            None => "listed in the lockfile".to_owned(),
+        }
     }
 }
 

@@ -1,0 +1,146 @@
+//! What resolving a large lockfile costs in memory, seen from outside: the most that this process ever had. So this is
+//! a program of one test.
+//!
+//! The context stands in for the network and the store, so what is measured is the ecosystem's own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+
+use aftk::ecosystem::{Collect, CollectContext, Gathered, Metadata, MetadataRequest, registry};
+use aftk::events::{Events, Silent};
+use aftk::problem::Problem;
+use async_trait::async_trait;
+use bundle_format::BlobKey;
+use bytes::Bytes;
+
+const REGISTRY: &str = "https://registry.example.test/";
+/// A lockfile of so many packages has some 7 MiB of text.
+const COUNT: usize = 20_000;
+/// What it may cost: 8 MiB for each of the two lists that are being filled, whatever the count, and 450 bytes a package.
+const LIMIT: usize = 2 * (8 << 20) + COUNT * 450;
+
+#[tokio::test]
+async fn a_large_lockfile_needs_little_memory() {
+    let project = tempfile::tempdir().unwrap();
+    write_lockfile(project.path());
+    let context = Context { directory: project.path().to_owned() };
+    let npm = registry::find("npm").unwrap();
+    let npm: &dyn Collect = npm.collect().unwrap();
+
+    let before = kibibytes("VmRSS:") << 10;
+    let request = npm.parse("package-lock.json", &context).await.unwrap();
+    let resolution = npm.resolve(&[request], &[], &context).await.unwrap();
+    let (artifacts, refs) = (&resolution.artifacts, &resolution.refs);
+    let proof = npm.prove(&Gathered { ecosystem: "npm", artifacts, refs }).unwrap();
+    let used = (kibibytes("VmHWM:") << 10) - before;
+
+    assert_eq!((artifacts.len(), refs.len()), (COUNT as u64, COUNT as u64));
+    assert!(proof.gaps.is_empty() && proof.notes.is_empty() && resolution.gaps.is_empty());
+    assert!(used < LIMIT, "{} KiB were used, {} for each package", used >> 10, used / COUNT);
+}
+
+/// A figure of this process, as Linux tells it.
+fn kibibytes(name: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+fn name_of(number: usize) -> String {
+    format!("package-{number:06}")
+}
+
+fn integrity(number: usize) -> String {
+    // Base64 of 64 bytes, the first of which depend on the number.
+    format!("sha512-{number:08}{}==", "A".repeat(78))
+}
+
+/// Each package needs two others.
+fn dependencies(number: usize) -> String {
+    let (one, other) = (name_of((number * 7 + 1) % COUNT), name_of((number * 13 + 5) % COUNT));
+    format!(r#"{{"{one}":"^1.0.0","{other}":">=1.0.0 <2"}}"#)
+}
+
+fn write_lockfile(directory: &Path) {
+    // Written piece by piece, as the text alone would be more than what is measured.
+    let file = std::fs::File::create(directory.join("package-lock.json")).unwrap();
+    let mut text = std::io::BufWriter::new(file);
+    text.write_all(br#"{"lockfileVersion":3,"packages":{"":{}"#).unwrap();
+    for number in 0..COUNT {
+        let (name, integrity, dependencies) = (name_of(number), integrity(number), dependencies(number));
+        write!(
+            text,
+            r#","node_modules/{name}":{{"version":"1.0.0","resolved":"{REGISTRY}{name}/-/{name}-1.0.0.tgz","integrity":"{integrity}","dependencies":{dependencies}}}"#
+        )
+        .unwrap();
+    }
+    text.write_all(b"}}").unwrap();
+    text.flush().unwrap();
+}
+
+fn packument(name: &str) -> String {
+    let number = name.trim_start_matches("package-").parse().unwrap();
+    let (integrity, dependencies) = (integrity(number), dependencies(number));
+    format!(
+        r#"{{"name":"{name}","dist-tags":{{"latest":"1.0.0"}},"versions":{{"1.0.0":{{"name":"{name}","version":"1.0.0","dependencies":{dependencies},"dist":{{"integrity":"{integrity}","tarball":"{REGISTRY}{name}/-/{name}-1.0.0.tgz"}}}}}}}}"#
+    )
+}
+
+struct Context {
+    directory: PathBuf,
+}
+
+#[async_trait]
+impl CollectContext for Context {
+    async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
+        let bytes = Bytes::from(packument(request.access.url.path().trim_matches('/')));
+        let digest = BlobKey::of(&bytes);
+        Ok(Some(Metadata { bytes, digest, content_type: "application/json".to_owned() }))
+    }
+
+    async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
+        Ok(BlobKey::of(&bytes))
+    }
+
+    async fn ingest(&self, _: &Path) -> Result<(BlobKey, u64), Problem> {
+        panic!("npm takes no file of this machine in")
+    }
+
+    async fn read(&self, path: &Path, limit: u64) -> Result<Option<Bytes>, Problem> {
+        Ok(aftk::fsx::read_limited(path, limit).unwrap().map(Bytes::from))
+    }
+
+    async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
+        Ok(Some(Box::new(std::fs::File::open(path).unwrap())))
+    }
+
+    fn scratch(&self) -> &Path {
+        &self.directory
+    }
+
+    fn environment(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn environment_with(&self, _: &str) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn home_directory(&self) -> Option<PathBuf> {
+        None
+    }
+
+    fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    async fn ask_client(&self, _: &str, _: &[&str], _: bool) -> Option<String> {
+        Some(REGISTRY.to_owned())
+    }
+
+    fn events(&self) -> &dyn Events {
+        &Silent
+    }
+}
