@@ -6,7 +6,7 @@ use std::io::Read;
 use crate::digest::{BlobHasher, BlobKey};
 use crate::error::{Damage, FormatError};
 use crate::input::Input;
-use crate::names::{self, CONTENTS_LINE, contents_line};
+use crate::names::{self, CONTENTS_LINE};
 use crate::packing::Volume;
 use crate::snapshot::Snapshot;
 
@@ -94,6 +94,7 @@ pub(crate) fn segments_in_front(
 }
 
 fn parse_line(line: &[u8]) -> Option<BlobKey> {
-    let key = BlobKey::from_hex(std::str::from_utf8(line.get(..64)?).ok()?).ok()?;
-    (contents_line(&key).as_bytes() == line).then_some(key)
+    let (hex, rest) = std::str::from_utf8(line).ok()?.split_at_checked(64)?;
+    let named = rest.strip_prefix("  ")?.strip_prefix(names::BLOBS)?.strip_suffix('\n')?;
+    if named == hex { BlobKey::from_hex(hex).ok() } else { None }
 }

@@ -192,23 +192,19 @@ fn error(text: &str, reason: &'static str) -> DigestError {
     DigestError { text, reason }
 }
 
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// Lower-case hex of `bytes`.
 pub fn encode_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        text.push(char::from(HEX_DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(HEX_DIGITS[usize::from(byte & 15)]));
     }
     text
 }
 
 fn decode_hex(text: &str) -> Result<Vec<u8>, &'static str> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        _ => Err("only lower-case hex digits are allowed"),
-    };
     if !text.len().is_multiple_of(2) {
         return Err("an odd number of hex digits");
     }
@@ -216,12 +212,27 @@ fn decode_hex(text: &str) -> Result<Vec<u8>, &'static str> {
     if text.len() > 128 {
         return Err("too many hex digits");
     }
+    // What is no digit has high bits, which are looked at once, at the end.
+    let mut met = 0;
     let mut bytes = Vec::with_capacity(text.len() / 2);
     for pair in text.as_bytes().chunks_exact(2) {
-        bytes.push(digit(pair[0])? << 4 | digit(pair[1])?);
+        let (high, low) = (HEX_VALUE[usize::from(pair[0])], HEX_VALUE[usize::from(pair[1])]);
+        met |= high | low;
+        bytes.push(high << 4 | low);
     }
-    Ok(bytes)
+    if met > 15 { Err("only lower-case hex digits are allowed") } else { Ok(bytes) }
 }
+
+/// What each byte is worth as a lower-case hex digit; 255 if it is none.
+const HEX_VALUE: [u8; 256] = {
+    let mut values = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[HEX_DIGITS[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 macro_rules! as_text {
     ($type:ty, $write:expr) => {

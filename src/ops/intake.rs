@@ -9,8 +9,8 @@ use crate::store::{CachedAnswer, SessionId, Staged, Store};
 
 /// A group is settled when it has so many blobs …
 const GROUP_BLOBS: usize = 1024;
-/// … or so many bytes.
-const GROUP_BYTES: u64 = 256 * 1024 * 1024;
+/// … or so many bytes. Few enough that the disk is busy while the next group is made.
+const GROUP_BYTES: u64 = 32 * 1024 * 1024;
 /// Claims outlive a process that was killed by so long; a living one renews them with every group.
 const SESSION_SECONDS: u64 = 24 * 60 * 60;
 

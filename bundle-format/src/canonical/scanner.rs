@@ -147,10 +147,14 @@ impl<'a> Scanner<'a> {
     fn string(&mut self) -> Result<Text<'a>, CanonicalError> {
         self.take(b'"', "expected a string")?;
         let start = self.at;
+        let mut escaped = false;
         loop {
             match self.peek() {
                 Some(b'"') => break,
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
                 Some(0..0x20) => return self.fail("a control character must be escaped"),
                 Some(_) => self.at += 1,
                 None => return self.fail("the text ends within a string"),
@@ -158,7 +162,7 @@ impl<'a> Scanner<'a> {
         }
         let raw = self.bytes.get(start..self.at).unwrap_or_default();
         self.at += 1;
-        Ok(Text::new(raw))
+        Ok(Text { raw, escaped })
     }
 
     fn escape(&mut self) -> Result<(), CanonicalError> {
@@ -186,14 +190,12 @@ impl<'a> Scanner<'a> {
 /// A key as it stands in canonical JSON, without its quotes. Its order is that of what it says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Text<'a> {
-    raw: &'a [u8],
+    pub(super) raw: &'a [u8],
+    /// Whether there are escapes in it.
+    pub(super) escaped: bool,
 }
 
 impl<'a> Text<'a> {
-    pub(super) fn new(raw: &'a [u8]) -> Text<'a> {
-        Text { raw }
-    }
-
     /// What it says: its escapes are undone only to compare.
     fn bytes(self) -> impl Iterator<Item = u8> + use<'a> {
         let mut raw = self.raw.iter().copied();
@@ -222,11 +224,7 @@ impl<'a> Text<'a> {
 
 impl Ord for Text<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        if [self, other].iter().any(|text| text.raw.contains(&b'\\')) {
-            self.bytes().cmp(other.bytes())
-        } else {
-            self.raw.cmp(other.raw)
-        }
+        if self.escaped || other.escaped { self.bytes().cmp(other.bytes()) } else { self.raw.cmp(other.raw) }
     }
 }
 

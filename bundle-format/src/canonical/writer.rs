@@ -38,12 +38,14 @@ struct Writer {
     sorted: Vec<u8>,
 }
 
-/// Where in the output a field stands, `"key":value`, and how long its key is with the quotes.
+/// Where in the output a field stands, `"key":value`.
 #[derive(Clone, Copy)]
 struct Field {
     start: usize,
     end: usize,
+    /// How long its key is with the quotes, and whether there are escapes in it.
     key: usize,
+    escaped: bool,
 }
 
 impl Field {
@@ -53,7 +55,8 @@ impl Field {
 
     fn key(self, out: &[u8]) -> Text<'_> {
         let quoted = out.get(self.start..self.start + self.key).unwrap_or_default();
-        Text::new(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default())
+        let raw = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+        Text { raw, escaped: self.escaped }
     }
 }
 
@@ -192,7 +195,7 @@ impl Formatter for &mut Writer {
     fn begin_object_key<W: ?Sized + Write>(&mut self, _: &mut W, first: bool) -> io::Result<()> {
         self.separate(first);
         let start = self.out.len();
-        self.fields.push(Field { start, end: start, key: 0 });
+        self.fields.push(Field { start, end: start, key: 0, escaped: false });
         Ok(())
     }
 
@@ -200,6 +203,7 @@ impl Formatter for &mut Writer {
         let end = self.out.len();
         if let Some(field) = self.fields.last_mut() {
             field.key = end - field.start;
+            field.escaped = self.out.get(field.start..).unwrap_or_default().contains(&b'\\');
         }
         self.out.push(b':');
         self.enter()
