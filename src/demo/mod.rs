@@ -229,7 +229,7 @@ enum Variables {
 
 fn described(report: &CollectReport) -> String {
     let bytes = report.bundle.as_ref().map_or(0, |bundle| bundle.bytes);
-    let artifacts = units::count(report.artifacts.len() as u64, "artifact");
+    let artifacts = units::count(report.artifacts.len(), "artifact");
     format!("{artifacts}, resolved, downloaded, signed: {}", units::bytes(bytes))
 }
 

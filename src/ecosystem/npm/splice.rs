@@ -53,8 +53,11 @@ pub(super) fn within_quotes(address: &str) -> String {
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
 }
 
-/// What to replace, in order, and what is to stand before and after the address there.
-fn edits(object: &str) -> Result<Vec<(Range<usize>, &'static str, &'static str)>, serde_json::Error> {
+/// A place in the text, and what is to stand there before and after the address.
+type Edit = (Range<usize>, &'static str, &'static str);
+
+/// What to replace, in order.
+fn edits(object: &str) -> Result<Vec<Edit>, serde_json::Error> {
     let outer = members(object)?;
     let mut edits = Vec::new();
     for (_, dist) in outer.iter().filter(|(key, _)| key == "dist") {
