@@ -152,6 +152,7 @@ fn a_wrong_call_is_2_and_prints_nothing_on_stdout() {
         &["import", "gone"],
         &["key", "trust", "gone.pem"],
         &["-C", "gone", "ls"],
+        &["--home", "here", "ls"],
         &["init", "bogus"],
         &["init", "npm:left-pad@1"],
         &["init", "file:https://files.example.test/a"],
@@ -205,6 +206,23 @@ fn options_that_may_be_repeated_take_a_list() {
 }
 
 #[test]
+fn a_project_may_be_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let lockfile = r#"{"name":"a","version":"1.0.0","lockfileVersion":3,"packages":{"":{"name":"a","version":"1.0.0"}}}"#;
+    write(&at.join("project/package-lock.json"), lockfile);
+    write(&at.join("project/a.txt"), "a");
+    let requests = "format = 1\nrequests = [\"npm:./package-lock.json\", \"file:./a.txt\"]\n";
+    write(&at.join("project/aftk.toml"), requests);
+    let absolute = at.join("project");
+    for place in [["-C", "project"], ["-f", "project/aftk.toml"], ["-C", absolute.to_str().unwrap()]] {
+        let output = aftk(at, &[&["lock", "-n"][..], &place].concat());
+        assert_eq!(code(&output), 0, "{place:?}: {}", stderr(&output));
+        assert!(stdout(&output).starts_with("pkg:generic/a.txt?"), "{place:?}: {}", stdout(&output));
+    }
+}
+
+#[test]
 fn hints_name_the_home_and_the_directory_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path();
@@ -216,7 +234,7 @@ fn hints_name_the_home_and_the_directory_in_use() {
     assert!(hint(&chosen).starts_with("`aftk --home 'the home' import PATH`"), "{}", stderr(&chosen));
     let variable = aftk(at, &["ls"]);
     assert!(hint(&variable).starts_with("`aftk --home home import PATH`"), "{}", stderr(&variable));
-    std::fs::create_dir(at.join("project")).unwrap();
+    write(&at.join("project/README"), "");
     let project = with(at, &[], &["-C", "project", "lock"]);
     assert!(hint(&project).starts_with("`aftk -C project init` writes one"), "{}", stderr(&project));
     // The other side's home is another one.
@@ -380,6 +398,10 @@ fn an_option_beats_a_variable() {
     // Switched off in words, as scripts do.
     let plain = with(at, &[("AFTK_HOME", "one"), ("AFTK_JSON", "0")], &["key", "list"]);
     assert!(stdout(&plain).starts_with("k "), "{}", stdout(&plain));
+    // An empty one is none.
+    let empty =
+        with(at, &[("AFTK_HOME", "one"), ("AFTK_DIRECTORY", ""), ("AFTK_COLOR", "")], &["key", "list"]);
+    assert_eq!(stdout(&empty), stdout(&plain), "{}", stderr(&empty));
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
                 "  mode      {}",
                 if bundle.mode == bundle_format::Mode::Add { "add" } else { "replace" }
             ));
-            output::line(&format!("  snapshot  {}", bundle.which.snapshot));
+            output::line(&format!("  snapshot  {}", bundle.which.snapshot.hex()));
             output::line(&format!("  signed by {}", bundle.which.signers.join(", ")));
             output::line(&format!(
                 "  size      {} in {}",

@@ -120,33 +120,40 @@ enum Verb {
 
 /// The whole command line, with a variable for every option.
 pub fn command() -> clap::Command {
-    with_variables(Arguments::command())
+    with_variables(Arguments::command(), &|_| true)
 }
 
 /// Gives every option its variable, `AFTK_` and its long name; positional arguments have none. One that may be given
-/// several times takes several values at once, separated by commas: a variable has no other way.
-fn with_variables(command: clap::Command) -> clap::Command {
+/// several times takes several values at once, separated by commas: a variable has no other way. Only variables that are
+/// `heard` count.
+fn with_variables(command: clap::Command, heard: &dyn Fn(&str) -> bool) -> clap::Command {
     let command = command.mut_args(|argument| {
         let Some(long) = argument.get_long().map(str::to_owned) else { return argument };
         if matches!(long.as_str(), "help" | "version") {
             return argument;
         }
         let name = format!("AFTK_{}", long.replace('-', "_").to_uppercase());
-        let argument = argument.env(name).hide_env_values(true).hide_env(true);
+        let argument = match heard(&name) {
+            true => argument.env(name).hide_env_values(true).hide_env(true),
+            false => argument,
+        };
         match argument.get_action() {
             ArgAction::SetTrue => argument.value_parser(clap::builder::FalseyValueParser::new()),
             ArgAction::Append => argument.value_delimiter(','),
             _ => argument,
         }
     });
-    command.mut_subcommands(with_variables)
+    command.mut_subcommands(|verb| with_variables(verb, heard))
 }
 
 /// Runs a command line; returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let parsed =
-        command().try_get_matches_from(&arguments).and_then(|matches| Arguments::from_arg_matches(&matches));
+    // An empty variable is as good as none.
+    let heard = |name: &str| crate::config::variable_os(name).is_some();
+    let parsed = with_variables(Arguments::command(), &heard)
+        .try_get_matches_from(&arguments)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
     let arguments = match parsed {
         Ok(arguments) => arguments,
         // What was asked for (help, version) goes to stdout and is no error.

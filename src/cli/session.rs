@@ -55,6 +55,11 @@ impl Session {
                     .hint("name one with --home DIR or AFTK_HOME")
             })?,
         };
+        if home.exists() && !home.is_dir() {
+            let message = format!("the home {} is a file, and not a directory", home.display());
+            return Err(Problem::new(Kind::Usage, "usage.home", message)
+                .hint("name a directory with --home; one that is not there is made"));
+        }
         Ok(Session {
             calls: Calls::new(&global),
             events: listener.clone(),

@@ -28,7 +28,7 @@ pub struct Client {
 struct Inner {
     pools: Pools,
     settings: Settings,
-    limits: Limits,
+    limits: Arc<Limits>,
     timer: Arc<dyn Timer>,
 }
 
@@ -47,7 +47,7 @@ impl Client {
     /// As [`Client::new`].
     pub fn with_timer(settings: Settings, timer: Arc<dyn Timer>) -> Result<Client, Problem> {
         let pools = Pools::new(&settings)?;
-        let limits = Limits::new(settings.rate_limit);
+        let limits = Arc::new(Limits::new(settings.rate_limit));
         Ok(Client { inner: Arc::new(Inner { pools, settings, limits, timer }) })
     }
 
@@ -57,10 +57,6 @@ impl Client {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.inner.limits
-    }
-
-    pub(super) fn timer(&self) -> &dyn Timer {
-        self.inner.timer.as_ref()
     }
 
     /// What one operation may spend on trying again.
@@ -139,7 +135,9 @@ impl Client {
                 Err(sort(error, &url, proxied))
             }
             Ok(Ok(response)) => Ok(Answer {
-                client: self.clone(),
+                limits: self.inner.limits.clone(),
+                timer: self.inner.timer.clone(),
+                stall: self.settings().timeouts.stall,
                 response,
                 url,
                 shown_credential: false,

@@ -138,13 +138,13 @@ impl Accession {
 
     /// Makes the snapshot visible, in one transaction with its audit entry.
     ///
-    /// `mark` is the channel's high-water mark as it was
-    /// when the decision to accept was taken. `view` says whether what other channels show must not be shadowed: a
-    /// site has one view of all of them.
+    /// `mark` is the channel's high-water mark as it was when the decision to accept was taken; a snapshot below it is
+    /// late, and gives way. `view` says whether what other channels show must not be shadowed: a site has one view of
+    /// all of them.
     ///
     /// # Errors
-    /// Untrusted, if its papers are not believed any more. Refused, if it would shadow another channel, or its own moved on meanwhile; if it is late and what overtook it
-    /// cannot be read, or the job is stopped.
+    /// Untrusted, if its papers are not believed any more. Refused, if it would shadow another channel, or its own moved
+    /// on meanwhile. If what overtook a late one cannot be read, or the job is stopped.
     pub(super) fn commit(
         mut self,
         papers: Papers<'_>,

@@ -61,7 +61,11 @@ impl Outside {
             intake,
             events,
             cancel,
-            directory: directory.to_owned(),
+            // Ecosystems join it with what they are asked for, and hand that back to be read.
+            directory: std::path::absolute(directory).map_err(|error| {
+                let message = format!("cannot find out where {} is", directory.display());
+                Problem::new(Kind::Failed, "input.directory", message).caused_by(&error)
+            })?,
             scratch: store.layout.staging(),
             ignored: None,
             asked: Default::default(),

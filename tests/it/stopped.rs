@@ -41,7 +41,8 @@ impl Events for Impatient {
         match happening {
             Happening::Stage { name, .. } => self.is_there.store(name == self.stage, Ordering::Relaxed),
             Happening::ItemProgress { bytes } if self.is_there.load(Ordering::Relaxed) => {
-                if self.seen.fetch_add(bytes, Ordering::Relaxed) + bytes > SIZE as u64 / 2 {
+                let seen = self.seen.fetch_add(bytes, Ordering::Relaxed) + bytes;
+                if seen > SIZE as u64 / 2 {
                     self.cancel.ask();
                 }
             }

@@ -63,10 +63,8 @@ pub(super) async fn resolve(
         let fetcher = Fetcher { routes: &routes, platforms: &platforms, bent: &wants.bent, context };
         let mut closure = Closure { fetcher, carried: BTreeMap::new(), tags: BTreeMap::new() };
         closure.follow(wants.packages, &mut resolution).await?;
-        let count = closure.carried.values().map(|versions| versions.len() as u64).sum();
         closure.mark_absent();
         closure.add_to(&mut artifacts, &mut resolution)?;
-        context.events().emit(Happening::Resolved { request: request.text.clone(), artifacts: count });
     }
     tidy(&mut resolution);
     let mut sorted = Sorter::new(context.scratch());

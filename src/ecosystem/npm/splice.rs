@@ -53,7 +53,7 @@ pub(super) fn within_quotes(address: &str) -> String {
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
 }
 
-/// A place in the text, and what is to stand there before and after the address.
+/// Bytes to replace, and what is to stand before and after the address there.
 type Edit = (Range<usize>, &'static str, &'static str);
 
 /// What to replace, in order.

@@ -188,7 +188,7 @@ fn list_ecosystem(connection: &Connection, after: &Cursor, limit: i64) -> Result
          FROM artifact a INDEXED BY artifact_name \
          CROSS JOIN repository r ON r.id = a.repository AND r.ecosystem = :ecosystem \
          CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
-         WHERE a.name >= :name AND (a.name, a.repository, a.version, a.qualifier, l.id) \
+         WHERE (a.name, a.repository, a.version, a.qualifier, l.id) \
              > (:name, :repository, :version, :qualifier, :link) \
          ORDER BY a.name, a.repository, a.version, a.qualifier, l.id LIMIT :limit"
     );
