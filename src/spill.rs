@@ -427,7 +427,11 @@ mod tests {
             let mut expected = entries;
             expected.dedup();
             assert_eq!((all(&list), list.len()), (expected.clone(), expected.len() as u64));
-            let doubled = list.map(home.path(), |entry| Ok(entry.0 *= 2)).unwrap();
+            let doubled = list.map(home.path(), |entry| {
+                entry.0 *= 2;
+                Ok(())
+            });
+            let doubled = doubled.unwrap();
             assert!(all(&doubled).iter().zip(&expected).all(|(new, old)| new.0 == 2 * old.0));
         }
     }
