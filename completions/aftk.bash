@@ -689,7 +689,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__lock)
-            opts="-f -p -n -j -C -q -v -h --file --channel --platform --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-f -p -n -j -C -q -v -h --file --channel --platform --upgrade --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -68,7 +68,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand init" -l json -d 'Print one JS
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aftk -n "__fish_aftk_using_subcommand lock" -s f -l file -d 'Read the requests from this aftk.toml' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -s f -l file -d 'Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l channel -d 'The channel to collect for' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s p -l platform -d 'Only for this platform, for example linux-x64-glibc; several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM)' -r -F
@@ -84,12 +84,13 @@ complete -c aftk -n "__fish_aftk_using_subcommand lock" -l progress -d 'How to s
 plain\t'A line for each stage'
 json\t'Every event as a JSON line'
 none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l upgrade -d 'Resolve anew even if the lock answers, and print what moved'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s n -l dry-run -d 'Resolve, but write nothing'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aftk -n "__fish_aftk_using_subcommand collect" -s f -l file -d 'Read the requests from this aftk.toml' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -s f -l file -d 'Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l channel -d 'The channel to collect for' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s p -l platform -d 'Only for this platform, for example linux-x64-glibc; several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s o -l out -d 'Write the bundle into DIR' -r -F

@@ -167,6 +167,46 @@ impl<T: Entry> Sorted<T> {
     }
 }
 
+impl<T: Entry> Sorted<T> {
+    /// The list with every entry changed. What it is sorted by should stay as it is, or it is sorted anew.
+    ///
+    /// # Errors
+    /// What `change` returns, or as [`Sorter::push`].
+    pub fn map(
+        &self,
+        directory: &Path,
+        mut change: impl FnMut(&mut T) -> Result<(), Problem>,
+    ) -> Result<Sorted<T>, Problem> {
+        let mut sorter = Sorter::new(directory);
+        for entry in self.iter() {
+            let mut entry = entry?;
+            change(&mut entry)?;
+            sorter.push(entry)?;
+        }
+        sorter.finish()
+    }
+
+    /// The list without entries that are equal to the one before.
+    ///
+    /// # Errors
+    /// As [`Sorter::push`].
+    pub fn distinct(self, directory: &Path) -> Result<Sorted<T>, Problem>
+    where
+        T: PartialEq,
+    {
+        let mut sorter = Sorter::new(directory);
+        let mut last: Option<T> = None;
+        for entry in self.iter() {
+            let entry = entry?;
+            if last.as_ref() != Some(&entry) {
+                sorter.push(entry.clone())?;
+            }
+            last = Some(entry);
+        }
+        if sorter.length == self.length { Ok(self) } else { sorter.finish() }
+    }
+}
+
 /// The entries of a list, one after the other.
 pub enum Iter<T> {
     #[doc(hidden)]
@@ -376,6 +416,20 @@ mod tests {
         sorter.extend(entries.clone()).unwrap();
         assert_eq!(sorter.runs.len(), 1);
         assert_eq!(all(&sorter.finish().unwrap()), entries);
+    }
+
+    #[test]
+    fn equal_neighbours_become_one() {
+        let home = fsx::test_directory();
+        for many in [10, 3 * HELD as u64] {
+            let entries: Vec<_> = (0..many).map(|key| Numbered(key / 3, key / 6)).collect();
+            let list = list(&entries, home.path()).distinct(home.path()).unwrap();
+            let mut expected = entries;
+            expected.dedup();
+            assert_eq!((all(&list), list.len()), (expected.clone(), expected.len() as u64));
+            let doubled = list.map(home.path(), |entry| Ok(entry.0 *= 2)).unwrap();
+            assert!(all(&doubled).iter().zip(&expected).all(|(new, old)| new.0 == 2 * old.0));
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::session::Session;
 use super::{output, progress, units};
 use crate::config::Project;
 use crate::ops::collect::{self, CollectRequest};
-use crate::ops::lock::{Order, Place};
-use crate::problem::{Kind, Problem};
+use crate::ops::lock::{self, Order, Place};
+use crate::problem::Problem;
 
 /// Resolve, download and pack into a signed bundle
 ///
@@ -51,9 +51,9 @@ pub(super) struct Arguments {
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct What {
     /// What to collect: `npm:./package-lock.json`, `file:./manual.pdf`, `file:URL#sha256=…`
-    #[arg(value_name = "REQUEST", conflicts_with = "file")]
+    #[arg(value_name = "REQUEST")]
     requests: Vec<String>,
-    /// Read the requests from this aftk.toml
+    /// Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The channel to collect for
@@ -67,7 +67,7 @@ pub(super) struct What {
 impl What {
     /// The order, and the key that a project names.
     pub(super) fn order(&self, session: &Session) -> Result<(Order, Option<String>), Problem> {
-        if self.requests.is_empty() {
+        if self.requests.is_empty() || self.file.is_some() {
             let file = session.path(self.file.as_deref().unwrap_or("aftk.toml".as_ref()));
             let mut project = Project::read(&file)?;
             let key = project.key.take();
@@ -79,15 +79,18 @@ impl What {
             }
             let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
             let directory = directory.unwrap_or(".".as_ref());
-            return Ok((Order::of_project(project, directory), key));
+            let mut order = Order::of_project(project, directory);
+            if !self.requests.is_empty() {
+                let channel =
+                    collect::channel_directory(&session.home, lock::must_be_channel(&order.channel)?);
+                order.requests.extend_from_slice(&self.requests);
+                order.place = Place::Extended { project: directory.to_owned(), channel };
+            }
+            return Ok((order, key));
         }
         let channel = self.channel.clone().unwrap_or_else(|| "default".to_owned());
-        if !bundle_format::document::is_channel(&channel) {
-            let message = format!("{channel:?} cannot be a channel's name");
-            return Err(Problem::new(Kind::Usage, "channel.name", message)
-                .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 32"));
-        }
-        let place = Place::Channel(collect::channel_directory(&session.home, &channel));
+        let place =
+            Place::Channel(collect::channel_directory(&session.home, lock::must_be_channel(&channel)?));
         let order = Order {
             channel,
             mode: Mode::Add,
@@ -136,7 +139,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
                 "{again}{} sequence {}: {}, {}",
                 bundle.channel,
                 bundle.sequence,
-                units::count(report.artifacts.len() as u64, "artifact"),
+                units::count(report.artifacts.len(), "artifact"),
                 units::bytes(bundle.bytes)
             );
         }

@@ -4,16 +4,21 @@ use super::collect::What;
 use super::network::NetworkArguments;
 use super::session::Session;
 use super::{output, progress, units};
+use crate::ops::difference::Difference;
 use crate::ops::lock::{self, LockRequest};
 use crate::problem::Problem;
 
 /// Resolve requests to exact versions, and keep the result in aftk.lock
 ///
-/// Nothing but metadata is downloaded. A lock that answers the requests stays as it is.
+/// Nothing but metadata is downloaded. A lock that answers the requests stays as it is, unless --upgrade is given. What
+/// a new lock moves is printed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     what: What,
+    /// Resolve anew even if the lock answers, and print what moved
+    #[arg(long)]
+    upgrade: bool,
     /// Resolve, but write nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -23,7 +28,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let (order, _) = arguments.what.order(session)?;
-    let request = LockRequest { order, dry_run: arguments.dry_run };
+    let request = LockRequest { order, upgrade: arguments.upgrade, dry_run: arguments.dry_run };
     let store = session.store()?;
     let result = session.block_on(async {
         let outside =
@@ -31,17 +36,45 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         lock::lock(&request, &outside).await
     });
     let report = progress::end(&*session.events, result)?;
+    let mut unread = Ok(());
     session.finish(&report, || {
         output::remarks(&report.notes, &report.gaps, &session.global);
-        if session.global.verbose > 0 || report.lock.is_none() {
-            for artifact in &report.artifacts {
-                output::line(&output::printable(&artifact.purl));
-            }
+        if let Some(difference) = report.difference.as_ref().filter(|_| !session.global.quiet) {
+            print_difference(difference);
+        } else if session.global.verbose > 0 || report.lock.is_none() {
+            unread = report.artifacts.iter().try_for_each(|artifact| {
+                output::line(&artifact?.purl);
+                Ok(())
+            });
         }
         if let (Some(lock), false) = (&report.lock, session.global.quiet) {
             let state = if report.held { "unchanged" } else { "written" };
-            let artifacts = units::count(report.artifacts.len() as u64, "artifact");
+            let artifacts = units::count(report.artifacts.len(), "artifact");
             output::line(&format!("{}: {artifacts}, {state}", lock.display()));
         }
-    })
+    })?;
+    unread
+}
+
+/// A line for each name: `+` new, `-` gone, `~` moved or changed.
+fn print_difference(difference: &Difference) {
+    for moved in &difference.moved {
+        let (from, to) = (moved.from.join(", "), moved.to.join(", "));
+        let name = match moved.label.as_str() {
+            "" => format!("{}:{}", moved.ecosystem, moved.name),
+            label => format!("{}:{} tag {label}", moved.ecosystem, moved.name),
+        };
+        match (from.is_empty(), to.is_empty()) {
+            (true, false) => output::line(&format!("+ {name} {to}")),
+            (false, true) => output::line(&format!("- {name} {from}")),
+            (false, false) => output::line(&format!("~ {name} {from} -> {to}")),
+            (true, true) => {}
+        }
+        if !moved.changed.is_empty() {
+            output::line(&format!("~ {name} {}: something else than it was", moved.changed.join(", ")));
+        }
+    }
+    if difference.more > 0 {
+        output::line(&format!("and {} more", difference.more));
+    }
 }

@@ -3,16 +3,18 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-/// An exclusive lock, held until it is dropped. The file that carries it stays.
+/// An exclusive lock, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    /// The file that carries it, if it goes with the lock.
+    passing: Option<PathBuf>,
 }
 
 impl Lock {
@@ -20,14 +22,46 @@ impl Lock {
     /// or another.
     pub fn try_exclusive(path: &Path) -> io::Result<Option<Lock>> {
         let file = open(path)?;
-        Ok(lock_soon(&file)?.then_some(Lock { _file: file }))
+        Ok(lock_soon(&file)?.then_some(Lock { file, passing: None }))
     }
 
     /// Takes the lock on `path` once it is free.
     pub fn exclusive(path: &Path) -> io::Result<Lock> {
         let file = open(path)?;
         rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
-        Ok(Lock { _file: file })
+        Ok(Lock { file, passing: None })
+    }
+
+    /// Takes the lock on `path` once it is free. The file goes away with the lock: for places where it would be in
+    /// people's way. Every holder must take it like this.
+    pub fn passing(path: &Path) -> io::Result<Lock> {
+        loop {
+            let mut lock = Lock::exclusive(path)?;
+            // Whoever held it before may have removed the file that was waited for.
+            if is_at(&lock.file, path)? {
+                lock.passing = Some(path.to_owned());
+                return Ok(lock);
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some(path) = &self.passing {
+            // Still locked. A file that stays is only in the way.
+            let _ = super::remove(path);
+        }
+    }
+}
+
+/// Whether an open file is the one that stands at a path.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let mine = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (mine.dev(), mine.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -79,12 +113,7 @@ impl super::File {
         if !lock_soon(&self.inner)? {
             return Ok(false);
         }
-        let mine = self.inner.metadata()?;
-        match std::fs::symlink_metadata(&self.path) {
-            Ok(there) => Ok((there.dev(), there.ino()) == (mine.dev(), mine.ino())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        is_at(&self.inner, &self.path)
     }
 }
 
@@ -101,6 +130,28 @@ mod tests {
         drop(held);
         assert!(Lock::try_exclusive(&path).unwrap().is_some());
         Lock::exclusive(&path).unwrap();
+    }
+
+    #[test]
+    fn a_passing_lock_leaves_no_file_and_lets_nobody_in_beside_it() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let home = crate::fsx::test_directory();
+        let path = home.path().join("lock");
+        let (inside, entered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let _lock = Lock::passing(&path).unwrap();
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        entered.fetch_add(1, Ordering::SeqCst);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(entered.into_inner(), 400);
+        assert!(!path.exists());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::store::{
 };
 
 /// How many rows are staged in one transaction.
-const BATCH: usize = 10_000;
+const BATCH: usize = 2_000;
 /// How many conflicts are shown to a person.
 const CONFLICTS: usize = 20;
 

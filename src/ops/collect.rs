@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::accession::{Accession, Papers, View};
 use super::context::Outside;
 use super::fetch;
-use super::lock::{self, Order};
+use super::lock::{self, Order, Resolving};
 use super::lock_file::{AcceptedGap, Lock};
 use super::pack::{self, Packed, Packing};
 use super::preflight;
-use super::records::{self, Named};
+use super::recall;
+use super::records::{self, NamedList};
 use crate::blocking::blocking;
 use crate::ecosystem::Note;
 use crate::events::{Happening, Preflight};
@@ -38,7 +39,7 @@ pub struct CollectRequest {
 }
 
 /// What was collected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct CollectReport {
     /// The channel.
     pub channel: String,
@@ -48,7 +49,7 @@ pub struct CollectReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundle: Option<Packed>,
     /// What it lists.
-    pub artifacts: Vec<Named>,
+    pub artifacts: NamedList,
     /// Gaps that were accepted.
     pub gaps: Vec<AcceptedGap>,
     /// What a person should know, such as what cannot be replayed inside.
@@ -66,8 +67,9 @@ pub async fn collect(
 ) -> Result<CollectReport, Problem> {
     let (order, how) = (&request.order, request);
     let events = outside.shared_events();
-    let mut locked = lock::obtain(order, outside, how.locked).await?;
-    let proof = lock::prove(&locked.lock, order, &**outside)?;
+    let resolving = if how.locked { Resolving::Never } else { Resolving::IfNeeded };
+    let mut locked = lock::obtain(order, outside, resolving).await?;
+    let proof = lock::prove(&locked.lock, order, outside).await?;
     for note in proof {
         if !locked.lock.notes.contains(&note) {
             locked.lock.notes.push(note);
@@ -77,12 +79,13 @@ pub async fn collect(
     locked.lock.notes.sort();
 
     locked.lock = fetch::ask_sizes(locked.lock, &locked.requests, outside, how.jobs).await?;
-    let preflight = preflight::measure(&locked.lock, outside.store(), Some(&how.out))?;
+    let (measured, store, out) = (locked.lock.clone(), outside.store().clone(), how.out.clone());
+    let preflight = blocking(move || preflight::measure(&measured, &store, Some(&out))).await?;
     let report = |preflight, bundle, locked: &lock::Locked| CollectReport {
         channel: order.channel.clone(),
         preflight,
         bundle,
-        artifacts: locked.lock.artifacts.iter().map(Named::of_planned).collect(),
+        artifacts: NamedList::of(&locked.lock),
         gaps: locked.lock.gaps.clone(),
         notes: locked.lock.notes.clone(),
     };
@@ -98,8 +101,10 @@ pub async fn collect(
         flush(outside).await?;
         locked = lock::keep(locked).await?;
     }
-    let (lock, downloaded) = fetch::fetch(locked.lock, &locked.requests, outside, how.jobs).await?;
-    locked.lock = lock;
+    let downloaded = fetch::fetch(&locked.lock, &locked.requests, outside, how.jobs).await?;
+    if downloaded {
+        locked.lock = recall::recall(locked.lock, outside).await?.0;
+    }
     flush(outside).await?;
     if downloaded && !how.locked {
         locked = lock::keep(locked).await?;

@@ -125,7 +125,7 @@ impl Outside {
                     let bytes = super::read_blob(&store, &cached.body, limit)?;
                     let (digest, content_type) = (cached.body, cached.content_type.clone());
                     cached.confirmed = crate::clock::now_text();
-                    store.catalogue.cache(&name, &cached)?;
+                    store.catalogue.cache(&[(name, cached)])?;
                     Ok(Some(Metadata { bytes, digest, content_type }))
                 })
                 .await

@@ -10,16 +10,19 @@ use super::context::Outside;
 use super::lock_file::Lock;
 use super::recall::alias;
 use crate::blocking::blocking;
-use crate::ecosystem::{Collect, Planned, PlannedFile, Request, registry};
+use crate::ecosystem::{Collect, CollectContext as _, Planned, PlannedFile, Request, registry};
 use crate::events::Happening;
 use crate::net::{self, Access, Sink};
 use crate::problem::{Kind, Problem};
+use crate::spill::Sorter;
 use crate::store::{BlobWrite, CachedAnswer, Expected, StoreError};
 
+/// How many artifacts are worked on at once where their files are asked about.
+const CHUNK: usize = 512;
 /// No single file may be larger: 1 TiB. An upstream that never ends is cut off.
 const FILE_LIMIT: u64 = 1 << 40;
 
-/// What is to be downloaded, each file once whatever number of artifacts name it.
+/// A file that is to be downloaded.
 struct Wanted {
     alias: String,
     ecosystem: String,
@@ -30,20 +33,31 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(lock: &Lock) -> Vec<Wanted> {
+    /// The files of an artifact that are not held and can be downloaded.
+    fn of(artifact: &Planned) -> impl Iterator<Item = Wanted> {
+        artifact.files.iter().filter(|file| !file.held).filter_map(|file| {
+            Some(Wanted {
+                alias: alias(&artifact.repository, file)?,
+                ecosystem: artifact.ecosystem.clone(),
+                repository: artifact.repository.clone(),
+                artifact: named(artifact),
+                file: file.clone(),
+            })
+        })
+    }
+
+    /// What is to be downloaded for a lock, each file once whatever number of artifacts name it.
+    fn of_all(lock: &Lock) -> impl Iterator<Item = Result<Wanted, Problem>> + Send + use<> {
         let mut seen = HashSet::new();
-        let mut wanted = Vec::new();
-        for artifact in &lock.artifacts {
-            for file in artifact.files.iter().filter(|file| !file.held) {
-                let Some(alias) = alias(&artifact.repository, file) else { continue };
-                if seen.insert(alias.clone()) {
-                    let (ecosystem, repository) = (artifact.ecosystem.clone(), artifact.repository.clone());
-                    let (artifact, file) = (named(artifact), file.clone());
-                    wanted.push(Wanted { alias, ecosystem, repository, artifact, file });
-                }
-            }
-        }
-        wanted
+        let wanted = lock.artifacts.iter().flat_map(|artifact| match artifact {
+            Ok(artifact) => Wanted::of(&artifact).map(Ok).collect(),
+            Err(problem) => vec![Err(problem)],
+        });
+        wanted.filter(move |wanted| match wanted {
+            // A digest of the alias instead of the alias: there may be very many.
+            Ok(wanted) => seen.insert(BlobKey::of(wanted.alias.as_bytes())),
+            Err(_) => true,
+        })
     }
 
     fn collect(&self) -> Option<&'static dyn Collect> {
@@ -107,93 +121,122 @@ pub async fn ask_sizes(
     outside: &Arc<Outside>,
     jobs: usize,
 ) -> Result<Lock, Problem> {
-    let mut unknown = Wanted::of(&lock);
-    unknown.retain(|wanted| wanted.file.size.or(wanted.file.estimate).is_none());
-    let (asking, requests) = (outside.clone(), requests.clone());
-    let sizes = at_once(unknown, jobs, move |wanted| {
-        let (outside, requests) = (asking.clone(), requests.clone());
-        async move {
-            let access = wanted.access(&requests, &outside).await?;
-            let size = outside.cancel().race(async { Ok(outside.client().size(&access).await) }).await?;
-            Ok((wanted.alias, size))
-        }
-    })
-    .await?;
-    let sizes: HashMap<String, Option<u64>> = sizes.into_iter().collect();
-    for artifact in &mut lock.artifacts {
-        for file in artifact.files.iter_mut().filter(|file| !file.held && file.estimate.is_none()) {
-            file.estimate = alias(&artifact.repository, file).and_then(|alias| *sizes.get(&alias)?);
-        }
+    let is_unknown = |file: &PlannedFile| !file.held && file.size.or(file.estimate).is_none();
+    let any = |artifact: Planned| artifact.files.iter().any(is_unknown);
+    if !lock.artifacts.iter().any(|artifact| artifact.map_or(true, any)) {
+        return Ok(lock);
     }
+    let mut asked = Sorter::new(outside.scratch());
+    let mut artifacts = lock.artifacts.iter();
+    loop {
+        let mut chunk = artifacts.by_ref().take(CHUNK).collect::<Result<Vec<Planned>, Problem>>()?;
+        if chunk.is_empty() {
+            break;
+        }
+        let mut sizes: HashMap<String, Option<u64>> = HashMap::new();
+        let unknown = chunk.iter().flat_map(Wanted::of).filter(|wanted| is_unknown(&wanted.file)).map(Ok);
+        let unknown: Vec<_> = unknown.collect();
+        let (asking, requests) = (outside.clone(), requests.clone());
+        let ask = move |wanted: Wanted| {
+            let (outside, requests) = (asking.clone(), requests.clone());
+            async move {
+                let access = wanted.access(&requests, &outside).await?;
+                let size = outside.cancel().race(async { Ok(outside.client().size(&access).await) }).await?;
+                Ok((wanted.alias, size))
+            }
+        };
+        at_once(unknown, jobs, ask, |(alias, size)| {
+            sizes.insert(alias, size);
+        })
+        .await?;
+        for artifact in &mut chunk {
+            for file in artifact.files.iter_mut().filter(|file| is_unknown(file)) {
+                file.estimate = alias(&artifact.repository, file).and_then(|alias| *sizes.get(&alias)?);
+            }
+        }
+        asked.extend(chunk)?;
+    }
+    lock.artifacts = asked.finish()?;
     Ok(lock)
 }
 
-/// Downloads every file that is not held, and fills its blob in. Says whether there was any.
+/// Downloads every file that is not held; the store knows each by its alias then. Says whether there was any.
 ///
 /// # Errors
 /// The first download that fails for good ends the others; what arrived stays in the store.
 pub async fn fetch(
-    mut lock: Lock,
+    lock: &Lock,
     requests: &Arc<Vec<Request>>,
     outside: &Arc<Outside>,
     jobs: usize,
-) -> Result<(Lock, bool), Problem> {
-    let wanted = Wanted::of(&lock);
-    let any = !wanted.is_empty();
-    if any {
-        let bytes = wanted.iter().map(|wanted| wanted.file.size.or(wanted.file.estimate)).sum();
-        let items = Some(wanted.len() as u64);
-        outside.shared_events().emit(Happening::Stage { name: "download".into(), items, bytes });
-    }
-    let (fetching, requests) = (outside.clone(), requests.clone());
-    let done = at_once(wanted, jobs, move |wanted| {
-        let (outside, requests) = (fetching.clone(), requests.clone());
-        async move {
-            let held = download(&wanted, &requests, &outside).await?;
-            Ok((wanted.alias, held))
+) -> Result<bool, Problem> {
+    let counting = lock.clone();
+    let (items, bytes) = blocking(move || {
+        let (mut items, mut bytes) = (0, Some(0));
+        for wanted in Wanted::of_all(&counting) {
+            let file = wanted?.file;
+            items += 1;
+            bytes = bytes.and_then(|bytes: u64| bytes.checked_add(file.size.or(file.estimate)?));
         }
+        Ok((items, bytes))
     })
-    .await;
+    .await?;
+    if items == 0 {
+        return Ok(false);
+    }
+    let stage = Happening::Stage { name: "download".into(), items: Some(items), bytes };
+    outside.shared_events().emit(stage);
+    let (fetching, requests) = (outside.clone(), requests.clone());
+    let fetch = move |wanted: Wanted| {
+        let (outside, requests) = (fetching.clone(), requests.clone());
+        async move { download(&wanted, &requests, &outside).await }
+    };
+    let done = at_once(Wanted::of_all(lock), jobs, fetch, drop).await;
     // Whether all went well or not: what came is kept.
     let intake = outside.intake().clone();
     blocking(move || intake.flush()).await?;
-    let done: HashMap<String, (BlobKey, u64)> = done?.into_iter().collect();
-    for artifact in &mut lock.artifacts {
-        for file in artifact.files.iter_mut().filter(|file| !file.held) {
-            if let Some((key, size)) = alias(&artifact.repository, file).and_then(|alias| done.get(&alias)) {
-                (file.blob, file.size, file.estimate, file.held) = (Some(*key), Some(*size), None, true);
-            }
-        }
-    }
-    Ok((lock, any))
+    done.map(|()| true)
 }
 
-/// Works on many things, so many at once; the first that fails ends the others.
+/// Works on many things, so many at once, and hands over each result as it comes; the first that fails ends the others.
 async fn at_once<T, R, F>(
-    things: Vec<T>,
+    things: impl IntoIterator<Item = Result<T, Problem>>,
     jobs: usize,
-    work: impl Fn(T) -> F + Send + 'static,
-) -> Result<Vec<R>, Problem>
+    work: impl Fn(T) -> F,
+    mut done: impl FnMut(R),
+) -> Result<(), Problem>
 where
     R: Send + 'static,
     F: Future<Output = Result<R, Problem>> + Send + 'static,
 {
     let mut waiting = things.into_iter();
     let mut running: JoinSet<Result<R, Problem>> = JoinSet::new();
-    let mut done = Vec::new();
     loop {
+        let mut failed = None;
         while running.len() < jobs.max(1)
             && let Some(thing) = waiting.next()
         {
-            running.spawn(work(thing));
+            match thing {
+                Ok(thing) => drop(running.spawn(work(thing))),
+                Err(problem) => {
+                    failed = Some(problem);
+                    break;
+                }
+            }
         }
-        let Some(finished) = running.join_next().await else { return Ok(done) };
-        let result = finished.unwrap_or_else(|error| {
-            let message = "a download ended early";
-            Err(Problem::new(Kind::Failed, "internal.panic", message).because(error.to_string()))
-        });
+        let result = match failed {
+            Some(problem) => Err(problem),
+            None => match running.join_next().await {
+                None => return Ok(()),
+                Some(Ok(result)) => result,
+                Some(Err(error)) => {
+                    let message = "a download ended early";
+                    Err(Problem::new(Kind::Failed, "internal.panic", message).because(error.to_string()))
+                }
+            },
+        };
         match result {
-            Ok(result) => done.push(result),
+            Ok(result) => done(result),
             Err(problem) => {
                 running.shutdown().await;
                 return Err(problem);
@@ -202,11 +245,7 @@ where
     }
 }
 
-async fn download(
-    wanted: &Wanted,
-    requests: &[Request],
-    outside: &Arc<Outside>,
-) -> Result<(BlobKey, u64), Problem> {
+async fn download(wanted: &Wanted, requests: &[Request], outside: &Arc<Outside>) -> Result<(), Problem> {
     let (file, alias) = (&wanted.file, &wanted.alias);
     let access = wanted.access(requests, outside).await?;
     let place = net::redact(&access.url).to_string();
@@ -241,7 +280,6 @@ async fn download(
         let (check, intake, note) = (expected.clone(), outside.intake().clone(), alias.to_owned());
         let staged = blocking(move || match write.stage(&check) {
             Ok(staged) => {
-                let size = staged.size();
                 let answer = CachedAnswer {
                     body: staged.key(),
                     etag: None,
@@ -249,16 +287,17 @@ async fn download(
                     content_type: String::new(),
                     confirmed: crate::clock::now_text(),
                 };
-                Ok(Ok((intake.take(staged, Some((note, answer)))?, size)))
+                intake.take(staged, Some((note, answer)))?;
+                Ok(Ok(()))
             }
             Err(error @ (StoreError::Mismatch { .. } | StoreError::Size { .. })) => Ok(Err(error)),
             Err(error) => Err(error.into()),
         })
         .await?;
         match staged {
-            Ok(done) => {
+            Ok(()) => {
                 events.emit(Happening::ItemDone { item: file.path.clone() });
-                return Ok(done);
+                return Ok(());
             }
             // What an earlier run left may be what is wrong: once more, from the start.
             Err(_) if resumed => resumed = false,

@@ -106,7 +106,7 @@ mod tests {
             let (etag, last_modified, content_type) = (None, None, String::new());
             let body = BlobKey::of(body.as_bytes());
             let answer = CachedAnswer { body, etag, last_modified, content_type, confirmed };
-            store.catalogue.cache(&body.hex(), &answer).unwrap();
+            store.catalogue.cache(&[(body.hex(), answer)]).unwrap();
         }
 
         assert_eq!(run(&store, true), GcReport { dry_run: true, blobs: 1, bytes: 7 });

@@ -115,7 +115,7 @@ mod tests {
         let note = likeness(&path.metadata().unwrap());
         let mut answer = store.catalogue.cached(&note).unwrap().unwrap();
         answer.body = BlobKey::of(b"first");
-        store.catalogue.cache(&note, &answer).unwrap();
+        store.catalogue.cache(&[(note, answer)]).unwrap();
         let taken = ingest(&store, &intake, &path, &Silent, &Cancel::default()).unwrap();
         assert_eq!(taken.0, BlobKey::of(b"other"));
     }

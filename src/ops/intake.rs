@@ -44,7 +44,7 @@ impl Intake {
         self
     }
 
-    /// Takes a staged blob. `answer` is kept in the cache of answers once the blob is durable. Blocks now and then.
+    /// Takes a staged blob, and what is to be kept in the cache of answers with it. Blocks now and then.
     pub fn take(
         &self,
         staged: Box<dyn Staged>,
@@ -69,9 +69,7 @@ impl Intake {
     pub fn keep(&self, bytes: &[u8], answer: Option<(String, CachedAnswer)>) -> Result<BlobKey, Problem> {
         let key = BlobKey::of(bytes);
         if self.hold(&key, bytes.len() as u64)? {
-            if let Some((name, answer)) = answer {
-                self.store.catalogue.cache(&name, &answer)?;
-            }
+            self.store.catalogue.cache(answer.as_slice())?;
             return Ok(key);
         }
         let mut write = self.store.blobs.begin(&[], true)?;
@@ -108,14 +106,51 @@ impl Intake {
     }
 
     fn settle(&self, group: Group) -> Result<(), Problem> {
+        // The answers first: a process that dies in between leaves answers without bodies, which are none, and not bodies
+        // that nobody knows by their address, which would be downloaded again.
+        self.store.catalogue.cache(&group.answers)?;
         if !group.staged.is_empty() {
             let keys: Vec<BlobKey> = group.staged.iter().map(|staged| staged.key()).collect();
             self.store.catalogue.claim(self.session, &keys)?;
             self.store.blobs.settle(group.staged)?;
         }
-        for (name, answer) in group.answers {
-            self.store.catalogue.cache(&name, &answer)?;
-        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fsx;
+    use crate::fsx::faults::{Fault, Kind, Watch};
+
+    #[test]
+    fn a_blob_that_is_held_is_known_by_its_address() {
+        let home = fsx::test_directory();
+        let store = Store::open(home.path()).unwrap();
+        let watch = Watch::new(home.path());
+        for at in 1.. {
+            let body = format!("body {at}");
+            let key = BlobKey::of(body.as_bytes());
+            let answer = CachedAnswer {
+                body: key,
+                etag: None,
+                last_modified: None,
+                content_type: String::new(),
+                confirmed: crate::clock::now_text(),
+            };
+            let intake = Intake::new(&store).unwrap();
+            intake.keep(body.as_bytes(), Some((body.clone(), answer))).unwrap();
+            watch.plan(Fault { at, kind: Kind::Halt });
+            let settled = intake.flush();
+            watch.forget();
+            if store.blobs.size(&key).unwrap().is_some() {
+                assert!(store.catalogue.cached(&body).unwrap().is_some(), "fault {at}");
+            }
+            if settled.is_ok() {
+                assert!(at > 3, "faults were met");
+                break;
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::store::{Source, Store};
 
 /// The most bytes that a ledger may have: some 100,000 snapshots.
 const LIMIT: u64 = 32 * 1024 * 1024;
-/// The file beside the ledger that is locked while somebody packs with it.
+/// The file beside the ledger that is there, and locked, while somebody packs with it.
 const LOCK: &str = ".aftk.lock";
 
 /// The ledger, while nobody else packs with it.
@@ -28,7 +28,7 @@ impl LockedLedger {
     pub(super) fn open(path: &Path) -> Result<LockedLedger, Problem> {
         let directory = path.parent().unwrap_or(Path::new("."));
         fsx::create_directory(directory, fsx::Access::Ordinary).map_err(|error| unwritable(path, &error))?;
-        let lock = fsx::Lock::exclusive(&directory.join(LOCK)).map_err(|error| unwritable(path, &error))?;
+        let lock = fsx::Lock::passing(&directory.join(LOCK)).map_err(|error| unwritable(path, &error))?;
         let bytes = fsx::read_limited(path, LIMIT).map_err(|error| broken(path, &error))?.unwrap_or_default();
         let ledger = Ledger::parse(&bytes).map_err(|error| broken(path, &error))?;
         Ok(LockedLedger { path: path.to_owned(), bytes, ledger, _lock: lock })
@@ -175,7 +175,7 @@ fn still_shown(store: &Store, channel: &str, lock: &Lock) -> Result<bool, Proble
 }
 
 fn broken(path: &Path, error: &dyn std::error::Error) -> Problem {
-    Problem::new(Kind::Usage, "ledger.invalid", "this is not a ledger that can be gone on with")
+    Problem::new(Kind::Untrusted, "ledger.invalid", "this is not a ledger that can be gone on with")
         .at(path.display())
         .because(error.to_string())
         .hint("restore the ledger from version control; it must never lose a line")

@@ -8,12 +8,13 @@ use bundle_format::{BlobKey, Mode};
 use serde::{Deserialize, Serialize};
 
 use super::context::Outside;
+use super::difference::Difference;
 use super::lock_file::{AcceptedGap, Lock};
-use super::records::Named;
+use super::records::NamedList;
 use super::{recall, requests, resolve};
 use crate::blocking::blocking;
 use crate::config::{AllowedGap, Project};
-use crate::ecosystem::{CollectContext, Gathered, Note, Planned, Request, registry};
+use crate::ecosystem::{CollectContext, Gap, Gathered, Note, Proof, Request, registry};
 use crate::problem::{Kind, Problem};
 
 /// What to lock or collect, wherever it was said.
@@ -41,6 +42,13 @@ pub enum Place {
     Project(PathBuf),
     /// In the home, under the channel: one lock for each set of requests, one ledger.
     Channel(PathBuf),
+    /// A project, with requests besides its own: its ledger, and a lock in the home as its own is not to move.
+    Extended {
+        /// The directory of the project.
+        project: PathBuf,
+        /// The channel's directory in the home.
+        channel: PathBuf,
+    },
 }
 
 impl Order {
@@ -59,23 +67,25 @@ impl Order {
     /// Where paths in its requests begin: at the project, else where the person stands.
     pub fn directory<'a>(&'a self, standing: &'a Path) -> &'a Path {
         match &self.place {
-            Place::Project(directory) => directory,
+            Place::Project(directory) | Place::Extended { project: directory, .. } => directory,
             Place::Channel(_) => standing,
         }
     }
 
     /// The ledger.
     pub fn ledger(&self) -> PathBuf {
-        match &self.place {
-            Place::Project(directory) | Place::Channel(directory) => directory.join("aftk.ledger"),
-        }
+        let directory = match &self.place {
+            Place::Project(directory) | Place::Channel(directory) => directory,
+            Place::Extended { project, .. } => project,
+        };
+        directory.join("aftk.ledger")
     }
 
     /// The lock of these requests.
     fn lock(&self, identities: &[String]) -> PathBuf {
         match &self.place {
             Place::Project(directory) => directory.join("aftk.lock"),
-            Place::Channel(directory) => {
+            Place::Channel(directory) | Place::Extended { channel: directory, .. } => {
                 let what = [identities, &self.platforms].map(|list| list.join("\n")).join("\n\n");
                 let name: String = BlobKey::of(what.as_bytes()).hex().chars().take(16).collect();
                 directory.join(format!("{name}.lock"))
@@ -89,8 +99,21 @@ impl Order {
 pub struct LockRequest {
     /// What to lock.
     pub order: Order,
+    /// Resolve anew, even if the held lock answers.
+    pub upgrade: bool,
     /// Resolve, but write nothing.
     pub dry_run: bool,
+}
+
+/// When requests are resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolving {
+    /// When no held lock answers them.
+    IfNeeded,
+    /// Not at all: the held lock must answer.
+    Never,
+    /// In any case; a held lock stays all the same if nothing moved.
+    Anew,
 }
 
 /// A lock that answers an order.
@@ -103,10 +126,12 @@ pub struct Locked {
     pub path: PathBuf,
     /// Whether it is already kept there as it is.
     pub kept: bool,
+    /// What it moves, if another one is kept there.
+    pub difference: Option<Difference>,
 }
 
 /// What was locked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct LockReport {
     /// The channel.
     pub channel: String,
@@ -115,8 +140,11 @@ pub struct LockReport {
     pub lock: Option<PathBuf>,
     /// Whether the lock that was there still answers.
     pub held: bool,
+    /// What moved, if another one was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
     /// What it lists.
-    pub artifacts: Vec<Named>,
+    pub artifacts: NamedList,
     /// Gaps that were accepted.
     pub gaps: Vec<AcceptedGap>,
     /// What a person should know.
@@ -126,8 +154,9 @@ pub struct LockReport {
 /// Locks an order and keeps the lock, unless it is a dry run.
 pub async fn lock(request: &LockRequest, outside: &Arc<Outside>) -> Result<LockReport, Problem> {
     let (order, dry_run) = (&request.order, request.dry_run);
-    let mut locked = obtain(order, outside, false).await?;
-    prove(&locked.lock, order, &**outside)?;
+    let resolving = if request.upgrade { Resolving::Anew } else { Resolving::IfNeeded };
+    let mut locked = obtain(order, outside, resolving).await?;
+    prove(&locked.lock, order, outside).await?;
     if !dry_run && !locked.kept {
         locked = keep(locked).await?;
     }
@@ -135,72 +164,90 @@ pub async fn lock(request: &LockRequest, outside: &Arc<Outside>) -> Result<LockR
         channel: order.channel.clone(),
         lock: (!dry_run).then(|| locked.path.clone()),
         held: locked.kept,
-        artifacts: locked.lock.artifacts.iter().map(Named::of_planned).collect(),
+        difference: locked.difference,
+        artifacts: NamedList::of(&locked.lock),
         gaps: locked.lock.gaps,
         notes: locked.lock.notes,
     })
 }
 
-/// The lock that answers an order: the held one if it does, else a new one. With `locked`, only the held one.
+/// The lock that answers an order, resolved anew or the held one.
 ///
 /// # Errors
-/// Refused (6) with `locked` if the held lock answers other requests; incomplete (4) for gaps.
-pub async fn obtain(order: &Order, outside: &Arc<Outside>, locked: bool) -> Result<Locked, Problem> {
-    if !bundle_format::document::is_channel(&order.channel) {
-        return Err(Problem::new(
-            Kind::Usage,
-            "channel.name",
-            format!("{:?} cannot be a channel's name", order.channel),
-        )
-        .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 32"));
-    }
-    let mut parsed: Vec<Request> = Vec::new();
-    let mut known = HashSet::new();
-    for text in &order.requests {
-        let request = requests::parse(text, &**outside).await?;
-        if known.insert(request.identity.clone()) {
-            parsed.push(request);
-        }
-    }
-    let mut identities: Vec<String> = parsed.iter().map(|request| request.identity.clone()).collect();
+/// Refused (6) if it may not be resolved and the held lock answers other requests; incomplete (4) for gaps.
+pub async fn obtain(order: &Order, outside: &Arc<Outside>, resolving: Resolving) -> Result<Locked, Problem> {
+    must_be_channel(&order.channel)?;
+    let requests = Arc::new(parse(order, &**outside).await?);
+    let mut identities: Vec<String> = requests.iter().map(|request| request.identity.clone()).collect();
     identities.sort();
     let mut platforms = order.platforms.clone();
     platforms.sort();
     platforms.dedup();
 
     let path = order.lock(&identities);
-    let reading = path.clone();
-    let held = blocking(move || Lock::read(&reading)).await?;
-    if let Some(held) = held {
-        if held.answers(&identities, &platforms) {
-            still_accepted(&held, order, &**outside)?;
-            let (held, lost) = recall::recall(held, outside).await?;
-            if lost == 0 {
-                return Ok(Locked { kept: true, lock: held, path, requests: Arc::new(parsed) });
-            }
-            // Something that cannot be downloaded by itself is gone from the store: it is resolved anew, and must
-            // come out the same.
-            let fresh = resolve::resolve(parsed.clone(), &platforms, &order.gaps, &**outside).await?;
-            let (fresh, _) = recall::recall(fresh, outside).await?;
-            return agree(held, fresh, path, locked, parsed);
-        }
-        if locked {
-            return Err(Problem::new(
-                Kind::Refused,
+    let (reading, scratch) = (path.clone(), outside.scratch().to_owned());
+    let held = blocking(move || Lock::read(&reading, &scratch)).await?;
+    let answers = held.as_ref().is_some_and(|held| held.answers(&identities, &platforms));
+    if resolving == Resolving::Never && !answers {
+        let (code, message, hint) = match held {
+            Some(_) => (
                 "lock.outdated",
                 "the lock answers other requests than these",
-            )
-            .at(path.display())
-            .hint("run `aftk lock`, review the difference, and commit it"));
-        }
-    } else if locked {
-        return Err(Problem::new(Kind::Refused, "lock.missing", "there is no lock")
-            .at(path.display())
-            .hint("run `aftk lock` first"));
+                "run `aftk lock`, review the difference, and commit it",
+            ),
+            None => ("lock.missing", "there is no lock", "run `aftk lock` first"),
+        };
+        return Err(Problem::new(Kind::Refused, code, message).at(path.display()).hint(hint));
     }
-    let lock = resolve::resolve(parsed.clone(), &platforms, &order.gaps, &**outside).await?;
-    let (lock, _) = recall::recall(lock, outside).await?;
-    Ok(Locked { lock, path, kept: false, requests: Arc::new(parsed) })
+    let fresh = async || {
+        let lock = resolve::resolve(requests.to_vec(), &platforms, &order.gaps, &**outside).await?;
+        Ok::<_, Problem>(recall::recall(lock, outside).await?.0)
+    };
+    let Some(held) = held else {
+        return Ok(Locked { lock: fresh().await?, requests, path, kept: false, difference: None });
+    };
+    if answers && resolving != Resolving::Anew {
+        still_accepted(&held, order, &**outside)?;
+        let (held, lost) = recall::recall(held, outside).await?;
+        if lost == 0 {
+            return Ok(Locked { lock: held, requests, path, kept: true, difference: None });
+        }
+        // Something that cannot be downloaded by itself is gone from the store: it is resolved anew, and must come
+        // out the same.
+        return agree(held, fresh().await?, path, resolving, requests, outside).await;
+    }
+    let fresh = fresh().await?;
+    let (before, after) = (held.clone(), fresh.clone());
+    let difference = blocking(move || Difference::between(&before, &after)).await?;
+    if answers && difference.is_empty() {
+        return agree(held, fresh, path, resolving, requests, outside).await;
+    }
+    Ok(Locked { lock: fresh, requests, path, kept: false, difference: Some(difference) })
+}
+
+/// A channel's name, checked.
+///
+/// # Errors
+/// Usage (2) if it is none.
+pub fn must_be_channel(name: &str) -> Result<&str, Problem> {
+    if bundle_format::document::is_channel(name) {
+        return Ok(name);
+    }
+    Err(Problem::new(Kind::Usage, "channel.name", format!("{name:?} cannot be a channel's name"))
+        .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 32"))
+}
+
+/// Reads the requests of an order, each once.
+async fn parse(order: &Order, context: &dyn CollectContext) -> Result<Vec<Request>, Problem> {
+    let mut parsed: Vec<Request> = Vec::new();
+    let mut known = HashSet::new();
+    for text in &order.requests {
+        let request = requests::parse(text, context).await?;
+        if known.insert(request.identity.clone()) {
+            parsed.push(request);
+        }
+    }
+    Ok(parsed)
 }
 
 /// Writes a lock back.
@@ -220,28 +267,28 @@ pub async fn keep(locked: Locked) -> Result<Locked, Problem> {
 
 /// Proves that what a lock lists is enough, by each ecosystem's own rules and without any network. What it merely
 /// notes is returned; gaps that nobody accepted are an error.
-pub fn prove(lock: &Lock, order: &Order, context: &dyn CollectContext) -> Result<Vec<Note>, Problem> {
-    let mut notes = Vec::new();
-    let mut artifacts = crate::spill::Sorter::new(context.scratch());
-    artifacts.extend(lock.artifacts.iter().cloned())?;
-    let mut refs = crate::spill::Sorter::new(context.scratch());
-    refs.extend(lock.refs.iter().cloned())?;
-    let (artifacts, refs) = (artifacts.finish()?, refs.finish()?);
-    for ecosystem in registry::ECOSYSTEMS {
-        let Some(collect) = ecosystem.collect() else { continue };
-        let gathered = Gathered { ecosystem: ecosystem.name(), artifacts: &artifacts, refs: &refs };
-        let proof = collect.prove(&gathered)?;
-        // A gap that the resolution met already is not counted twice.
-        let known = |gap: &crate::ecosystem::Gap| {
-            lock.gaps
-                .iter()
-                .any(|accepted| (&accepted.gap.ecosystem, &accepted.gap.name) == (&gap.ecosystem, &gap.name))
-        };
-        let open = proof.gaps.into_iter().filter(|gap| !known(gap)).collect();
-        resolve::accept(open, &order.gaps, context)?;
-        notes.extend(proof.notes);
-    }
-    Ok(notes)
+pub async fn prove(lock: &Lock, order: &Order, outside: &Arc<Outside>) -> Result<Vec<Note>, Problem> {
+    let proving = lock.clone();
+    let proof = blocking(move || {
+        let mut all = Proof::default();
+        for ecosystem in registry::ECOSYSTEMS {
+            let Some(collect) = ecosystem.collect() else { continue };
+            let (artifacts, refs) = (&proving.artifacts, &proving.refs);
+            let proof = collect.prove(&Gathered { ecosystem: ecosystem.name(), artifacts, refs })?;
+            all.gaps.extend(proof.gaps);
+            all.notes.extend(proof.notes);
+        }
+        Ok(all)
+    })
+    .await?;
+    // A gap that the resolution met already is not counted twice.
+    let known = |gap: &Gap| {
+        let names = |gap: &Gap| (gap.ecosystem.clone(), gap.name.clone());
+        lock.gaps.iter().any(|accepted| names(&accepted.gap) == names(gap))
+    };
+    let open = proof.gaps.into_iter().filter(|gap| !known(gap)).collect();
+    resolve::accept(open, &order.gaps, &**outside)?;
+    Ok(proof.notes)
 }
 
 /// Gaps in a held lock must still be accepted: somebody may have taken the acceptance out of aftk.toml.
@@ -250,49 +297,46 @@ fn still_accepted(lock: &Lock, order: &Order, context: &dyn CollectContext) -> R
     resolve::accept(gaps, &order.gaps, context).map(|_| ())
 }
 
-/// Compares a lock with what its requests resolve to now.
-fn agree(
+/// Keeps a lock if its requests still resolve to the same artifacts, with what the store holds of those now.
+async fn agree(
     held: Lock,
     fresh: Lock,
     path: PathBuf,
-    locked: bool,
-    parsed: Vec<Request>,
+    resolving: Resolving,
+    requests: Arc<Vec<Request>>,
+    outside: &Arc<Outside>,
 ) -> Result<Locked, Problem> {
-    let plain = |lock: &Lock| -> Vec<Planned> {
-        let mut artifacts = lock.artifacts.clone();
-        for file in artifacts.iter_mut().flat_map(|artifact| &mut artifact.files) {
-            (file.held, file.estimate) = (false, None);
-            // What is downloaded is held to its digest anyway; sizes and digests of it are known to only one of the two.
-            if !file.origin.is_empty() {
-                (file.blob, file.size) = (None, None);
-            }
+    let scratch = outside.scratch().to_owned();
+    blocking(move || {
+        let difference = Difference::of_artifacts(&held, &fresh)?;
+        if difference.is_empty() {
+            let mut lock = held;
+            let mut now = fresh.artifacts.iter();
+            lock.artifacts = lock.artifacts.map(&scratch, |artifact| {
+                let fresh = now.next().transpose()?.map(|fresh| fresh.files).unwrap_or_default();
+                for (file, fresh) in artifact.files.iter_mut().zip(fresh) {
+                    file.held = fresh.held;
+                    file.blob = file.blob.or(fresh.blob);
+                    file.size = file.size.or(fresh.size);
+                }
+                Ok(())
+            })?;
+            return Ok(Locked { lock, requests, path, kept: true, difference: None });
         }
-        artifacts
-    };
-    let (before, now) = (plain(&held), plain(&fresh));
-    if before == now {
-        let mut lock = held;
-        for (artifact, fresh) in lock.artifacts.iter_mut().zip(fresh.artifacts) {
-            for (file, fresh) in artifact.files.iter_mut().zip(fresh.files) {
-                file.held = fresh.held;
-                file.size = file.size.or(fresh.size);
-            }
+        if resolving == Resolving::Never {
+            let mut problem = Problem::new(
+                Kind::Refused,
+                "lock.moved",
+                "the store lost documents that the lock names, and upstream publishes others now",
+            )
+            .at(path.display())
+            .hint("run `aftk lock`, review the difference, and commit it");
+            let moved = difference.moved.into_iter().take(5);
+            let versions = moved.map(|moved| (moved.name, [moved.from, moved.changed].concat().join(", ")));
+            problem.causes.extend(versions.map(|(name, versions)| format!("{name}@{versions}")));
+            return Err(problem);
         }
-        return Ok(Locked { lock, path, kept: true, requests: Arc::new(parsed) });
-    }
-    let changed =
-        before.iter().filter(|artifact| !now.contains(artifact)).map(|a| format!("{}@{}", a.name, a.version));
-    let changed: Vec<String> = changed.take(5).collect();
-    if locked {
-        let mut problem = Problem::new(
-            Kind::Refused,
-            "lock.moved",
-            "the store lost documents that the lock names, and upstream publishes others now",
-        )
-        .at(path.display())
-        .hint("run `aftk lock`, review the difference, and commit it");
-        problem.causes.extend(changed);
-        return Err(problem);
-    }
-    Ok(Locked { lock: fresh, path, kept: false, requests: Arc::new(parsed) })
+        Ok(Locked { lock: fresh, requests, path, kept: false, difference: Some(difference) })
+    })
+    .await
 }

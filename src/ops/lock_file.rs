@@ -6,17 +6,18 @@ use std::path::Path;
 use bundle_format::{Ref, Repository, canonical};
 use serde::{Deserialize, Serialize};
 
-use crate::ecosystem::{Evidence, Note, Planned};
+use crate::ecosystem::{Evidence, Gap, Note, Planned};
 use crate::fsx;
 use crate::problem::{Kind, Problem};
+use crate::spill::{Sorted, Sorter};
 
 /// The version of the file's form.
 const FORMAT: u32 = 1;
 /// The longest line that is read, in bytes.
 const LINE_LIMIT: u64 = 4 * 1024 * 1024;
 
-/// What requests were resolved to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What requests were resolved to. What there is very much of is not held in memory.
+#[derive(Debug, Clone, Default)]
 pub struct Lock {
     /// When it was resolved, RFC 3339 UTC; the `created` of snapshots made from it.
     pub resolved: String,
@@ -26,12 +27,12 @@ pub struct Lock {
     pub platforms: Vec<String>,
     /// The repositories, sorted.
     pub repositories: Vec<Repository>,
-    /// The artifacts, sorted.
-    pub artifacts: Vec<Planned>,
-    /// The refs, sorted.
-    pub refs: Vec<Ref>,
+    /// The artifacts.
+    pub artifacts: Sorted<Planned>,
+    /// The refs.
+    pub refs: Sorted<Ref>,
     /// The upstream documents it was read from.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Sorted<Evidence>,
     /// Gaps that were accepted, with the reason.
     pub gaps: Vec<AcceptedGap>,
     /// What a person should know.
@@ -43,7 +44,7 @@ pub struct Lock {
 pub struct AcceptedGap {
     /// The gap.
     #[serde(flatten)]
-    pub gap: crate::ecosystem::Gap,
+    pub gap: Gap,
     /// Why it was accepted.
     pub accepted: String,
 }
@@ -66,20 +67,24 @@ impl Lock {
         self.identities == identities && self.platforms == platforms
     }
 
-    /// Reads a lock; `None` if there is none.
+    /// Reads a lock; `None` if there is none. `scratch` is a directory for what outgrows memory.
     ///
     /// # Errors
     /// With file and line, if it is not one.
-    pub fn read(path: &Path) -> Result<Option<Lock>, Problem> {
+    pub fn read(path: &Path, scratch: &Path) -> Result<Option<Lock>, Problem> {
         let file = match std::fs::File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                return Err(invalid(path, 0, &error.to_string()));
+                let message = format!("cannot read {}", path.display());
+                return Err(Problem::new(Kind::Usage, "lock.unreadable", message).caused_by(&error));
             }
         };
         let mut lock = Lock::default();
-        let mut reader = BufReader::new(file);
+        // They were written sorted; but people merge locks by hand.
+        let mut artifacts = Sorter::new(scratch);
+        let (mut refs, mut evidence) = (Sorter::new(scratch), Sorter::new(scratch));
+        let mut reader = BufReader::with_capacity(super::BUFFER, file);
         let mut text = Vec::new();
         let mut number = 0;
         loop {
@@ -111,13 +116,9 @@ impl Lock {
                 Line::Lock { .. } => return Err(invalid(path, number, "a second head")),
                 _ if number == 1 => return Err(invalid(path, number, "the head is missing")),
                 Line::Repository(repository) => lock.repositories.push(repository),
-                Line::Artifact(mut artifact) => {
-                    // Whether the store holds a file is nothing that a lock could say.
-                    artifact.files.iter_mut().for_each(|file| file.held = false);
-                    lock.artifacts.push(artifact);
-                }
-                Line::Ref(reference) => lock.refs.push(reference),
-                Line::Evidence(evidence) => lock.evidence.push(evidence),
+                Line::Artifact(artifact) => artifacts.push(without_holdings(artifact))?,
+                Line::Ref(reference) => refs.push(reference)?,
+                Line::Evidence(document) => evidence.push(document)?,
                 Line::Gap(gap) => lock.gaps.push(gap),
                 Line::Note(note) => lock.notes.push(note),
             }
@@ -125,23 +126,15 @@ impl Lock {
         if number == 0 {
             return Err(invalid(path, 0, "the file is empty"));
         }
-        // It was written so; but people merge locks by hand.
-        lock.sort();
+        (lock.artifacts, lock.refs, lock.evidence) =
+            (artifacts.finish()?, refs.finish()?, evidence.finish()?);
+        lock.sort_repositories();
         Ok(Some(lock))
     }
 
-    /// Brings repositories, artifacts and refs into the order of segments.
-    pub fn sort(&mut self) {
+    /// Brings the repositories into the order of segments.
+    pub fn sort_repositories(&mut self) {
         self.repositories.sort_by(|a, b| (&a.ecosystem, &a.name).cmp(&(&b.ecosystem, &b.name)));
-        self.artifacts.sort_by(|a, b| a.key().cmp(&b.key()));
-        self.refs.sort_by(|a, b| {
-            (&a.ecosystem, &a.repository, &a.name, &a.label).cmp(&(
-                &b.ecosystem,
-                &b.repository,
-                &b.name,
-                &b.label,
-            ))
-        });
     }
 
     /// Writes it, whole or not at all.
@@ -149,29 +142,26 @@ impl Lock {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Problem> {
-        let failed = |error: &std::io::Error| {
+        let failed = |error: &dyn std::error::Error| {
             Problem::new(Kind::Failed, "lock.unwritable", format!("cannot write {}", path.display()))
                 .caused_by(error)
         };
         let mut file = fsx::AtomicFile::create(path).map_err(|error| failed(&error))?;
         let (requests, platforms) = (self.identities.clone(), self.platforms.clone());
         let head = Line::Lock { format: FORMAT, resolved: self.resolved.clone(), requests, platforms };
-        let lines = std::iter::once(head)
-            .chain(self.repositories.iter().cloned().map(Line::Repository))
-            .chain(self.artifacts.iter().cloned().map(|mut artifact| {
-                artifact.files.iter_mut().for_each(|file| file.held = false);
-                Line::Artifact(artifact)
-            }))
-            .chain(self.refs.iter().cloned().map(Line::Ref))
-            .chain(self.evidence.iter().cloned().map(Line::Evidence))
-            .chain(self.gaps.iter().cloned().map(Line::Gap))
-            .chain(self.notes.iter().cloned().map(Line::Note));
+        let artifacts = self.artifacts.iter();
+        let artifacts = artifacts.map(|artifact| Ok(Line::Artifact(without_holdings(artifact?))));
+        let lines = std::iter::once(Ok(head))
+            .chain(self.repositories.iter().cloned().map(Line::Repository).map(Ok))
+            .chain(artifacts)
+            .chain(self.refs.iter().map(|reference| Ok(Line::Ref(reference?))))
+            .chain(self.evidence.iter().map(|document| Ok(Line::Evidence(document?))))
+            .chain(self.gaps.iter().cloned().map(Line::Gap).map(Ok))
+            .chain(self.notes.iter().cloned().map(Line::Note).map(Ok));
         let mut out = BufWriter::with_capacity(super::BUFFER, &mut file);
         for line in lines {
-            let mut text = canonical::to_bytes(&line).map_err(|error| {
-                Problem::new(Kind::Failed, "lock.unwritable", format!("cannot write {}", path.display()))
-                    .caused_by(&error)
-            })?;
+            let line: Result<Line, Problem> = line;
+            let mut text = canonical::to_bytes(&line?).map_err(|error| failed(&error))?;
             text.push(b'\n');
             out.write_all(&text).map_err(|error| failed(&error))?;
         }
@@ -181,8 +171,14 @@ impl Lock {
     }
 }
 
+/// Whether the store holds a file is nothing that a lock could say.
+fn without_holdings(mut artifact: Planned) -> Planned {
+    artifact.files.iter_mut().for_each(|file| file.held = false);
+    artifact
+}
+
 fn invalid(path: &Path, line: u64, why: &str) -> Problem {
-    Problem::new(Kind::Usage, "lock.invalid", format!("this is not a lock that aftk wrote: {why}"))
+    Problem::new(Kind::Untrusted, "lock.invalid", format!("this is not a lock that aftk wrote: {why}"))
         .at(format_args!("{}:{line}", path.display()))
         .hint("restore it from version control, or delete it and run `aftk lock`")
 }

@@ -7,6 +7,7 @@ mod accession;
 pub mod check;
 pub mod collect;
 pub mod context;
+pub mod difference;
 pub mod fetch;
 pub mod gc;
 pub mod import;

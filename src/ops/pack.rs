@@ -106,9 +106,13 @@ pub fn pack(
         segments,
         ext: Default::default(),
     };
-    let files = lock.artifacts.iter().flat_map(|artifact| &artifact.files);
+    let mut unread = Ok(());
+    let artifacts =
+        lock.artifacts.iter().map_while(|artifact| artifact.map_err(|error| unread = Err(error)).ok());
+    let files = artifacts.flat_map(|artifact| artifact.files);
     let blobs = files.filter_map(|file| Some((file.blob?, file.size?)));
     let plan = VolumePlan::new(&snapshot.segments, blobs).map_err(|error| unpackable(&error))?;
+    unread?;
 
     // Held to the end and beyond: two that pack the same would write the same file.
     let mut ledger = LockedLedger::open(packing.ledger)?;

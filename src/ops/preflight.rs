@@ -1,6 +1,6 @@
 //! What a collect is about to do, in numbers, before it downloads anything.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::path::Path;
 
 use bundle_format::BlobKey;
@@ -12,14 +12,15 @@ use crate::store::Store;
 
 /// Assumed for a file of which upstream says nothing at all.
 const UNKNOWN_SIZE: u64 = 256 * 1024;
-/// What a bundle needs besides its blobs: a tar header and padding each, and the lists.
+/// What a bundle needs besides its blobs: a tar header and padding each with its lines in the lists, and the signed
+/// documents.
 const OVERHEAD_PER_BLOB: u64 = 1024 + 256;
-const OVERHEAD: u64 = 64 * 1024;
+const OVERHEAD: u64 = 12 * 1024;
 
 /// Counts. `out` is where the bundle will be written; `None` where none will be.
 pub fn measure(lock: &Lock, store: &Store, out: Option<&Path>) -> Result<Preflight, Problem> {
     let mut preflight = Preflight {
-        artifacts: lock.artifacts.len() as u64,
+        artifacts: lock.artifacts.len(),
         downloads: 0,
         download_bytes: 0,
         unknown_sizes: 0,
@@ -27,16 +28,18 @@ pub fn measure(lock: &Lock, store: &Store, out: Option<&Path>) -> Result<Preflig
         store_free: store.blobs.free_space()?,
         out_free: out.and_then(free_space),
     };
-    let mut blobs: BTreeSet<BlobKey> = BTreeSet::new();
-    for file in lock.artifacts.iter().flat_map(|artifact| &artifact.files) {
-        let size = file.size.or(file.estimate);
-        if !file.held {
-            preflight.downloads += 1;
-            preflight.download_bytes += size.unwrap_or(UNKNOWN_SIZE);
-            preflight.unknown_sizes += u64::from(size.is_none());
-        }
-        if file.blob.is_none_or(|blob| blobs.insert(blob)) {
-            preflight.bundle_bytes += size.unwrap_or(UNKNOWN_SIZE) + OVERHEAD_PER_BLOB;
+    let mut blobs: HashSet<BlobKey> = HashSet::new();
+    for artifact in lock.artifacts.iter() {
+        for file in artifact?.files {
+            let size = file.size.or(file.estimate);
+            if !file.held {
+                preflight.downloads += 1;
+                preflight.download_bytes += size.unwrap_or(UNKNOWN_SIZE);
+                preflight.unknown_sizes += u64::from(size.is_none());
+            }
+            if file.blob.is_none_or(|blob| blobs.insert(blob)) {
+                preflight.bundle_bytes += size.unwrap_or(UNKNOWN_SIZE) + OVERHEAD_PER_BLOB;
+            }
         }
     }
     Ok(preflight)

@@ -1,55 +1,55 @@
 //! From a lock whose files are all held to the records that a snapshot lists, and back to what people read.
 
 use bundle_format::{Artifact, File, Record};
-use serde::Serialize;
+use serde::ser::{Error as _, SerializeSeq as _};
+use serde::{Serialize, Serializer};
 
 use super::lock_file::Lock;
-use crate::ecosystem::{Planned, registry};
+use crate::ecosystem::{Planned, PlannedFile, registry};
 use crate::problem::{Kind, Problem};
+use crate::spill::Sorted;
 
 /// The records of a lock, one after the other, in the order that segments want: the lock's own.
 ///
 /// One is an error if a file's blob or size isn't known yet: that is a fault of ours.
 pub fn of_lock(lock: &Lock) -> impl Iterator<Item = Result<Record, Problem>> {
-    let artifacts = lock.artifacts.iter().map(|planned| artifact(planned).map(Record::Artifact));
-    let refs = lock.refs.iter().cloned().map(Record::Ref).map(Ok);
+    let artifacts = lock.artifacts.iter().map(|planned| artifact(planned?).map(Record::Artifact));
+    let refs = lock.refs.iter().map(|reference| Ok(Record::Ref(reference?)));
     artifacts.chain(refs).chain(lock.repositories.iter().cloned().map(Record::Repository).map(Ok))
 }
 
-fn artifact(planned: &Planned) -> Result<Artifact, Problem> {
+fn artifact(mut planned: Planned) -> Result<Artifact, Problem> {
     let mut files = Vec::with_capacity(planned.files.len());
-    for file in &planned.files {
+    for mut file in planned.files {
         let (Some(blob), Some(size)) = (file.blob, file.size) else {
             let message = format!("{} {} has a file that was not fetched", planned.name, planned.version);
             return Err(Problem::new(Kind::Failed, "internal.unfetched", message));
         };
-        let mut checksums = file.checksums.clone();
-        checksums.sort();
-        checksums.dedup();
+        file.checksums.sort();
+        file.checksums.dedup();
         files.push(File {
-            role: file.role.clone(),
-            path: file.path.clone(),
+            role: file.role,
+            path: file.path,
             blob,
             size,
-            media_type: file.media_type.clone(),
-            checksums,
-            origin: file.origin.clone(),
+            media_type: file.media_type,
+            checksums: file.checksums,
+            origin: file.origin,
         });
     }
     files.sort_by(|a, b| (&a.role, &a.path, a.blob).cmp(&(&b.role, &b.path, b.blob)));
-    let mut requires = planned.requires.clone();
-    requires.sort();
-    requires.dedup();
+    planned.requires.sort();
+    planned.requires.dedup();
     Ok(Artifact {
-        ecosystem: planned.ecosystem.clone(),
-        repository: planned.repository.clone(),
-        name: planned.name.clone(),
-        version: planned.version.clone(),
-        qualifier: planned.qualifier.clone(),
-        schema: planned.schema.clone(),
-        attributes: planned.attributes.clone(),
+        ecosystem: planned.ecosystem,
+        repository: planned.repository,
+        name: planned.name,
+        version: planned.version,
+        qualifier: planned.qualifier,
+        schema: planned.schema,
+        attributes: planned.attributes,
         files,
-        requires,
+        requires: planned.requires,
     })
 }
 
@@ -77,18 +77,54 @@ impl Named {
     }
 
     /// Names an artifact whose files may not be known yet.
-    pub fn of_planned(planned: &Planned) -> Named {
-        let known = |size: Option<u64>, file: &crate::ecosystem::PlannedFile| Some(size? + file.size?);
+    pub fn of_planned(mut planned: Planned) -> Named {
+        let known = |size: Option<u64>, file: &PlannedFile| Some(size? + file.size?);
         let size = planned.files.iter().fold(Some(0), known);
-        let mut complete = planned.clone();
+        let repository = planned.repository.clone();
         let unknown = bundle_format::BlobKey::new([0; 32]);
-        for file in &mut complete.files {
+        for file in &mut planned.files {
             file.blob.get_or_insert(unknown);
             file.size.get_or_insert(0);
         }
-        match artifact(&complete) {
+        match artifact(planned) {
             Ok(artifact) => Named { size, ..Named::of(&artifact) },
-            Err(_) => Named { purl: String::new(), repository: planned.repository.clone(), size },
+            Err(_) => Named { purl: String::new(), repository, size },
         }
+    }
+}
+
+/// The artifacts of a lock as reports name them: too many to be held in memory, so each is named when it is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct NamedList(Sorted<Planned>);
+
+impl NamedList {
+    /// The artifacts of a lock.
+    pub fn of(lock: &Lock) -> NamedList {
+        NamedList(lock.artifacts.clone())
+    }
+
+    /// How many.
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, in the order of the lock. An error ends it.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Named, Problem>> {
+        self.0.iter().map(|planned| planned.map(Named::of_planned))
+    }
+}
+
+impl Serialize for NamedList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(usize::try_from(self.len()).ok())?;
+        for named in self.iter() {
+            list.serialize_element(&named.map_err(S::Error::custom)?)?;
+        }
+        list.end()
     }
 }

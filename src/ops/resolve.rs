@@ -1,13 +1,16 @@
 //! Resolving: requests to artifacts, round after round, until nothing follows.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::lock_file::{AcceptedGap, Lock};
 use super::requests;
+use crate::blocking::blocking;
 use crate::config::AllowedGap;
 use crate::ecosystem::{CollectContext, Gap, Planned, Request, Resolution, registry};
 use crate::events::Happening;
 use crate::problem::{Kind, Problem};
+use crate::spill::{Entry, Sorted, Sorter};
 
 /// How often requests may lead to further requests: charts name images, packages name packages of the system.
 const ROUNDS: usize = 32;
@@ -27,8 +30,7 @@ pub async fn resolve(
     identities.sort();
     identities.dedup();
     let mut seen = identities.clone();
-    let mut all = Resolution::default();
-    let (mut artifacts, mut refs, mut evidence) = (Vec::new(), Vec::new(), Vec::new());
+    let mut all = Vec::new();
     let mut next = first;
     let mut rounds = 0;
     while !next.is_empty() {
@@ -43,16 +45,11 @@ pub async fn resolve(
                 continue;
             };
             let names = requests.iter().map(|request| request.text.as_str()).collect::<Vec<_>>().join(" ");
-            let resolution = collect.resolve(&requests, platforms, context).await?;
-            let count = resolution.artifacts.len();
-            context.events().emit(Happening::Resolved { request: names, artifacts: count });
-            follow_ups.extend(resolution.follow_ups);
-            all.repositories.extend(resolution.repositories);
-            artifacts.extend(resolution.artifacts.iter().collect::<Result<Vec<_>, _>>()?);
-            refs.extend(resolution.refs.iter().collect::<Result<Vec<_>, _>>()?);
-            all.gaps.extend(resolution.gaps);
-            all.notes.extend(resolution.notes);
-            evidence.extend(resolution.evidence.iter().collect::<Result<Vec<_>, _>>()?);
+            let mut resolution = collect.resolve(&requests, platforms, context).await?;
+            let artifacts = resolution.artifacts.len();
+            context.events().emit(Happening::Resolved { request: names, artifacts });
+            follow_ups.append(&mut resolution.follow_ups);
+            all.push(resolution);
         }
         next = Vec::new();
         for text in follow_ups {
@@ -63,26 +60,43 @@ pub async fn resolve(
             }
         }
     }
-    let gaps = accept(all.gaps, allowed, context)?;
-    let mut lock = Lock {
-        resolved: crate::clock::now_text(),
-        identities,
-        platforms: platforms.to_vec(),
-        repositories: all.repositories,
-        artifacts: unite(artifacts)?,
-        refs,
-        evidence,
-        gaps,
-        notes: all.notes,
-    };
-    lock.sort();
-    lock.repositories.dedup();
-    lock.refs.dedup();
-    lock.evidence.sort();
-    lock.evidence.dedup();
-    lock.notes.sort();
-    lock.notes.dedup();
-    Ok(lock)
+    let gaps = all.iter_mut().flat_map(|resolution| std::mem::take(&mut resolution.gaps)).collect();
+    let gaps = accept(gaps, allowed, context)?;
+    let (platforms, scratch) = (platforms.to_vec(), context.scratch().to_owned());
+    blocking(move || {
+        let mut lock =
+            Lock { resolved: crate::clock::now_text(), identities, platforms, gaps, ..Lock::default() };
+        for resolution in &mut all {
+            lock.repositories.append(&mut resolution.repositories);
+            lock.notes.append(&mut resolution.notes);
+        }
+        lock.sort_repositories();
+        lock.repositories.dedup();
+        lock.notes.sort();
+        lock.notes.dedup();
+        lock.artifacts = unite(&all, |resolution| &resolution.artifacts, &scratch)?.distinct(&scratch)?;
+        must_not_conflict(&lock.artifacts)?;
+        lock.refs = unite(&all, |resolution| &resolution.refs, &scratch)?.distinct(&scratch)?;
+        lock.evidence = unite(&all, |resolution| &resolution.evidence, &scratch)?.distinct(&scratch)?;
+        Ok(lock)
+    })
+    .await
+}
+
+/// One list of those of all resolutions.
+fn unite<T: Entry>(
+    all: &[Resolution],
+    list: impl Fn(&Resolution) -> &Sorted<T>,
+    scratch: &Path,
+) -> Result<Sorted<T>, Problem> {
+    if let [only] = all {
+        return Ok(list(only).clone());
+    }
+    let mut sorter = Sorter::new(scratch);
+    for entry in all.iter().flat_map(|resolution| list(resolution).iter()) {
+        sorter.push(entry?)?;
+    }
+    sorter.finish()
 }
 
 /// Splits gaps into those that somebody accepted and those that stop the job.
@@ -139,31 +153,35 @@ fn by_ecosystem(requests: Vec<Request>) -> BTreeMap<&'static str, Vec<Request>> 
     groups
 }
 
-/// Sorts artifacts and merges those that several requests named alike.
-fn unite(mut artifacts: Vec<Planned>) -> Result<Vec<Planned>, Problem> {
-    artifacts.sort_by(|a, b| a.key().cmp(&b.key()));
-    artifacts.dedup();
-    if let Some([a, b]) = artifacts.windows(2).find_map(|pair| match pair {
-        [a, b] if a.key() == b.key() => Some([a, b]),
-        _ => None,
-    }) {
-        let name = format!("{} {}", a.name, a.version);
-        let files = |artifact: &Planned| {
-            let files = artifact.files.iter().map(|file| match (file.blob, file.checksums.first()) {
-                (Some(blob), _) => format!("{} {blob}", file.role),
-                (None, Some(checksum)) => format!("{} {checksum}", file.role),
-                (None, None) => file.role.clone(),
-            });
-            files.collect::<Vec<_>>().join(", ")
-        };
-        return Err(Problem::new(
-            Kind::Refused,
-            "resolve.conflict",
-            format!("two different things are called {} in {}:{}", name.trim(), a.ecosystem, a.repository),
-        )
-        .because(files(a))
-        .because(files(b))
-        .hint("collect them in two channels, or rename one"));
+/// Refuses two different artifacts of one name.
+fn must_not_conflict(artifacts: &Sorted<Planned>) -> Result<(), Problem> {
+    let mut last: Option<Planned> = None;
+    for artifact in artifacts.iter() {
+        let artifact = artifact?;
+        if let Some(last) = last.filter(|last| last.key() == artifact.key()) {
+            return Err(conflict(&last, &artifact));
+        }
+        last = Some(artifact);
     }
-    Ok(artifacts)
+    Ok(())
+}
+
+fn conflict(one: &Planned, other: &Planned) -> Problem {
+    let name = format!("{} {}", one.name, one.version);
+    let files = |artifact: &Planned| {
+        let files = artifact.files.iter().map(|file| match (file.blob, file.checksums.first()) {
+            (Some(blob), _) => format!("{} {blob}", file.role),
+            (None, Some(checksum)) => format!("{} {checksum}", file.role),
+            (None, None) => file.role.clone(),
+        });
+        files.collect::<Vec<_>>().join(", ")
+    };
+    Problem::new(
+        Kind::Refused,
+        "resolve.conflict",
+        format!("two different things are called {} in {}:{}", name.trim(), one.ecosystem, one.repository),
+    )
+    .because(files(one))
+    .because(files(other))
+    .hint("collect them in two channels, or rename one")
 }

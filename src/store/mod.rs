@@ -441,8 +441,8 @@ pub trait Catalogue: Send + Sync {
 
     /// A cached answer for a key (URL and what was accepted).
     fn cached(&self, key: &str) -> Result<Option<CachedAnswer>, StoreError>;
-    /// Keeps an answer.
-    fn cache(&self, key: &str, answer: &CachedAnswer) -> Result<(), StoreError>;
+    /// Keeps answers, each under its key. Their bodies need not be held yet: an answer whose body is not held is none.
+    fn cache(&self, answers: &[(String, CachedAnswer)]) -> Result<(), StoreError>;
     /// Drops cached answers not confirmed since `before` (RFC 3339), and invisible generations nobody works on.
     fn prune(&self, before: &str) -> Result<(), StoreError>;
 

@@ -302,10 +302,10 @@ fn a_ledger_that_was_lost_or_edited_is_noticed_before_anything_is_signed() {
     };
     refused(None, 6, "ledger.fork");
     refused(Some(format!("{}\n", lines[0])), 6, "ledger.fork");
-    refused(Some(format!("{}\n{}\n", lines[1], lines[0])), 2, "ledger.invalid");
-    refused(Some(format!("{whole}{}\n", lines[0])), 2, "ledger.invalid");
-    refused(Some(whole.replace("\"sequence\":2", "\"sequence\":1")), 2, "ledger.invalid");
-    refused(Some(format!("{whole}hello\n")), 2, "ledger.invalid");
+    refused(Some(format!("{}\n{}\n", lines[1], lines[0])), 3, "ledger.invalid");
+    refused(Some(format!("{whole}{}\n", lines[0])), 3, "ledger.invalid");
+    refused(Some(whole.replace("\"sequence\":2", "\"sequence\":1")), 3, "ledger.invalid");
+    refused(Some(format!("{whole}hello\n")), 3, "ledger.invalid");
     // Two projects that call their channel alike.
     std::fs::write(channel.sides.path("project/aftk.toml"), "format = 1\nrequests = [\"file:./c.txt\"]\n")
         .unwrap();

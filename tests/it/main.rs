@@ -12,6 +12,7 @@ mod hostile;
 mod http_server;
 mod journey;
 mod kill;
+mod lock;
 mod loss;
 mod net;
 mod support;

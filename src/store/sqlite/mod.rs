@@ -299,8 +299,13 @@ impl Catalogue for SqliteCatalogue {
         self.database.read(|connection| notes::cached(connection, key))
     }
 
-    fn cache(&self, key: &str, answer: &CachedAnswer) -> Result<(), StoreError> {
-        self.database.write(Durable::Soon, |transaction| notes::cache(transaction, key, answer))
+    fn cache(&self, answers: &[(String, CachedAnswer)]) -> Result<(), StoreError> {
+        if answers.is_empty() {
+            return Ok(());
+        }
+        self.database.write(Durable::Soon, |transaction| {
+            answers.iter().try_for_each(|(key, answer)| notes::cache(transaction, key, answer))
+        })
     }
 
     fn prune(&self, before: &str) -> Result<(), StoreError> {

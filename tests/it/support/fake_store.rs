@@ -177,7 +177,7 @@ impl Catalogue for FakeStore {
     fn cached(&self, _: &str) -> Result<Option<CachedAnswer>, StoreError> {
         unsupported()
     }
-    fn cache(&self, _: &str, _: &CachedAnswer) -> Result<(), StoreError> {
+    fn cache(&self, _: &[(String, CachedAnswer)]) -> Result<(), StoreError> {
         unsupported()
     }
     fn prune(&self, _: &str) -> Result<(), StoreError> {

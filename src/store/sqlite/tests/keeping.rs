@@ -279,8 +279,8 @@ fn answers_are_replaced_and_forgotten_by_age() {
         content_type: "application/json".into(),
         confirmed: confirmed.into(),
     };
-    catalogue.cache("url", &answer("one", "2026-01-01T00:00:00Z")).unwrap();
-    catalogue.cache("url", &answer("two", "2026-01-02T00:00:00Z")).unwrap();
+    catalogue.cache(&[("url".to_owned(), answer("one", "2026-01-01T00:00:00Z"))]).unwrap();
+    catalogue.cache(&[("url".to_owned(), answer("two", "2026-01-02T00:00:00Z"))]).unwrap();
     assert_eq!(catalogue.cached("url").unwrap(), Some(answer("two", "2026-01-02T00:00:00Z")));
     assert_eq!(catalogue.cached("other").unwrap(), None);
     catalogue.prune("2026-01-02T00:00:00Z").unwrap();
