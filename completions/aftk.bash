@@ -83,7 +83,7 @@ _aftk() {
 
     case "${cmd}" in
         aftk)
-            opts="-C -q -v -h -V --home --directory --json --quiet --verbose --color --progress --help --version init lock collect inspect verify import serve ls check gc key setup completion demo version"
+            opts="-C -q -y -v -h -V --home --directory --json --quiet --yes --verbose --color --progress --help --version init lock collect inspect verify import serve ls check gc key setup completion demo version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -117,7 +117,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__check)
-            opts="-C -q -v -h --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -151,7 +151,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__collect)
-            opts="-f -p -o -n -j -C -q -v -h --file --channel --platform --out --key --passphrase-file --sign-command --locked --dry-run --no-readback --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --out --key --passphrase-file --sign-command --locked --dry-run --no-readback --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -245,7 +245,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__completion)
-            opts="-C -q -v -h --home --directory --json --quiet --verbose --color --progress --help bash elvish fish powershell zsh"
+            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -279,7 +279,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__demo)
-            opts="-o -C -q -v -h --real --out --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-o -C -q -y -v -h --real --out --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -321,7 +321,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__gc)
-            opts="-n -C -q -v -h --dry-run --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-n -C -q -y -v -h --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -355,7 +355,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__import)
-            opts="-n -C -q -v -h --dry-run --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-n -C -q -y -v -h --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -389,7 +389,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__init)
-            opts="-f -n -C -q -v -h --file --dry-run --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-f -n -C -q -y -v -h --file --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -431,7 +431,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__inspect)
-            opts="-C -q -v -h --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -465,7 +465,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__key)
-            opts="-C -q -v -h --home --directory --json --quiet --verbose --color --progress --help new list show trust revoke"
+            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help new list show trust revoke"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -499,7 +499,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__key__subcmd__list)
-            opts="-C -q -v -h --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -533,7 +533,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__key__subcmd__new)
-            opts="-C -q -v -h --algorithm --passphrase-file --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-n -C -q -y -v -h --algorithm --passphrase-file --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -575,7 +575,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__key__subcmd__revoke)
-            opts="-C -q -v -h --compromised --retired-after --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-n -C -q -y -v -h --compromised --retired-after --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -613,7 +613,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__key__subcmd__show)
-            opts="-C -q -v -h --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -647,7 +647,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__key__subcmd__trust)
-            opts="-C -q -v -h --name --channel --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-n -C -q -y -v -h --name --channel --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -689,7 +689,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__lock)
-            opts="-f -p -n -j -C -q -v -h --file --channel --platform --upgrade --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-f -p -n -j -C -q -y -v -h --file --channel --platform --upgrade --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -763,7 +763,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__ls)
-            opts="-C -q -v -h --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -797,7 +797,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__serve)
-            opts="-C -q -v -h --listen --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-C -q -y -v -h --listen --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -835,7 +835,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__setup)
-            opts="-C -q -v -h --server --write --undo --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-n -C -q -y -v -h --server --write --undo --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -873,7 +873,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__verify)
-            opts="-C -q -v -h --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -907,7 +907,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__version)
-            opts="-C -q -v -h --home --directory --json --quiet --verbose --color --progress --help"
+            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_aftk_global_optspecs
-    string join \n home= C/directory= json q/quiet v/verbose color= progress= h/help V/version
+    string join \n home= C/directory= json q/quiet y/yes v/verbose color= progress= h/help V/version
 end
 
 function __fish_aftk_needs_command
@@ -26,23 +26,24 @@ end
 
 complete -c aftk -n "__fish_aftk_needs_command" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_needs_command" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_needs_command" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_needs_command" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_needs_command" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_needs_command" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_needs_command" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_needs_command" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_needs_command" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_needs_command" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_needs_command" -s V -l version -d 'Print version'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "init" -d 'Write an aftk.toml for the lockfiles in this directory'
-complete -c aftk -n "__fish_aftk_needs_command" -f -a "lock" -d 'Resolve requests to exact versions, and keep the result in aftk.lock'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "lock" -d 'Resolve requests to exact versions, and write them to aftk.lock'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "collect" -d 'Resolve, download and pack into a signed bundle'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "inspect" -d 'Show what bundles list, without unpacking them'
-complete -c aftk -n "__fish_aftk_needs_command" -f -a "verify" -d 'Verify bundles: signatures, every byte, and that nothing they list is missing'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "verify" -d 'Verify bundles: signatures, every byte, and that all is there'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundles and take them into the store'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the store shows'
@@ -51,43 +52,45 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "gc" -d 'Free what nothing
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "key" -d 'Make, show, trust and revoke keys'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "setup" -d 'Print the configuration that points a client at a server'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "completion" -d 'Print completions for a shell'
-complete -c aftk -n "__fish_aftk_needs_command" -f -a "demo" -d 'Show the whole journey on this machine: collect, sign, verify, import, serve, install'
-complete -c aftk -n "__fish_aftk_needs_command" -f -a "version" -d 'Print the version, the bundle format and the ecosystems of this build'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "demo" -d 'Show the whole journey on this machine, from collect to install'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "version" -d 'Print the version, the bundle format and this build\'s ecosystems'
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s f -l file -d 'Write into FILE' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand init" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand init" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand init" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand init" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand init" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s n -l dry-run -d 'Only say what would be written'
 complete -c aftk -n "__fish_aftk_using_subcommand init" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand init" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand init" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s f -l file -d 'Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l channel -d 'The channel to collect for' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s p -l platform -d 'Only for this platform, for example linux-x64-glibc; several are possible' -r
-complete -c aftk -n "__fish_aftk_using_subcommand lock" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM)' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand lock" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine' -r
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l limit-rate -d 'Download at most so many bytes a second, for example 2MiB' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s j -l jobs -d 'How many downloads at once' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand lock" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand lock" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l upgrade -d 'Resolve anew even if the lock answers, and print what moved'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s n -l dry-run -d 'Resolve, but write nothing'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s f -l file -d 'Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it' -r -F
@@ -97,264 +100,286 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -s o -l out -d 'Write
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l key -d 'Sign with this key of the home, or this key file; made on first use' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
-complete -c aftk -n "__fish_aftk_using_subcommand collect" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM)' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand collect" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l limit-rate -d 'Download at most so many bytes a second, for example 2MiB' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s j -l jobs -d 'How many downloads at once' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand collect" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand collect" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l locked -d 'Take exactly what aftk.lock says, and fail if it answers other requests'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s n -l dry-run -d 'Stop before anything but metadata is downloaded'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l no-readback -d 'Do not read the finished bundle back from the medium'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand inspect" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand verify" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand verify" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand verify" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand verify" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand verify" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand import" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand import" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand import" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand import" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand import" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand import" -s n -l dry-run -d 'Verify every byte and say what would be imported, but change nothing'
 complete -c aftk -n "__fish_aftk_using_subcommand import" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand import" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand import" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand import" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aftk -n "__fish_aftk_using_subcommand serve" -l listen -d 'Listen on ADDRESS:PORT; several are possible; port 0 takes a free one [default: 127.0.0.1:2385, or site.toml]' -r
+complete -c aftk -n "__fish_aftk_using_subcommand serve" -l listen -d 'Listen on ADDRESS:PORT; several are possible; port 0 takes a free one [default: site.toml, else 127.0.0.1:2385]' -r
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand serve" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand serve" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand serve" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand serve" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand serve" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand ls" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand ls" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand ls" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand ls" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand ls" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand ls" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand check" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand check" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand check" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand check" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand check" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand check" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand check" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand gc" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand gc" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand gc" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand gc" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s n -l dry-run -d 'Only say what would be freed'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand gc" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand gc" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -f -a "new" -d 'Make a key of this home\'s own'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -f -a "list" -d 'List this home\'s keys and those it trusts'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -f -a "show" -d 'Print a public key (PEM); by default the one that `collect` uses'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -f -a "trust" -d 'Trust the public key in a PEM file to sign bundles'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -f -a "revoke" -d 'Stop trusting a key'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -f -a "revoke" -d 'Stop trusting a key, for ever'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -l algorithm -d 'The algorithm' -r -f -a "ed25519\t''
 ecdsa-p384-sha384\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -l passphrase-file -d 'Encrypt the private key with the passphrase in FILE' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -s n -l dry-run -d 'Only say what would change'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -l name -d 'Who has it' -r
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -l channel -d 'Only for this channel; several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -s n -l dry-run -d 'Only say what would change'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from trust" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -l retired-after -d 'Keep what it signed up to sequence SEQ' -r
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -l compromised -d 'Refuse everything it ever signed (the default)'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -s n -l dry-run -d 'Only say what would change'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l server -d 'The server\'s address' -r
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand setup" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand setup" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand setup" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand setup" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l write -d 'Write it into the client\'s own file, between marks'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l undo -d 'Take out what --write wrote'
+complete -c aftk -n "__fish_aftk_using_subcommand setup" -s n -l dry-run -d 'Only say what --write or --undo would change'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand setup" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand setup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand setup" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand completion" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand completion" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand completion" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand completion" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand completion" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand completion" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand completion" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand completion" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand completion" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand completion" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand completion" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand completion" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand demo" -s o -l out -d 'Keep everything in DIR, which must not exist yet' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand demo" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand demo" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand demo" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand demo" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand demo" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand demo" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand demo" -l real -d 'Fail with exit code 5 rather than use invented packages'
 complete -c aftk -n "__fish_aftk_using_subcommand demo" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand demo" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand demo" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand demo" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand version" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand version" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand version" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal'
-always\t'Always'
-never\t'Never'"
-complete -c aftk -n "__fish_aftk_using_subcommand version" -l progress -d 'How to show progress on stderr' -r -f -a "auto\t'Bars on a terminal, else plain lines'
-plain\t'A line for each stage'
-json\t'Every event as a JSON line'
-none\t'Nothing'"
+complete -c aftk -n "__fish_aftk_using_subcommand version" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand version" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand version" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand version" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand version" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand version" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand version" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand version" -s h -l help -d 'Print help'

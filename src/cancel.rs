@@ -1,5 +1,6 @@
 //! Stopping a job: asked for once, seen by every thread of it.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,6 +35,14 @@ impl Cancel {
         if self.state.asked.load(Ordering::Acquire) { Err(interrupted()) } else { Ok(()) }
     }
 
+    /// [`Cancel::check`] amid reading and writing; [`interruption`] finds the problem again.
+    ///
+    /// # Errors
+    /// One that carries the problem.
+    pub fn check_io(&self) -> io::Result<()> {
+        self.check().map_err(io::Error::other)
+    }
+
     /// Returns once the job is asked to stop.
     pub async fn asked(&self) {
         let woken = self.state.wake.notified();
@@ -55,7 +64,12 @@ impl Cancel {
     }
 }
 
+/// The problem with which [`Cancel::check_io`] ended something, if it did.
+pub fn interruption(error: &io::Error) -> Option<Problem> {
+    error.get_ref()?.downcast_ref().cloned()
+}
+
 fn interrupted() -> Problem {
     Problem::new(Kind::Interrupted, "job.interrupted", "stopped before it was done")
-        .hint("run the same command again: it goes on where it was")
+        .hint("the same command goes on where it was")
 }

@@ -82,12 +82,22 @@ pub enum Happening {
         /// In words.
         message: String,
     },
-    /// An error; the job ends with it unless a warning says otherwise.
+    /// Something for a person to read, which is no warning.
+    Message {
+        /// In words.
+        message: String,
+    },
+    /// Clients are answered at this address from now on.
+    Serving {
+        /// The address: `http://127.0.0.1:2385/`.
+        address: String,
+    },
+    /// An error. A job that fails ends with one, or with several, of which the last decided.
     Error {
         /// What went wrong.
         problem: Problem,
     },
-    /// The job is done.
+    /// The job is done: the last event of one that does not fail.
     Done,
 }
 

@@ -189,13 +189,21 @@ pub fn create_directory(path: &Path, access: Access) -> io::Result<()> {
     }
     let parent = parent(path);
     create_directory(parent, access)?;
+    make_directory(path, access)?;
+    sync_directory(parent)
+}
+
+/// Creates a directory where its parent is; says whether it was missing. It is durable once its parent is synced.
+pub fn make_directory(path: &Path, access: Access) -> io::Result<bool> {
+    if path.is_dir() {
+        return Ok(false);
+    }
     fault_point(path, "create")?;
     match DirBuilder::new().mode(access.directory_mode()).create(path) {
         // Another process may have been faster.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => return Err(error),
-        _ => {}
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(error),
+        _ => Ok(true),
     }
-    sync_directory(parent)
 }
 
 /// The directory that a path stands in.
@@ -207,11 +215,19 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
+/// What is said of a link where none is followed.
+const LINK: &str = "it is a symbolic link, and links are not followed";
+
 /// Opens a regular file for reading; links are not followed, and devices and pipes are not waited for.
 pub fn open_regular(path: &Path) -> io::Result<std::fs::File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| {
+        // The system would speak of too many levels of links.
+        let link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+        if link { io::Error::new(io::ErrorKind::InvalidInput, LINK) } else { error }
+    })?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
@@ -249,7 +265,12 @@ pub fn read_limited(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes"));
+    let too_large = || {
+        io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it has more than {}", crate::units::bytes(limit)),
+        )
+    };
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());

@@ -7,8 +7,8 @@
 //! - [`ecosystem`]: npm, file …: one folder each.
 //! - [`net`]: the one HTTP client. [`http_server`]: the one listener.
 //! - [`store`]: blobs and the catalogue. [`trust`]: keys and who may sign what.
-//! - [`config`], [`events`], [`findings`], [`problem`], [`clock`], [`fsx`], [`spill`], [`blocking`]: what every room
-//!   needs.
+//! - [`config`], [`events`], [`findings`], [`problem`], [`units`], [`clock`], [`fsx`], [`spill`], [`blocking`]: what
+//!   every room needs.
 
 pub mod blocking;
 pub mod cancel;
@@ -27,3 +27,4 @@ pub mod problem;
 pub mod spill;
 pub mod store;
 pub mod trust;
+pub mod units;

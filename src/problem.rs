@@ -109,7 +109,8 @@ impl Problem {
         self
     }
 
-    /// Adds a hint: what the person can do.
+    /// Adds a hint: what the person can do. A call in backticks, `` `aftk VERB …` ``, is one for this side: the command
+    /// line completes it with the home in use. One for the other side stands without backticks.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Problem {
         self.hints.push(hint.into());

@@ -16,8 +16,9 @@ use source::Source;
 const ROOMS: &[(&str, &str)] = &[
     // What every room needs.
     ("problem", ""),
+    ("units", ""),
     ("clock", ""),
-    ("fsx", ""),
+    ("fsx", "units"),
     ("findings", ""),
     ("cancel", "problem"),
     ("blocking", "problem"),
@@ -25,7 +26,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("events", "clock findings problem"),
     ("config", "findings fsx problem"),
     // The rooms that know nothing of the verbs.
-    ("net", "clock problem"),
+    ("net", "clock problem units"),
     ("store", "blocking clock fsx problem"),
     ("trust", "clock fsx problem store"),
     ("ecosystem", "blocking clock events findings net problem spill store"),
@@ -33,12 +34,15 @@ const ROOMS: &[(&str, &str)] = &[
     // The verbs.
     (
         "ops",
-        "blocking cancel clock config ecosystem events findings fsx http_server net problem spill store trust",
+        "blocking cancel clock config ecosystem events findings fsx http_server net problem spill store trust units",
     ),
-    ("demo", "blocking cancel clock config ecosystem events fsx http_server net ops problem store trust"),
+    (
+        "demo",
+        "blocking cancel clock config ecosystem events fsx http_server net ops problem store trust units",
+    ),
     (
         "cli",
-        "blocking cancel clock config demo ecosystem events findings fsx http_server net ops problem store trust",
+        "blocking cancel clock config demo ecosystem events findings fsx http_server net ops problem store trust units",
     ),
 ];
 

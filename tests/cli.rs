@@ -103,7 +103,7 @@ fn help_goes_to_stdout_and_is_no_error() {
         assert!(stdout(&output).contains("Usage: aftk"), "{arguments:?}");
     }
     let help = aftk(directory.path(), &["--help"]);
-    assert!(stdout(&help).contains("Exit codes: 0 done, 1 failed, 2 usage, 3 untrusted or damaged"));
+    assert!(stdout(&help).contains("0 done      3 untrusted or damaged"));
     assert!(stdout(&help).lines().all(|line| line.chars().count() <= 100));
     assert!(!directory.path().join("home").exists(), "asking for help makes nothing");
 }
@@ -133,6 +133,7 @@ fn completions_are_printed() {
 #[test]
 fn a_wrong_call_is_2_and_prints_nothing_on_stdout() {
     let directory = tempfile::tempdir().unwrap();
+    write(&directory.path().join("here"), "a file");
     for arguments in [
         &[][..],
         &["colect"],
@@ -151,11 +152,200 @@ fn a_wrong_call_is_2_and_prints_nothing_on_stdout() {
         &["import", "gone"],
         &["key", "trust", "gone.pem"],
         &["-C", "gone", "ls"],
+        &["--home", "here", "ls"],
+        &["init", "bogus"],
+        &["init", "npm:left-pad@1"],
+        &["init", "file:https://files.example.test/a"],
+        &["collect", "file:./here", "--out", "here"],
+        &["collect", "file:./here", "--out", "here/below"],
     ] {
         let output = aftk(directory.path(), arguments);
         assert_eq!(code(&output), 2, "{arguments:?}: {}", stderr(&output));
         assert_eq!(stdout(&output), "", "{arguments:?}");
         assert!(stderr(&output).starts_with("error: "), "{arguments:?}: {}", stderr(&output));
+    }
+    assert!(!directory.path().join("aftk.toml").exists(), "a project that cannot be read is not begun");
+}
+
+#[test]
+fn init_leaves_out_lockfiles_that_are_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    write(&directory.path().join("yarn.lock"), "");
+    let alone = json(&aftk(directory.path(), &["init", "--json"]));
+    assert_eq!(alone["error"]["code"], "npm.foreign-lockfile");
+    write(&directory.path().join("package-lock.json"), "{}");
+    let report = json(&aftk(directory.path(), &["init", "--json"]));
+    assert_eq!(report["requests"], serde_json::json!(["npm:./package-lock.json"]));
+}
+
+#[test]
+fn options_that_may_be_repeated_take_a_list() {
+    fn look(command: &clap::Command, seen: &mut Vec<String>) {
+        for argument in command.get_arguments() {
+            if let (Some(long), clap::ArgAction::Append) = (argument.get_long(), argument.get_action()) {
+                assert_eq!(argument.get_value_delimiter(), Some(','), "{} --{long}", command.get_name());
+                seen.push(long.to_owned());
+            }
+        }
+        command.get_subcommands().for_each(|verb| look(verb, seen));
+    }
+    let mut seen = Vec::new();
+    look(&aftk::cli::command(), &mut seen);
+    assert!(seen.contains(&"platform".to_owned()) && seen.contains(&"listen".to_owned()), "{seen:?}");
+    // Each value reaches the verb as one of its own.
+    let directory = tempfile::tempdir().unwrap();
+    write(
+        &directory.path().join("package-lock.json"),
+        r#"{"name":"a","version":"1.0.0","lockfileVersion":3,"packages":{"":{"name":"a","version":"1.0.0"}}}"#,
+    );
+    for (platforms, expected) in [("linux-x64-glibc,linux-arm64-musl", 0), ("linux-x64-glibc,nonsense", 2)] {
+        let variables = [("AFTK_HOME", "home"), ("AFTK_PLATFORM", platforms)];
+        let output = with(directory.path(), &variables, &["lock", "-n", "npm:./package-lock.json"]);
+        assert_eq!(code(&output), expected, "{platforms}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_project_may_be_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let lockfile = r#"{"name":"a","version":"1.0.0","lockfileVersion":3,"packages":{"":{"name":"a","version":"1.0.0"}}}"#;
+    write(&at.join("project/package-lock.json"), lockfile);
+    write(&at.join("project/a.txt"), "a");
+    let requests = "format = 1\nrequests = [\"npm:./package-lock.json\", \"file:./a.txt\"]\n";
+    write(&at.join("project/aftk.toml"), requests);
+    let absolute = at.join("project");
+    for place in [["-C", "project"], ["-f", "project/aftk.toml"], ["-C", absolute.to_str().unwrap()]] {
+        let output = aftk(at, &[&["lock", "-n"][..], &place].concat());
+        assert_eq!(code(&output), 0, "{place:?}: {}", stderr(&output));
+        assert!(stdout(&output).starts_with("pkg:generic/a.txt?"), "{place:?}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn hints_name_the_home_and_the_directory_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let hint = |output: &Output| {
+        let text = stderr(output);
+        text.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap_or_default().to_owned()
+    };
+    let chosen = aftk(at, &["--home", "the home", "ls"]);
+    assert!(hint(&chosen).starts_with("`aftk --home 'the home' import PATH`"), "{}", stderr(&chosen));
+    let variable = aftk(at, &["ls"]);
+    assert!(hint(&variable).starts_with("`aftk --home home import PATH`"), "{}", stderr(&variable));
+    write(&at.join("project/README"), "");
+    let project = with(at, &[], &["-C", "project", "lock"]);
+    assert!(hint(&project).starts_with("`aftk -C project init` writes one"), "{}", stderr(&project));
+    // The other side's home is another one.
+    write(&at.join("a.txt"), "a");
+    assert_eq!(code(&aftk(at, &["collect", "file:./a.txt", "--out", "stick"])), 0);
+    let stranger = aftk(at, &["--home", "inside", "import", "stick"]);
+    assert!(hint(&stranger).contains("(outside: aftk key show)"), "{}", stderr(&stranger));
+    assert!(hint(&stranger).contains("`aftk --home inside key trust FILE`"), "{}", stderr(&stranger));
+    let object = json(&aftk(at, &["--home", "inside", "--json", "import", "stick"]));
+    assert_eq!(object["error"]["hints"][0], hint(&stranger));
+}
+
+#[test]
+fn with_json_progress_every_line_is_an_event_and_one_ends_the_job() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    write(&at.join("a.txt"), "a");
+    write(&at.join("junk.aftk.tar"), &"junk".repeat(1000));
+    let collect = ["collect", "file:./a.txt", "--out", "stick"];
+    for (arguments, last) in [
+        (&["init", "file:./a.txt"][..], "done"),
+        (&collect, "done"),
+        (&["verify", "stick"], "done"),
+        (&["verify", "stick", "junk.aftk.tar"], "error"),
+        (&["import", "junk.aftk.tar"], "error"),
+        (&["ls"], "done"),
+        (&["check"], "done"),
+        (&["gc"], "done"),
+        (&["key", "show"], "done"),
+        (&["key", "list", "--json"], "done"),
+        (&["-C", "gone", "ls"], "error"),
+        (&["bogus"], "error"),
+    ] {
+        let output = aftk(at, &[&["--progress", "json"][..], arguments].concat());
+        let events: Vec<Value> = stderr(&output)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{arguments:?}: {line}")))
+            .collect();
+        let ends: Vec<_> =
+            events.iter().filter(|event| event["event"] == "done" || event["event"] == "error").collect();
+        assert_eq!(ends.len(), 1, "{arguments:?}: {events:?}");
+        assert_eq!(events.last().unwrap()["event"], last, "{arguments:?}");
+        assert_eq!(code(&output) == 0, last == "done", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_dry_run_of_keys_and_setup_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let key = with(at, &[("AFTK_HOME", "outside")], &["-q", "key", "show"]);
+    write(&at.join("key.pem"), stdout(&key));
+    let says = |arguments: &[&str]| {
+        let output = aftk(at, arguments);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        stdout(&output).to_owned()
+    };
+    assert_eq!(says(&["key", "new", "me", "-n"]), "would make: me, ed25519\n");
+    assert!(says(&["key", "trust", "key.pem", "--name", "col", "-n"]).starts_with("would trust: col "));
+    assert!(says(&["setup", "npm", "--write", "-n"]).ends_with(".npmrc: would be written\n"));
+    assert!(!at.join("home").exists() && !at.join(".npmrc").exists());
+
+    assert!(says(&["key", "trust", "key.pem", "--name", "col"]).starts_with("trusted: col "));
+    assert!(says(&["key", "revoke", "col", "-n"]).starts_with("would revoke: col "));
+    // Nobody is asked where there is no terminal.
+    assert!(says(&["key", "revoke", "col"]).starts_with("revoked: col "));
+    says(&["setup", "npm", "--write"]);
+    assert!(says(&["setup", "npm", "--undo", "-n"]).contains("would be removed"));
+    assert!(at.join(".npmrc").exists());
+    says(&["setup", "npm", "--undo"]);
+    assert!(!at.join(".npmrc").exists(), "it was made by setup alone");
+}
+
+#[test]
+fn naming_channels_limits_a_key_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let key = with(at, &[("AFTK_HOME", "outside")], &["-q", "key", "show"]);
+    write(&at.join("key.pem"), stdout(&key));
+    aftk(at, &["key", "trust", "key.pem", "--name", "a"]);
+    let limited = aftk(at, &["key", "trust", "key.pem", "--channel", "prod,dev"]);
+    let said = "now collector of channel dev, prod; before: collector of every channel";
+    assert!(stderr(&limited).contains(said), "{}", stderr(&limited));
+    let list = aftk(at, &["key", "list"]);
+    let columns: Vec<_> = stdout(&list).lines().map(|line| line.find("ed25519:").unwrap()).collect();
+    assert!(columns.len() == 2 && columns[0] == columns[1], "{}", stdout(&list));
+}
+
+#[test]
+fn a_link_is_called_a_link() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    write(&at.join("bundle.aftk.tar"), "junk");
+    std::os::unix::fs::symlink("bundle.aftk.tar", at.join("link.aftk.tar")).unwrap();
+    let output = aftk(at, &["verify", "link.aftk.tar"]);
+    assert_eq!(code(&output), 3);
+    assert!(stderr(&output).contains("it is a symbolic link"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    aftk(directory.path(), &["key", "new", "k"]);
+    for arguments in [&["key", "list"][..], &["key", "list", "--json"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aftk"));
+        command.current_dir(directory.path()).env("AFTK_HOME", "home");
+        #[expect(clippy::disallowed_methods, reason = "a device that is always full")]
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command.args(arguments).stdout(full).output().unwrap();
+        assert_eq!(code(&output), 1, "{arguments:?}");
+        assert!(stderr(&output).contains("cannot write to stdout"), "{}", stderr(&output));
     }
 }
 
@@ -208,6 +398,10 @@ fn an_option_beats_a_variable() {
     // Switched off in words, as scripts do.
     let plain = with(at, &[("AFTK_HOME", "one"), ("AFTK_JSON", "0")], &["key", "list"]);
     assert!(stdout(&plain).starts_with("k "), "{}", stdout(&plain));
+    // An empty one is none.
+    let empty =
+        with(at, &[("AFTK_HOME", "one"), ("AFTK_DIRECTORY", ""), ("AFTK_COLOR", "")], &["key", "list"]);
+    assert_eq!(stdout(&empty), stdout(&plain), "{}", stderr(&empty));
 }
 
 #[test]

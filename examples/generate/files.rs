@@ -54,7 +54,8 @@ Stale: older than it may be.
 Interrupted.
 .SH ENVIRONMENT
 Every option can also be given as a variable: \-\-home is AFTK_HOME, \-\-dry\-run is AFTK_DRY_RUN. An option beats a
-variable, a variable beats a file.
+variable, a variable beats a file. What may be given several times also takes several values separated by commas, which
+is how a variable gives them: AFTK_PLATFORM=linux\-x64\-glibc,linux\-arm64\-glibc.
 .SH FILES
 .TP
 aftk.toml, aftk.lock, aftk.ledger

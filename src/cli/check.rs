@@ -1,10 +1,11 @@
 //! `aftk check`: is everything that is held what it should be?
 
+use super::output;
 use super::session::Session;
-use super::{output, progress, units};
 use crate::ops::check;
 use crate::problem::{Kind, Problem};
 use crate::store::RESTORE_CATALOGUE;
+use crate::units;
 
 /// Re-hash everything in the store, and set aside what is damaged
 ///
@@ -16,24 +17,22 @@ pub(super) fn run(_: Arguments, session: &Session) -> Result<(), Problem> {
     let store = session.existing_store()?;
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
     let result = session.block(move || check::check(&store, &*events, &cancel));
-    let report = progress::end(&*session.events, result)?;
-    let sound = report.is_sound();
-    session.finish(&report, || {
-        for line in report.findings() {
-            output::line(&output::printable(&line));
-        }
-        if sound {
+    let report = result?;
+    if report.is_sound() {
+        return session.finish(&report, || {
             let (blobs, bytes) = (units::count(report.blobs, "blob"), units::bytes(report.bytes));
             output::line(&format!("sound: {blobs}, {bytes}"));
-        }
-    })?;
-    if sound {
-        return Ok(());
+        });
     }
     let hint = if report.catalogue.is_empty() {
         "collect or import the same bundles again: what is missing comes back, what is held is not copied again"
     } else {
         RESTORE_CATALOGUE
     };
-    Err(Problem::new(Kind::Untrusted, "store.unsound", "the store is not sound").hint(hint))
+    let problem = Problem::new(Kind::Untrusted, "store.unsound", "the store is not sound").hint(hint);
+    session.finish_failed(&report, problem, || {
+        for line in report.findings() {
+            output::line(&line);
+        }
+    })
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bundle_format::{Mode, Signer};
 
 use super::network::NetworkArguments;
+use super::output;
 use super::session::Session;
-use super::{output, progress, units};
 use crate::config::Project;
 use crate::ops::collect::{self, CollectRequest};
 use crate::ops::lock::{self, Order, Place};
 use crate::problem::Problem;
+use crate::units;
 
 /// Resolve, download and pack into a signed bundle
 ///
@@ -115,7 +116,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     };
     let request = CollectRequest {
         order,
-        out: session.path(&arguments.out),
+        out: session.writable_directory(&arguments.out)?,
         locked: arguments.locked,
         dry_run: arguments.dry_run,
         read_back: !arguments.no_readback,
@@ -126,22 +127,20 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             arguments.network.outside(session, &store, request.order.directory(&session.directory))?;
         collect::collect(&request, &outside, signer).await
     });
-    let report = progress::end(&*session.events, result)?;
+    let report = result?;
     session.finish(&report, || {
-        output::remarks(&report.notes, &report.gaps, &session.global);
+        session.remark(&report.notes, &report.gaps);
         let Some(bundle) = &report.bundle else { return };
         for file in &bundle.files {
             output::line(&file.display().to_string());
         }
-        if !session.global.quiet {
-            let again = if bundle.held { "unchanged: " } else { "" };
-            eprintln!(
-                "{again}{} sequence {}: {}, {}",
-                bundle.channel,
-                bundle.sequence,
-                units::count(report.artifacts.len(), "artifact"),
-                units::bytes(bundle.bytes)
-            );
-        }
+        let again = if bundle.held { "unchanged: " } else { "" };
+        session.say(&format!(
+            "{again}{} sequence {}: {}, {}",
+            bundle.channel,
+            bundle.sequence,
+            units::count(report.artifacts.len(), "artifact"),
+            units::bytes(bundle.bytes)
+        ));
     })
 }

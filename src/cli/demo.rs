@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::output;
 use super::session::Session;
-use super::{output, units};
 use crate::demo::{self, Demonstration, Step};
 use crate::events::Silent;
 use crate::problem::{Kind, Problem};
+use crate::units;
 
-/// Show the whole journey on this machine: collect, sign, verify, import, serve, install
+/// Show the whole journey on this machine, from collect to install
 ///
 /// Uses a small real npm project, or invented packages if no registry can be reached. Everything is kept in one
 /// directory, to be looked at.
@@ -56,16 +57,25 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             output::line(&format!("    {}", output::printable(&step.result)));
         }
     };
-    let report = session.block_on(demo::demonstrate(&how, Arc::new(Silent), &session.cancel, &tell))?;
+    let result = session.block_on(demo::demonstrate(&how, Arc::new(Silent), &session.cancel, &tell));
+    let report = result.map_err(|mut problem| {
+        // It does not go on in a directory that is there.
+        if problem.kind == Kind::Interrupted {
+            problem.hints = vec!["remove the directory to begin again".to_owned()];
+        }
+        problem
+    })?;
     session.finish(&report, || {
         output::line("");
         output::line(&format!("Everything is in {}:", report.directory.display()));
         output::line("    outside/project   the project, its aftk.lock and aftk.ledger");
         output::line("    outside           the collecting side: store and keys");
         output::line("    stick             the bundle, as it would be carried");
+        output::line("    damaged.aftk.tar  the copy with the flipped bit");
         output::line("    inside            the other side: trust and store");
         let directory = report.directory.display();
-        output::line(&format!("Look on: aftk inspect --home {directory}/inside {}", report.bundle.display()));
-        output::line(&format!("         aftk serve --home {directory}/inside"));
+        output::line("Look on:");
+        output::line(&format!("    aftk --home {directory}/inside inspect {directory}/stick"));
+        output::line(&format!("    aftk --home {directory}/inside serve"));
     })
 }

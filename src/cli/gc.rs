@@ -1,9 +1,10 @@
 //! `aftk gc`: free what nothing refers to.
 
+use super::output;
 use super::session::Session;
-use super::{output, progress, units};
 use crate::ops::gc;
 use crate::problem::Problem;
+use crate::units;
 
 /// Free what nothing in the store refers to any more
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let store = session.existing_store()?;
     let (events, cancel, dry_run) = (session.events.clone(), session.cancel.clone(), arguments.dry_run);
     let result = session.block(move || gc::gc(&store, &*events, &cancel, dry_run));
-    let report = progress::end(&*session.events, result)?;
+    let report = result?;
     session.finish(&report, || {
         let verb = if dry_run { "would free" } else { "freed" };
         output::line(&format!(

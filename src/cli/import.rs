@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::output;
 use super::session::Session;
-use super::{output, progress, units};
 use crate::ops::import::{self, ImportRequest, Outcome};
 use crate::problem::Problem;
+use crate::units;
 
 /// Verify bundles and take them into the store
 ///
@@ -27,7 +28,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let request = ImportRequest { paths, dry_run: arguments.dry_run };
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
     let result = session.block(move || import::import(&store, &trust, &request, &*events, &cancel));
-    let report = progress::end(&*session.events, result)?;
+    let report = result?;
     session.finish_bundles(&report, &report.failed, || {
         for bundle in &report.bundles {
             let outcome = match bundle.outcome {

@@ -24,8 +24,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     session.finish(&report, || {
         let verb = if arguments.dry_run { "would write" } else { "wrote" };
         output::line(&format!("{verb} {} with {}", report.file.display(), report.requests.join(", ")));
-        if !arguments.dry_run && !session.global.quiet {
-            eprintln!("next: `aftk lock`, commit aftk.toml and aftk.lock, then `aftk collect --out DIR`");
+        if !arguments.dry_run {
+            session.say("next: `aftk lock`, commit aftk.toml and aftk.lock, then `aftk collect --out DIR`");
         }
     })
 }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::output;
 use super::session::Session;
-use super::{output, units};
 use crate::ops::inspect;
 use crate::problem::Problem;
+use crate::units;
 
 /// Show what bundles list, without unpacking them
 ///
@@ -36,7 +37,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
                 "  mode      {}",
                 if bundle.mode == bundle_format::Mode::Add { "add" } else { "replace" }
             ));
-            output::line(&format!("  snapshot  {}", bundle.which.snapshot));
+            output::line(&format!("  snapshot  {}", bundle.which.snapshot.hex()));
             output::line(&format!("  signed by {}", bundle.which.signers.join(", ")));
             output::line(&format!(
                 "  size      {} in {}",
@@ -46,7 +47,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             output::line(&format!("  lists     {}", units::count(bundle.artifacts.len() as u64, "artifact")));
             for artifact in &bundle.artifacts {
                 let size = artifact.size.map(units::bytes).unwrap_or_default();
-                output::line(&format!("    {:<60} {size:>10}", output::printable(&artifact.purl)));
+                let mark = if artifact.metadata_only { "  metadata only" } else { "" };
+                output::line(&format!("    {:<60} {size:>10}{mark}", output::printable(&artifact.purl)));
             }
         }
     })

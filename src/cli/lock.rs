@@ -2,13 +2,14 @@
 
 use super::collect::What;
 use super::network::NetworkArguments;
+use super::output;
 use super::session::Session;
-use super::{output, progress, units};
 use crate::ops::difference::Difference;
 use crate::ops::lock::{self, LockRequest};
 use crate::problem::Problem;
+use crate::units;
 
-/// Resolve requests to exact versions, and keep the result in aftk.lock
+/// Resolve requests to exact versions, and write them to aftk.lock
 ///
 /// Nothing but metadata is downloaded. A lock that answers the requests stays as it is, unless --upgrade is given. What
 /// a new lock moves is printed.
@@ -35,10 +36,10 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             arguments.network.outside(session, &store, request.order.directory(&session.directory))?;
         lock::lock(&request, &outside).await
     });
-    let report = progress::end(&*session.events, result)?;
+    let report = result?;
     let mut unread = Ok(());
     session.finish(&report, || {
-        output::remarks(&report.notes, &report.gaps, &session.global);
+        session.remark(&report.notes, &report.gaps);
         if let Some(difference) = report.difference.as_ref().filter(|_| !session.global.quiet) {
             print_difference(difference);
         } else if session.global.verbose > 0 || report.lock.is_none() {

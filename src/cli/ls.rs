@@ -19,7 +19,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let store = session.existing_store()?;
     if session.global.json {
         let report = session.block(move || list::list(&store, &selectors))?;
-        return output::json(&report);
+        return session.finish(&report, || ());
     }
     // A long list is printed as it is read.
     let shown = session.block(move || {
@@ -27,14 +27,15 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         list::each(&store, &selectors, &mut |artifact| {
             let named = &artifact.named;
             let purl = output::printable(&named.purl);
-            output::line(&format!("{purl}  ({}, {})", named.repository, artifact.source));
+            let mark = if named.metadata_only { ", metadata only" } else { "" };
+            output::line(&format!("{purl}  ({}, {}{mark})", named.repository, artifact.source));
             shown += 1;
             Ok(())
         })?;
         Ok(shown)
     })?;
-    if shown == 0 && !session.global.quiet {
-        eprintln!("nothing is here that matches");
+    if shown == 0 {
+        session.say("nothing is here that matches");
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! The command line: one verb a file. The only room that prints.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that prints")]
-
+mod calls;
 mod check;
 mod collect;
 mod completion;
@@ -10,6 +9,7 @@ mod gc;
 mod import;
 mod init;
 mod inspect;
+mod json_lines;
 mod key;
 mod lock;
 mod ls;
@@ -19,7 +19,6 @@ mod progress;
 mod serve;
 mod session;
 mod setup;
-mod units;
 mod verify;
 mod version;
 
@@ -29,7 +28,9 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
+use calls::Calls;
 use session::Session;
 
 /// Carry packages into air-gapped networks: complete, signed, and provably what upstream published.
@@ -38,11 +39,12 @@ use session::Session;
 /// `aftk import` verifies it into a store, and `aftk serve` is the mirror that clients use.
 #[derive(Debug, Parser)]
 #[command(name = "aftk", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 untrusted or damaged, 4 incomplete, 5 upstream \
-    unavailable, 6 refused or in conflict, 7 stale, 130 interrupted.\n\
-    Every option can also be given as a variable: --home is AFTK_HOME."
-)]
+#[command(after_help = "Exit codes:\n\
+    \x20 0 done      3 untrusted or damaged    6 refused or in conflict\n\
+    \x20 1 failed    4 incomplete              7 stale\n\
+    \x20 2 usage     5 upstream unavailable    130 interrupted\n\n\
+    Every option can also be given as a variable: --home is AFTK_HOME.\n\
+    What may be given several times also takes several values separated by commas.")]
 struct Arguments {
     #[command(flatten)]
     global: Global,
@@ -65,38 +67,35 @@ pub(crate) struct Global {
     /// Print only results and errors
     #[arg(short, long, global = true, help_heading = "Global options")]
     quiet: bool,
+    /// Answer yes to what would be asked; nothing is asked but at a terminal
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    yes: bool,
     /// Print more; given twice, every item
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     verbose: u8,
-    /// When to use colour
+    /// When to use colour; auto: on a terminal
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
     color: When,
-    /// How to show progress on stderr
+    /// How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing
     #[arg(long, global = true, value_name = "HOW", default_value = "auto", help_heading = "Global options")]
     progress: Progress,
 }
 
-/// When something is done.
+/// When something is done; auto: on a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum When {
-    /// On a terminal.
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
-/// How progress is shown.
+// What stands at a value itself would give it a paragraph in every verb's help.
+/// How progress is shown; auto: bars on a terminal, else plain lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Progress {
-    /// Bars on a terminal, else plain lines.
     Auto,
-    /// A line for each stage.
     Plain,
-    /// Every event as a JSON line.
     Json,
-    /// Nothing.
     None,
 }
 
@@ -121,68 +120,95 @@ enum Verb {
 
 /// The whole command line, with a variable for every option.
 pub fn command() -> clap::Command {
-    with_variables(Arguments::command())
+    with_variables(Arguments::command(), &|_| true)
 }
 
-/// Gives every option its variable, `AFTK_` and its long name; positional arguments have none.
-fn with_variables(command: clap::Command) -> clap::Command {
+/// Gives every option its variable, `AFTK_` and its long name; positional arguments have none. One that may be given
+/// several times takes several values at once, separated by commas: a variable has no other way. Only variables that are
+/// `heard` count.
+fn with_variables(command: clap::Command, heard: &dyn Fn(&str) -> bool) -> clap::Command {
     let command = command.mut_args(|argument| {
         let Some(long) = argument.get_long().map(str::to_owned) else { return argument };
         if matches!(long.as_str(), "help" | "version") {
             return argument;
         }
         let name = format!("AFTK_{}", long.replace('-', "_").to_uppercase());
-        let argument = argument.env(name).hide_env_values(true).hide_env(true);
+        let argument = match heard(&name) {
+            true => argument.env(name).hide_env_values(true).hide_env(true),
+            false => argument,
+        };
         match argument.get_action() {
             ArgAction::SetTrue => argument.value_parser(clap::builder::FalseyValueParser::new()),
+            ArgAction::Append => argument.value_delimiter(','),
             _ => argument,
         }
     });
-    command.mut_subcommands(with_variables)
+    command.mut_subcommands(|verb| with_variables(verb, heard))
 }
 
 /// Runs a command line; returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    // A script that asked for JSON gets JSON, though its other words were not understood.
-    let json = arguments.iter().any(|argument| argument == "--json");
-    let matches = match command().try_get_matches_from(arguments) {
-        Ok(matches) => matches,
-        Err(error) => {
-            // What was asked for (help, version) goes to stdout and is no error.
-            if !error.use_stderr() {
-                return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-            }
-            // Nothing helps if stderr is gone.
-            _ = error.print();
-            if json {
-                output::failure(&misused(&error));
-            }
-            return ExitCode::from(Kind::Usage.exit_code());
-        }
-    };
-    let arguments = match Arguments::from_arg_matches(&matches) {
+    // An empty variable is as good as none.
+    let heard = |name: &str| crate::config::variable_os(name).is_some();
+    let parsed = with_variables(Arguments::command(), &heard)
+        .try_get_matches_from(&arguments)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(Kind::Usage.exit_code());
+        // What was asked for (help, version) goes to stdout and is no error.
+        Err(error) if !error.use_stderr() => {
+            return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
+        Err(error) => return misused(&error, &arguments),
     };
     let global = arguments.global.clone();
-    let (result, said) = match Session::start(global.clone()) {
+    let (listener, calls) = (progress::listener(&global), Calls::new(&global));
+    let (result, said) = match Session::start(global.clone(), listener.clone()) {
         Ok(session) => (work(arguments.verb, &session), session.json_is_said()),
         Err(problem) => (Err(problem), false),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            listener.emit(Happening::Done);
+            ExitCode::SUCCESS
+        }
         Err(problem) => {
-            output::problem(&problem, &global);
+            let problem = calls.complete_hints(problem);
+            let exit_code = problem.kind.exit_code();
             if global.json && !said {
                 output::failure(&problem);
             }
-            ExitCode::from(problem.kind.exit_code())
+            listener.emit(Happening::Error { problem });
+            ExitCode::from(exit_code)
         }
     }
+}
+
+/// Says what was not understood; returns the exit code. A script that asked for JSON gets JSON, though its other words
+/// were not understood.
+fn misused(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let asked = |wanted: &[&str]| {
+        let mut windows = arguments.windows(wanted.len());
+        windows.any(|words| words.iter().zip(wanted).all(|(word, wanted)| word == *wanted))
+    };
+    // The first paragraph of what clap says, on one line.
+    let text = error.to_string();
+    let words: Vec<_> = text.split("\n\n").next().unwrap_or_default().split_whitespace().collect();
+    let message = words.join(" ");
+    let problem =
+        Problem::new(Kind::Usage, "usage.arguments", message.strip_prefix("error: ").unwrap_or(&message))
+            .hint("`aftk --help` lists the verbs, `aftk VERB --help` its options");
+    if asked(&["--json"]) {
+        output::failure(&problem);
+    }
+    if asked(&["--progress", "json"]) || asked(&["--progress=json"]) {
+        json_lines::JsonLines::new().emit(Happening::Error { problem });
+    } else {
+        // Nothing helps if stderr is gone.
+        _ = error.print();
+    }
+    ExitCode::from(Kind::Usage.exit_code())
 }
 
 fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
@@ -203,13 +229,4 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Demo(verb) => demo::run(verb, session),
         Verb::Version(verb) => version::run(verb, session),
     }
-}
-
-/// The problem with a command line that was not understood: the first paragraph of what clap says, on one line.
-fn misused(error: &clap::Error) -> Problem {
-    let text = error.to_string();
-    let words: Vec<_> = text.split("\n\n").next().unwrap_or_default().split_whitespace().collect();
-    let message = words.join(" ");
-    Problem::new(Kind::Usage, "usage.arguments", message.strip_prefix("error: ").unwrap_or(&message))
-        .hint("`aftk --help` lists the verbs, `aftk VERB --help` its options")
 }

@@ -13,10 +13,11 @@ use crate::store::Store;
 /// Options of verbs that go to the network.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct NetworkArguments {
-    /// Also trust the certificate authorities in FILE (PEM)
+    /// Also trust the certificate authorities in FILE (PEM), whatever other settings say
     #[arg(long, value_name = "FILE", help_heading = "Network options")]
     ca_file: Vec<PathBuf>,
-    /// Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine
+    /// Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client's own settings say so
+    /// too (npm's `strict-ssl=false`), do not check its certificate either
     #[arg(long, value_name = "HOST", help_heading = "Network options")]
     insecure_host: Vec<String>,
     /// Download at most so many bytes a second, for example 2MiB
@@ -36,7 +37,7 @@ impl NetworkArguments {
         directory: &Path,
     ) -> Result<Arc<Outside>, Problem> {
         let mut settings = net::Settings::from_environment(config::variable);
-        settings.extra_ca_files.extend(self.ca_file.iter().map(|path| session.path(path)));
+        settings.ca_files.extend(self.ca_file.iter().map(|path| session.path(path)));
         settings.insecure_hosts.extend(self.insecure_host.iter().cloned());
         settings.rate_limit = self.limit_rate;
         let client = Arc::new(net::Client::new(settings)?);

@@ -5,8 +5,6 @@ use std::io::{IsTerminal, Write};
 use serde::Serialize;
 
 use super::{Global, When};
-use crate::findings::Note;
-use crate::ops::lock_file::AcceptedGap;
 use crate::problem::{Kind, Problem};
 
 /// Prints one JSON object on stdout.
@@ -14,17 +12,27 @@ pub(super) fn json<T: Serialize>(report: &T) -> Result<(), Problem> {
     let stdout = std::io::stdout();
     let mut out = std::io::BufWriter::new(stdout.lock());
     let written = serde_json::to_writer(&mut out, report).map_err(std::io::Error::other);
-    written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).map_err(|error| {
-        Problem::new(Kind::Failed, "output.unwritable", "cannot write to stdout").caused_by(&error)
-    })
+    written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).map_err(|error| unwritable(&error))
 }
 
-/// Prints a line on stdout, without what a terminal would obey; a reader that went away ends the program quietly, as `head` expects.
+/// Prints a line on stdout, without what a terminal would obey.
 pub(super) fn line(text: &str) {
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{}", printable(text)).is_err() {
+    block(&format!("{}\n", printable(text)));
+}
+
+/// Prints lines of our own on stdout as they are. A reader that went away ends the program quietly, as `head` expects;
+/// whatever else is in the way ends it as failed.
+pub(super) fn block(text: &str) {
+    let Err(error) = std::io::stdout().lock().write_all(text.as_bytes()) else { return };
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    say(&problem(&unwritable(&error), false));
+    std::process::exit(i32::from(Kind::Failed.exit_code()));
+}
+
+fn unwritable(error: &std::io::Error) -> Problem {
+    Problem::new(Kind::Failed, "output.unwritable", "cannot write to stdout").caused_by(error)
 }
 
 /// Whether stderr gets colour.
@@ -36,35 +44,40 @@ pub(super) fn colour(global: &Global) -> bool {
     }
 }
 
-/// Prints a problem on stderr: what, why, and what helps. With --json, also on stdout.
-pub(super) fn problem(problem: &Problem, global: &Global) {
-    let (red, cyan, plain) =
-        if colour(global) { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
-    let mut text = format!("{red}error:{plain} {}\n", printable(&problem.message));
-    if let Some(place) = &problem.place {
-        text.push_str(&format!("  at {}\n", printable(place)));
-    }
-    for cause in &problem.causes {
-        text.push_str(&format!("  because {}\n", printable(cause)));
-    }
-    for hint in &problem.hints {
-        text.push_str(&format!("{cyan}hint:{plain} {}\n", printable(hint)));
-    }
-    eprint!("{text}");
+/// Prints text and a line feed on stderr. Nobody may be there to read it: that stops nothing.
+pub(super) fn say(text: &str) {
+    // In one piece, so that other processes' lines stay apart from it.
+    _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Prints on stderr what a person should know of what is carried, and the gaps that were accepted.
-pub(super) fn remarks(notes: &[Note], gaps: &[AcceptedGap], global: &Global) {
-    if global.quiet {
-        return;
+/// Asks on stderr; the answer is typed behind it.
+pub(super) fn ask(question: &str) {
+    _ = std::io::stderr().lock().write_all(question.as_bytes());
+}
+
+/// Text in a terminal's colour, if it gets any.
+pub(super) fn paint(colour: bool, code: &str, text: &str) -> String {
+    if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// A problem as people read it: what, why, and what helps. What they wished for themselves takes one line.
+pub(super) fn problem(problem: &Problem, colour: bool) -> String {
+    if problem.kind == Kind::Interrupted {
+        let words: Vec<_> =
+            std::iter::once(&problem.message).chain(&problem.hints).map(|text| printable(text)).collect();
+        return words.join("; ");
     }
-    for note in notes {
-        eprintln!("note: {}: {}", printable(&note.subject), printable(&note.message));
+    let mut text = format!("{} {}", paint(colour, "1;31", "error:"), printable(&problem.message));
+    if let Some(place) = &problem.place {
+        text.push_str(&format!("\n  at {}", printable(place)));
     }
-    for AcceptedGap { gap, accepted } in gaps {
-        let (name, version) = (printable(&gap.name), printable(&gap.version));
-        eprintln!("gap: {}:{name} {version} (accepted: {})", gap.ecosystem, printable(accepted));
+    for cause in &problem.causes {
+        text.push_str(&format!("\n  because {}", printable(cause)));
     }
+    for hint in &problem.hints {
+        text.push_str(&format!("\n{} {}", paint(colour, "36", "hint:"), printable(hint)));
+    }
+    text
 }
 
 /// Prints a problem on stdout as the JSON object that stands there instead of a report.

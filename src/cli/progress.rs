@@ -1,33 +1,37 @@
 //! Progress on stderr: bars on a terminal, lines elsewhere, JSON lines on request.
 
 use std::io::IsTerminal;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output::{colour, printable};
-use super::{Global, Progress, units};
+use super::json_lines::JsonLines;
+use super::output::{self, colour, printable};
+use super::{Global, Progress};
 use crate::clock;
-use crate::events::{Events, Happening, Silent, Stamp};
-use crate::problem::Problem;
+use crate::events::{Events, Happening};
+use crate::units;
 
 /// How often progress is said at most.
-const INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Who shows what happens.
+pub(super) trait Listener: Events {
+    /// The work is over, and its result will be printed: what moves on the terminal makes room.
+    fn make_room(&self);
+}
 
 /// The listener that the options ask for.
-pub(super) fn listener(global: &Global) -> Arc<dyn Events> {
+pub(super) fn listener(global: &Global) -> Arc<dyn Listener> {
     let terminal = std::io::stderr().is_terminal();
     match global.progress {
-        Progress::Json => {
-            Arc::new(JsonLines { stamp: Stamp::new("cli"), pending: Mutex::new((0, clock::instant())) })
-        }
-        Progress::None => Arc::new(Lines::new(global, false)),
-        _ if global.quiet => Arc::new(Silent),
-        Progress::Auto if terminal => {
+        Progress::Json => Arc::new(JsonLines::new()),
+        Progress::Auto if terminal && !global.quiet => {
             Arc::new(Bars { lines: Lines::new(global, false), bar: Mutex::new(None) })
         }
-        Progress::Auto | Progress::Plain => Arc::new(Lines::new(global, true)),
+        Progress::Auto | Progress::Plain => Arc::new(Lines::new(global, !global.quiet)),
+        Progress::None => Arc::new(Lines::new(global, false)),
     }
 }
 
@@ -53,28 +57,33 @@ impl Lines {
         Lines { stages, verbose, quiet, colour, stage: Mutex::new(None) }
     }
 
-    /// The line for a happening, if it gets one.
-    fn line(&self, happening: &Happening) -> Option<String> {
-        let paint = |code: &str, text: &str| {
-            if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-        };
+    /// The text for a happening, if it gets one.
+    fn text(&self, happening: &Happening) -> Option<String> {
         match happening {
+            Happening::Error { problem } => Some(output::problem(problem, self.colour)),
+            Happening::Serving { address } => Some(format!("serving on {address}")),
+            Happening::Message { message } if !self.quiet => Some(printable(message)),
             Happening::Warning { message, .. } if !self.quiet => {
-                Some(format!("{} {}", paint("1;33", "warning:"), printable(message)))
+                let mark = output::paint(self.colour, "1;33", "warning:");
+                Some(format!("{mark} {}", printable(message)))
             }
             Happening::Resolved { request, artifacts } if self.verbose > 0 => {
                 Some(format!("{} is {}", printable(request), units::count(*artifacts, "artifact")))
             }
             Happening::Preflight(preflight) if !self.quiet => {
-                let unknown = match preflight.unknown_sizes {
-                    0 => String::new(),
-                    n => format!(", {n} of them of unknown size"),
+                let downloads = match (preflight.downloads, preflight.unknown_sizes) {
+                    (0, _) => "nothing to download".to_owned(),
+                    (files, unknown) => {
+                        let (files, bytes) =
+                            (units::count(files, "file"), units::bytes(preflight.download_bytes));
+                        let unknown =
+                            if unknown == 0 { String::new() } else { format!(", {unknown} of unknown size") };
+                        format!("{files} to download (about {bytes}{unknown})")
+                    }
                 };
                 Some(format!(
-                    "{}; {} to download, about {}{unknown}; the bundle will have about {}",
+                    "{}: {downloads}, a bundle of about {}",
                     units::count(preflight.artifacts, "artifact"),
-                    units::count(preflight.downloads, "file"),
-                    units::bytes(preflight.download_bytes),
                     units::bytes(preflight.bundle_bytes),
                 ))
             }
@@ -108,7 +117,8 @@ impl Lines {
                 }
                 None
             }
-            Happening::Done => stage.take().map(|ended| ended.summary()),
+            // What follows was measured after it.
+            Happening::Preflight(_) => stage.take().map(|ended| ended.summary()),
             // What took how long no longer matters.
             Happening::Error { .. } => {
                 *stage = None;
@@ -116,6 +126,12 @@ impl Lines {
             }
             _ => None,
         }
+    }
+
+    /// Ends the stage under way; returns what to say of it.
+    fn end(&self) -> Option<String> {
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        stage.take().map(|ended| ended.summary())
     }
 }
 
@@ -141,10 +157,18 @@ impl Events for Lines {
     fn emit(&self, happening: Happening) {
         let ended = self.follow(&happening);
         if let (true, Some(ended)) = (self.stages, ended) {
-            eprintln!("{ended}");
+            output::say(&ended);
         }
-        if let Some(line) = self.line(&happening) {
-            eprintln!("{line}");
+        if let Some(text) = self.text(&happening) {
+            output::say(&text);
+        }
+    }
+}
+
+impl Listener for Lines {
+    fn make_room(&self) {
+        if let (true, Some(ended)) = (self.stages, self.end()) {
+            output::say(&ended);
         }
     }
 }
@@ -167,7 +191,7 @@ impl Bar {
     fn new(name: &str, items: Option<u64>, bytes: Option<u64>) -> Bar {
         let shown = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr_with_hz(10));
         let template = if bytes.is_some() {
-            "{prefix:>10} [{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta} {wide_msg}"
+            "{prefix:>10} [{wide_bar}] {bytes}/{total_bytes} {binary_bytes_per_sec} eta {eta}"
         } else {
             "{prefix:>10} {spinner} {elapsed} {wide_msg}"
         };
@@ -189,9 +213,15 @@ impl Bar {
     }
 }
 
+impl Bars {
+    fn bar(&self) -> MutexGuard<'_, Option<Bar>> {
+        self.bar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Events for Bars {
     fn emit(&self, happening: Happening) {
-        let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bar = self.bar();
         let ended = self.lines.follow(&happening);
         match &happening {
             Happening::Stage { name, items, bytes } => {
@@ -200,7 +230,7 @@ impl Events for Bars {
                 }
                 *bar = Some(Bar::new(name, *items, *bytes));
             }
-            Happening::Done | Happening::Error { .. } => {
+            Happening::Preflight(_) | Happening::Done | Happening::Error { .. } => {
                 if let Some(bar) = bar.take() {
                     bar.shown.finish_and_clear();
                 }
@@ -223,58 +253,22 @@ impl Events for Bars {
             }
             _ => {}
         }
-        let say = |text: String| match bar.as_ref() {
-            Some(bar) => bar.shown.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
-        };
-        if let Some(ended) = ended {
-            say(ended);
-        }
-        if let Some(line) = self.lines.line(&happening) {
-            say(line);
-        }
-    }
-}
-
-/// Every event as a JSON line; progress is summed up and said ten times a second at most.
-struct JsonLines {
-    stamp: Stamp,
-    pending: Mutex<(u64, Instant)>,
-}
-
-impl Events for JsonLines {
-    fn emit(&self, happening: Happening) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let say = |happening: Happening| {
-            if let Ok(text) = serde_json::to_string(&self.stamp.stamp(happening)) {
-                eprintln!("{text}");
+        for text in ended.into_iter().chain(self.lines.text(&happening)) {
+            match bar.as_ref() {
+                Some(bar) => bar.shown.suspend(|| output::say(&text)),
+                None => output::say(&text),
             }
-        };
-        if let Happening::ItemProgress { bytes } = happening {
-            pending.0 += bytes;
-            if pending.1.elapsed() < INTERVAL {
-                return;
-            }
-            let bytes = std::mem::take(&mut pending.0);
-            pending.1 = clock::instant();
-            return say(Happening::ItemProgress { bytes });
         }
-        let bytes = std::mem::take(&mut pending.0);
-        if bytes > 0 {
-            say(Happening::ItemProgress { bytes });
-        }
-        say(happening);
     }
 }
 
-/// Tells the listeners that a job ended well, or why it did not.
-pub(super) fn end<T>(events: &dyn Events, result: Result<T, Problem>) -> Result<T, Problem> {
-    match &result {
-        Ok(_) => events.emit(Happening::Done),
-        Err(problem) => {
-            events.emit(Happening::Error { problem: problem.clone() });
-            events.emit(Happening::Done);
+impl Listener for Bars {
+    fn make_room(&self) {
+        if let Some(bar) = self.bar().take() {
+            bar.shown.finish_and_clear();
+        }
+        if let Some(ended) = self.lines.end() {
+            output::say(&ended);
         }
     }
-    result
 }

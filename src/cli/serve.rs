@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::session::Session;
 use crate::config::Site;
+use crate::events::Happening;
 use crate::http_server::AccessLog;
 use crate::ops::serve;
 use crate::problem::Problem;
@@ -14,7 +15,7 @@ use crate::store::Layout;
 /// Answers npm clients below /npm/all/ and plain downloads below /files/. `/` is a page for people.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Listen on ADDRESS:PORT; several are possible; port 0 takes a free one [default: 127.0.0.1:2385, or site.toml]
+    /// Listen on ADDRESS:PORT; several are possible; port 0 takes a free one [default: site.toml, else 127.0.0.1:2385]
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
 }
@@ -22,22 +23,22 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let site = Site::read(&Layout::new(&session.home).site())?;
     let store = session.store()?;
-    if !session.global.quiet && store.catalogue.list(0, 1)?.is_empty() {
-        eprintln!(
-            "the store in {} is empty; what `aftk --home {0} import` takes in is served at once",
-            session.home.display()
-        );
+    if store.catalogue.list(None, 1)?.is_empty() {
+        let home = session.home.display();
+        session.say(&format!(
+            "the store in {home} is empty; what `aftk import PATH` takes in is served at once"
+        ));
     }
     let listen = if arguments.listen.is_empty() { vec![site.serve.listen] } else { arguments.listen };
     // A log that nobody reads must not stop the server: a failed write is dropped.
-    let log: AccessLog = Arc::new(|record| {
-        use std::io::Write;
-        _ = writeln!(std::io::stderr().lock(), "{record}");
+    let events = session.events.clone();
+    let log: AccessLog = Arc::new(move |record| {
+        events.emit(Happening::Message { message: record.to_string() });
     });
     let log = (!session.global.quiet).then_some(log);
     session.block_on(serve::serve(&store, &listen, log, &session.cancel, |addresses| {
         for address in addresses {
-            eprintln!("serving on http://{address}/");
+            session.events.emit(Happening::Serving { address: format!("http://{address}/") });
         }
     }))
 }

@@ -1,15 +1,20 @@
 //! What one run of the program works with: its home, its listeners, its wish to stop.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-use super::{Global, output, progress};
+use super::calls::Calls;
+use super::progress::Listener;
+use super::{Global, output};
 use crate::cancel::Cancel;
 use crate::config;
-use crate::events::Events;
+use crate::events::{Events, Happening};
+use crate::findings::Note;
+use crate::ops::lock_file::AcceptedGap;
 use crate::ops::media::Failed;
 use crate::problem::{Kind, Problem};
 use crate::store::{Layout, Store};
@@ -24,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) directory: PathBuf,
     /// Who listens to what happens.
     pub(crate) events: Arc<dyn Events>,
+    listener: Arc<dyn Listener>,
+    calls: Calls,
     /// Set by the first interrupt; the second one ends the program at once.
     pub(crate) cancel: Cancel,
     home_is_said: AtomicBool,
@@ -32,7 +39,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Finds home and directory. Nothing is created yet.
-    pub(crate) fn start(global: Global) -> Result<Session, Problem> {
+    pub(super) fn start(global: Global, listener: Arc<dyn Listener>) -> Result<Session, Problem> {
         let directory = match &global.directory {
             Some(directory) if directory.is_dir() => directory.clone(),
             Some(directory) => {
@@ -48,12 +55,18 @@ impl Session {
                     .hint("name one with --home DIR or AFTK_HOME")
             })?,
         };
-        let events = progress::listener(&global);
+        if home.exists() && !home.is_dir() {
+            let message = format!("the home {} is a file, and not a directory", home.display());
+            return Err(Problem::new(Kind::Usage, "usage.home", message)
+                .hint("name a directory with --home; one that is not there is made"));
+        }
         Ok(Session {
+            calls: Calls::new(&global),
+            events: listener.clone(),
+            listener,
             global,
             home,
             directory,
-            events,
             cancel: Cancel::default(),
             home_is_said: AtomicBool::new(false),
             json_is_said: AtomicBool::new(false),
@@ -68,11 +81,8 @@ impl Session {
 
     /// Says once which home is used, if nobody chose it.
     fn say_home(&self) {
-        if self.global.home.is_none()
-            && !self.global.quiet
-            && !self.home_is_said.swap(true, Ordering::Relaxed)
-        {
-            eprintln!("using {}", self.home.display());
+        if self.global.home.is_none() && !self.home_is_said.swap(true, Ordering::Relaxed) {
+            self.say(&format!("using {}", self.home.display()));
         }
     }
 
@@ -92,15 +102,23 @@ impl Session {
     pub(crate) fn signer(&self, key: Option<&str>, passphrase: Option<&Path>) -> Result<KeySigner, Problem> {
         let trust = self.trust()?;
         let name = key.unwrap_or(COLLECT_KEY);
-        if name == COLLECT_KEY && trust.ensure_collect_key()? && !self.global.quiet {
-            eprintln!(
-                "made the key {COLLECT_KEY:?} in {}\n\
-                 inside must trust it once: `aftk key show > collector.pem` here, `aftk key trust collector.pem` there",
-                Layout::new(&self.home).keys().display()
-            );
+        if name == COLLECT_KEY && self.ensure_collect_key(&trust)? {
+            self.say("inside must trust it once:");
+            self.say("    here:  `aftk key show > collector.pem`");
+            self.say("    there: aftk key trust collector.pem");
         }
         let passphrase = passphrase.map(|path| read_passphrase(&self.path(path))).transpose()?;
         Ok(trust.signer(name, passphrase.as_deref().map(|secret| secret.as_slice()))?)
+    }
+
+    /// Makes the collecting key on first use, and says so.
+    pub(crate) fn ensure_collect_key(&self, trust: &Trust) -> Result<bool, Problem> {
+        let made = trust.ensure_collect_key()?;
+        if made {
+            let keys = Layout::new(&self.home).keys();
+            self.say(&format!("made the key {COLLECT_KEY:?} in {}", keys.display()));
+        }
+        Ok(made)
     }
 
     /// What signs by a command, for the public key in a file.
@@ -113,8 +131,59 @@ impl Session {
         if self.global.directory.is_none() { path.to_owned() } else { self.directory.join(path) }
     }
 
+    /// A directory that will be written into, as the person means it; it need not be there yet.
+    ///
+    /// # Errors
+    /// Usage, if it is a file, or would be below one.
+    pub(crate) fn writable_directory(&self, path: &Path) -> Result<PathBuf, Problem> {
+        let path = self.path(path);
+        match path.ancestors().find(|above| above.exists()) {
+            Some(there) if !there.is_dir() => {
+                let message = format!("{} is a file, and not a directory", there.display());
+                Err(Problem::new(Kind::Usage, "usage.out", message)
+                    .hint("name a directory; one that is not there is made"))
+            }
+            _ => Ok(path),
+        }
+    }
+
+    /// Tells a person something on stderr, unless only results are wanted. Calls in backticks (`` `aftk VERB …` ``)
+    /// are completed, so that they work as printed.
+    pub(crate) fn say(&self, text: &str) {
+        if !self.global.quiet {
+            self.events.emit(Happening::Message { message: self.calls.complete(text) });
+        }
+    }
+
+    /// Tells what a person should know of what is carried, and the gaps that were accepted.
+    pub(crate) fn remark(&self, notes: &[Note], gaps: &[AcceptedGap]) {
+        for note in notes {
+            self.say(&format!("note: {}: {}", note.subject, note.message));
+        }
+        for AcceptedGap { gap, accepted } in gaps {
+            self.say(&format!("gap: {}:{} {} (accepted: {accepted})", gap.ecosystem, gap.name, gap.version));
+        }
+    }
+
+    /// Asks before something is done that cannot be undone. Only at a terminal: a script has made up its mind.
+    ///
+    /// # Errors
+    /// Interrupted, if the answer is not yes.
+    pub(crate) fn confirm(&self, question: &str) -> Result<(), Problem> {
+        let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        if self.global.yes || !terminal {
+            return Ok(());
+        }
+        let no = || Problem::new(Kind::Interrupted, "job.declined", "nothing was changed");
+        output::ask(&format!("{question} [y/N] "));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map_err(|error| no().caused_by(&error))?;
+        if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(no()) }
+    }
+
     /// Prints a result: the report itself with --json, else what `text` prints.
     pub(crate) fn finish<T: Serialize>(&self, report: &T, text: impl FnOnce()) -> Result<(), Problem> {
+        self.listener.make_room();
         if self.global.json {
             self.json_is_said.store(true, Ordering::Relaxed);
             return output::json(report);
@@ -123,17 +192,14 @@ impl Session {
         Ok(())
     }
 
-    /// Prints a result about several bundles, then why some of them failed.
-    ///
-    /// # Errors
-    /// Why the first of them failed; with --json that is in the one object, too.
-    pub(crate) fn finish_bundles<T: Serialize>(
+    /// Prints a result that is none to be content with, and fails with the problem that it shows; with --json that is in
+    /// the one object, too.
+    pub(crate) fn finish_failed<T: Serialize>(
         &self,
         report: &T,
-        failed: &[Failed],
+        problem: Problem,
         text: impl FnOnce(),
     ) -> Result<(), Problem> {
-        let Some((first, others)) = failed.split_first() else { return self.finish(report, text) };
         #[derive(Serialize)]
         struct Printed<'a, T> {
             #[serde(flatten)]
@@ -141,12 +207,28 @@ impl Session {
             error: &'a Problem,
             exit_code: u8,
         }
-        let exit_code = first.problem.kind.exit_code();
-        self.finish(&Printed { report, error: &first.problem, exit_code }, text)?;
+        let error = self.calls.complete_hints(problem.clone());
+        self.finish(&Printed { report, exit_code: error.kind.exit_code(), error: &error }, text)?;
+        Err(problem)
+    }
+
+    /// Prints a result about several bundles, then why some of them failed.
+    ///
+    /// # Errors
+    /// Why the first of them failed.
+    pub(crate) fn finish_bundles<T: Serialize>(
+        &self,
+        report: &T,
+        failed: &[Failed],
+        text: impl FnOnce(),
+    ) -> Result<(), Problem> {
+        let Some((first, others)) = failed.split_first() else { return self.finish(report, text) };
+        let result = self.finish_failed(report, first.problem.clone(), text);
         for other in others {
-            output::problem(&other.problem, &self.global);
+            let problem = self.calls.complete_hints(other.problem.clone());
+            self.events.emit(Happening::Error { problem });
         }
-        Err(first.problem.clone())
+        result
     }
 
     /// Whether the one JSON object of this run is printed.

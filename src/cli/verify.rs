@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use super::output;
 use super::session::Session;
-use super::{output, progress, units};
 use crate::ops::verify;
 use crate::problem::Problem;
+use crate::units;
 
-/// Verify bundles: signatures, every byte, and that nothing they list is missing
+/// Verify bundles: signatures, every byte, and that all is there
 ///
 /// Trusts what this home trusts, and its own keys.
 #[derive(Debug, clap::Args)]
@@ -22,7 +23,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let paths: Vec<PathBuf> = arguments.bundles.iter().map(|path| session.path(path)).collect();
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
     let result = session.block(move || verify::verify(&paths, &trust.verifier(true)?, &*events, &cancel));
-    let report = progress::end(&*session.events, result)?;
+    let report = result?;
     session.finish_bundles(&report, &report.failed, || {
         for bundle in &report.bundles {
             output::line(&format!(

@@ -7,7 +7,7 @@ use super::session::Session;
 use crate::ecosystem::registry;
 use crate::problem::Problem;
 
-/// Print the version, the bundle format and the ecosystems of this build
+/// Print the version, the bundle format and this build's ecosystems
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {}
 

@@ -29,6 +29,7 @@ use crate::ops::verify::{self, VerifyReport};
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
 use crate::trust::{COLLECT_KEY, Trust};
+use crate::units;
 
 /// How many downloads at once.
 const JOBS: usize = 16;
@@ -124,7 +125,7 @@ pub async fn demonstrate(
     steps.done(
         "outside: verify the bundle",
         began,
-        format!("every one of its {bytes} bytes is accounted for"),
+        format!("each of its {} is accounted for", units::count(bytes, "byte")),
     );
 
     let began = clock::instant();
@@ -133,16 +134,20 @@ pub async fn demonstrate(
 
     let began = clock::instant();
     let (from, to) = (outside.clone(), inside.clone());
-    let fingerprint = blocking(move || {
+    let key = blocking(move || {
         let key = Trust::open(&from)?.public_key(COLLECT_KEY)?;
         let pem = key.to_pem().map_err(|error| {
             Problem::new(Kind::Failed, "demo.key", "the key cannot be written").caused_by(&error)
         })?;
         Trust::open(&to)?.trust(pem.as_bytes(), Some("demo-collector"), &[])?;
-        Ok(key.fingerprint())
+        Ok(key.id().to_owned())
     })
     .await?;
-    steps.done("inside: trust the collector's public key", began, format!("fingerprint {fingerprint}"));
+    steps.done(
+        "inside: trust the collector's public key",
+        began,
+        format!("{key}, compared by another way than the stick"),
+    );
 
     let began = clock::instant();
     let (path, home, quiet, stop) = (bundle.clone(), inside.clone(), events.clone(), cancel.clone());
@@ -159,7 +164,11 @@ pub async fn demonstrate(
     })
     .await?;
     let imported = imported.bundles.first().map_or((0, 0), |bundle| (bundle.artifacts, bundle.new_blobs));
-    steps.done("inside: import it", began, format!("{} artifacts, {} blobs", imported.0, imported.1));
+    steps.done(
+        "inside: import it",
+        began,
+        format!("{}, {}", units::count(imported.0, "artifact"), units::count(imported.1, "blob")),
+    );
 
     let installed = serve_and_install(&store, &outside, &inside, cancel, &mut steps).await?;
     Ok(DemoReport { real, installed, directory: how.directory.clone(), bundle, steps: steps.steps })
@@ -220,7 +229,8 @@ enum Variables {
 
 fn described(report: &CollectReport) -> String {
     let bytes = report.bundle.as_ref().map_or(0, |bundle| bundle.bytes);
-    format!("{} artifacts, resolved, downloaded, signed: {bytes} bytes", report.artifacts.len())
+    let artifacts = units::count(report.artifacts.len(), "artifact");
+    format!("{artifacts}, resolved, downloaded, signed: {}", units::bytes(bytes))
 }
 
 async fn collect_project(

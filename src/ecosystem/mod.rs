@@ -4,6 +4,7 @@
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
 pub mod registry;
+pub mod template;
 
 #[cfg(feature = "file")]
 mod file;
@@ -25,7 +26,8 @@ pub use crate::findings::{Gap, Note};
 use crate::net::Access;
 use crate::problem::Problem;
 use crate::spill::{Entry, Sorted};
-use crate::store::Linked;
+use crate::store::{Linked, LinkedRef};
+use template::Template;
 
 /// An ecosystem, by what it can do. Every part is optional.
 pub trait Ecosystem: Send + Sync {
@@ -43,6 +45,10 @@ pub trait Ecosystem: Send + Sync {
     }
     /// An artifact's package URL, without the blob's digest in it unless the purl type wants it.
     fn purl(&self, artifact: &Artifact) -> String;
+    /// Whether an artifact is there to be known of alone: clients see its metadata and could not install it.
+    fn is_metadata_only(&self, _artifact: &Artifact) -> bool {
+        false
+    }
     /// Collecting, outside.
     fn collect(&self) -> Option<&dyn Collect> {
         None
@@ -251,6 +257,8 @@ pub struct MetadataRequest {
     pub accept: &'static str,
     /// The most bytes that the decoded document may have.
     pub limit: u64,
+    /// Whether caches on the way have to ask the upstream, as after one of them had an answer that cannot be its last.
+    pub fresh: bool,
 }
 
 /// A metadata document.
@@ -298,6 +306,8 @@ pub trait CollectContext: Send + Sync {
 /// Collecting: from requests to artifacts, reading metadata only.
 #[async_trait]
 pub trait Collect: Send + Sync {
+    /// Whether a request is one that [`Collect::parse`] reads, by its words alone: neither files nor network are asked.
+    fn check(&self, what: &str) -> Result<(), Problem>;
     /// Reads a request (what stands after the colon, or a path). No network.
     async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem>;
     /// Resolves requests for platforms (all, if none is named).
@@ -420,13 +430,13 @@ pub enum Answer {
 
 /// What a serving ecosystem sees of the store: only what its repository's links allow.
 pub trait ServeContext: Send + Sync {
-    /// The artifacts of one package.
+    /// The artifacts of one package, in the order of precedence ([`crate::store::Catalogue`]).
     fn artifacts(&self, repository: Option<&str>, name: &str) -> Result<Vec<Linked>, Problem>;
-    /// The refs of one package.
-    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, Problem>;
+    /// The refs of one package, in the order of precedence; several sources may have set the same one.
+    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem>;
     /// Up to `limit` names of packages that come after `after` (empty at first), in byte order, each once.
     fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem>;
-    /// The file at a path.
+    /// The file at a path, of what this build has admitted.
     fn file_at(
         &self,
         repository: Option<&str>,
@@ -434,11 +444,13 @@ pub trait ServeContext: Send + Sync {
     ) -> Result<Option<crate::store::FoundFile>, Problem>;
     /// A small blob's bytes, at most `limit`.
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
-    /// A document derived from the store, from a bounded cache keyed by revision, or made now.
+    /// A document derived from the store, its gaps filled with `filling`: from a bounded cache keyed by revision, or
+    /// made now. `key` says nothing of the filling, which clients choose.
     fn derived(
         &self,
         key: &str,
-        make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+        filling: &str,
+        make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
     ) -> Result<Option<Bytes>, Problem>;
     /// Records that something was asked for and was not there.
     fn missed(&self, repository: Option<&str>, name: &str, version: &str);

@@ -2,19 +2,22 @@
 
 use std::os::unix::fs::FileExt as _;
 
-use bundle_format::{BlobKey, Ref};
+use bundle_format::BlobKey;
 use bytes::Bytes;
 
 use super::site::Site;
 use crate::ecosystem::ServeContext;
+use crate::ecosystem::template::Template;
 use crate::problem::{Kind, Problem};
-use crate::store::{FoundFile, Linked, Revision};
+use crate::store::{FoundFile, Linked, LinkedRef, Revision};
 
 /// The context of one request.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub(super) site: &'a Site,
     pub(super) ecosystem: &'static str,
+    /// The schema of the ecosystem that this build knows.
+    pub(super) schema: &'static str,
     /// The revision when the request was begun with.
     pub(super) revision: Revision,
 }
@@ -31,12 +34,12 @@ impl ServeContext for Context<'_> {
         Ok(self.site.catalogue.names(self.ecosystem, repository, after, limit)?)
     }
 
-    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, Problem> {
+    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem> {
         Ok(self.site.catalogue.refs(self.ecosystem, repository, name)?)
     }
 
     fn file_at(&self, repository: Option<&str>, path: &str) -> Result<Option<FoundFile>, Problem> {
-        Ok(self.site.catalogue.file_at(self.ecosystem, repository, path)?)
+        Ok(self.site.catalogue.file_at(self.ecosystem, self.schema, repository, path)?)
     }
 
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {
@@ -55,9 +58,10 @@ impl ServeContext for Context<'_> {
     fn derived(
         &self,
         key: &str,
-        make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+        filling: &str,
+        make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
     ) -> Result<Option<Bytes>, Problem> {
-        self.site.documents.get(self.revision, self.ecosystem, key, make)
+        self.site.documents.get(self.revision, (self.ecosystem, key), filling, make)
     }
 
     fn missed(&self, repository: Option<&str>, name: &str, version: &str) {

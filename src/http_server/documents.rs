@@ -2,6 +2,10 @@
 //!
 //! Whoever asks while another thread is making the same document waits for that one. Beside each document stand its
 //! entity tag and its compressed form, which are made when they are first wanted.
+//!
+//! What is put into a document's gaps is the address by which a client reached us, and clients can call us by any name
+//! they like. So a document is made once for all addresses and kept for the few that it is mostly asked by; for any other
+//! it is copied from one of those.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,6 +14,7 @@ use bundle_format::BlobKey;
 use bytes::Bytes;
 
 use super::compression;
+use crate::ecosystem::template::{self, Template};
 use crate::problem::Problem;
 use crate::store::Revision;
 
@@ -61,11 +66,35 @@ struct State {
 /// An ecosystem and its own key.
 type Key = Arc<(&'static str, String)>;
 
+/// A document, for one address or a few.
 #[derive(Debug)]
 struct Kept {
-    document: Arc<Document>,
+    /// Where the address stands, as [`template::refill`] takes it.
+    gaps: Arc<[usize]>,
+    /// Never empty.
+    variants: Vec<Variant>,
+    /// What was asked for last and found no place among them: only who comes again may take one, so that names that are
+    /// made up once push nobody out.
+    contender: String,
     weight: usize,
     used: u64,
+}
+
+/// A document for one address.
+#[derive(Debug)]
+struct Variant {
+    filling: String,
+    document: Arc<Document>,
+    /// How often it was asked for, up to [`FAVOUR`]; each time that a contender comes again takes one off.
+    favour: u32,
+}
+
+/// What the cache knows of a document.
+enum Found {
+    /// All of it.
+    Kept(Bytes),
+    /// It for another address.
+    Other { body: Bytes, gaps: Arc<[usize]>, filled: usize },
 }
 
 /// A document that some thread is making.
@@ -77,13 +106,17 @@ struct Making {
 
 #[derive(Debug, Clone)]
 enum Outcome {
-    Made(Result<Option<Bytes>, Problem>),
+    Made(Result<Option<Arc<Template>>, Problem>),
     /// The thread panicked; somebody else has to try.
     GivenUp,
 }
 
-/// What an entry costs besides its bytes.
+/// What an entry, and each variant of it, costs besides its bytes.
 const OVERHEAD: usize = 512;
+/// A document is kept for so many addresses: most servers are called by a name and a number.
+const VARIANTS: usize = 2;
+/// See [`Variant::favour`].
+const FAVOUR: u32 = 16;
 
 impl Documents {
     /// A cache of so many bytes.
@@ -91,16 +124,17 @@ impl Documents {
         Documents { capacity, state: Mutex::default() }
     }
 
-    /// The document of that key at that revision, kept or made now. `make` must not ask for the same key.
+    /// The document of that ecosystem and key at that revision, with that filling, kept or made now. `make` must not ask
+    /// for the same key.
     ///
     /// # Errors
     /// What `make` returns, to everybody who waited for it.
     pub(super) fn get(
         &self,
         revision: Revision,
-        ecosystem: &'static str,
-        key: &str,
-        make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+        (ecosystem, key): (&'static str, &str),
+        filling: &str,
+        make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
     ) -> Result<Option<Bytes>, Problem> {
         let key: Key = Arc::new((ecosystem, key.to_owned()));
         let making = loop {
@@ -111,10 +145,11 @@ impl Documents {
             } else if revision < state.revision {
                 // This request began before the last commit. Rare, and not worth keeping.
                 drop(state);
-                return make();
+                return Ok(make()?.map(|template| template.fill(filling)));
             }
-            if let Some(document) = state.touch(&key) {
-                return Ok(Some(document.body.clone()));
+            if let Some(found) = state.find(&key, filling) {
+                drop(state);
+                return Ok(Some(self.complete(revision, &key, filling, found)));
             }
             let Some(other) = state.making.get(&key).map(Arc::clone) else {
                 let making = Arc::<Making>::default();
@@ -122,35 +157,56 @@ impl Documents {
                 break making;
             };
             drop(state);
-            if let Outcome::Made(result) = other.wait() {
-                return result;
-            }
+            let Outcome::Made(result) = other.wait() else { continue };
+            let Some(template) = result? else { return Ok(None) };
+            // Most likely it is kept by now; else it is too large for that, or the store moved on.
+            let mut state = self.state();
+            let found = if state.revision == revision { state.find(&key, filling) } else { None };
+            drop(state);
+            return Ok(Some(match found {
+                Some(found) => self.complete(revision, &key, filling, found),
+                None => template.fill(filling),
+            }));
         };
-        let mut maker = Maker { documents: self, revision, key, making, outcome: Outcome::GivenUp };
-        let result = make();
-        maker.outcome = Outcome::Made(result.clone());
+        let mut maker =
+            Maker { documents: self, revision, key, making, outcome: Outcome::GivenUp, first: None };
+        let template = make().map(|made| made.map(Arc::new));
+        let body = template.clone().map(|template| template.map(|template| template.fill(filling)));
+        maker.first = body.clone().ok().flatten().map(|body| (filling.to_owned(), body));
+        maker.outcome = Outcome::Made(template);
         drop(maker);
-        result
+        body
+    }
+
+    /// The document that was found; one for another address is copied for this one, and kept if there is a place.
+    fn complete(&self, revision: Revision, key: &Key, filling: &str, found: Found) -> Bytes {
+        match found {
+            Found::Kept(body) => body,
+            Found::Other { body, gaps, filled } => {
+                let body = template::refill(&body, &gaps, filled, filling);
+                let mut state = self.state();
+                if state.revision == revision {
+                    state.add(key, filling, &body, self.capacity);
+                }
+                body
+            }
+        }
     }
 
     /// The kept document whose very bytes these are.
     pub(super) fn kept(&self, body: &Bytes) -> Option<Arc<Document>> {
         let state = self.state();
-        let key = state.places.get(&(body.as_ptr() as usize))?;
-        let document = &state.kept.get(key)?.document;
+        let kept = state.kept.get(state.places.get(&place(body))?)?;
+        let variant = kept.variants.iter().find(|variant| place(&variant.document.body) == place(body))?;
         // The cache holds the bytes, so nothing else can stand at their address.
-        (document.body.len() == body.len()).then(|| Arc::clone(document))
+        (variant.document.body.len() == body.len()).then(|| Arc::clone(&variant.document))
     }
 
     /// Counts the compressed form of a kept document, once it is made.
-    pub(super) fn grown(&self, document: &Document, packed: usize) {
+    pub(super) fn grown(&self, document: &Document) {
         let mut state = self.state();
-        let Some(key) = state.places.get(&(document.body.as_ptr() as usize)).cloned() else { return };
-        let whole = weight(&key, document) + packed;
-        let Some(kept) = state.kept.get_mut(&key) else { return };
-        let more = whole.saturating_sub(kept.weight);
-        kept.weight += more;
-        state.bytes += more;
+        let Some(key) = state.places.get(&place(&document.body)).cloned() else { return };
+        state.weigh(&key);
         state.shrink(self.capacity);
     }
 
@@ -164,34 +220,93 @@ impl Documents {
     }
 }
 
-fn weight(key: &Key, document: &Document) -> usize {
-    document.body.len() + key.1.len() * 2 + OVERHEAD
+/// Where bytes stand.
+fn place(body: &Bytes) -> usize {
+    body.as_ptr() as usize
+}
+
+fn weight(key: &Key, kept: &Kept) -> usize {
+    let variant = |variant: &Variant| {
+        let packed = variant.document.packed.get().and_then(Option::as_ref).map_or(0, Bytes::len);
+        variant.document.body.len() + packed + variant.filling.len() + OVERHEAD
+    };
+    key.1.len() * 2
+        + kept.contender.len()
+        + size_of_val(&*kept.gaps)
+        + kept.variants.iter().map(variant).sum::<usize>()
 }
 
 impl State {
-    fn touch(&mut self, key: &Key) -> Option<Arc<Document>> {
+    fn find(&mut self, key: &Key, filling: &str) -> Option<Found> {
         self.clock += 1;
         let kept = self.kept.get_mut(key)?;
         if let Some(key) = self.order.remove(&kept.used) {
             self.order.insert(self.clock, key);
         }
         kept.used = self.clock;
-        Some(Arc::clone(&kept.document))
+        if let Some(variant) = kept.variants.iter_mut().find(|variant| variant.filling == filling) {
+            variant.favour = variant.favour.saturating_add(1).min(FAVOUR);
+            return Some(Found::Kept(variant.document.body.clone()));
+        }
+        let variant = kept.variants.first()?;
+        let (body, gaps) = (variant.document.body.clone(), Arc::clone(&kept.gaps));
+        Some(Found::Other { body, gaps, filled: variant.filling.len() })
     }
 
-    fn keep(&mut self, key: Key, body: Bytes, capacity: usize) {
-        let document = Arc::new(Document::new(body));
-        let weight = weight(&key, &document);
-        // An empty document has no address of its own; one that is too large would push out all others.
-        if document.body.is_empty() || weight > capacity / 2 {
+    fn keep(&mut self, key: Key, filling: String, body: Bytes, gaps: Arc<[usize]>, capacity: usize) {
+        // An empty document has no address of its own.
+        if body.is_empty() {
             return;
         }
+        let variant = Variant { filling, document: Arc::new(Document::new(body)), favour: 1 };
+        let place = place(&variant.document.body);
         self.clock += 1;
-        self.bytes += weight;
+        let (variants, contender) = (vec![variant], String::new());
+        let kept = Kept { gaps, variants, contender, weight: 0, used: self.clock };
+        // One that is too large would push out all others.
+        if weight(&key, &kept) > capacity / 2 {
+            return;
+        }
         self.order.insert(self.clock, Arc::clone(&key));
-        self.places.insert(document.body.as_ptr() as usize, Arc::clone(&key));
-        self.kept.insert(key, Kept { document, weight, used: self.clock });
+        self.places.insert(place, Arc::clone(&key));
+        self.kept.insert(Arc::clone(&key), kept);
+        self.weigh(&key);
         self.shrink(capacity);
+    }
+
+    /// Keeps a document for one address more, if there is a place, or one that went out of favour.
+    fn add(&mut self, key: &Key, filling: &str, body: &Bytes, capacity: usize) {
+        let Some(kept) = self.kept.get_mut(key) else { return };
+        if kept.variants.iter().any(|variant| variant.filling == filling) {
+            return;
+        }
+        if kept.variants.len() >= VARIANTS {
+            if kept.contender != filling {
+                filling.clone_into(&mut kept.contender);
+                self.weigh(key);
+                return self.shrink(capacity);
+            }
+            let Some(least) = kept.variants.iter_mut().min_by_key(|variant| variant.favour) else { return };
+            least.favour = least.favour.saturating_sub(1);
+            if least.favour > 0 {
+                return;
+            }
+            self.places.remove(&place(&least.document.body));
+            kept.variants.retain(|variant| variant.favour > 0);
+        }
+        self.places.insert(place(body), Arc::clone(key));
+        let document = Arc::new(Document::new(body.clone()));
+        kept.variants.push(Variant { filling: filling.to_owned(), document, favour: 1 });
+        self.weigh(key);
+        self.shrink(capacity);
+    }
+
+    /// Counts what an entry weighs now.
+    fn weigh(&mut self, key: &Key) {
+        let Some(kept) = self.kept.get_mut(key) else { return };
+        let now = weight(key, kept);
+        self.bytes = self.bytes + now - kept.weight;
+        kept.weight = now;
     }
 
     /// Drops what was not used for longest.
@@ -200,7 +315,9 @@ impl State {
             let Some((_, key)) = self.order.pop_first() else { return };
             if let Some(kept) = self.kept.remove(&key) {
                 self.bytes -= kept.weight;
-                self.places.remove(&(kept.document.body.as_ptr() as usize));
+                for variant in &kept.variants {
+                    self.places.remove(&place(&variant.document.body));
+                }
             }
         }
     }
@@ -225,6 +342,8 @@ struct Maker<'a> {
     key: Key,
     making: Arc<Making>,
     outcome: Outcome,
+    /// For whom it was made.
+    first: Option<(String, Bytes)>,
 }
 
 impl Drop for Maker<'_> {
@@ -235,8 +354,16 @@ impl Drop for Maker<'_> {
             // After a commit the state is a new one, and what is being made in it is somebody else's.
             if state.revision == self.revision {
                 state.making.remove(&self.key);
-                if let Outcome::Made(Ok(Some(body))) = &outcome {
-                    state.keep(Arc::clone(&self.key), body.clone(), self.documents.capacity);
+                if let (Outcome::Made(Ok(Some(template))), Some((filling, body))) =
+                    (&outcome, self.first.take())
+                {
+                    state.keep(
+                        Arc::clone(&self.key),
+                        filling,
+                        body,
+                        template.gaps().into(),
+                        self.documents.capacity,
+                    );
                 }
             }
         }
@@ -250,12 +377,19 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    /// A document of so many bytes and no gap.
+    fn document(size: usize) -> Template {
+        let mut template = Template::default();
+        template.push_str(&"x".repeat(size));
+        template
+    }
+
     fn get(documents: &Documents, revision: u64, key: &str, size: usize) -> bool {
         let mut made = false;
         let body = documents
-            .get(Revision(revision), "x", key, &mut || {
+            .get(Revision(revision), ("x", key), "", &mut || {
                 made = true;
-                Ok(Some(Bytes::from(vec![1; size])))
+                Ok(Some(document(size)))
             })
             .unwrap();
         assert_eq!(body.unwrap().len(), size);
@@ -288,25 +422,65 @@ mod tests {
     #[test]
     fn compressed_forms_count() {
         let documents = Documents::new(10_000);
-        let body = documents
-            .get(Revision(1), "x", "a", &mut || Ok(Some(Bytes::from(vec![1; 3000]))))
-            .unwrap()
-            .unwrap();
+        let body =
+            documents.get(Revision(1), ("x", "a"), "", &mut || Ok(Some(document(3000)))).unwrap().unwrap();
         let before = documents.bytes();
         let kept = documents.kept(&body).unwrap();
         assert!(documents.kept(&body.slice(1..)).is_none() && documents.kept(&body.slice(..9)).is_none());
         let packed = kept.packed(true).unwrap().len();
-        documents.grown(&kept, packed);
-        documents.grown(&kept, packed);
+        documents.grown(&kept);
+        documents.grown(&kept);
         assert_eq!(documents.bytes(), before + packed);
+    }
+
+    /// Asks for a document with a gap by a name; whether it was made now.
+    fn ask(documents: &Documents, name: &str) -> bool {
+        let mut made = false;
+        let body = documents
+            .get(Revision(1), ("x", "named"), name, &mut || {
+                made = true;
+                let mut template = document(1000);
+                template.push_gap();
+                Ok(Some(template))
+            })
+            .unwrap();
+        let expected = format!("{}{name}", "x".repeat(1000));
+        assert_eq!(body.unwrap(), expected);
+        made
+    }
+
+    /// Whether the very bytes that a name is answered are kept.
+    fn is_kept(documents: &Documents, name: &str) -> bool {
+        let body = documents.get(Revision(1), ("x", "named"), name, &mut || panic!("it is kept")).unwrap();
+        documents.kept(&body.unwrap()).is_some()
+    }
+
+    #[test]
+    fn names_that_clients_make_up_fill_no_cache_and_push_nobody_out() {
+        let documents = Documents::new(1 << 20);
+        assert!(ask(&documents, "mirror.example.test"));
+        for _ in 0..FAVOUR {
+            assert!(!ask(&documents, "192.0.2.1") && !ask(&documents, "mirror.example.test"));
+        }
+        let before = documents.bytes();
+        for number in 0..10 * FAVOUR {
+            assert!(!ask(&documents, &format!("{number}.example.test")), "it is copied");
+        }
+        assert!(documents.bytes() < before + 100);
+        assert!(is_kept(&documents, "mirror.example.test") && is_kept(&documents, "192.0.2.1"));
+        assert!(!is_kept(&documents, "other.example.test"));
+        // A name that clients went over to has its place in the end.
+        assert!((0..3 * FAVOUR).any(|_| is_kept(&documents, "new.example.test")));
+        assert!(documents.bytes() <= before + 100);
+        assert!(!is_kept(&documents, "other.example.test"));
     }
 
     #[test]
     fn failures_and_absences_are_not_kept() {
         let documents = Documents::new(10_000);
-        assert_eq!(documents.get(Revision(1), "x", "a", &mut || Ok(None)).unwrap(), None);
+        assert_eq!(documents.get(Revision(1), ("x", "a"), "", &mut || Ok(None)).unwrap(), None);
         let problem = Problem::new(crate::problem::Kind::Failed, "x.y", "no");
-        assert!(documents.get(Revision(1), "x", "a", &mut || Err(problem.clone())).is_err());
+        assert!(documents.get(Revision(1), ("x", "a"), "", &mut || Err(problem.clone())).is_err());
         assert!(get(&documents, 1, "a", 5));
     }
 
@@ -321,9 +495,9 @@ mod tests {
                     let make = &mut || {
                         made.fetch_add(1, Ordering::Relaxed);
                         std::thread::sleep(std::time::Duration::from_millis(30));
-                        Ok(Some(Bytes::from_static(b"document")))
+                        Ok(Some(document(8)))
                     };
-                    assert!(documents.get(Revision(1), "x", "a", make).unwrap().is_some());
+                    assert!(documents.get(Revision(1), ("x", "a"), "", make).unwrap().is_some());
                 });
             }
         });
@@ -335,7 +509,7 @@ mod tests {
         let documents = Arc::new(Documents::new(1 << 20));
         let other = Arc::clone(&documents);
         let panicked = std::thread::spawn(move || {
-            let _ = other.get(Revision(1), "x", "a", &mut || panic!("on purpose"));
+            let _ = other.get(Revision(1), ("x", "a"), "", &mut || panic!("on purpose"));
         });
         assert!(panicked.join().is_err());
         assert!(get(&documents, 1, "a", 5));

@@ -42,6 +42,7 @@ pub(super) struct Mounted {
     pub(super) prefix: Vec<String>,
     repository: Option<String>,
     pub(super) ecosystem: &'static str,
+    pub(super) schema: &'static str,
     pub(super) serve: &'static dyn Serve,
     table: RouteTable,
 }
@@ -119,6 +120,7 @@ impl Mounted {
             prefix: mount.prefix.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             repository: mount.repository.clone(),
             ecosystem: mount.ecosystem.name(),
+            schema: mount.ecosystem.schema(),
             serve,
             table: RouteTable::compile(serve.routes())?,
         })

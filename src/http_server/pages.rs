@@ -161,7 +161,7 @@ fn shown(site: &Site, mounts: &Mounts, server: &str) -> Result<Vec<Shown>, Probl
             address: format!("{base}/{name}/"),
             origin: origin.to_owned(),
         };
-        all.push(of(super::context::ALL, "everything below"));
+        all.push(of(super::context::ALL, "everything of this kind"));
         let own = repositories.iter().filter(|one| one.ecosystem == mount.ecosystem);
         all.extend(own.map(|one| of(&one.name, &one.origin)));
     }
@@ -242,7 +242,7 @@ body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1.
 h1{margin:0;font-size:1.8rem}h2{margin:2rem 0 .5rem;font-size:1.2rem}h3{margin:1rem 0 0;font-size:1rem}\
 header p,footer,small{color:var(--dim)}header p{margin:.2rem 0 0}p{margin:.3rem 0}\
 .cards{list-style:none;margin:0;padding:0;display:grid;gap:.6rem;\
-grid-template-columns:repeat(auto-fill,minmax(min(100%,18rem),1fr))}\
+grid-template-columns:repeat(auto-fill,minmax(min(100%,24rem),1fr))}\
 .cards li{border:1px solid var(--line);border-radius:.5rem;padding:.6rem .8rem;min-width:0}\
 .cards code,.cards small{display:block;overflow-wrap:anywhere}\
 .kind{font-size:.8rem;border:1px solid var(--line);border-radius:1rem;padding:0 .5rem}\

@@ -120,8 +120,8 @@ impl Reply {
         let mut packed = None;
         if document.body.len() >= compression::WORTHWHILE && compression::accepts_gzip(asked.headers) {
             packed = document.packed(is_kept);
-            if let (true, Some(packed)) = (is_kept, &packed) {
-                site.documents.grown(&document, packed.len());
+            if is_kept {
+                site.documents.grown(&document);
             }
         }
         let digest = document.digest();

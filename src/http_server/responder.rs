@@ -129,7 +129,8 @@ impl Responder {
                 body,
                 principal: Principal::Anonymous,
             };
-            let context = Context { site, ecosystem: mount.ecosystem, revision };
+            let (ecosystem, schema) = (mount.ecosystem, mount.schema);
+            let context = Context { site, ecosystem, schema, revision };
             let answer = mount.serve.handle(&request, &context)?;
             Reply::of(answer, Asked { headers: &request.headers, is_get }, site)
         });

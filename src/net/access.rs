@@ -1,31 +1,39 @@
 //! Addresses with what it takes to be let in.
 
 use std::fmt;
+use std::sync::Arc;
 
 use url::Url;
 
 use super::redact;
+use super::route::Route;
 
-/// An address with what it takes to be let in. Credentials go to the URL's own origin and nowhere else.
+/// An address, the way to it, and what it takes to be let in. Credentials go to the URL's own origin and nowhere else.
 #[derive(Clone)]
 pub struct Access {
     /// The address, without user or password in it.
     pub url: Url,
     /// What to show, if anything.
     pub credential: Option<Credential>,
+    /// How to get there.
+    pub route: Arc<Route>,
 }
 
 impl Access {
-    /// An address that is open to everybody.
+    /// An address that is open to everybody, by the usual way.
     pub fn open(url: Url) -> Access {
-        Access { url, credential: None }
+        Access { url, credential: None, route: Arc::default() }
     }
 }
 
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = redact(&self.url).to_string();
-        f.debug_struct("Access").field("url", &url).field("credential", &self.credential).finish()
+        f.debug_struct("Access")
+            .field("url", &url)
+            .field("credential", &self.credential)
+            .field("route", &self.route)
+            .finish()
     }
 }
 
@@ -80,7 +88,7 @@ mod tests {
     fn nothing_secret_is_printed() {
         let url = Url::parse("https://registry.example.test/?token=open-sesame").unwrap();
         let credential = Some(Credential::bearer(&url, "open-sesame"));
-        let printed = format!("{:?}", Access { url, credential });
+        let printed = format!("{:?}", Access { credential, ..Access::open(url) });
         assert!(printed.contains("registry.example.test") && !printed.contains("sesame"), "{printed}");
     }
 }

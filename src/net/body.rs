@@ -1,5 +1,6 @@
 //! An answer and its body, read under the clock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,9 +8,9 @@ use http::{HeaderMap, StatusCode, header};
 use tokio::time::timeout;
 use url::Url;
 
-use super::client::Client;
 use super::error::{Fault, NetError, sort};
-use super::limits::Permit;
+use super::limits::{Limits, Permit};
+use super::retry::Timer;
 use crate::clock;
 
 /// What a body has to bring in the time after which it counts as stalled.
@@ -20,7 +21,10 @@ const LONGEST_HEADER: usize = 1024;
 
 /// The head of an answer, with its body still to come.
 pub(super) struct Answer {
-    pub(super) client: Client,
+    pub(super) limits: Arc<Limits>,
+    pub(super) timer: Arc<dyn Timer>,
+    /// How long the body may bring next to nothing.
+    pub(super) stall: Duration,
     pub(super) response: reqwest::Response,
     /// Where it came from in the end.
     pub(super) url: Url,
@@ -65,7 +69,7 @@ impl Answer {
 
     /// The error that this answer's status stands for.
     pub(super) fn refused(&self) -> NetError {
-        let now = self.client.timer().now();
+        let now = self.timer.now();
         let retry_after =
             self.header(header::RETRY_AFTER).and_then(|value| super::retry::retry_after(value, now));
         let status = self.status().as_u16();
@@ -83,7 +87,7 @@ impl Answer {
     /// If the connection breaks or ends too early, if nothing comes for [`super::Timeouts::stall`], or next
     /// to nothing: a server that sends a byte a minute must not hold us for ever.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, NetError> {
-        let stall = self.client.settings().timeouts.stall;
+        let stall = self.stall;
         let before = clock::instant();
         let stalled = |url: &Url| NetError::new(url, Fault::TimedOut { what: "reading on", after: stall });
         let chunk = match timeout(stall, self.response.chunk()).await {
@@ -101,7 +105,7 @@ impl Answer {
             }
             self.window = Window::default();
         }
-        self.client.limits().pace(chunk.len()).await;
+        self.limits.pace(chunk.len()).await;
         Ok(Some(chunk))
     }
 }

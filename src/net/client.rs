@@ -1,21 +1,23 @@
 //! One request and its answer: proxies, TLS, redirects, credentials, time limits.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::time::timeout;
 use url::Url;
 
-use super::access::{Access, Credential};
+use super::access::Access;
 use super::body::{Answer, Window};
 use super::error::{Fault, NetError, host_of, sort};
 use super::limits::Limits;
+use super::pools::Pools;
+use super::redirect;
 use super::retry::{Budget, SystemTimer, Timer};
-use super::settings::{Proxies, Settings};
-use super::{redirect, trust};
-use crate::problem::{Kind, Problem};
+use super::route::Route;
+use super::settings::Settings;
+use crate::problem::Problem;
 
 /// The HTTP client. Clones share their connections and limits.
 #[derive(Clone)]
@@ -24,9 +26,9 @@ pub struct Client {
 }
 
 struct Inner {
-    http: reqwest::Client,
+    pools: Pools,
     settings: Settings,
-    limits: Limits,
+    limits: Arc<Limits>,
     timer: Arc<dyn Timer>,
 }
 
@@ -44,9 +46,9 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn with_timer(settings: Settings, timer: Arc<dyn Timer>) -> Result<Client, Problem> {
-        let http = build(&settings)?;
-        let limits = Limits::new(settings.rate_limit);
-        Ok(Client { inner: Arc::new(Inner { http, settings, limits, timer }) })
+        let pools = Pools::new(&settings)?;
+        let limits = Arc::new(Limits::new(settings.rate_limit));
+        Ok(Client { inner: Arc::new(Inner { pools, settings, limits, timer }) })
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -57,10 +59,6 @@ impl Client {
         &self.inner.limits
     }
 
-    pub(super) fn timer(&self) -> &dyn Timer {
-        self.inner.timer.as_ref()
-    }
-
     /// What one operation may spend on trying again.
     pub(super) fn budget(&self) -> Budget {
         Budget::new(self.inner.timer.clone(), self.settings().retries)
@@ -69,7 +67,8 @@ impl Client {
     /// Makes one GET and follows its redirects, up to the head of the last answer, whatever its status.
     ///
     /// A credential is shown to its own origin. Once a redirect led away from there, it isn't shown again,
-    /// even if a further one leads back: else a stranger would choose what is read in our name.
+    /// even if a further one leads back: else a stranger would choose what is read in our name. So it is with a
+    /// certificate of our own.
     pub(super) async fn get(&self, access: &Access, headers: &HeaderMap) -> Result<Answer, NetError> {
         self.ask(Method::GET, access, headers).await
     }
@@ -89,12 +88,13 @@ impl Client {
         let first = redirect::without_user(access.url.clone());
         match first.scheme() {
             "https" => {}
-            "http" if settings.allows_plain(&first) => {}
+            "http" if settings.allows_insecure(&first) => {}
             "http" => return Err(NetError::new(&first, Fault::PlainHttp { host: host_of(&first) })),
             _ => return Err(NetError::new(&first, Fault::Scheme)),
         }
         let mut url = first.clone();
         let mut credential = access.credential.as_ref();
+        let mut at_home = true;
         for _ in 0..=redirect::MOST {
             let mut headers = headers.clone();
             match credential.and_then(|credential| credential.for_url(&url)) {
@@ -104,7 +104,10 @@ impl Client {
                 }
                 None => credential = None,
             }
-            let answer = self.exchange(method.clone(), url.clone(), headers, credential).await?;
+            at_home &= url.origin() == first.origin();
+            let route = hop(&access.route, at_home, settings.allows_insecure(&url));
+            let sending = self.exchange(method.clone(), url.clone(), headers, &route);
+            let answer = Answer { shown_credential: credential.is_some(), ..sending.await? };
             match redirect::target(&url, answer.status(), answer.headers(), settings) {
                 Ok(None) => return Ok(answer),
                 Ok(Some(next)) => url = next,
@@ -119,19 +122,25 @@ impl Client {
         method: Method,
         url: Url,
         headers: HeaderMap,
-        credential: Option<&Credential>,
+        route: &Route,
     ) -> Result<Answer, NetError> {
+        let pool = self.inner.pools.of(route).map_err(|fault| NetError::new(&url, fault))?;
         let permit = self.limits().enter(&url).await;
         let after = self.settings().timeouts.response;
-        let sending = self.inner.http.request(method, url.clone()).headers(headers).send();
+        let sending = pool.request(method, url.clone()).headers(headers).send();
         match timeout(after, sending).await {
             Err(_) => Err(NetError::new(&url, Fault::TimedOut { what: "waiting for an answer", after })),
-            Ok(Err(error)) => Err(sort(error, &url, self.settings().proxies.any_for(&url))),
+            Ok(Err(error)) => {
+                let proxied = self.settings().proxies.any_for(&url, route);
+                Err(sort(error, &url, proxied))
+            }
             Ok(Ok(response)) => Ok(Answer {
-                client: self.clone(),
+                limits: self.inner.limits.clone(),
+                timer: self.inner.timer.clone(),
+                stall: self.settings().timeouts.stall,
                 response,
                 url,
-                shown_credential: credential.is_some(),
+                shown_credential: false,
                 _permit: permit,
                 window: Window::default(),
             }),
@@ -145,117 +154,19 @@ impl fmt::Debug for Client {
     }
 }
 
+/// The way to one address of a chain of redirects: what is not for everybody's eyes, or not to be had from everybody, is
+/// taken out.
+fn hop(route: &Route, at_home: bool, may_be_insecure: bool) -> Cow<'_, Route> {
+    let unchecked = route.unchecked && may_be_insecure;
+    if unchecked == route.unchecked && (at_home || route.identity.is_none()) {
+        return Cow::Borrowed(route);
+    }
+    let identity = route.identity.clone().filter(|_| at_home);
+    Cow::Owned(Route { identity, unchecked, ..route.clone() })
+}
+
 fn authorization(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the one HTTP client")]
-fn build(settings: &Settings) -> Result<reqwest::Client, Problem> {
-    let authorities = trust::read_authorities(&settings.extra_ca_files)?;
-    let proxies = settings.proxies.build()?;
-    let builder = || {
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("aftk/", env!("CARGO_PKG_VERSION")))
-            // Neither the environment, nor redirects, nor retries are left to the library.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(settings.timeouts.connect)
-            .pool_idle_timeout(Duration::from_secs(60))
-            .tcp_keepalive(Duration::from_secs(60));
-        proxies.iter().cloned().fold(builder, reqwest::ClientBuilder::proxy)
-    };
-    // A machine without any authorities, as a bare container, can still read from loopback and from hosts
-    // whose authority was named.
-    builder()
-        .tls_certs_merge(authorities.iter().cloned())
-        .build()
-        .or_else(|_| builder().tls_certs_only(authorities.iter().cloned()).build())
-        .map_err(|error| {
-            Problem::new(Kind::Failed, "net.client", "the HTTP client cannot be set up").caused_by(&error)
-        })
-}
-
-/// Hosts that no proxy stands between, whatever `NO_PROXY` says.
-const OWN_MACHINE: &str = "localhost,127.0.0.0/8,::1";
-
-impl Proxies {
-    fn build(&self) -> Result<Vec<reqwest::Proxy>, Problem> {
-        let except = match &self.except {
-            Some(except) => format!("{except},{OWN_MACHINE}"),
-            None => OWN_MACHINE.to_owned(),
-        };
-        let mut proxies = Vec::new();
-        for (name, value) in
-            [("HTTPS_PROXY", &self.https), ("HTTP_PROXY", &self.http), ("ALL_PROXY", &self.all)]
-        {
-            let Some(value) = value else { continue };
-            let url = proxy_url(value).ok_or_else(|| {
-                // Not the value: it may hold a password.
-                Problem::new(Kind::Usage, "net.proxy", format!("{name} is not the address of a proxy"))
-                    .hint("a proxy is written http://HOST:PORT, https://HOST:PORT or socks5h://HOST:PORT")
-            })?;
-            let proxy = match name {
-                "HTTPS_PROXY" => reqwest::Proxy::https(url),
-                "HTTP_PROXY" => reqwest::Proxy::http(url),
-                _ => reqwest::Proxy::all(url),
-            };
-            let proxy = proxy.map_err(|error| {
-                let error = error.without_url();
-                Problem::new(Kind::Usage, "net.proxy", format!("{name} cannot be used")).caused_by(&error)
-            })?;
-            proxies.push(proxy.no_proxy(reqwest::NoProxy::from_string(&except)));
-        }
-        Ok(proxies)
-    }
-
-    /// Whether a proxy may stand between us and `url`: only for hints.
-    fn any_for(&self, url: &Url) -> bool {
-        let own = if url.scheme() == "https" { &self.https } else { &self.http };
-        !super::settings::is_loopback(url) && (own.is_some() || self.all.is_some())
-    }
-}
-
-/// A proxy's address, `http://` if it has no scheme. Others than these would be passed over silently by the
-/// library, and the proxy with it.
-fn proxy_url(value: &str) -> Option<Url> {
-    let known =
-        |url: &Url| matches!(url.scheme(), "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h");
-    let value = value.trim();
-    let url = if value.contains("://") { Url::parse(value) } else { Url::parse(&format!("http://{value}")) };
-    url.ok().filter(known).filter(Url::has_host)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn proxies_are_checked_when_the_client_is_made() {
-        for good in ["proxy.example.test:3128", "http://me:se%40same@[::1]:1", "socks5h://proxy.example.test"]
-        {
-            let proxies = Proxies { https: Some(good.to_owned()), ..Proxies::default() };
-            assert!(Client::new(Settings { proxies, ..Settings::default() }).is_ok(), "{good}");
-        }
-        for bad in ["ftp://me:sesame@proxy.example.test", "http://", "http://me:sesame@", ":sesame"] {
-            let proxies = Proxies { all: Some(bad.to_owned()), ..Proxies::default() };
-            let problem = Client::new(Settings { proxies, ..Settings::default() }).unwrap_err();
-            assert_eq!(problem.code, "net.proxy", "{bad}");
-            assert!(!format!("{problem:?}").contains("sesame"), "{problem:?}");
-        }
-    }
-
-    #[test]
-    fn a_file_without_authorities_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("ca.pem");
-        let settings = Settings { extra_ca_files: vec![file.clone()], ..Settings::default() };
-        let problem = Client::new(settings.clone()).unwrap_err();
-        assert_eq!((problem.code.as_ref(), problem.place), ("net.ca-file", Some(file.display().to_string())));
-        std::io::Write::write_all(&mut tempfile::NamedTempFile::new_in(&directory).unwrap(), b"none")
-            .unwrap();
-    }
 }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -55,7 +56,7 @@ pub struct Document {
 
 impl Client {
     /// Reads a small document: at most `limit` decoded bytes. `accept` is the Accept header, empty for none
-    /// in particular. `held` is what an earlier answer said of itself, empty if none is held: if the document
+    /// in particular. With `fresh`, caches on the way have to ask the server (RFC 9111, section 5.2.1.4). `held` is what an earlier answer said of itself, empty if none is held: if the document
     /// is still that one, it isn't sent again.
     ///
     /// # Errors
@@ -65,9 +66,13 @@ impl Client {
         access: &Access,
         accept: &str,
         limit: u64,
+        fresh: bool,
         held: &Validators,
     ) -> Result<DocumentAnswer, Problem> {
-        let headers = headers(accept, held);
+        let mut headers = headers(accept, held);
+        if fresh {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
         let mut budget = self.budget();
         loop {
             match self.document_once(access, &headers, limit).await {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::pools::PROXY_HINT;
 use super::redact;
 use crate::problem::{Kind, Problem};
+use crate::units;
 
 /// A fault, and the address it happened at, already without secrets.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,14 @@ pub(super) enum Fault {
     PlainHttp { host: String },
     #[error("the credential cannot be sent: it has characters that a header cannot carry")]
     Credential,
+    #[error("{named_by} is not the address of a proxy")]
+    ProxyAddress { named_by: String },
+    #[error("{named_by} has no certificate that can be used")]
+    Authorities { named_by: String },
+    #[error("{named_by} cannot be used as a certificate of this machine's own")]
+    Identity { named_by: String, cause: String },
+    #[error("the HTTP client cannot be set up")]
+    Client { cause: String },
     #[error("the redirect to {} is not followed: {why}", quoted(.to))]
     Redirect { to: String, why: &'static str },
     #[error("more than {0} redirects")]
@@ -53,7 +63,7 @@ pub(super) enum Fault {
     Damaged { coding: String, cause: String },
     #[error("the answer is encoded as {}, which nobody asked for", quoted(.0))]
     Coding(String),
-    #[error("the answer is larger than {limit} bytes")]
+    #[error("the answer is larger than {}", units::bytes(*limit))]
     TooLarge { limit: u64 },
     #[error("the file has {got} bytes instead of {expected}")]
     Size { expected: u64, got: u64 },
@@ -95,6 +105,10 @@ impl Fault {
             Fault::Scheme => "net.scheme",
             Fault::PlainHttp { .. } => "net.plain-http",
             Fault::Credential => "net.credential",
+            Fault::ProxyAddress { .. } => "net.proxy",
+            Fault::Authorities { .. } => "net.authorities",
+            Fault::Identity { .. } => "net.identity",
+            Fault::Client { .. } => "net.client",
             Fault::Redirect { .. } | Fault::TooManyRedirects(_) => "net.redirect",
             Fault::Connect { .. } => "net.connect",
             Fault::Tls { .. } => "net.tls",
@@ -118,7 +132,12 @@ impl Fault {
 
     fn kind(&self) -> Kind {
         match self {
-            Fault::Scheme | Fault::Credential => Kind::Usage,
+            Fault::Scheme
+            | Fault::Credential
+            | Fault::ProxyAddress { .. }
+            | Fault::Authorities { .. }
+            | Fault::Identity { .. } => Kind::Usage,
+            Fault::Client { .. } => Kind::Failed,
             Fault::PlainHttp { .. } | Fault::Redirect { .. } | Fault::TooLarge { .. } => Kind::Refused,
             Fault::Status { status: 404 | 410, .. } => Kind::Incomplete,
             Fault::Size { .. } => Kind::Untrusted,
@@ -134,14 +153,21 @@ impl Fault {
                     "use https, or allow it with `--insecure-host {host}` if you trust the way there"
                 ));
             }
+            Fault::ProxyAddress { .. } => PROXY_HINT,
+            Fault::Authorities { .. } => {
+                "certificate authorities are written as PEM: -----BEGIN CERTIFICATE-----"
+            }
+            Fault::Identity { .. } => {
+                "both are written as PEM: the certificate, and the private key that belongs to it, without passphrase"
+            }
             Fault::Connect { proxied: true, .. } => {
-                "the connection goes by way of a proxy: check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY"
+                "the connection goes by way of a proxy: check the client's own settings, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY"
             }
             Fault::Connect { .. } => {
                 "check the name and this machine's network; if there is a proxy, set HTTPS_PROXY"
             }
             Fault::Tls { .. } => {
-                "if the network or the registry has a certificate authority of its own, name its PEM file: `--ca-file`"
+                "if the network or the registry has a certificate authority of its own, name its PEM file: `--ca-file`, or the client's own setting"
             }
             Fault::Status { status: 401, shown_credential: false, .. } => {
                 "configure credentials for this host where the client itself keeps them"
@@ -156,11 +182,12 @@ impl Fault {
                 "the account may not read this, or a firewall on the way refuses it"
             }
             Fault::Status { status: 407, .. } => {
-                "the proxy wants a user and a password: put them into HTTPS_PROXY"
+                "the proxy wants a user and a password: put them into its address, in HTTPS_PROXY or the client's own setting"
             }
             Fault::Status { status: 429, .. } => {
                 "the server wants fewer requests: try later, or log in for a higher limit"
             }
+            Fault::Status { retry_after: Some(_), .. } => "run it again then: what was downloaded is kept",
             _ => return None,
         };
         Some(hint.to_owned())
@@ -176,9 +203,11 @@ impl From<NetError> for Problem {
             Fault::Connect { causes, .. } | Fault::Tls { causes, .. } | Fault::Broken { causes } => {
                 problem.causes = causes;
             }
-            Fault::Damaged { cause, .. } => problem.causes.push(cause),
+            Fault::Damaged { cause, .. } | Fault::Identity { cause, .. } | Fault::Client { cause } => {
+                problem.causes.push(cause);
+            }
             Fault::Status { retry_after: Some(wait), .. } => {
-                problem.causes.push(format!("it asks to wait {}", seconds(wait)));
+                problem.causes.push(format!("it says to come back in {}", about(wait)));
             }
             _ => {}
         }
@@ -254,6 +283,18 @@ fn seconds(time: Duration) -> String {
     }
 }
 
+/// A wait of any length, as people say it; rounded up, so that nobody comes too early.
+fn about(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds.div_ceil(60)),
+        7200..172_800 => format!("{} h", seconds.div_ceil(3600)),
+        172_800..31_536_000 => format!("{} days", seconds.div_ceil(86_400)),
+        _ => "more than a year".to_owned(),
+    }
+}
+
 fn status_line(status: u16) -> String {
     let known = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     known.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
@@ -262,6 +303,21 @@ fn status_line(status: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_are_told_as_people_say_them() {
+        for (seconds, said) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (121, "3 min"),
+            (86_400, "24 h"),
+            (86_401, "25 h"),
+            (30 * 86_400, "30 days"),
+            (u64::MAX, "more than a year"),
+        ] {
+            assert_eq!(about(Duration::from_secs(seconds)), said);
+        }
+    }
 
     #[test]
     fn servers_words_are_cut_short_and_harmless() {

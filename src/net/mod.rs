@@ -3,7 +3,8 @@
 //! It reads, and only from addresses that somebody named: no host stands in here. [`Client::document`] has
 //! small metadata documents, [`Client::download`] streams files into a [`Sink`] and resumes what broke off.
 //! Both share the connection limits, one retry budget for each operation, origin-bound credentials and
-//! redirects of our own. Whatever a server says is hostile: bodies are capped, waits are capped, and no
+//! redirects of our own. How a server is reached, by which proxy and trusting whom, is what the [`Route`] of its
+//! [`Access`] says, and else [`Settings`]. Whatever a server says is hostile: bodies are capped, waits are capped, and no
 //! address is printed with a secret.
 
 mod access;
@@ -14,9 +15,11 @@ mod document;
 mod download;
 mod error;
 mod limits;
+mod pools;
 mod redact;
 mod redirect;
 mod retry;
+mod route;
 mod settings;
 mod trust;
 
@@ -26,4 +29,5 @@ pub use document::{Document, DocumentAnswer, Validators};
 pub use download::{Downloaded, Sink};
 pub use redact::{Redacted, redact};
 pub use retry::{SystemTimer, Timer};
+pub use route::{Authorities, Identity, Proxy, Route};
 pub use settings::{Proxies, Settings, Timeouts};

@@ -31,7 +31,7 @@ pub(super) fn target(
     let refuse = |why| Err(Fault::Redirect { to: redact(&to).to_string(), why });
     match to.scheme() {
         "https" => {}
-        "http" if settings.allows_plain(&to) => {}
+        "http" if settings.allows_insecure(&to) => {}
         "http" => return refuse("it is plain HTTP"),
         _ => return refuse("it is neither https nor http"),
     }

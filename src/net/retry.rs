@@ -43,7 +43,7 @@ impl Timer for SystemTimer {
 const FIRST: Duration = Duration::from_millis(500);
 /// No random pause is longer.
 const LONGEST: Duration = Duration::from_secs(20);
-/// Retry-After is obeyed up to here.
+/// Retry-After is obeyed up to here. Whoever asks for more is not asked again: it would be in vain.
 const LONGEST_ASKED: Duration = Duration::from_secs(120);
 /// All pauses of an operation together.
 const ALTOGETHER: Duration = Duration::from_secs(300);
@@ -81,9 +81,10 @@ impl Budget {
         error.attempts = self.attempts;
         let pause = match error.fault.again() {
             Again::Never => return Err(error),
+            Again::After(asked) if asked > LONGEST_ASKED => return Err(error),
             Again::Soon => self.jittered(),
             // Some jitter on top, or all clients that were sent away come back at once.
-            Again::After(asked) => asked.min(LONGEST_ASKED) + self.jittered().min(Duration::from_secs(1)),
+            Again::After(asked) => asked + self.jittered().min(Duration::from_secs(1)),
         };
         if self.failed >= self.retries || pause > self.left {
             return Err(error);
@@ -173,7 +174,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_asked_is_waited_for_but_not_for_ever() {
         assert_eq!(spend(0.0, 2, || status(429, Some(7))).await.0, [7000, 7000]);
-        assert_eq!(spend(0.0, 9, || status(503, Some(86_400))).await.0, [120_000, 120_000]);
+        assert_eq!(spend(0.0, 9, || status(503, Some(120))).await.0, [120_000, 120_000]);
+        for long in [121, 86_400, u64::MAX] {
+            let (waited, last) = spend(0.0, 9, || status(503, Some(long))).await;
+            assert_eq!((waited, last.attempts), (vec![], 1), "{long}");
+        }
         assert_eq!(spend(1.0, 1, || status(503, None)).await.0, [500]);
     }
 

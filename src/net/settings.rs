@@ -12,9 +12,12 @@ use url::{Host, Url};
 pub struct Settings {
     /// The proxies.
     pub proxies: Proxies,
-    /// PEM files with certificate authorities to trust besides the system's.
-    pub extra_ca_files: Vec<PathBuf>,
-    /// Hosts that may be spoken to in plain HTTP, as `host` or `host:port`; loopback always may.
+    /// PEM files with certificate authorities to trust besides all others.
+    pub ca_files: Vec<PathBuf>,
+    /// PEM files with certificate authorities to trust besides the system's, where a route names none of its own.
+    pub environment_ca_files: Vec<PathBuf>,
+    /// Hosts that may be spoken to in plain HTTP, as `host` or `host:port`, or with certificates that nobody checks if
+    /// the route has it so; loopback always may.
     pub insecure_hosts: Vec<String>,
     /// The most bytes a second that bodies may bring in, over all connections; 0 is no limit.
     pub rate_limit: Option<u64>,
@@ -28,7 +31,8 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             proxies: Proxies::default(),
-            extra_ca_files: Vec::new(),
+            ca_files: Vec::new(),
+            environment_ca_files: Vec::new(),
             insecure_hosts: Vec::new(),
             rate_limit: None,
             timeouts: Timeouts::default(),
@@ -50,19 +54,19 @@ impl Settings {
             all: first(["all_proxy", "ALL_PROXY"]),
             except: first(["no_proxy", "NO_PROXY"]),
         };
-        let mut extra_ca_files = Vec::new();
+        let mut environment_ca_files = Vec::new();
         for name in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
             if let Some(file) = get(name).filter(|file| !file.is_empty()).map(PathBuf::from)
-                && !extra_ca_files.contains(&file)
+                && !environment_ca_files.contains(&file)
             {
-                extra_ca_files.push(file);
+                environment_ca_files.push(file);
             }
         }
-        Settings { proxies, extra_ca_files, ..Settings::default() }
+        Settings { proxies, environment_ca_files, ..Settings::default() }
     }
 
-    /// Whether a host may be spoken to in plain HTTP.
-    pub(super) fn allows_plain(&self, url: &Url) -> bool {
+    /// Whether a host may be spoken to in plain HTTP, or unchecked.
+    pub(super) fn allows_insecure(&self, url: &Url) -> bool {
         let Some(host) = url.host_str() else { return false };
         let port = url.port_or_known_default().unwrap_or(80);
         let with_port = format!("{host}:{port}");
@@ -158,7 +162,7 @@ mod tests {
         assert_eq!(settings.proxies.http.as_deref(), Some("http://me:sesame@plain.example.test"));
         assert_eq!(settings.proxies.all, None);
         assert_eq!(settings.proxies.except.as_deref(), Some("intern.example.test"));
-        assert_eq!(settings.extra_ca_files, [PathBuf::from("/etc/ca.pem")]);
+        assert_eq!(settings.environment_ca_files, [PathBuf::from("/etc/ca.pem")]);
         assert!(!format!("{settings:?}").contains("sesame"));
     }
 
@@ -166,7 +170,7 @@ mod tests {
     fn plain_http_is_for_loopback_and_listed_hosts() {
         let insecure_hosts = vec!["old.example.test".to_owned(), "Other.example.test:8081".to_owned()];
         let settings = Settings { insecure_hosts, ..Settings::default() };
-        let allows = |text: &str| settings.allows_plain(&Url::parse(text).unwrap());
+        let allows = |text: &str| settings.allows_insecure(&Url::parse(text).unwrap());
         for url in [
             "http://localhost",
             "http://registry.localhost.",

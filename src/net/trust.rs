@@ -13,27 +13,29 @@ use crate::problem::{Kind, Problem};
 /// A bundle of all the world's authorities takes about 250 KiB.
 const LARGEST_FILE: u64 = 16 << 20;
 
-/// Reads PEM files of certificate authorities. Certificates that cannot be an authority's are passed over,
-/// because bundles that have grown for years hold some; a file without a single good one is an error.
+/// The certificates in a PEM text that can be an authority's. Others are passed over, because bundles that have grown
+/// for years hold some.
+pub(super) fn authorities(pem: &[u8]) -> Vec<reqwest::Certificate> {
+    let usable =
+        |certificate: &CertificateDer<'static>| RootCertStore::empty().add(certificate.clone()).is_ok();
+    let certificates = CertificateDer::pem_slice_iter(pem).flatten().filter(usable);
+    certificates.filter_map(|certificate| reqwest::Certificate::from_der(&certificate).ok()).collect()
+}
+
+/// Reads PEM files of certificate authorities. A file without a single good one is an error.
 ///
 /// # Errors
 /// `net.ca-file`, which names the file.
 pub(super) fn read_authorities(files: &[PathBuf]) -> Result<Vec<reqwest::Certificate>, Problem> {
-    let mut authorities = Vec::new();
+    let mut all = Vec::new();
     for file in files {
-        let before = authorities.len();
-        let pem = read(file)?;
-        for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
-            let usable = RootCertStore::empty().add(certificate.clone()).is_ok();
-            if let (true, Ok(certificate)) = (usable, reqwest::Certificate::from_der(&certificate)) {
-                authorities.push(certificate);
-            }
-        }
-        if authorities.len() == before {
+        let found = authorities(&read(file)?);
+        if found.is_empty() {
             return Err(problem(file, "there is no certificate in it that can be used".to_owned()));
         }
+        all.extend(found);
     }
-    Ok(authorities)
+    Ok(all)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Problem> {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use bundle_format::{BlobKey, Mode, Record, Snapshot};
 
+use super::late;
+use crate::cancel::Cancel;
 use crate::clock;
 use crate::problem::{Kind, Problem};
 use crate::store::{
@@ -12,7 +14,7 @@ use crate::store::{
 };
 
 /// How many rows are staged in one transaction.
-const BATCH: usize = 2_000;
+pub(super) const BATCH: usize = 2_000;
 /// How many conflicts are shown to a person.
 const CONFLICTS: usize = 20;
 
@@ -53,13 +55,15 @@ pub(super) struct Papers<'a> {
     pub signatures: BlobKey,
     /// Who signed it.
     pub signers: Vec<String>,
+    /// Whether whoever signed it is trusted still: asked last, because much time may have passed.
+    pub still_believed: &'a dyn Fn() -> Result<(), Problem>,
 }
 
 impl Accession {
     /// Begins the generation of a snapshot.
     pub(super) fn begin(store: &Store, snapshot: &Snapshot) -> Result<Accession, Problem> {
         let source = Source::Channel(snapshot.channel.clone());
-        let generation = store.catalogue.begin_generation(&source, (snapshot.epoch, snapshot.sequence))?;
+        let generation = store.catalogue.begin_generation(&source)?;
         Ok(Accession { store: store.clone(), generation, batch: Vec::new(), artifacts: 0, committed: false })
     }
 
@@ -134,26 +138,30 @@ impl Accession {
 
     /// Makes the snapshot visible, in one transaction with its audit entry.
     ///
-    /// `late` is true for a snapshot that a newer one overtook. `mark` is the channel's high-water mark as it was
-    /// when the decision to accept was taken. `view` says whether what other channels show must not be shadowed: a
-    /// site has one view of all of them.
+    /// `mark` is the channel's high-water mark as it was when the decision to accept was taken; a snapshot below it is
+    /// late, and gives way. `view` says whether what other channels show must not be shadowed: a site has one view of
+    /// all of them.
     ///
     /// # Errors
-    /// Refused, if it would shadow another channel, or its own moved on meanwhile.
+    /// Untrusted, if its papers are not believed any more. Refused, if it would shadow another channel, or its own moved
+    /// on meanwhile. If what overtook a late one cannot be read, or the job is stopped.
     pub(super) fn commit(
         mut self,
         papers: Papers<'_>,
-        late: bool,
         mark: Option<(u64, u64)>,
         view: View,
         action: &str,
+        cancel: &Cancel,
     ) -> Result<Revision, Problem> {
         self.flush()?;
         let snapshot = papers.snapshot;
-        let merge = match (late, snapshot.mode) {
-            (true, _) => Merge::AddBelow,
-            (false, Mode::Add) => Merge::Add,
-            (false, Mode::Replace) => Merge::Replace,
+        let is_late = mark > Some((snapshot.epoch, snapshot.sequence));
+        if is_late {
+            late::give_way(&self.store, self.generation, snapshot, cancel)?;
+        }
+        let merge = match snapshot.mode {
+            Mode::Replace if !is_late => Merge::Replace,
+            _ => Merge::Add,
         };
         self.store.catalogue.merge(self.generation, merge)?;
         let now = clock::now_text();
@@ -192,6 +200,7 @@ impl Accession {
             if view == View::OneOfAll {
                 self.must_not_shadow(&snapshot.channel)?;
             }
+            (papers.still_believed)()?;
             match self.store.catalogue.commit(&changes, &Precondition::Revision(seen)) {
                 Ok(revision) => break revision,
                 Err(StoreError::Precondition) if self.store.catalogue.revision()? != seen => {}

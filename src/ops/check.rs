@@ -222,12 +222,12 @@ fn find_missing(store: &Store, cancel: &Cancel, report: &mut CheckReport) -> Res
         }
         Ok(())
     };
-    let mut cursor = 0;
+    let mut cursor = None;
     loop {
         cancel.check()?;
-        let page = store.catalogue.list(cursor, PAGE)?;
+        let page = store.catalogue.list(cursor.as_ref(), PAGE)?;
         let Some(last) = page.last() else { break };
-        cursor = last.cursor;
+        cursor = Some(last.cursor.clone());
         for artifact in page.iter().map(|listed| &listed.linked.artifact) {
             let who = || format!("{}:{} {}", artifact.ecosystem, artifact.name, artifact.version);
             for file in &artifact.files {

@@ -16,6 +16,7 @@ use super::preflight;
 use super::recall;
 use super::records::{self, NamedList};
 use crate::blocking::blocking;
+use crate::cancel::Cancel;
 use crate::ecosystem::Note;
 use crate::events::{Happening, Preflight};
 use crate::problem::Problem;
@@ -126,7 +127,7 @@ pub async fn collect(
         let made =
             pack::pack(&locked.lock, &packing, store, outside_now.intake(), &*events, outside_now.cancel())?;
         let packed = made.packed.clone();
-        commit(store, &locked.lock, made, signer.key_id())?;
+        commit(store, &locked.lock, made, signer.key_id(), outside_now.cancel())?;
         Ok((locked, packed))
     })
     .await?;
@@ -140,14 +141,19 @@ async fn flush(outside: &Arc<Outside>) -> Result<(), Problem> {
 
 /// Makes the snapshot part of this side's own catalogue: `ls` shows it, gc keeps it, and a second project of the same
 /// channel is noticed.
-fn commit(store: &Store, lock: &Lock, made: pack::Made, key_id: &str) -> Result<(), Problem> {
+fn commit(
+    store: &Store,
+    lock: &Lock,
+    made: pack::Made,
+    key_id: &str,
+    cancel: &Cancel,
+) -> Result<(), Problem> {
     let snapshot = &made.snapshot;
     let mark = store.catalogue.channel(&snapshot.channel)?.map(|state| (state.epoch, state.sequence));
     let known = store.catalogue.snapshots(&snapshot.channel)?;
     if known.iter().any(|entry| entry.snapshot == made.packed.snapshot) {
         return Ok(());
     }
-    let late = mark.is_some_and(|mark| mark > (snapshot.epoch, snapshot.sequence));
     let mut accession = Accession::begin(store, snapshot)?;
     for record in records::of_lock(lock) {
         accession.add(record?)?;
@@ -157,8 +163,9 @@ fn commit(store: &Store, lock: &Lock, made: pack::Made, key_id: &str) -> Result<
         key: made.packed.snapshot,
         signatures: made.signatures,
         signers: vec![key_id.to_owned()],
+        still_believed: &|| Ok(()),
     };
-    accession.commit(papers, late, mark, View::Apart, "collect")?;
+    accession.commit(papers, mark, View::Apart, "collect", cancel)?;
     Ok(())
 }
 

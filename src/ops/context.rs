@@ -61,7 +61,11 @@ impl Outside {
             intake,
             events,
             cancel,
-            directory: directory.to_owned(),
+            // Ecosystems join it with what they are asked for, and hand that back to be read.
+            directory: std::path::absolute(directory).map_err(|error| {
+                let message = format!("cannot find out where {} is", directory.display());
+                Problem::new(Kind::Failed, "input.directory", message).caused_by(&error)
+            })?,
             scratch: store.layout.staging(),
             ignored: None,
             asked: Default::default(),
@@ -115,7 +119,8 @@ impl Outside {
             etag: cached.etag.clone(),
             last_modified: cached.last_modified.clone(),
         });
-        let asked = self.client.document(&request.access, request.accept, request.limit, &validators);
+        let MetadataRequest { access, accept, limit, fresh } = request;
+        let asked = self.client.document(access, accept, *limit, *fresh, &validators);
         let answer = self.cancel.race(asked).await?;
         match (answer, cached) {
             (DocumentAnswer::NotFound, _) => Ok(None),

@@ -33,7 +33,8 @@ pub struct GcReport {
 /// Collects garbage.
 ///
 /// # Errors
-/// If the store cannot be read or written, another process does the same, or the job was stopped.
+/// Untrusted, if the catalogue is damaged; if the store cannot be read or written, another process does the same, or the
+/// job was stopped.
 pub fn gc(store: &Store, events: &dyn Events, cancel: &Cancel, dry_run: bool) -> Result<GcReport, Problem> {
     let path = store.layout.gc_lock();
     let lock = Lock::try_exclusive(&path)
@@ -42,6 +43,7 @@ pub fn gc(store: &Store, events: &dyn Events, cancel: &Cancel, dry_run: bool) ->
         return Err(StoreError::Busy("the store's garbage collection".into()).into());
     };
     events.emit(Happening::Stage { name: "gc".into(), items: None, bytes: None });
+    must_be_sound(store)?;
     let mut report = GcReport { dry_run, ..GcReport::default() };
     if !dry_run {
         let before = clock::now().checked_sub(ANSWERS_KEPT).unwrap_or(std::time::UNIX_EPOCH);
@@ -71,6 +73,14 @@ pub fn gc(store: &Store, events: &dyn Events, cancel: &Cancel, dry_run: bool) ->
         Some(problem) => Err(problem),
         None => Ok(report),
     }
+}
+
+/// Refuses to free anything by what a damaged catalogue says: a row that cannot be found looks like a blob that nothing
+/// needs.
+fn must_be_sound(store: &Store) -> Result<(), Problem> {
+    let mut found = store.catalogue.check()?.into_iter();
+    let Some(first) = found.next() else { return Ok(()) };
+    Err(found.fold(Problem::from(StoreError::Damaged(first)), Problem::because))
 }
 
 #[cfg(test)]

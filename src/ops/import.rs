@@ -6,24 +6,27 @@
 
 use std::path::{Path, PathBuf};
 
-use bundle_format::{
-    Algorithm, BlobKey, Digest, Mode, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader,
-};
+use bundle_format::{BlobKey, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader};
 use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers, View};
+use super::believed::Documents;
+use super::heal;
 use super::intake::Intake;
+use super::late;
 use super::media::{self, Failed, Which};
+use super::unpack::unpack;
 use super::verify;
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::ecosystem::registry;
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
-use crate::store::{AuditEntry, Change, ChangeSet, Generation, Precondition, Store, StoreError};
+use crate::store::{AuditEntry, Change, ChangeSet, Precondition, Store, StoreError};
 use crate::trust::Trust;
 use crate::trust::sequence::{self, Decision, Mark};
 use crate::trust::time;
+use crate::units;
 
 /// Documents that an ecosystem reads while it admits an artifact are no larger than this.
 const ADMIT_READS: u64 = 1024 * 1024;
@@ -152,7 +155,8 @@ pub fn import(
     let work = if request.dry_run { foresee } else { import_one };
     let (mut bundles, mut failed) = (Vec::new(), Vec::new());
     for path in &volumes {
-        match work(store, trust, path, events, cancel) {
+        // Another process may have revoked a key while the one before was read.
+        match work(store, &trust.reread()?, path, events, cancel) {
             Ok(imported) => bundles.push(imported),
             Err(problem) => {
                 if !request.dry_run && matches!(problem.kind, Kind::Untrusted | Kind::Refused | Kind::Stale) {
@@ -177,7 +181,7 @@ fn import_one(
     let mut volume = media::open(path, &verifier)?;
     let snapshot = volume.snapshot().clone();
     let key = Snapshot::digest_of(volume.snapshot_bytes());
-    let signers = volume.signers().to_vec();
+    let (documents, signers) = (Documents::of(&volume), volume.signers().to_vec());
     let mut imported = Imported {
         which: Which::of(path, &volume),
         outcome: Outcome::Imported,
@@ -190,7 +194,7 @@ fn import_one(
         return Err(refusal.at(path.display()));
     }
     match decision {
-        Decision::AlreadyHeld if all_held(store, &snapshot, key)? => {
+        Decision::AlreadyHeld if heal::all_held(store, &snapshot, key)? => {
             imported.outcome = Outcome::AlreadyHeld;
             // Held or not, a bundle that is damaged is reported as damaged.
             imported.artifacts = read_to_the_end(volume, path, events, cancel)?;
@@ -206,8 +210,7 @@ fn import_one(
     let signatures = intake.keep(volume.snapshot_signatures(), None)?;
     intake.keep(volume.snapshot_bytes(), None)?;
     let mut accession = Accession::begin(store, &snapshot)?;
-    let (new_blobs, new_bytes) =
-        read_blobs(&mut volume, store, &intake, &mut accession, path, events, cancel)?;
+    let new = unpack(&mut volume, store, &intake, &mut accession, path, events, cancel)?;
     volume.finish().map_err(|error| media::problem(error, path))?;
     // Every byte of the medium is verified from here on.
     intake.flush()?;
@@ -224,19 +227,18 @@ fn import_one(
         return Err(problem);
     }
     (imported.artifacts, imported.new_blobs, imported.new_bytes) =
-        (accession.artifacts(), new_blobs, new_bytes);
+        (accession.artifacts(), new.blobs, new.bytes);
+    let still_believed = || documents.must_be_believed(trust);
+    let papers = Papers { snapshot: &snapshot, key, signatures, signers, still_believed: &still_believed };
     if imported.outcome == Outcome::Healed {
         // What it says was decided when it was accepted; only bytes had been lost.
-        intake.close()?;
+        heal::signatures(store, &papers)?;
         return Ok(imported);
     }
     admit(store, &snapshot, cancel).map_err(|problem| problem.at(path.display()))?;
-    let papers = Papers { snapshot: &snapshot, key, signatures, signers };
-    let late = imported.outcome == Outcome::ImportedLate;
     accession
-        .commit(papers, late, mark, View::OneOfAll, "import")
+        .commit(papers, mark, View::OneOfAll, "import", cancel)
         .map_err(|problem| problem.at(path.display()))?;
-    intake.close()?;
     Ok(imported)
 }
 
@@ -255,7 +257,11 @@ fn must_fit(
         holds_nothing = false;
         Ok(false)
     })?;
-    let message = format!("the bundle has about {needs} bytes, and the store's file system has {free} left");
+    let message = format!(
+        "the bundle has about {}, and the store's file system has {} left",
+        units::bytes(needs),
+        units::bytes(free)
+    );
     if holds_nothing {
         return Err(Problem::new(Kind::Failed, "store.full", message)
             .at(path.display())
@@ -315,60 +321,9 @@ fn decide(
     };
     let decision = sequence::decide(channel, mark_of(snapshot), key);
     if decision == Decision::Late {
-        not_replaced(store, snapshot)?;
+        late::must_not_be_replaced(store, snapshot)?;
     }
     Ok((decision, mark))
-}
-
-/// Refuses a late snapshot if a newer one said exactly what the channel shows: else whoever holds a medium back could
-/// bring back what was withdrawn.
-fn not_replaced(store: &Store, snapshot: &Snapshot) -> Result<(), Problem> {
-    for newer in store.catalogue.snapshots(&snapshot.channel)? {
-        if (newer.epoch, newer.sequence) < (snapshot.epoch, snapshot.sequence) {
-            continue;
-        }
-        let bytes = super::read_blob(store, &newer.snapshot, bundle_format::limits::MAX_DOCUMENT)?;
-        let replaces = Snapshot::from_bytes(&bytes).map_or(true, |newer| newer.mode == Mode::Replace);
-        if replaces {
-            return Err(Problem::new(
-                Kind::Refused,
-                "trust.overtaken",
-                format!(
-                    "sequence {} of channel {} comes too late: sequence {} says exactly what the channel holds",
-                    snapshot.sequence, snapshot.channel, newer.sequence
-                ),
-            )
-            .hint("there is nothing to do: whatever is still wanted is in the newer one"));
-        }
-    }
-    Ok(())
-}
-
-/// Whether an accepted snapshot and everything that it lists are still held, so that there is nothing to heal.
-fn all_held(store: &Store, snapshot: &Snapshot, key: BlobKey) -> Result<bool, Problem> {
-    let accepted = store.catalogue.snapshots(&snapshot.channel)?;
-    for entry in accepted.iter().filter(|entry| entry.snapshot == key) {
-        for document in [&entry.snapshot, &entry.signatures] {
-            if store.blobs.size(document)?.is_none() {
-                return Ok(false);
-            }
-        }
-    }
-    let mut order = RecordOrder::default();
-    for segment in &snapshot.segments {
-        let Some(blob) = store.blobs.open(&segment.digest)? else { return Ok(false) };
-        let reader = std::io::BufReader::new(blob.file);
-        for record in SegmentReader::new(segment, reader, &mut order) {
-            let Ok(record) = record else { return Ok(false) };
-            let Record::Artifact(artifact) = record else { continue };
-            for file in &artifact.files {
-                if store.blobs.size(&file.blob)? != Some(file.size) {
-                    return Ok(false);
-                }
-            }
-        }
-    }
-    Ok(true)
 }
 
 /// Verifies what is left of a volume, and counts the artifacts it lists.
@@ -389,134 +344,13 @@ fn read_to_the_end(
                 for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
                     artifacts += u64::from(matches!(record.map_err(format)?, Record::Artifact(_)));
                 }
+                events.emit(Happening::ItemProgress { bytes: size });
             }
-            None => _ = volume.skip_blob().map_err(format)?,
+            None => media::skip_blob(&mut volume, path, events, cancel)?,
         }
-        events.emit(Happening::ItemProgress { bytes: size });
     }
     volume.finish().map_err(format)?;
     Ok(artifacts)
-}
-
-/// Reads every blob once: rows out of segments, bytes into staging. Returns how many blobs and bytes were new.
-fn read_blobs(
-    volume: &mut VolumeReader<std::fs::File>,
-    store: &Store,
-    intake: &Intake,
-    accession: &mut Accession,
-    path: &Path,
-    events: &dyn Events,
-    cancel: &Cancel,
-) -> Result<(u64, u64), Problem> {
-    let format = |error| media::problem(error, path);
-    let (mut new_blobs, mut new_bytes) = (0, 0);
-    let mut order = RecordOrder::default();
-    let mut rows_are_staged = false;
-    while let Some((key, size)) = volume.next_blob().map_err(format)? {
-        cancel.check()?;
-        if let Some(segment) = volume.current_segment().cloned() {
-            let (_, bytes) = volume.read_segment().map_err(format)?;
-            for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
-                accession.add(record.map_err(format)?)?;
-            }
-            intake.keep(&bytes, None)?;
-            events.emit(Happening::ItemProgress { bytes: size });
-            continue;
-        }
-        if !rows_are_staged {
-            accession.flush()?;
-            rows_are_staged = true;
-        }
-        let claims = Claims::of(store, accession.generation(), &key, size, path)?;
-        if copy(volume, store, intake, &key, size, &claims, path, events)? {
-            new_blobs += 1;
-            new_bytes += size;
-        }
-    }
-    accession.flush()?;
-    Ok((new_blobs, new_bytes))
-}
-
-/// What the rows of the snapshot claim of a blob.
-struct Claims {
-    checksums: Vec<Digest>,
-    algorithms: Vec<Algorithm>,
-}
-
-impl Claims {
-    fn of(
-        store: &Store,
-        generation: Generation,
-        key: &BlobKey,
-        size: u64,
-        path: &Path,
-    ) -> Result<Claims, Problem> {
-        let (claimed, checksums) = store.catalogue.claimed_checksums(generation, key)?;
-        match claimed {
-            Some(claimed) if claimed == size => {}
-            Some(claimed) => {
-                let message = format!("blob {key} has {size} bytes, but the snapshot says {claimed}");
-                return Err(Problem::new(Kind::Untrusted, "bundle.size-claimed", message).at(path.display()));
-            }
-            None => {
-                let message = format!("blob {key} belongs to nothing that the snapshot lists");
-                return Err(Problem::new(Kind::Untrusted, "bundle.unlisted-blob", message).at(path.display()));
-            }
-        }
-        // The key itself is a sha256 that the reader checks.
-        let checksums: Vec<Digest> =
-            checksums.into_iter().filter(|checksum| checksum.blob_key() != Some(*key)).collect();
-        let mut algorithms: Vec<Algorithm> = checksums.iter().map(Digest::algorithm).collect();
-        algorithms.sort();
-        algorithms.dedup();
-        Ok(Claims { checksums, algorithms })
-    }
-}
-
-/// Copies a blob into staging, or only verifies it where it is held; true if it was new.
-#[expect(clippy::too_many_arguments, reason = "one step of a loop, named so that the loop can be read")]
-fn copy(
-    volume: &mut VolumeReader<std::fs::File>,
-    store: &Store,
-    intake: &Intake,
-    key: &BlobKey,
-    size: u64,
-    claims: &Claims,
-    path: &Path,
-    events: &dyn Events,
-) -> Result<bool, Problem> {
-    let new = !intake.hold(key, size)?;
-    if !new && claims.algorithms.is_empty() {
-        volume.skip_blob().map_err(|error| media::problem(error, path))?;
-        events.emit(Happening::ItemProgress { bytes: size });
-        return Ok(false);
-    }
-    let mut write = store.blobs.begin(&claims.algorithms, false)?;
-    let mut failed = None;
-    let proof = volume.copy_blob(&mut |bytes| {
-        write.write(bytes).map_err(|error| {
-            failed = Some(error);
-            std::io::Error::other("the store does not take it")
-        })?;
-        events.emit(Happening::ItemProgress { bytes: bytes.len() as u64 });
-        Ok(())
-    });
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    let proof = proof.map_err(|error| media::problem(error, path))?;
-    let staged = write.stage_verified(proof, &claims.checksums).map_err(|error| match error {
-        StoreError::Mismatch { .. } => Problem::new(
-            Kind::Untrusted,
-            "bundle.checksum-claimed",
-            format!("blob {key} is not what the snapshot says that its upstream published"),
-        )
-        .at(path.display())
-        .because(error.to_string()),
-        other => other.into(),
-    })?;
-    intake.take(staged, None)?;
-    Ok(new)
 }
 
 /// Lets every ecosystem look at its artifacts once all their blobs are held.

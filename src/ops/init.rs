@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::requests;
 use crate::config;
 use crate::ecosystem::registry;
 use crate::fsx;
@@ -21,7 +22,7 @@ pub struct InitReport {
 /// Writes `file` with `requests`, or with the lockfiles beside it.
 ///
 /// # Errors
-/// Refused (6) if the file is there; usage (2) if there is nothing to put into it.
+/// Refused (6) if the file is there; usage (2) if there is nothing to put into it, or a request cannot be read.
 pub fn init(file: &Path, requests: &[String], dry_run: bool) -> Result<InitReport, Problem> {
     if file.exists() {
         return Err(Problem::new(
@@ -32,6 +33,7 @@ pub fn init(file: &Path, requests: &[String], dry_run: bool) -> Result<InitRepor
         .hint("edit it, or name another one with --file"));
     }
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    requests.iter().try_for_each(|request| requests::check(request))?;
     let requests = if requests.is_empty() { lockfiles(directory)? } else { requests.to_vec() };
     if requests.is_empty() {
         return Err(Problem::new(
@@ -50,7 +52,8 @@ pub fn init(file: &Path, requests: &[String], dry_run: bool) -> Result<InitRepor
     Ok(InitReport { file: file.to_owned(), requests })
 }
 
-/// The lockfiles of a directory as requests, by name.
+/// The lockfiles of a directory as requests, by name. Those that are not read may lie beside one that is; alone, they
+/// are why there is nothing to collect.
 fn lockfiles(directory: &Path) -> Result<Vec<String>, Problem> {
     let unreadable = |error: &std::io::Error| {
         Problem::new(Kind::Usage, "init.unreadable", format!("cannot read {}", directory.display()))
@@ -64,5 +67,11 @@ fn lockfiles(directory: &Path) -> Result<Vec<String>, Problem> {
         requests.extend(known.map(|ecosystem| format!("{}:./{name}", ecosystem.name())));
     }
     requests.sort();
-    Ok(requests)
+    let mut unread = None;
+    requests
+        .retain(|request| requests::check(request).map_err(|problem| unread.get_or_insert(problem)).is_ok());
+    match unread {
+        Some(problem) if requests.is_empty() => Err(problem),
+        _ => Ok(requests),
+    }
 }

@@ -11,11 +11,11 @@ use crate::store::{CachedAnswer, SessionId, Staged, Store};
 const GROUP_BLOBS: usize = 1024;
 /// … or so many bytes.
 const GROUP_BYTES: u64 = 256 * 1024 * 1024;
-/// Claims outlive a process that died by so long; a living one renews them with every group.
+/// Claims outlive a process that was killed by so long; a living one renews them with every group.
 const SESSION_SECONDS: u64 = 24 * 60 * 60;
 
 /// Collects staged blobs and settles them in groups. What it took is claimed, so that gc leaves it alone until a
-/// commit refers to it.
+/// commit refers to it; the claims end when it is dropped, whether the work was done or failed.
 pub struct Intake {
     store: Store,
     session: SessionId,
@@ -99,12 +99,6 @@ impl Intake {
         self.settle(group)
     }
 
-    /// Flushes and gives the claims back, once something refers to the blobs.
-    pub fn close(self) -> Result<(), Problem> {
-        self.flush()?;
-        Ok(self.store.catalogue.close_session(self.session)?)
-    }
-
     fn settle(&self, group: Group) -> Result<(), Problem> {
         // The answers first: a process that dies in between leaves answers without bodies, which are none, and not bodies
         // that nobody knows by their address, which would be downloaded again.
@@ -115,6 +109,13 @@ impl Intake {
             self.store.blobs.settle(group.staged)?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        // Where this fails, the claims expire by themselves.
+        let _ = self.store.catalogue.close_session(self.session);
     }
 }
 
@@ -152,5 +153,18 @@ mod tests {
                 break;
             }
         }
+    }
+
+    #[test]
+    fn claims_end_with_the_work() {
+        let home = fsx::test_directory();
+        let store = Store::open(home.path()).unwrap();
+        let intake = Intake::new(&store).unwrap();
+        let key = intake.keep(b"claimed", None).unwrap();
+        intake.flush().unwrap();
+        let unneeded = || store.catalogue.if_unreferenced(&key, &mut || Ok(())).unwrap();
+        assert!(!unneeded());
+        drop(intake);
+        assert!(unneeded());
     }
 }

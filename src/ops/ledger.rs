@@ -163,7 +163,7 @@ fn still_shown(store: &Store, channel: &str, lock: &Lock) -> Result<bool, Proble
                     Some(&reference.repository),
                     &reference.name,
                 )?;
-                refs.contains(reference)
+                refs.iter().any(|linked| linked.source == channel && linked.reference == *reference)
             }
             Record::Repository(_) => true,
         };

@@ -103,7 +103,7 @@ pub struct Shown {
 /// What a store shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ListReport {
-    /// The artifacts, in a stable order.
+    /// The artifacts, by ecosystem, name and version.
     pub artifacts: Vec<Shown>,
 }
 
@@ -117,17 +117,17 @@ pub fn list(store: &Store, selectors: &[Selector]) -> Result<ListReport, Problem
     Ok(ListReport { artifacts })
 }
 
-/// Walks what selectors select, flat in memory.
+/// Walks what selectors select, by ecosystem, name and version as texts, flat in memory.
 pub fn each(
     store: &Store,
     selectors: &[Selector],
     visit: &mut dyn FnMut(Shown) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
-    let mut cursor = 0;
+    let mut cursor = None;
     loop {
-        let page = store.catalogue.list(cursor, PAGE)?;
+        let page = store.catalogue.list(cursor.as_ref(), PAGE)?;
         let Some(last) = page.last() else { return Ok(()) };
-        cursor = last.cursor;
+        cursor = Some(last.cursor.clone());
         for listed in &page {
             let linked = &listed.linked;
             if selectors.is_empty() || selectors.iter().any(|selector| selector.selects(linked)) {

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use bundle_format::{BlobKey, FormatError, Snapshot, Verifier, VolumeReader};
 use serde::{Deserialize, Serialize};
 
+use crate::cancel::{Cancel, interruption};
+use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
+use crate::trust;
 
 /// What volumes are called.
 const ENDING: &str = ".aftk.tar";
@@ -120,13 +123,39 @@ pub fn volumes(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
 pub fn open(path: &Path, verifier: &dyn Verifier) -> Result<VolumeReader<File>, Problem> {
     let file = crate::fsx::open_regular(path).map_err(|error| {
         let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::Usage } else { Kind::Untrusted };
-        Problem::new(kind, "media.unreadable", format!("cannot read {}", path.display())).caused_by(&error)
+        let problem = Problem::new(kind, "media.unreadable", format!("cannot read {}", path.display()))
+            .caused_by(&error);
+        if path.is_symlink() { problem.hint("name what it points to") } else { problem }
     })?;
     VolumeReader::open(file, verifier).map_err(|error| problem(error, path))
 }
 
+/// Hashes the blob that was begun last and keeps nothing of it, telling how far it is. One blob may be most of a bundle,
+/// so the wish to stop is heard amid it.
+///
+/// # Errors
+/// Untrusted, if the blob is damaged; interrupted.
+pub(super) fn skip_blob(
+    volume: &mut VolumeReader<File>,
+    path: &Path,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<(), Problem> {
+    let skipped = volume.copy_blob(&mut |bytes| {
+        cancel.check_io()?;
+        events.emit(Happening::ItemProgress { bytes: bytes.len() as u64 });
+        Ok(())
+    });
+    skipped.map(drop).map_err(|error| problem(error, path))
+}
+
 /// What a format's error means to people.
 pub fn problem(error: FormatError, path: &Path) -> Problem {
+    if let FormatError::Sink(source) = &error
+        && let Some(problem) = interruption(source)
+    {
+        return problem;
+    }
     let code = error.code().to_owned();
     let place = match error.place() {
         Some(place) => format!("{}: {place}", path.display()),
@@ -144,13 +173,7 @@ pub fn problem(error: FormatError, path: &Path) -> Problem {
             "use the version of aftk that wrote it, or a newer one",
         ),
         FormatError::Untrusted { reason, .. } => {
-            let hint = match reason.code.as_str() {
-                "trust.unknown-key" => {
-                    "if you know who made it, bring their public key (`aftk key show` outside) and run `aftk key trust FILE`"
-                }
-                _ => "",
-            };
-            (Kind::Untrusted, reason.message.clone(), hint)
+            (Kind::Untrusted, reason.message.clone(), trust::hint_for(&reason.code).unwrap_or_default())
         }
         FormatError::Read { .. } => (
             Kind::Untrusted,

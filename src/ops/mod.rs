@@ -4,17 +4,20 @@
 //! same for the command line, `--json` and whatever comes later.
 
 mod accession;
+mod believed;
 pub mod check;
 pub mod collect;
 pub mod context;
 pub mod difference;
 pub mod fetch;
 pub mod gc;
+mod heal;
 pub mod import;
 mod ingest;
 pub mod init;
 pub mod inspect;
 mod intake;
+mod late;
 mod ledger;
 pub mod list;
 pub mod lock;
@@ -31,6 +34,7 @@ pub mod setup;
 mod signing;
 #[cfg(test)]
 mod testing;
+mod unpack;
 pub mod verify;
 
 use std::io::Read;
@@ -40,6 +44,7 @@ use bytes::Bytes;
 
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
+use crate::units;
 
 pub use intake::Intake;
 
@@ -56,7 +61,11 @@ pub fn read_blob(store: &Store, key: &BlobKey, limit: u64) -> Result<Bytes, Prob
         return Err(Problem::new(
             Kind::Untrusted,
             "store.too-large",
-            format!("blob {key} has {} bytes, more than the {limit} that are read at once", blob.length),
+            format!(
+                "blob {key} has {}, more than the {} that are read at once",
+                units::bytes(blob.length),
+                units::bytes(limit)
+            ),
         ));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(blob.length).unwrap_or(0));

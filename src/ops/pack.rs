@@ -1,7 +1,7 @@
 //! Packing: from a lock whose files are all held to a signed bundle file, the same bytes every time.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bundle_format::signature::{PayloadType, sign};
@@ -17,7 +17,7 @@ use super::lock_file::Lock;
 use super::records;
 use super::signing::OnceSigner;
 use super::verify::{self, VerifyReport};
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, interruption};
 use crate::events::{Events, Happening};
 use crate::fsx;
 use crate::problem::{Kind, Problem};
@@ -230,14 +230,13 @@ fn write(
     fsx::AtomicFile::remove_leftovers(path).map_err(|error| failed(&error))?;
     let mut file = fsx::AtomicFile::create(path).map_err(|error| failed(&error))?;
     let mut open = |key: &BlobKey| -> io::Result<Box<dyn Read>> {
-        cancel.check().map_err(|problem| io::Error::new(io::ErrorKind::Interrupted, problem))?;
         let blob = store.blobs.open(key).map_err(|error| io::Error::other(error.to_string()))?;
         let blob = blob.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not in the store"))?;
-        events.emit(Happening::ItemProgress { bytes: blob.length });
         Ok(Box::new(blob.file))
     };
+    let mut told = Told { file: &mut file, events, cancel };
     let written =
-        write_volume(&mut file, documents, plan, &mut open).map_err(|error| write_problem(error, path))?;
+        write_volume(&mut told, documents, plan, &mut open).map_err(|error| write_problem(error, path))?;
     if read_back {
         events.emit(Happening::Stage { name: "read back".into(), items: Some(1), bytes: Some(written.size) });
         let medium = file.read_back().map_err(|error| failed(&error))?;
@@ -256,6 +255,26 @@ fn write(
     Ok(written.digest)
 }
 
+/// A file that is being written, and everybody told of it: who listens how far it is, and we of the wish to stop.
+struct Told<'a> {
+    file: &'a mut fsx::AtomicFile,
+    events: &'a dyn Events,
+    cancel: &'a Cancel,
+}
+
+impl Write for Told<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.cancel.check_io()?;
+        let written = self.file.write(bytes)?;
+        self.events.emit(Happening::ItemProgress { bytes: written as u64 });
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 fn hash_file(path: &Path, cancel: &Cancel) -> Result<BlobKey, Problem> {
     let file = fsx::open_regular(path).map_err(|error| unwritable(path, &error))?;
     hash(file, &crate::events::Silent, cancel).map_err(|error| unwritable(path, &error))
@@ -265,7 +284,7 @@ fn hash(mut file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<Blob
     let mut hasher = BlobHasher::default();
     let mut buffer = vec![0; super::BUFFER];
     loop {
-        cancel.check().map_err(|problem| io::Error::new(io::ErrorKind::Interrupted, problem))?;
+        cancel.check_io()?;
         let length = file.read(&mut buffer)?;
         let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
         hasher.update(bytes);
@@ -296,6 +315,9 @@ fn unsigned(error: &dyn std::error::Error) -> Problem {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Problem {
+    if let Some(problem) = interruption(error) {
+        return problem;
+    }
     let problem =
         Problem::new(Kind::Failed, "collect.unwritable", format!("cannot write {}", path.display()));
     let problem = problem.caused_by(error);
@@ -310,9 +332,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Problem {
 fn write_problem(error: WriteError, path: &Path) -> Problem {
     match error {
         WriteError::Out(error) => unwritable(path, &error),
-        WriteError::Blob { source, .. } if source.kind() == io::ErrorKind::Interrupted => {
-            Problem::new(Kind::Interrupted, "job.interrupted", "stopped before the bundle was whole")
-        }
+        WriteError::Blob { source, .. } if interruption(&source).is_some() => unwritable(path, &source),
         WriteError::Blob { .. } | WriteError::DamagedBlob { .. } => {
             Problem::new(Kind::Untrusted, "store.damaged", "the store cannot give what was collected")
                 .caused_by(&error)

@@ -9,6 +9,7 @@ use super::lock_file::Lock;
 use crate::events::Preflight;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
+use crate::units;
 
 /// Assumed for a file of which upstream says nothing at all.
 const UNKNOWN_SIZE: u64 = 256 * 1024;
@@ -63,7 +64,12 @@ pub fn must_fit(preflight: &Preflight, store: &Path, out: Option<&Path>) -> Resu
             return Err(Problem::new(
                 Kind::Refused,
                 "collect.no-space",
-                format!("this needs about {needs} bytes at {}, and {free} are free", path.display()),
+                format!(
+                    "this needs about {} at {}, and {} are free",
+                    units::bytes(needs),
+                    path.display(),
+                    units::bytes(free)
+                ),
             )
             .hint("free some space, or choose another place with --home or --out"));
         }

@@ -63,17 +63,22 @@ pub struct Named {
     /// The bytes of all its files, where they are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// Whether clients see its metadata alone and cannot install it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub metadata_only: bool,
 }
 
 impl Named {
     /// Names an artifact. One of an ecosystem that this version does not know gets a generic package URL.
     pub fn of(artifact: &Artifact) -> Named {
-        let purl = match registry::find(&artifact.ecosystem) {
+        let ecosystem = registry::find(&artifact.ecosystem);
+        let purl = match ecosystem {
             Some(ecosystem) => ecosystem.purl(artifact),
             None => format!("pkg:generic/{}/{}@{}", artifact.ecosystem, artifact.name, artifact.version),
         };
         let size = artifact.files.iter().map(|file| file.size).sum();
-        Named { purl, repository: artifact.repository.clone(), size: Some(size) }
+        let metadata_only = ecosystem.is_some_and(|ecosystem| ecosystem.is_metadata_only(artifact));
+        Named { purl, repository: artifact.repository.clone(), size: Some(size), metadata_only }
     }
 
     /// Names an artifact whose files may not be known yet.
@@ -88,7 +93,7 @@ impl Named {
         }
         match artifact(planned) {
             Ok(artifact) => Named { size, ..Named::of(&artifact) },
-            Err(_) => Named { purl: String::new(), repository, size },
+            Err(_) => Named { purl: String::new(), repository, size, metadata_only: false },
         }
     }
 }

@@ -2,26 +2,37 @@
 
 use std::path::Path;
 
-use crate::ecosystem::{CollectContext, Ecosystem, Request, registry};
+use crate::ecosystem::{Collect, CollectContext, Ecosystem, Request, registry};
 use crate::problem::{Kind, Problem};
+
+/// Whether a request is one that can be read, by its words alone.
+///
+/// # Errors
+/// As [`parse`].
+pub fn check(text: &str) -> Result<(), Problem> {
+    let (collect, what) = find(text)?;
+    collect.check(what)
+}
 
 /// Finds the ecosystem of a request and lets it read the rest. No network.
 ///
 /// # Errors
 /// A usage problem that names what could have been meant.
 pub async fn parse(text: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
-    let (ecosystem, what) = split(text)?;
-    let Some(collect) = ecosystem.collect() else {
-        return Err(Problem::new(
-            Kind::Usage,
-            "request.not-collected",
-            format!("{} cannot be collected by this version", ecosystem.name()),
-        )
-        .at(text));
-    };
+    let (collect, what) = find(text)?;
     let mut request = collect.parse(what, context).await?;
     request.text = text.to_owned();
     Ok(request)
+}
+
+/// What collects for a request, and what it has to read.
+fn find(text: &str) -> Result<(&'static dyn Collect, &str), Problem> {
+    let (ecosystem, what) = split(text)?;
+    let collect = ecosystem.collect().ok_or_else(|| {
+        let message = format!("{} cannot be collected by this version", ecosystem.name());
+        Problem::new(Kind::Usage, "request.not-collected", message).at(text)
+    })?;
+    Ok((collect, what))
 }
 
 /// The ecosystem of a request's text, and what it has to read.

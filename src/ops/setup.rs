@@ -48,12 +48,27 @@ fn marks(file: &ClientFile) -> (String, String) {
     (mark("begin"), mark("end"))
 }
 
-/// Puts our lines into a client's file, in place of those from an earlier time; returns whether anything changed.
+/// What became of a client's file, or would in a dry run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is as it was.
+    None,
+    /// It has our lines.
+    Written,
+    /// Our lines are gone; those of others are there.
+    TakenOut,
+    /// There was nothing but our lines in it, so it is gone.
+    Removed,
+}
+
+/// Puts our lines into a client's file, in place of those from an earlier time. A link stays one: what it points to is
+/// written.
 ///
 /// # Errors
 /// If the file cannot be read or written, or somebody broke the marks.
-pub fn write(path: &Path, file: &ClientFile) -> Result<bool, Problem> {
+pub fn write(path: &Path, file: &ClientFile, dry_run: bool) -> Result<Change, Problem> {
     let (begin, end) = marks(file);
+    let path = &followed(path);
     let before = read(path)?;
     let mut text = without_ours(&before, file, path)?;
     if !text.is_empty() && !text.ends_with('\n') {
@@ -61,17 +76,42 @@ pub fn write(path: &Path, file: &ClientFile) -> Result<bool, Problem> {
     }
     let ours = file.text.trim_end();
     text.push_str(&format!("{begin}\n{ours}\n{end}\n"));
-    replace(path, &before, &text)
+    if before == text {
+        return Ok(Change::None);
+    }
+    if !dry_run {
+        fsx::replace_file(path, text.as_bytes()).map_err(|error| unwritable(path, &error))?;
+    }
+    Ok(Change::Written)
 }
 
-/// Takes our lines out of a client's file; returns whether anything changed.
+/// Takes our lines out of a client's file, and removes a file that has no others.
 ///
 /// # Errors
 /// As for [`write()`].
-pub fn undo(path: &Path, file: &ClientFile) -> Result<bool, Problem> {
-    let before = read(path)?;
+pub fn undo(path: &Path, file: &ClientFile, dry_run: bool) -> Result<Change, Problem> {
+    let target = followed(path);
+    let before = read(&target)?;
     let text = without_ours(&before, file, path)?;
-    replace(path, &before, &text)
+    let change = match text.as_str() {
+        _ if before == text => return Ok(Change::None),
+        // Whoever made a link has their reasons: the file that it points to stays, empty.
+        "" if target == path => Change::Removed,
+        _ => Change::TakenOut,
+    };
+    if !dry_run {
+        let done = match change {
+            Change::Removed => fsx::remove(path).map(drop),
+            _ => fsx::replace_file(&target, text.as_bytes()),
+        };
+        done.map_err(|error| unwritable(path, &error))?;
+    }
+    Ok(change)
+}
+
+/// Where a link points to, or the path itself.
+fn followed(path: &Path) -> PathBuf {
+    if path.is_symlink() { path.canonicalize().unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() }
 }
 
 fn read(path: &Path) -> Result<String, Problem> {
@@ -102,14 +142,9 @@ fn without_ours(text: &str, file: &ClientFile, path: &Path) -> Result<String, Pr
     Ok(kept)
 }
 
-fn replace(path: &Path, before: &str, text: &str) -> Result<bool, Problem> {
-    if before == text {
-        return Ok(false);
-    }
-    fsx::replace_file(path, text.as_bytes()).map(|()| true).map_err(|error| {
-        Problem::new(Kind::Failed, "setup.unwritable", format!("cannot write {}", path.display()))
-            .caused_by(&error)
-    })
+fn unwritable(path: &Path, error: &std::io::Error) -> Problem {
+    Problem::new(Kind::Failed, "setup.unwritable", format!("cannot write {}", path.display()))
+        .caused_by(error)
 }
 
 #[cfg(test)]
@@ -122,15 +157,48 @@ mod tests {
         let path = directory.path().join(".clientrc");
         let file = |text: &str| ClientFile { path: ".clientrc", text: text.to_owned(), comment: "#" };
         fsx::replace_file(&path, b"theirs=1").unwrap();
-        assert!(write(&path, &file("ours=1\n")).unwrap());
-        assert!(!write(&path, &file("ours=1\n")).unwrap());
-        assert!(write(&path, &file("ours=2\n")).unwrap());
+        assert_eq!(write(&path, &file("ours=1\n"), true).unwrap(), Change::Written);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "theirs=1");
+        assert_eq!(write(&path, &file("ours=1\n"), false).unwrap(), Change::Written);
+        assert_eq!(write(&path, &file("ours=1\n"), false).unwrap(), Change::None);
+        assert_eq!(write(&path, &file("ours=2\n"), false).unwrap(), Change::Written);
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, "theirs=1\n# begin aftk setup\nours=2\n# end aftk setup\n");
-        assert!(undo(&path, &file("")).unwrap());
+        assert_eq!(undo(&path, &file(""), true).unwrap(), Change::TakenOut);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        assert_eq!(undo(&path, &file(""), false).unwrap(), Change::TakenOut);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "theirs=1\n");
-        assert!(!undo(&path, &file("")).unwrap());
+        assert_eq!(undo(&path, &file(""), false).unwrap(), Change::None);
         fsx::replace_file(&path, b"# begin aftk setup\nx\n").unwrap();
-        assert_eq!(write(&path, &file("y")).unwrap_err().code, "setup.marks");
+        assert_eq!(write(&path, &file("y"), false).unwrap_err().code, "setup.marks");
+    }
+
+    #[test]
+    fn a_file_of_our_lines_alone_goes_with_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".clientrc");
+        let file = ClientFile { path: ".clientrc", text: "ours=1\n".to_owned(), comment: "#" };
+        assert_eq!(write(&path, &file, false).unwrap(), Change::Written);
+        assert_eq!(undo(&path, &file, true).unwrap(), Change::Removed);
+        assert!(path.exists());
+        assert_eq!(undo(&path, &file, false).unwrap(), Change::Removed);
+        assert!(!path.exists());
+        // Somebody's own empty file was never ours.
+        fsx::replace_file(&path, b"").unwrap();
+        assert_eq!(undo(&path, &file, false).unwrap(), Change::None);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, target) = (directory.path().join(".clientrc"), directory.path().join("theirs"));
+        let file = ClientFile { path: ".clientrc", text: "ours=1\n".to_owned(), comment: "#" };
+        fsx::replace_file(&target, b"").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        assert_eq!(write(&path, &file, false).unwrap(), Change::Written);
+        assert!(path.is_symlink() && std::fs::read_to_string(&target).unwrap().contains("ours=1"));
+        assert_eq!(undo(&path, &file, false).unwrap(), Change::TakenOut);
+        assert!(path.is_symlink() && std::fs::read_to_string(&target).unwrap().is_empty());
     }
 }

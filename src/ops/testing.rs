@@ -16,7 +16,7 @@ pub(super) fn replace(store: &Store, channel: &str, records: &[Record]) {
 }
 
 fn change(store: &Store, channel: &str, merge: Merge, records: &[Record]) {
-    let generation = store.catalogue.begin_generation(&Source::Channel(channel.into()), (1, 1)).unwrap();
+    let generation = store.catalogue.begin_generation(&Source::Channel(channel.into())).unwrap();
     store.catalogue.stage(generation, records).unwrap();
     store.catalogue.merge(generation, merge).unwrap();
     let changes = ChangeSet { changes: vec![Change::Publish(generation)] };

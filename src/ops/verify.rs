@@ -115,16 +115,16 @@ pub(super) fn verify_one(
                     }
                 }
                 segments.insert(key);
+                events.emit(Happening::ItemProgress { bytes: size });
             }
             None => {
-                volume.skip_blob().map_err(format)?;
+                media::skip_blob(&mut volume, path, events, cancel)?;
                 if !held(&key, size) {
                     brought.blobs += 1;
                     brought.bytes += size;
                 }
             }
         }
-        events.emit(Happening::ItemProgress { bytes: size });
     }
     missing
         .extend(snapshot.segments.iter().map(|segment| segment.digest).filter(|key| !segments.contains(key)));

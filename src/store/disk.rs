@@ -1,5 +1,6 @@
 //! Blobs in files, each named by its digest.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -40,20 +41,22 @@ impl DiskBlobs {
         Ok(DiskBlobs { layout: layout.clone() })
     }
 
-    /// Gives a staged blob, whose bytes are durable, its name. Returns the directory to be made durable.
-    fn name(&self, blob: DiskStaged) -> Result<PathBuf, StoreError> {
+    /// Gives a staged blob, whose bytes are durable, its name. Adds the directories that are to be made durable.
+    fn name(&self, blob: DiskStaged, changed: &mut BTreeSet<PathBuf>) -> Result<(), StoreError> {
         let key = blob.key();
         let directory = self.layout.blob_directory(&key);
-        // The directory is synced even if the blob was there: whoever named it may not have come so far yet.
         // One of another size is damaged, and healed by these bytes.
         if self.size(&key)? == Some(blob.size()) {
             blob.discard()?;
-            return Ok(directory);
+        } else {
+            let missing = fsx::make_directory(&directory, fsx::Access::Private)
+                .map_err(|error| io_error("cannot create", &directory, error))?;
+            changed.extend(missing.then(|| self.layout.blobs()));
+            blob.place(&self.layout.blob(&key))?;
         }
-        fsx::create_directory(&directory, fsx::Access::Private)
-            .map_err(|error| io_error("cannot create", &directory, error))?;
-        blob.place(&self.layout.blob(&key))?;
-        Ok(directory)
+        // Even if the blob was there: whoever named it may not have come so far yet.
+        changed.insert(directory);
+        Ok(())
     }
 
     /// Moves a blob out of the way; says whether there was one.
@@ -107,15 +110,15 @@ impl Blobs for DiskBlobs {
             blobs.push(blob.ok_or(StoreError::Misuse("a blob is settled where it was not staged"))?);
         }
         sync(&staging, &blobs)?;
-        let mut directories =
-            blobs.into_iter().map(|blob| self.name(*blob)).collect::<Result<Vec<_>, _>>()?;
-        directories.sort();
-        directories.dedup();
+        let mut changed = BTreeSet::new();
+        for blob in blobs {
+            self.name(*blob, &mut changed)?;
+        }
         // Each sync of a directory waits for the disk: 256 of them take longer than everything at once.
-        if directories.len() > SYNC_ONE_BY_ONE && sync_all(&staging)? {
+        if changed.len() > SYNC_ONE_BY_ONE && sync_all(&staging)? {
             return Ok(());
         }
-        for directory in directories {
+        for directory in changed {
             fsx::sync_directory(&directory).map_err(|error| io_error("cannot sync", &directory, error))?;
         }
         Ok(())

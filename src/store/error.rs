@@ -114,7 +114,7 @@ impl From<StoreError> for Problem {
             StoreError::Absent(_) => (
                 Kind::Usage,
                 "store.missing",
-                "`aftk import` or `aftk collect` makes one; name another home with --home DIR",
+                "`aftk import PATH` or `aftk collect` makes one; name another home with --home DIR",
             ),
             StoreError::Newer { .. } => {
                 (Kind::Usage, "store.newer", "use the version of aftk that wrote it, or a newer one")

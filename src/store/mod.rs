@@ -70,7 +70,10 @@ impl Store {
     /// [`StoreError::Absent`] if there is none; else as [`Store::open`].
     pub fn open_existing(home: &Path) -> Result<Store, StoreError> {
         let layout = Layout::new(home);
-        if !layout.catalogue().is_file() && !layout.blobs().is_dir() {
+        // One that may not be looked at is not absent.
+        let is_there =
+            |path: &Path| path.try_exists().map_err(|error| error::io_error("cannot read", path, error));
+        if !is_there(&layout.catalogue())? && !is_there(&layout.blobs())? {
             return Err(StoreError::Absent(home.to_owned()));
         }
         Store::open(home)
@@ -197,6 +200,15 @@ pub struct Linked {
     pub generation: Generation,
 }
 
+/// A ref as a view sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedRef {
+    /// The ref.
+    pub reference: Ref,
+    /// Who set it.
+    pub source: Source,
+}
+
 /// A file found by the path that clients ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
@@ -208,8 +220,6 @@ pub struct FoundFile {
     pub name: String,
     /// The artifact's version.
     pub version: String,
-    /// The schema of the artifact's attributes: what is of another than one knows was never admitted.
-    pub schema: String,
 }
 
 /// What a channel is at here.
@@ -269,6 +279,9 @@ pub enum Change {
     Publish(Generation),
     /// Records that a snapshot was accepted and raises the channel's high-water mark if it is above it.
     Snapshot(SnapshotEntry),
+    /// Records other signatures, and who made them, for a snapshot that was accepted: the same channel, place and
+    /// snapshot. The rest of the entry is not looked at.
+    Signatures(SnapshotEntry),
     /// Appends to the audit log.
     Audit(AuditEntry),
 }
@@ -294,8 +307,6 @@ pub enum Precondition {
 pub enum Merge {
     /// The union of both; of two artifacts with one name, version and qualifier the new one is seen.
     Add,
-    /// Union, but nothing that a higher sequence set is moved: an overtaken patch arrives late.
-    AddBelow,
     /// Exactly the new rows.
     Replace,
 }
@@ -345,39 +356,61 @@ pub struct CachedAnswer {
     pub confirmed: String,
 }
 
+/// A place in the list of all artifacts, which is ordered by these; numbers are the catalogue's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cursor {
+    pub(super) ecosystem: String,
+    pub(super) name: String,
+    pub(super) repository: i64,
+    pub(super) version: String,
+    pub(super) qualifier: String,
+    pub(super) link: i64,
+}
+
 /// What `ls` shows: an artifact and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The row, to continue after.
-    pub cursor: u64,
+    /// Its place in the list, to continue after.
+    pub cursor: Cursor,
     /// The artifact as the view sees it.
     pub linked: Linked,
 }
 
 /// The rows: what is held, under which names, since which generation. `sqlite/` is the one for disks.
 ///
-/// A *view* shows all channels, each at its visible generation.
+/// A *view* shows all channels, each at its visible generation. Where several have the same package, the one that brought
+/// it into the repository first has precedence over those that came later, and keeps it: what clients are pointed at must not
+/// move because another channel was imported. Versions that only a later one has are seen beside the others.
 pub trait Catalogue: Send + Sync {
     /// The number of the newest commit.
     fn revision(&self) -> Result<Revision, StoreError>;
     /// The repositories that the view shows, by ecosystem and name.
     fn repositories(&self) -> Result<Vec<Repository>, StoreError>;
-    /// The artifacts of one package; `repository` `None` means any (the virtual `all`).
+    /// The artifacts of one package, in the order of precedence, each once; `repository` `None` means any (the virtual
+    /// `all`).
     fn artifacts(
         &self,
         ecosystem: &str,
         repository: Option<&str>,
         name: &str,
     ) -> Result<Vec<Linked>, StoreError>;
-    /// The file that clients ask for by `path`.
+    /// The file that clients ask for by `path`, of an artifact whose attributes are of this schema: what is of another
+    /// one than this build knows was never admitted.
     fn file_at(
         &self,
         ecosystem: &str,
+        schema: &str,
         repository: Option<&str>,
         path: &str,
     ) -> Result<Option<FoundFile>, StoreError>;
-    /// The refs of one package.
-    fn refs(&self, ecosystem: &str, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, StoreError>;
+    /// The refs of one package, in the order of precedence; several sources may have set the same one. A ref to a
+    /// version that its source does not show itself is not among them: it would lead to what another one brought.
+    fn refs(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<LinkedRef>, StoreError>;
     /// Up to `limit` names of packages after `after` (empty at first), in bytewise order, each once.
     fn names(
         &self,
@@ -386,8 +419,9 @@ pub trait Catalogue: Send + Sync {
         after: &str,
         limit: usize,
     ) -> Result<Vec<String>, StoreError>;
-    /// Up to `limit` artifacts of the view after `cursor` (0 at first), in a stable order, flat in memory.
-    fn list(&self, cursor: u64, limit: usize) -> Result<Vec<Listed>, StoreError>;
+    /// Up to `limit` artifacts of the view after a place in the list (`None`: from its beginning), flat in memory.
+    /// Ordered by ecosystem, name, repository, version and qualifier as texts: nothing here knows what they mean.
+    fn list(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<Listed>, StoreError>;
 
     /// All channels.
     fn channels(&self) -> Result<Vec<ChannelState>, StoreError>;
@@ -396,12 +430,14 @@ pub trait Catalogue: Send + Sync {
     /// The snapshots accepted in a channel, oldest first.
     fn snapshots(&self, channel: &str) -> Result<Vec<SnapshotEntry>, StoreError>;
 
-    /// Begins an invisible generation of `source` for a snapshot of `sequence` (the order in which refs win).
-    /// One that an earlier, dead process left for this source is cleared away. While another one of the source is
+    /// Begins an invisible generation of `source`. One that an earlier, dead process left for this source is cleared away. While another one of the source is
     /// open, this is [`StoreError::Busy`], for the hosted repositories only after waiting for 30 s.
-    fn begin_generation(&self, source: &Source, order: (u64, u64)) -> Result<Generation, StoreError>;
+    fn begin_generation(&self, source: &Source) -> Result<Generation, StoreError>;
     /// Adds rows to an invisible generation: at most 10,000 a call. The same row again changes nothing.
     fn stage(&self, generation: Generation, records: &[Record]) -> Result<(), StoreError>;
+    /// Takes back what an invisible generation says under the names under which `newer` says something: records of a
+    /// snapshot that overtook the one that arrives late. At most 10,000 a call, before `merge`.
+    fn give_way(&self, generation: Generation, newer: &[Record]) -> Result<(), StoreError>;
     /// Applies how the generation relates to what its channel had, still invisibly. Call once, after the last `stage`.
     fn merge(&self, generation: Generation, merge: Merge) -> Result<(), StoreError>;
     /// The checksums and the size that staged rows claim for a blob; empty if none names it.

@@ -37,7 +37,9 @@ pub struct Changed {
 }
 
 impl Trust {
-    /// Trusts the key in a PEM file as a collector of these channels; of every channel if there are none.
+    /// Trusts the key in a PEM file as a collector of these channels; of every channel if there are none. The channels
+    /// come to those that it has; but if it has every channel, it is left with these alone: to name some must not
+    /// mean nothing.
     /// `name` is who has it, else the key's id names it. What is so already makes no new version.
     ///
     /// # Errors
@@ -78,9 +80,9 @@ impl Trust {
                 }
                 found.clone_from(&principal.name);
                 let had = principal.roles.entry(Role::Collector).or_default();
-                let mut all: BTreeSet<String> = had.iter().cloned().chain(scope).collect();
-                if all.contains(EVERY_CHANNEL) {
-                    all = [EVERY_CHANNEL.to_owned()].into();
+                let mut all = scope;
+                if !every && !had.iter().any(|channel| channel == EVERY_CHANNEL) {
+                    all.extend(had.iter().cloned());
                 }
                 *had = all.into_iter().collect();
                 return Ok(());
@@ -152,6 +154,13 @@ impl Trust {
         &mut self,
         edit: impl FnOnce(&mut Root) -> Result<(), TrustError>,
     ) -> Result<(u64, bool), TrustError> {
+        if self.rehearses {
+            let mut next = self.root.clone().unwrap_or_else(|| local_root(None));
+            let changed = edited(&mut next, self.root.as_ref(), edit)?;
+            let version = next.version;
+            self.root = Some(next);
+            return Ok((version, changed));
+        }
         let directory = self.chain.directory();
         fsx::create_directory(directory, fsx::Access::Private).map_err(TrustError::io("make", directory))?;
         let lock = directory.join("lock");
@@ -163,13 +172,11 @@ impl Trust {
         let site = self.keys.signer(SITE_KEY, None)?;
         let mut next = match &self.root {
             Some(head) => head.clone(),
-            None => local_root(site.public().clone()),
+            None => local_root(Some(site.public().clone())),
         };
-        edit(&mut next)?;
-        if self.root.as_ref() == Some(&next) {
+        if !edited(&mut next, self.root.as_ref(), edit)? {
             return Ok((next.version, false));
         }
-        next.version = self.root.as_ref().map_or(1, |head| head.version + 1);
         next.created = clock::now_text();
         next.principals.sort_by(|a, b| a.name.cmp(&b.name));
         let bytes = next.to_bytes().map_err(|error| TrustError::RootRefused(error.to_string()))?;
@@ -182,8 +189,24 @@ impl Trust {
     }
 }
 
-/// The root document that a home begins with: it trusts nobody but itself, to say whom it trusts.
-fn local_root(site: PublicKey) -> Root {
+/// Edits what is to follow the newest document, and gives it the next version if that changed anything; says whether it
+/// did.
+fn edited(
+    next: &mut Root,
+    head: Option<&Root>,
+    edit: impl FnOnce(&mut Root) -> Result<(), TrustError>,
+) -> Result<bool, TrustError> {
+    edit(next)?;
+    if head == Some(next) {
+        return Ok(false);
+    }
+    next.version = head.map_or(1, |head| head.version + 1);
+    Ok(true)
+}
+
+/// The root document that a home begins with: it trusts nobody but itself, to say whom it trusts. A rehearsal may not
+/// have the site's key yet.
+fn local_root(site: Option<PublicKey>) -> Root {
     let every = vec![EVERY_CHANNEL.to_owned()];
     Root {
         format: Format::current(),
@@ -193,7 +216,7 @@ fn local_root(site: PublicKey) -> Root {
         expires: None,
         principals: vec![Principal {
             name: SITE_KEY.to_owned(),
-            keys: vec![site],
+            keys: site.into_iter().collect(),
             require: Require::One,
             roles: [(Role::Root, every.clone()), (Role::Site, every)].into(),
         }],
@@ -232,6 +255,39 @@ mod tests {
             .verify(kind, &bytes, &lines(kind, &bytes, &[signer]))
             .and_then(|signers| verifier.authorise(kind, &snapshot, &signers));
         verdict.map_or_else(|untrusted| untrusted.code, |()| String::new())
+    }
+
+    #[test]
+    fn naming_channels_limits_a_key_that_has_every_one() {
+        let home = crate::fsx::test_directory();
+        let alice = ed25519();
+        let mut trust = Trust::open(home.path()).unwrap();
+        trust.trust(&pem(&alice), Some("alice"), &[]).unwrap();
+        let narrower = trust.trust(&pem(&alice), None, &names(&["prod"])).unwrap();
+        assert_eq!((narrower.version, narrower.changed), (2, true));
+        assert_eq!(judge(&trust, false, "prod", 1, &alice), "");
+        assert_eq!(judge(&trust, false, "dev", 1, &alice), "trust.scope");
+        assert!(trust.trust(&pem(&alice), None, &[]).unwrap().changed);
+        assert_eq!(judge(&trust, false, "dev", 1, &alice), "");
+    }
+
+    #[test]
+    fn a_rehearsal_says_what_would_be_and_writes_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let home = parent.path().join("home");
+        let alice = ed25519();
+        let rehearse = || Trust::open(&home).unwrap().rehearsal();
+        let mut trust = rehearse();
+        let would = trust.trust(&pem(&alice), Some("alice"), &[]).unwrap();
+        assert_eq!((would.version, would.changed, trust.keys().unwrap().len()), (1, true, 1));
+        assert!(trust.revoke("nobody", Revoke::Compromised).is_err());
+        assert!(!home.exists());
+
+        Trust::open(&home).unwrap().trust(&pem(&alice), Some("alice"), &[]).unwrap();
+        assert!(!rehearse().trust(&pem(&alice), Some("alice"), &[]).unwrap().changed);
+        assert_eq!(rehearse().revoke("alice", Revoke::Compromised).unwrap().version, 2);
+        assert_eq!(Trust::open(&home).unwrap().root().unwrap().version, 1);
+        assert_eq!(judge(&Trust::open(&home).unwrap(), false, "prod", 1, &alice), "");
     }
 
     #[test]

@@ -105,15 +105,15 @@ impl TrustError {
             TrustError::Io { .. } => (Kind::Failed, "trust.io", None),
             TrustError::Key { reason, .. } => match reason {
                 KeyRejected::Unsupported => {
-                    (Kind::Untrusted, "trust.unsupported-key", hint("make keys with `aftk key new`"))
+                    (Kind::Untrusted, "trust.unsupported-key", hint("make keys with aftk key new"))
                 }
                 KeyRejected::Weak(_) => {
-                    (Kind::Untrusted, "trust.weak-key", hint("make a new key with `aftk key new`"))
+                    (Kind::Untrusted, "trust.weak-key", hint("make a new key with aftk key new"))
                 }
                 KeyRejected::PrivateGiven => (
                     Kind::Usage,
                     "trust.private-key",
-                    hint("print the public half where the key lives: `aftk key show`"),
+                    hint("print the public half where the key lives: aftk key show"),
                 ),
                 KeyRejected::PrivateUnsupported | KeyRejected::Encryption(_) => (
                     Kind::Usage,
@@ -139,7 +139,7 @@ impl TrustError {
             TrustError::NameTaken { .. } => (Kind::Usage, "trust.name-taken", hint("choose another name")),
             TrustError::Name(_) => (Kind::Usage, "trust.name", None),
             TrustError::Revoked(_) => {
-                (Kind::Untrusted, "trust.revoked", hint("make a new key with `aftk key new` and trust that"))
+                (Kind::Untrusted, "trust.revoked", hint("make a new key with aftk key new, and trust that"))
             }
             TrustError::RootRefused(_) => (Kind::Usage, "trust.root-refused", None),
             TrustError::DamagedChain { .. } => (
@@ -175,12 +175,12 @@ impl From<TrustError> for Problem {
 pub fn hint_for(code: &str) -> Option<&'static str> {
     Some(match code {
         "trust.unknown-key" => {
-            "if you know whose key it is, get its public half on a way you trust and run `aftk key trust FILE`"
+            "if you know who made it, bring their public key (outside: aftk key show), by a way you trust, and run `aftk key trust FILE`"
         }
         "trust.bad-signature" => "the file was altered or damaged: copy it again from where it was made",
         "trust.revoked" => "collect again outside with a key that is trusted here",
         "trust.scope" => {
-            "`aftk key list` shows who may sign for which channel; `aftk key trust --channel` extends it"
+            "`aftk key list` shows who may sign for which channel; `aftk key trust FILE --channel NAME` extends it"
         }
         "trust.threshold" => "let another of the trusted people sign it too",
         "trust.wrong-site" => "this bundle was made for another site",

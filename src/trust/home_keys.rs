@@ -31,15 +31,13 @@ impl HomeKeys {
         algorithm: Algorithm,
         passphrase: Option<&[u8]>,
     ) -> Result<PublicKey, TrustError> {
-        let private = self.private_path(name)?;
+        let private = self.free(name)?;
         fsx::create_directory(&self.directory, fsx::Access::Private)
             .map_err(TrustError::io("make", &self.directory))?;
         let lock = self.directory.join("lock");
         let _lock = fsx::Lock::exclusive(&lock).map_err(TrustError::io("lock", &lock))?;
-        // A public half alone is a key whose private half is kept elsewhere, or was lost.
-        if private.exists() || self.public_path(name).exists() {
-            return Err(TrustError::KeyExists(name.to_owned()));
-        }
+        // Again under the lock: another process may have been faster.
+        self.free(name)?;
         let rejected = TrustError::key(name);
         let made = SecretKey::generate(algorithm).and_then(|secret| {
             let public = PublicKey::from_spki(&secret.public_spki())?;
@@ -51,6 +49,16 @@ impl HomeKeys {
         let path = self.public_path(name);
         fsx::replace_file(&path, public_pem.as_bytes()).map_err(TrustError::io("write", &path))?;
         Ok(public)
+    }
+
+    /// Where the private half of a key of that name will be, if there is none yet.
+    pub(super) fn free(&self, name: &str) -> Result<PathBuf, TrustError> {
+        let private = self.private_path(name)?;
+        // A public half alone is a key whose private half is kept elsewhere, or was lost.
+        if private.exists() || self.public_path(name).exists() {
+            return Err(TrustError::KeyExists(name.to_owned()));
+        }
+        Ok(private)
     }
 
     /// The names of the keys, sorted.

@@ -50,6 +50,8 @@ pub struct Trust {
     keys: HomeKeys,
     chain: Chain,
     root: Option<Root>,
+    /// Whether changes are only tried.
+    rehearses: bool,
 }
 
 /// A key that is known here, as `aftk key list` shows it.
@@ -80,10 +82,26 @@ impl Trust {
     /// [`TrustError::DamagedChain`] if the root documents are not whole; if files cannot be read.
     pub fn open(home: &Path) -> Result<Trust, TrustError> {
         let layout = Layout::new(home);
-        let mut trust =
-            Trust { keys: HomeKeys::new(layout.keys()), chain: Chain::new(layout.trust()), root: None };
+        let (keys, chain) = (HomeKeys::new(layout.keys()), Chain::new(layout.trust()));
+        let mut trust = Trust { keys, chain, root: None, rehearses: false };
         trust.root = trust.load()?;
         Ok(trust)
+    }
+
+    /// The same home's trust as it is on disk now: another process may have revoked a key meanwhile.
+    ///
+    /// # Errors
+    /// As [`Trust::open`].
+    pub fn reread(&self) -> Result<Trust, TrustError> {
+        let (keys, chain, rehearses) = (self.keys.clone(), self.chain.clone(), self.rehearses);
+        Ok(Trust { keys, chain, root: self.load()?, rehearses })
+    }
+
+    /// The same, where changes of trust are seen here alone and nothing is written.
+    #[must_use]
+    pub fn rehearsal(mut self) -> Trust {
+        self.rehearses = true;
+        self
     }
 
     /// The newest root document; `None` before anybody was trusted here.
@@ -113,10 +131,19 @@ impl Trust {
         algorithm: Algorithm,
         passphrase: Option<&[u8]>,
     ) -> Result<PublicKey, TrustError> {
+        self.can_make_key(name)?;
+        self.keys.create(name, algorithm, passphrase)
+    }
+
+    /// Whether a key of that name could be made.
+    ///
+    /// # Errors
+    /// If there is one, or the name is out of form or reserved.
+    pub fn can_make_key(&self, name: &str) -> Result<(), TrustError> {
         if name == SITE_KEY {
             return Err(TrustError::ReservedName(SITE_KEY));
         }
-        self.keys.create(name, algorithm, passphrase)
+        self.keys.free(name).map(drop)
     }
 
     /// Makes sure that there is a [`COLLECT_KEY`], and says whether it was made just now.

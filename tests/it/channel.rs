@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::npm_project::{self, lockfile, package, publish};
 use crate::support::sides::{Ran, Sides, checked, copy_directory};
+use aftk::cancel::Cancel;
+use aftk::events::{Events, Happening};
+use aftk::ops::import::{self, ImportRequest};
 use aftk::store::Store;
+use aftk::trust::Trust;
 
 /// An outside that publishes one package after the other, and an inside that trusts it.
 struct Channel {
@@ -78,7 +82,7 @@ impl Channel {
 
     fn latest(&self) -> String {
         let refs = self.inside().catalogue.refs("npm", None, "plain").unwrap();
-        refs.into_iter().find(|reference| reference.label == "latest").unwrap().version
+        refs.into_iter().find(|found| found.reference.label == "latest").unwrap().reference.version
     }
 }
 
@@ -105,6 +109,29 @@ fn an_overtaken_snapshot_adds_and_moves_no_tag() {
     // A whole directory is imported by name.
     channel.sides.run("other", &["key", "trust", "collector.pem"]).done();
     channel.sides.run("other", &["import", channel.sides.path("stick").to_str().unwrap()]).done();
+}
+
+#[test]
+fn an_overtaken_snapshot_replaces_what_only_older_ones_said() {
+    let channel = Channel::new();
+    let collect = |files: &[(&str, &str)]| {
+        for (name, content) in files {
+            channel.sides.write(name, content);
+        }
+        let words: Vec<String> = files.iter().map(|(name, _)| format!("file:./{name}")).collect();
+        channel.bundle(channel.collect("out", &words.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    let one = collect(&[("a.txt", "one"), ("b.txt", "one")]);
+    let two = collect(&[("a.txt", "two"), ("b.txt", "two")]);
+    // It says of b what the first said: to take up an older word is a newer word.
+    let three = collect(&[("b.txt", "one")]);
+    for (bundle, outcome) in [(one, "imported"), (three, "imported"), (two, "imported-late")] {
+        assert_eq!(channel.imported(&bundle), outcome);
+    }
+    for (name, content) in [("a.txt", "two"), ("b.txt", "one")] {
+        let found = channel.inside().catalogue.file_at("file", "file/1", None, name).unwrap().unwrap();
+        assert_eq!(found.file.blob, bundle_format::BlobKey::of(content.as_bytes()), "{name}");
+    }
 }
 
 #[test]
@@ -245,6 +272,37 @@ fn only_keys_that_may_sign_a_channel_are_obeyed() {
     }
 }
 
+/// Revokes a key as soon as a bundle's bytes are read.
+struct Revoking<'a> {
+    sides: &'a Sides,
+    key: String,
+}
+
+impl Events for Revoking<'_> {
+    fn emit(&self, happening: Happening) {
+        if matches!(happening, Happening::ItemProgress { .. }) {
+            // The second time there is nothing to change.
+            self.sides.run("in", &["key", "revoke", &self.key, "--compromised"]);
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_revoked_during_an_import_is_not_believed() {
+    let channel = Channel::new();
+    channel.sides.write("a.txt", "a");
+    let bundle = channel.bundle(channel.collect("out", &["file:./a.txt"]));
+    let key = channel.sides.run("out", &["key", "show", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    let (home, store) = (channel.sides.path("in"), channel.inside());
+    let trust = Trust::open(&home).unwrap();
+    let request = ImportRequest { paths: vec![bundle], dry_run: false };
+    let revoking = Revoking { sides: &channel.sides, key };
+    let imported = import::import(&store, &trust, &request, &revoking, &Cancel::default());
+    let problem = imported.and_then(import::ImportReport::all).unwrap_err();
+    assert_eq!((problem.kind.exit_code(), problem.code.as_ref()), (3, "trust.revoked"));
+    assert!(channel.shown().is_empty() && store.catalogue.channels().unwrap().is_empty());
+}
+
 #[test]
 fn the_same_content_is_the_same_snapshot() {
     let channel = Channel::new();
@@ -266,8 +324,10 @@ fn the_same_content_is_the_same_snapshot() {
     }
     let sequences: Vec<_> = channel.sides.medium().iter().map(|bundle| channel.imported(bundle)).collect();
     assert_eq!(sequences, ["imported"; 4]);
-    let file = channel.inside().catalogue.file_at("file", None, "local/a.txt").unwrap();
-    let file = file.or_else(|| channel.inside().catalogue.file_at("file", None, "a.txt").unwrap()).unwrap();
+    let file = channel.inside().catalogue.file_at("file", "file/1", None, "local/a.txt").unwrap();
+    let file = file
+        .or_else(|| channel.inside().catalogue.file_at("file", "file/1", None, "a.txt").unwrap())
+        .unwrap();
     assert_eq!(file.file.blob, bundle_format::BlobKey::of(b"A"));
 }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aftk::clock;
+use aftk::ecosystem::template::Template;
 use aftk::ecosystem::{Answer, ClientFile, ClientRequest, Ecosystem, Route, Serve, ServeContext, Setup};
 use aftk::http_server::{Mount, Served, Server, ServerSettings, Timeouts};
 use aftk::problem::{Kind, Problem};
@@ -84,9 +85,11 @@ impl Serve for Fake {
             |body: Bytes| Ok(Answer::Document { media_type: "application/json", body, vary: "Accept" });
         match request.action {
             "document" => {
-                let body = context.derived(capture(0), &mut || {
+                let body = context.derived(capture(0), "", &mut || {
                     let number = MADE.fetch_add(1, Ordering::Relaxed);
-                    Ok(Some(Bytes::from(format!("{} {number} {}", capture(0), "text ".repeat(1000)))))
+                    let mut template = Template::default();
+                    template.push_str(&format!("{} {number} {}", capture(0), "text ".repeat(1000)));
+                    Ok(Some(template))
                 })?;
                 document(body.unwrap())
             }

@@ -180,3 +180,31 @@ fn exit_codes_say_what_kind_of_failure_it_is() {
     let help = sides.run("out", &["--help"]);
     assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_package_for_other_platforms_is_marked_as_known_of_alone() {
+    let (sides, upstream, packages) = (Sides::new(), FakeUpstream::start(), packages());
+    // Without the one that needs both others.
+    let packages = &packages[..2];
+    publish(&upstream, packages);
+    write_project(&sides, packages);
+    let plain = &packages[1];
+    let mut document = plain.document();
+    document["versions"]["1.4.0"]["os"] = serde_json::json!(["darwin"]);
+    upstream.route(&plain.document_path(), Reply::json(&document));
+    let mut lock = npm_project::lockfile(packages);
+    lock["packages"]["node_modules/plain"]["optional"] = Value::Bool(true);
+    sides.write("package-lock.json", lock.to_string());
+    online(&sides, &upstream, &["collect", "-p", "linux-x64-glibc", "--out", "../stick"]).done();
+    sides.trust();
+
+    let listed = sides.run("out", &["ls"]).done();
+    let inspected = sides.run("in", &["inspect", "../stick"]).done();
+    for lines in [listed, inspected] {
+        let marked: Vec<&str> = lines.lines().filter(|line| line.contains("metadata only")).collect();
+        assert!(marked.len() == 1 && marked[0].contains("pkg:npm/plain@1.4.0"), "{lines}");
+    }
+    let report = sides.run("out", &["ls", "--json"]).json();
+    let marks = report["artifacts"].as_array().unwrap().iter().filter(|shown| shown["metadata_only"] == true);
+    assert_eq!(marks.count(), 1);
+}

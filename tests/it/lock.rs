@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::fake_upstream::{FakeUpstream, Reply};
+use crate::support::fake_upstream::{FakeUpstream, Reply, Seen};
 use crate::support::npm_project::{self, Package, lockfile, packages, publish, write_project};
 use crate::support::sides::{Ran, Sides};
 
@@ -149,4 +149,40 @@ fn a_damaged_lock_is_not_gone_on_with() {
     mixed[1..].reverse();
     std::fs::write(project.sides.path("project/aftk.lock"), mixed.join("\n") + "\n").unwrap();
     project.run(&["collect", "--locked"]).done();
+}
+
+/// A cache before the registry that still has an older answer, and asks the registry only if it is made to.
+fn behind_a_cache(old: Reply, new: Reply) -> Reply {
+    let is_made_to_ask = |seen: &Seen| seen.header("cache-control") == Some("no-cache");
+    Reply::answer(move |seen| if is_made_to_ask(seen) { new.clone() } else { old.clone() })
+}
+
+#[test]
+fn a_version_that_a_cache_does_not_know_yet_is_asked_for_again() {
+    let project = Project::new();
+    let [leaf, plain, _] = &project.packages[..] else { panic!() };
+    let before = npm_project::package("plain", "1.3.0", json!({}), 10).document();
+    let reply = behind_a_cache(Reply::json(&before), Reply::json(&plain.document()));
+    project.upstream.route(&plain.document_path(), reply);
+    let reply = behind_a_cache(Reply::status(404), Reply::json(&leaf.document()));
+    project.upstream.route(&leaf.document_path(), reply);
+    assert_eq!(project.run(&["lock"]).done(), "./aftk.lock: 4 artifacts, written\n");
+    let asked = |path: &str| project.upstream.requests_to(path).len();
+    assert_eq!((asked(&plain.document_path()), asked(&leaf.document_path()), asked("/top")), (2, 2, 1));
+}
+
+#[test]
+fn a_version_that_does_not_exist_is_asked_for_twice_and_named() {
+    let project = Project::new();
+    let plain = &project.packages[1];
+    let other = npm_project::package("plain", "1.3.0", json!({}), 10);
+    project.upstream.route(&plain.document_path(), Reply::json(&other.document()));
+    let refused = project.run(&["lock"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("plain") && refused.stderr.contains("no such version"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(project.upstream.requests_to(&plain.document_path()).len(), 2);
 }

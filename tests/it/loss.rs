@@ -76,6 +76,29 @@ fn a_damaged_catalogue_is_unsound_whatever_of_it_is_damaged() {
 }
 
 #[test]
+fn a_catalogue_that_forgets_what_is_needed_frees_nothing() {
+    let sides = imported();
+    let held = blobs(&sides.path("in"));
+    let catalogue = rusqlite::Connection::open(sides.path("in/store/catalogue.sqlite")).unwrap();
+    // The index of what needs a blob becomes another one, in which nothing is found.
+    let damage = "PRAGMA writable_schema = on; UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM \
+                  sqlite_schema WHERE name = 'answer_body') WHERE name IN ('file_blob', 'snapshot_blob_blob')";
+    catalogue.execute_batch(damage).unwrap();
+    catalogue.close().unwrap();
+    for arguments in [&["gc", "--json"][..], &["gc", "-n", "--json"]] {
+        let ran = sides.run("in", arguments);
+        let error = &ran.json()["error"];
+        assert_eq!(
+            (ran.code, &error["code"]),
+            (Some(3), &"store.catalogue-damaged".into()),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert_eq!(blobs(&sides.path("in")), held);
+}
+
+#[test]
 fn serving_an_empty_store_works_and_is_said() {
     let sides = Sides::new();
     let mut command = sides.command("in");

@@ -2,6 +2,7 @@
 
 mod document;
 mod download;
+mod own_way;
 mod route;
 
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,6 @@
 //! Properties that hold for any bytes: tried on the fuzz targets' corpus, on the vectors, and on random changes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -52,10 +53,49 @@ fn json() -> impl Strategy<Value = Value> {
     scalar.prop_recursive(6, 64, 8, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
-            prop::collection::btree_map(any::<String>(), inner, 0..8)
+            prop::collection::btree_map(key(), inner, 0..8)
                 .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
+}
+
+/// The canonical form in so many words, by way of a tree and slowly.
+fn spelled_out(value: &Value) -> String {
+    let list = |items: Vec<String>| items.join(",");
+    match value {
+        Value::String(text) => {
+            let escape = |character: char| match character {
+                '"' => "\\\"".to_owned(),
+                '\\' => "\\\\".to_owned(),
+                '\u{8}' => "\\b".to_owned(),
+                '\t' => "\\t".to_owned(),
+                '\n' => "\\n".to_owned(),
+                '\u{c}' => "\\f".to_owned(),
+                '\r' => "\\r".to_owned(),
+                '\0'..' ' => format!("\\u{:04x}", u32::from(character)),
+                other => other.to_string(),
+            };
+            format!("\"{}\"", text.chars().map(escape).collect::<String>())
+        }
+        Value::Array(items) => format!("[{}]", list(items.iter().map(spelled_out).collect())),
+        Value::Object(fields) => {
+            let fields: BTreeMap<&[u8], _> =
+                fields.iter().map(|(key, value)| (key.as_bytes(), (key, value))).collect();
+            let field = |(key, value): &(&String, &Value)| {
+                format!("{}:{}", spelled_out(&Value::from(key.as_str())), spelled_out(value))
+            };
+            format!("{{{}}}", list(fields.values().map(field).collect()))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+/// Keys that are hard to put in order: escapes, their beginnings, and what stands around the backslash.
+fn key() -> impl Strategy<Value = String> {
+    let odd = prop::sample::select(vec![
+        '\n', '\u{1}', '\u{b}', '"', '\\', '[', ']', 'n', 'u', ' ', '\u{ff5e}', '😀',
+    ]);
+    prop_oneof![any::<String>(), prop::collection::vec(odd, 0..4).prop_map(|odd| odd.into_iter().collect())]
 }
 
 proptest! {
@@ -65,6 +105,29 @@ proptest! {
     fn a_value_is_read_back(value in json()) {
         let bytes = canonical::to_bytes(&value).unwrap();
         prop_assert_eq!(canonical::from_bytes::<Value>(&bytes).unwrap(), value);
+    }
+
+    #[test]
+    fn a_value_is_written_as_the_specification_spells_it(value in json()) {
+        let bytes = canonical::to_bytes(&value).unwrap();
+        prop_assert_eq!(String::from_utf8(bytes).unwrap(), spelled_out(&value));
+    }
+
+    /// Structs come with their fields in the order of their declaration, a map in any.
+    #[test]
+    fn fields_are_put_in_order(fields in prop::collection::vec((key(), json()), 0..8)) {
+        struct Shuffled<'a>(&'a [(String, Value)]);
+        impl serde::Serialize for Shuffled<'_> {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_map(self.0.iter().map(|(key, value)| (key, [value])))
+            }
+        }
+        let map: serde_json::Map<String, Value> =
+            fields.iter().map(|(key, value)| (key.clone(), Value::from(vec![value.clone()]))).collect();
+        match canonical::to_bytes(&Shuffled(&fields)) {
+            Ok(bytes) => prop_assert_eq!(String::from_utf8(bytes).unwrap(), spelled_out(&Value::Object(map))),
+            Err(_) => prop_assert!(map.len() < fields.len(), "only a key that stands twice is refused"),
+        }
     }
 
     #[test]

@@ -20,15 +20,23 @@ pub(super) struct FileCollect;
 
 #[async_trait]
 impl Collect for FileCollect {
-    async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
-        if what.starts_with("http://") || what.starts_with("https://") {
-            let asked = Asked::read(what)?;
-            let identity = format!("file:{asked}");
-            return Ok(request(what, identity, RequestBody::Words(asked.to_string())));
+    fn check(&self, what: &str) -> Result<(), Problem> {
+        if is_address(what) {
+            return Asked::read(what).map(drop);
         }
         if what.contains("://") {
             return Err(usage("file.address", format!("{what:?} is neither http nor https"))
                 .hint("download it yourself and give the file's path"));
+        }
+        Ok(())
+    }
+
+    async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+        self.check(what)?;
+        if is_address(what) {
+            let asked = Asked::read(what)?;
+            let identity = format!("file:{asked}");
+            return Ok(request(what, identity, RequestBody::Words(asked.to_string())));
         }
         local(what, context).await
     }
@@ -81,7 +89,7 @@ impl Collect for FileCollect {
         if path::repository_of(&url).as_deref() != Ok(repository) {
             return Err(not_an_address(origin).because(format!("it does not belong to {repository}")));
         }
-        Ok(Access { url, credential: None })
+        Ok(Access::open(url))
     }
 
     fn is_asked_by_checksum(&self) -> bool {
@@ -92,6 +100,10 @@ impl Collect for FileCollect {
     fn prove(&self, _gathered: &Gathered<'_>) -> Result<Proof, Problem> {
         Ok(Proof::default())
     }
+}
+
+fn is_address(what: &str) -> bool {
+    what.starts_with("http://") || what.starts_with("https://")
 }
 
 /// An address with the checksum that makes it one certain file.

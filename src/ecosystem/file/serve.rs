@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{ROLE, SCHEMA, path};
+use super::{ROLE, path};
 use crate::ecosystem::{Answer, ClientRequest, Route, Serve, ServeContext};
 use crate::problem::Problem;
 
@@ -27,7 +27,7 @@ impl Serve for FileServe {
         }
         let repository = request.repository.as_deref();
         let found = context.file_at(repository, name)?;
-        match found.filter(|found| found.schema == SCHEMA && found.name == name && found.file.role == ROLE) {
+        match found.filter(|found| found.name == name && found.file.role == ROLE) {
             Some(found) => Ok(Answer::Blob {
                 key: found.file.blob,
                 size: found.file.size,
@@ -76,12 +76,13 @@ fn media_type(name: &str) -> &'static str {
 mod tests {
     use std::sync::Mutex;
 
-    use bundle_format::{BlobKey, Ref};
+    use bundle_format::BlobKey;
 
     use super::super::example;
     use super::*;
     use crate::ecosystem::Principal;
-    use crate::store::{FoundFile, Linked};
+    use crate::ecosystem::template::Template;
+    use crate::store::{FoundFile, Linked, LinkedRef};
 
     /// A store that holds `local/a/page.html` and remembers what it was asked for in vain.
     #[derive(Default)]
@@ -91,7 +92,7 @@ mod tests {
         fn artifacts(&self, _: Option<&str>, _: &str) -> Result<Vec<Linked>, Problem> {
             Ok(Vec::new())
         }
-        fn refs(&self, _: Option<&str>, _: &str) -> Result<Vec<Ref>, Problem> {
+        fn refs(&self, _: Option<&str>, _: &str) -> Result<Vec<LinkedRef>, Problem> {
             Ok(Vec::new())
         }
         fn names(&self, _: Option<&str>, _: &str, _: usize) -> Result<Vec<String>, Problem> {
@@ -101,8 +102,7 @@ mod tests {
             let held = example("local", "a/page.html", "");
             let found = repository.is_none_or(|r| r == held.repository) && path == held.name;
             let (file, repository) = (held.files[0].clone(), held.repository);
-            let (name, version, schema) = (held.name, held.version, held.schema);
-            Ok(found.then_some(FoundFile { file, repository, name, version, schema }))
+            Ok(found.then_some(FoundFile { file, repository, name: held.name, version: held.version }))
         }
         fn read(&self, _: &BlobKey, _: u64) -> Result<Bytes, Problem> {
             Ok(Bytes::new())
@@ -110,9 +110,10 @@ mod tests {
         fn derived(
             &self,
             _: &str,
-            make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+            filling: &str,
+            make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
         ) -> Result<Option<Bytes>, Problem> {
-            make()
+            Ok(make()?.map(|template| template.fill(filling)))
         }
         fn missed(&self, _: Option<&str>, name: &str, _: &str) {
             self.0.lock().unwrap().push(name.to_owned());

@@ -239,6 +239,9 @@ async fn a_registry_that_lies_is_not_believed() {
     assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Untrusted, "npm.checksum-conflict"));
     assert!(problem.causes[0].contains("0202") && problem.causes[1].contains("0101"), "{:?}", problem.causes);
     assert_eq!(problem.place.as_deref(), Some("https://registry.example.test/a"));
+    let problem = collect(&mut fake, lock("sha512-AAAA".to_owned()), &[]).await.unwrap_err();
+    assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Untrusted, "npm.bad-integrity"));
+    assert!(problem.place.unwrap().ends_with("package-lock.json, node_modules/a"));
     for (document, code) in [
         ("<html>", "npm.damaged-document"),
         ("{\"versions\":{\"1.0.0\":7}}", "npm.bad-version-object"),

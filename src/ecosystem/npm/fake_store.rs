@@ -11,18 +11,22 @@ use sha1::Digest as _;
 use super::SCHEMA;
 use super::names;
 use super::serve::NpmServe;
+use crate::ecosystem::template::Template;
 use crate::ecosystem::{Answer, ClientRequest, Principal, Serve, ServeContext};
 use crate::problem::{Kind, Problem};
-use crate::store::{FoundFile, Generation, Linked, Source};
+use crate::store::{FoundFile, Generation, Linked, LinkedRef, Source};
 
 /// Where the fake mirror stands.
 pub(super) const BASE: &str = "http://mirror.example.test/npm/all/";
+
+/// The channel of what no other one is said of.
+const DEFAULT: &str = "default";
 
 /// What is held.
 #[derive(Default)]
 pub(super) struct FakeStore {
     pub(super) linked: Vec<Linked>,
-    pub(super) refs: Vec<Ref>,
+    pub(super) refs: Vec<LinkedRef>,
     pub(super) blobs: BTreeMap<BlobKey, Bytes>,
     pub(super) misses: Mutex<Vec<(String, String)>>,
 }
@@ -75,26 +79,43 @@ pub(super) fn artifact(name: &str, version: &str) -> (Artifact, Bytes, Bytes) {
 }
 
 impl FakeStore {
-    /// Holds an artifact after `change`.
+    /// Holds an artifact after `change`. What is held first has precedence.
     pub(super) fn hold(&mut self, name: &str, version: &str, change: impl FnOnce(&mut Artifact)) {
+        self.hold_from(DEFAULT, name, version, change);
+    }
+
+    /// The same, brought by that channel.
+    pub(super) fn hold_from(
+        &mut self,
+        channel: &str,
+        name: &str,
+        version: &str,
+        change: impl FnOnce(&mut Artifact),
+    ) {
         let (mut artifact, object, tarball) = artifact(name, version);
         change(&mut artifact);
         for bytes in [object, tarball] {
             self.blobs.insert(BlobKey::of(&bytes), bytes);
         }
         let generation = Generation(self.linked.len() as u64);
-        self.linked.push(Linked { artifact, source: Source::Channel("default".to_owned()), generation });
+        self.linked.push(Linked { artifact, source: Source::Channel(channel.to_owned()), generation });
     }
 
     /// Holds a ref.
     pub(super) fn tag(&mut self, name: &str, label: &str, version: &str) {
-        self.refs.push(Ref {
+        self.tag_from(DEFAULT, name, label, version);
+    }
+
+    /// The same, set by that channel.
+    pub(super) fn tag_from(&mut self, channel: &str, name: &str, label: &str, version: &str) {
+        let reference = Ref {
             ecosystem: "npm".to_owned(),
             repository: "npm".to_owned(),
             name: name.to_owned(),
             label: label.to_owned(),
             version: version.to_owned(),
-        });
+        };
+        self.refs.push(LinkedRef { reference, source: Source::Channel(channel.to_owned()) });
     }
 
     /// What a client gets for method and path below the virtual repository.
@@ -152,8 +173,8 @@ impl ServeContext for FakeStore {
         Ok(self.linked.iter().filter(wanted).cloned().collect())
     }
 
-    fn refs(&self, _: Option<&str>, name: &str) -> Result<Vec<Ref>, Problem> {
-        Ok(self.refs.iter().filter(|reference| reference.name == name).cloned().collect())
+    fn refs(&self, _: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem> {
+        Ok(self.refs.iter().filter(|linked| linked.reference.name == name).cloned().collect())
     }
 
     fn names(&self, _: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem> {
@@ -167,11 +188,11 @@ impl ServeContext for FakeStore {
     }
 
     fn file_at(&self, _: Option<&str>, path: &str) -> Result<Option<FoundFile>, Problem> {
-        Ok(self.linked.iter().map(|linked| &linked.artifact).find_map(|artifact| {
+        let admitted = self.linked.iter().map(|linked| &linked.artifact).filter(|a| a.schema == SCHEMA);
+        Ok(admitted.into_iter().find_map(|artifact| {
             let file = artifact.files.iter().find(|file| file.path == path)?.clone();
             let (repository, name) = (artifact.repository.clone(), artifact.name.clone());
-            let (version, schema) = (artifact.version.clone(), artifact.schema.clone());
-            Some(FoundFile { file, repository, name, version, schema })
+            Some(FoundFile { file, repository, name, version: artifact.version.clone() })
         }))
     }
 
@@ -183,9 +204,10 @@ impl ServeContext for FakeStore {
     fn derived(
         &self,
         _: &str,
-        make: &mut dyn FnMut() -> Result<Option<Bytes>, Problem>,
+        filling: &str,
+        make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
     ) -> Result<Option<Bytes>, Problem> {
-        make()
+        Ok(make()?.map(|template| template.fill(filling)))
     }
 
     fn missed(&self, _: Option<&str>, name: &str, version: &str) {

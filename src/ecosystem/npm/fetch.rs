@@ -1,6 +1,7 @@
 //! One package: its metadata from the registry, and what is recorded of the wanted versions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bundle_format::{BlobKey, Ref, Requirement};
 use serde_json::Value;
@@ -74,10 +75,21 @@ impl Fetcher<'_> {
         package: Package,
     ) -> Result<Fetched, Problem> {
         let access = self.routes.metadata(source, name)?;
-        let place = access.url.to_string();
-        let request = MetadataRequest { access, accept: "application/json", limit: LARGEST_DOCUMENT };
+        let limit = LARGEST_DOCUMENT;
+        let mut request = MetadataRequest { access, accept: "application/json", limit, fresh: false };
+        let package = Arc::new(package);
+        let mut found = self.cut(&request, name, &package).await?;
+        let lacks_listed = match &found {
+            Some((_, cuttings)) => cuttings.missing.iter().any(|(_, _, listed)| *listed),
+            None => !package.versions.is_empty(),
+        };
+        if lacks_listed {
+            // A cache before the registry may not know yet what was published a moment ago: it is made to ask.
+            request.fresh = true;
+            found = self.cut(&request, name, &package).await?;
+        }
         let mut fetched = Fetched::default();
-        let Some(document) = self.context.metadata(&request).await? else {
+        let Some((evidence, cuttings)) = found else {
             let detail = format!("the registry at {} has no package of that name, or hides it", source.base);
             for (version, wanted) in &package.versions {
                 fetched.missing(name, version, wanted, true, &detail);
@@ -87,10 +99,7 @@ impl Fetcher<'_> {
             }
             return Ok(fetched);
         };
-        fetched.evidence.push(Evidence { origin: place.clone(), digest: document.digest });
-        let owned_name = name.to_owned();
-        let cuttings =
-            blocking(move || Cuttings::cut(&document.bytes, &owned_name, &package, &place)).await?;
+        fetched.evidence.push(evidence);
         for (version, wanted, listed) in &cuttings.missing {
             let detail = format!("the registry at {} has no such version", source.base);
             fetched.missing(name, version, wanted, *listed, &detail);
@@ -115,6 +124,20 @@ impl Fetcher<'_> {
         }
         fetched.tags = cuttings.tags;
         Ok(fetched)
+    }
+
+    /// Asks for a package's document and cuts what is wanted out of it; `None` if there is none.
+    async fn cut(
+        self,
+        request: &MetadataRequest,
+        name: &str,
+        package: &Arc<Package>,
+    ) -> Result<Option<(Evidence, Cuttings)>, Problem> {
+        let Some(document) = self.context.metadata(request).await? else { return Ok(None) };
+        let (name, package, place) = (name.to_owned(), package.clone(), request.access.url.to_string());
+        let evidence = Evidence { origin: place.clone(), digest: document.digest };
+        let cuttings = blocking(move || Cuttings::cut(&document.bytes, &name, &package, &place)).await?;
+        Ok(Some((evidence, cuttings)))
     }
 
     /// The artifact of a version, whose manifest is held already.

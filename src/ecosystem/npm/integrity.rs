@@ -23,6 +23,28 @@ pub(crate) fn read(text: &str) -> Vec<Digest> {
     digests
 }
 
+/// The digests of what a lockfile says of a file. It has to hold: npm compares the file with the strongest algorithm
+/// that is named, and refuses it if no digest of that algorithm can be right. Where npm understands nothing at all and
+/// goes on, this does not.
+///
+/// # Errors
+/// Why it cannot be held to, if it says anything.
+pub(crate) fn read_binding(text: &str) -> Result<Vec<Digest>, String> {
+    if text.split_ascii_whitespace().nth(MOST).is_some() {
+        return Err(format!("it has more than {MOST} checksums"));
+    }
+    let digests = read(text);
+    let named =
+        text.split_ascii_whitespace().filter_map(|part| Algorithm::from_name(part.split_once('-')?.0));
+    match named.max() {
+        Some(strongest) if !digests.iter().any(|digest| digest.algorithm() == strongest) => {
+            Err(format!("it names {}, and no digest of it that a file could have", strongest.name()))
+        }
+        None if !text.trim().is_empty() => Err("there is no checksum in it that npm understands".to_owned()),
+        _ => Ok(digests),
+    }
+}
+
 /// The digest of a `shasum`: forty hex digits.
 pub(crate) fn read_shasum(text: &str) -> Option<Digest> {
     format!("sha1:{}", text.to_ascii_lowercase()).parse().ok()
@@ -83,6 +105,34 @@ mod tests {
         assert_eq!(read(""), []);
         assert_eq!(read_shasum(&"AB".repeat(20)).unwrap(), sha1(0xab));
         assert_eq!(read_shasum("../../etc"), None);
+    }
+
+    #[test]
+    fn what_a_lockfile_says_has_to_be_possible() {
+        let encode = |byte, length| base64::engine::general_purpose::STANDARD.encode(vec![byte; length]);
+        let (weak, strong) = (format!("sha1-{}", encode(1, 20)), format!("sha512-{}", encode(2, 64)));
+        for (text, digests) in [
+            (String::new(), vec![]),
+            (" \t".to_owned(), vec![]),
+            (strong.clone(), vec![sha512(2)]),
+            (format!("{weak}\n{strong}?option"), vec![sha1(1), sha512(2)]),
+            (format!("nonsense sha512-AAAA {strong} sha1-!!!!"), vec![sha512(2)]),
+        ] {
+            assert_eq!(read_binding(&text), Ok(digests), "{text}");
+        }
+        for text in [
+            "nonsense",
+            "sha999-AAAA",
+            "sha512-",
+            "sha512-!!!!",
+            "sha512-AAAA",
+            strong.trim_end_matches('='),
+            &strong.to_uppercase(),
+            &format!("{weak} sha512-AAAA"),
+            &format!("{} {strong}", "nonsense ".repeat(MOST)),
+        ] {
+            assert!(read_binding(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! what it asks for. [`resolve`] turns that into artifacts: [`closure`] follows what leads further, [`fetch`] asks for
 //! a package, with [`cuttings`] from registry documents ([`version_object`]), and [`found`] gathers what came of it.
 //! [`prove`] checks that it is enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
-//! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`] and [`origin`] know where
-//! packages come from.
+//! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`], [`origin`]
+//! and [`network`] know where packages come from, and on which way.
 //!
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it.
@@ -27,6 +27,7 @@ mod lock_graph;
 mod lockfile;
 mod lockfile_text;
 mod names;
+mod network;
 mod npmrc;
 mod origin;
 mod packument;
@@ -77,6 +78,11 @@ impl Ecosystem for Npm {
         format!("pkg:npm/{name}@{}", artifact.version)
     }
 
+    /// An optional package of a platform that nobody selected.
+    fn is_metadata_only(&self, artifact: &Artifact) -> bool {
+        !artifact.files.iter().any(|file| file.role == "tarball")
+    }
+
     fn collect(&self) -> Option<&dyn Collect> {
         Some(self)
     }
@@ -96,6 +102,10 @@ impl Ecosystem for Npm {
 
 #[async_trait]
 impl Collect for Npm {
+    fn check(&self, what: &str) -> Result<(), Problem> {
+        request::check(what)
+    }
+
     async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
         request::parse(what, context).await
     }

@@ -1,9 +1,9 @@
 //! npm's configuration on this machine: which registries it uses, and what lets it in.
 //!
-//! Only what decides where packages come from is read. From weak to strong, as npm does it: the global file, the
+//! Only what decides where packages come from, and on which way, is read. From weak to strong, as npm does it: the global file, the
 //! user's, the project's, then the environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -20,7 +20,19 @@ const LARGEST: u64 = 1 << 20;
 /// npm's configuration, merged.
 #[derive(Default)]
 pub(crate) struct Npmrc {
+    /// Lists, which are written `key[]=…`, are one value with a line for each.
     values: BTreeMap<String, String>,
+    /// Which of `ca` and `cafile` was set last.
+    last_trusted: &'static str,
+}
+
+/// Whom npm trusts, and nobody else.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Trusted<'a> {
+    /// The authorities in this PEM text.
+    Inline(&'a str),
+    /// Those in a file.
+    File(&'a str),
 }
 
 impl Npmrc {
@@ -60,7 +72,9 @@ impl Npmrc {
                 npmrc.merge(&text, &|name| context.environment(name));
             }
         }
-        npmrc.values.extend(environment);
+        for (key, value) in environment {
+            npmrc.set(key, value);
+        }
         Ok(npmrc)
     }
 
@@ -68,6 +82,7 @@ impl Npmrc {
     fn merge(&mut self, text: &str, environment: &dyn Fn(&str) -> Option<String>) {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut in_section = false;
+        let mut lists = BTreeSet::new();
         for line in text.lines().map(|line| line.trim_matches(is_space)) {
             if line.is_empty() || line.starts_with([';', '#']) {
                 continue;
@@ -78,18 +93,32 @@ impl Npmrc {
                 continue;
             }
             let (key, value) = line.split_once('=').unwrap_or((line, "true"));
-            self.values.insert(expand(&unquote(key), environment), expand(&unquote(value), environment));
+            let (key, mut value) = (expand(&unquote(key), environment), expand(&unquote(value), environment));
+            let Some(list) = key.strip_suffix("[]") else {
+                self.set(key, value);
+                continue;
+            };
+            // A list goes on within its file, and takes the place of another file's.
+            if !lists.insert(list.to_owned())
+                && let Some(before) = self.values.get(list)
+            {
+                value = format!("{before}\n{value}");
+            }
+            self.set(list.to_owned(), value);
         }
     }
 
-    /// Says what is configured but not followed.
-    pub(crate) fn warn(&self, context: &dyn CollectContext) {
-        for (code, message) in self.complaints(context) {
-            context.events().warn(code, message);
+    fn set(&mut self, key: String, value: String) {
+        match key.as_str() {
+            "ca" => self.last_trusted = "ca",
+            "cafile" if !value.is_empty() => self.last_trusted = "cafile",
+            _ => {}
         }
+        self.values.insert(key, value);
     }
 
-    fn complaints(&self, context: &dyn CollectContext) -> Vec<(&'static str, String)> {
+    /// What is configured but not followed, as code and message.
+    pub(crate) fn complaints(&self) -> Vec<(&'static str, String)> {
         let mut complaints = Vec::new();
         for (key, value) in &self.values {
             let setting = key.rsplit_once(':').map_or(key.as_str(), |(_, setting)| setting);
@@ -101,8 +130,10 @@ impl Npmrc {
                 let message =
                     format!("npm's setting {key} names no registry; like npm itself, aftk does not use it");
                 complaints.push(("npm.unscoped-credential", message));
-            } else if let Some(instead) = instead(setting, value, context) {
-                let message = format!("npm's setting {key} is not used by aftk: {instead}");
+            } else if setting == "cafile" && setting != key {
+                let message = format!(
+                    "npm's setting {key} is none that npm knows; like npm itself, aftk does not use it: set cafile"
+                );
                 complaints.push(("npm.unused-setting", message));
             }
         }
@@ -140,26 +171,53 @@ impl Npmrc {
         })
     }
 
-    /// What lets a request for `url` in. Settings name a registry by host and path; the longest one that leads to
-    /// `url` counts. The credential is bound to the origin of `url`.
-    pub(crate) fn credential(&self, url: &Url) -> Option<Credential> {
+    /// A setting's value, unless it is one that npm takes for unset.
+    pub(crate) fn setting(&self, key: &str) -> Option<&str> {
+        let value = self.values.get(key).map(String::as_str);
+        value.filter(|value| !matches!(*value, "" | "null" | "undefined" | "false"))
+    }
+
+    /// Whether certificates are not to be checked. Only this one word says so to npm.
+    pub(crate) fn is_strict_ssl_off(&self) -> bool {
+        self.values.get("strict-ssl").is_some_and(|value| value == "false")
+    }
+
+    /// Whom alone npm trusts, if it is told so.
+    pub(crate) fn trusted(&self) -> Option<Trusted<'_>> {
+        match self.last_trusted {
+            "ca" => self.setting("ca").map(Trusted::Inline),
+            "cafile" => self.values.get("cafile").map(|path| Trusted::File(path)),
+            _ => None,
+        }
+    }
+
+    /// The places that have a certificate to show, each with the files of the certificate and of its key.
+    pub(crate) fn identities(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.values.iter().filter_map(|(key, certificate)| {
+            let place = key.strip_suffix(":certfile").filter(|place| place.starts_with("//"))?;
+            let key = self.at(place, "keyfile")?;
+            Some((place, certificate.as_str(), key)).filter(|_| !certificate.is_empty())
+        })
+    }
+
+    fn at(&self, place: &str, name: &str) -> Option<&str> {
+        self.values.get(&format!("{place}:{name}")).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The place in the settings of what lets a request for `url` in. They name a registry by host and path; the
+    /// longest one that leads to `url` counts.
+    pub(crate) fn place(&self, url: &Url) -> Option<String> {
         let host = url.host_str()?;
         let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
         let mut place = format!("//{host}{port}{}", url.path());
         while place.len() > 2 {
-            let setting =
-                |name: &str| self.values.get(&format!("{place}:{name}")).filter(|value| !value.is_empty());
-            if let Some(token) = setting("_authToken") {
-                return Some(Credential::bearer(url, token));
-            }
-            if let Some(encoded) = setting("_auth") {
-                return Some(Credential::basic_encoded(url, encoded));
-            }
-            if let (Some(user), Some(password)) = (setting("username"), setting("_password")) {
-                let base64 = base64::engine::general_purpose::STANDARD;
-                let password = base64.decode(password).ok()?;
-                let joined = [user.as_bytes(), b":", &password].concat();
-                return Some(Credential::basic_encoded(url, &base64.encode(joined)));
+            let has = |name| self.at(&place, name).is_some();
+            if has("_authToken")
+                || has("_auth")
+                || (has("username") && has("_password"))
+                || (has("certfile") && has("keyfile"))
+            {
+                return Some(place);
             }
             // Up one step: what stands after the last slash goes, or the slash itself.
             let shorter = place
@@ -169,38 +227,21 @@ impl Npmrc {
         }
         None
     }
-}
 
-/// What to do instead of a setting that decides how npm reaches a registry, and that aftk does not follow; `None` for
-/// any other one, and where aftk already does the same.
-fn instead(setting: &str, value: &str, context: &dyn CollectContext) -> Option<&'static str> {
-    // Lists are written `ca[]=…`; with these values, npm itself takes a setting for unset.
-    let setting = setting.trim_end_matches("[]");
-    let is_off = value == "false";
-    if matches!(value, "" | "null" | "undefined") || (is_off && setting != "strict-ssl") {
-        return None;
+    /// The credential at a place, bound to the origin of `url`.
+    pub(crate) fn credential(&self, place: &str, url: &Url) -> Option<Credential> {
+        if let Some(token) = self.at(place, "_authToken") {
+            return Some(Credential::bearer(url, token));
+        }
+        if let Some(encoded) = self.at(place, "_auth") {
+            return Some(Credential::basic_encoded(url, encoded));
+        }
+        let (user, password) = (self.at(place, "username")?, self.at(place, "_password")?);
+        let base64 = base64::engine::general_purpose::STANDARD;
+        let password = base64.decode(password).ok()?;
+        let joined = [user.as_bytes(), b":", &password].concat();
+        Some(Credential::basic_encoded(url, &base64.encode(joined)))
     }
-    let (instead, variables): (_, &[&str]) = match setting {
-        "cafile" => ("use --ca-file FILE", &["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"]),
-        "ca" => ("write the certificate into a PEM file and use --ca-file FILE", &[]),
-        "strict-ssl" if is_off => {
-            ("it always checks certificates; for one of your own, use --ca-file FILE", &[])
-        }
-        // A plain `proxy` is taken by npm for https as well.
-        "proxy" | "http-proxy" | "https-proxy" => {
-            ("set HTTPS_PROXY", &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
-        }
-        "noproxy" => ("set NO_PROXY", &["no_proxy", "NO_PROXY"]),
-        "certfile" | "keyfile" => ("it shows no certificate of its own to a registry", &[]),
-        _ => return None,
-    };
-    let meant = |text: &str| match (text.strip_prefix("~/"), context.home_directory()) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => context.directory().join(text),
-    };
-    let is_said = |text: String| text == value || (setting == "cafile" && meant(&text) == meant(value));
-    let is_done = variables.iter().filter_map(|name| context.environment(name)).any(is_said);
-    (!is_done).then_some(instead)
 }
 
 /// A registry's address without credentials, ending in a slash.
@@ -292,7 +333,6 @@ fn expand(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::fake::Fake;
     use super::*;
 
     fn npmrc(text: &str) -> Npmrc {
@@ -303,7 +343,8 @@ mod tests {
 
     fn shown(npmrc: &Npmrc, url: &str) -> Option<String> {
         let url = Url::parse(url).unwrap();
-        npmrc.credential(&url).and_then(|credential| credential.for_url(&url).map(str::to_owned))
+        let credential = npmrc.credential(&npmrc.place(&url)?, &url)?;
+        credential.for_url(&url).map(str::to_owned)
     }
 
     #[test]
@@ -360,37 +401,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_followed_is_said_with_what_to_do_instead() {
-        let complaints = |text: &str, variables: &[(&str, &str)]| -> Vec<String> {
-            let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-            let mut context = Fake::with_registry();
-            context.variables = variables.iter().map(own).collect();
-            npmrc(text).complaints(&context).into_iter().map(|(_, message)| message).collect()
-        };
-        for (text, instead) in [
-            ("cafile=/etc/ca.pem", "--ca-file"),
-            ("//npm.example.test/:cafile=/etc/ca.pem", "--ca-file"),
-            ("ca=-----BEGIN", "--ca-file"),
-            ("ca[]=-----BEGIN", "--ca-file"),
-            ("strict-ssl=false", "--ca-file"),
-            ("proxy=http://me:sesame@proxy.example.test", "set HTTPS_PROXY"),
-            ("https-proxy=http://me:sesame@proxy.example.test", "set HTTPS_PROXY"),
-            ("noproxy=intern.example.test", "set NO_PROXY"),
-            ("//npm.example.test/:certfile=/a.pem", "no certificate"),
+    fn what_is_not_followed_is_said() {
+        let complaints = |text: &str| npmrc(text).complaints();
+        for (text, code) in [
+            ("//npm.example.test/:cafile=/etc/ca.pem", "npm.unused-setting"),
+            ("//npm.example.test/:_authToken=${NONE}", "npm.unset-variable"),
+            ("_authToken=sesame", "npm.unscoped-credential"),
         ] {
-            let said = complaints(text, &[("SSL_CERT_FILE", "/etc/other.pem"), ("NO_PROXY", "*")]);
-            assert!(said.len() == 1 && said[0].contains(instead), "{text}: {said:?}");
-            assert!(!said[0].contains("sesame"), "{said:?}");
+            let said = complaints(text);
+            assert!(said.len() == 1 && said[0].0 == code, "{text}: {said:?}");
+            assert!(!said[0].1.contains("sesame"), "{said:?}");
         }
-        for (text, variables) in [
-            ("cafile=/etc/ca.pem", &[("SSL_CERT_FILE", "/etc/ca.pem")][..]),
-            ("cafile=~/ca.pem", &[("NODE_EXTRA_CA_CERTS", "/home/user/ca.pem")]),
-            ("https-proxy=http://proxy.example.test", &[("https_proxy", "http://proxy.example.test")]),
-            ("strict-ssl=true\nproxy=null\nhttps-proxy=false\nca=null\nnoproxy=", &[]),
-            ("fund=false\naudit=false", &[]),
-        ] {
-            assert_eq!(complaints(text, variables), [""; 0], "{text}");
-        }
+        let fine = "cafile=/etc/ca.pem\nproxy=http://proxy.example.test\nfund=false\n//npm.example.test/:certfile=/a";
+        assert_eq!(complaints(fine), []);
     }
 
     #[test]
@@ -410,7 +433,7 @@ mod tests {
         fn nothing_panics(text in "[a-z@:=/ \\\\$\\{\\}\\?\"';#\\[\\]\n]{0,60}", address in "[a-z/]{0,20}") {
             let npmrc = npmrc(&text);
             let _ = npmrc.registry();
-            let _ = npmrc.credential(&Url::parse(&format!("https://npm.example.test/{address}")).unwrap());
+            let _ = shown(&npmrc, &format!("https://npm.example.test/{address}"));
         }
     }
 }

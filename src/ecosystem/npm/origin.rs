@@ -8,6 +8,7 @@ use std::path::Path;
 use url::Url;
 
 use super::names;
+use super::network::Network;
 use super::npmrc::{Npmrc, registry_url};
 use crate::ecosystem::CollectContext;
 use crate::net::Access;
@@ -19,6 +20,7 @@ pub(crate) const PUBLIC: &str = "npm";
 /// The registries that are in use on this machine.
 pub(crate) struct Routes {
     npmrc: Npmrc,
+    network: Network,
     /// The registry of an untouched client.
     pristine: Option<Url>,
     /// The registry that is configured.
@@ -41,14 +43,17 @@ impl Routes {
     /// If the configuration cannot be read or names no address.
     pub(crate) async fn load(context: &dyn CollectContext, project: &Path) -> Result<Routes, Problem> {
         let npmrc = Npmrc::load(context, project).await?;
+        let network = Network::load(&npmrc, context, project).await?;
         let configured = npmrc.registry()?;
         let pristine = context.ask_client("npm", &["config", "get", "registry"], true).await;
-        Ok(Routes { npmrc, pristine: pristine.as_deref().and_then(registry_url), configured })
+        Ok(Routes { npmrc, network, pristine: pristine.as_deref().and_then(registry_url), configured })
     }
 
     /// Says what is configured but not followed.
     pub(crate) fn warn(&self, context: &dyn CollectContext) {
-        self.npmrc.warn(context);
+        for (code, message) in self.npmrc.complaints().iter().chain(&self.network.complaints) {
+            context.events().warn(code, message.clone());
+        }
     }
 
     /// The route to the public registry.
@@ -112,15 +117,16 @@ impl Routes {
         Ok(self.let_in(url))
     }
 
-    /// An address with what lets one in. As npm has it, a registry's credential also opens what the registry keeps
-    /// elsewhere on its own origin.
+    /// An address with the way to it and what lets one in. As npm has it, what opens a registry also opens what the
+    /// registry keeps elsewhere on its own origin.
     fn let_in(&self, url: Url) -> Access {
-        let credential = self.npmrc.credential(&url).or_else(|| {
+        let place = self.npmrc.place(&url).or_else(|| {
             let registries = self.configured.clone().into_iter().chain(self.npmrc.scope_registries());
             let same_origin = registries.filter(|base| base.origin() == url.origin());
-            same_origin.filter_map(|base| self.npmrc.credential(&base)).next()
+            same_origin.filter_map(|base| self.npmrc.place(&base)).next()
         });
-        Access { url, credential }
+        let credential = place.as_deref().and_then(|place| self.npmrc.credential(place, &url));
+        Access { credential, route: self.network.route(place.as_deref()), url }
     }
 
     /// Where a tarball is recorded to come from: for the public registry the path below it, whichever route was

@@ -7,17 +7,19 @@
 use std::collections::BTreeMap;
 
 use bundle_format::{Artifact, File};
-use bytes::Bytes;
 
 use super::SCHEMA;
 use super::version::Version;
 use super::{names, splice};
 use crate::ecosystem::ServeContext;
+use crate::ecosystem::template::Template;
 use crate::problem::{Kind, Problem};
-use crate::store::Linked;
+use crate::store::{Linked, LinkedRef, Source};
 
 /// The most bytes that a version object may have.
 pub(super) const VERSION_OBJECT_LIMIT: u64 = 1 << 20;
+/// The tag that clients take when none is named.
+pub(super) const LATEST: &str = "latest";
 
 /// A version that is held.
 pub(super) struct Held {
@@ -25,9 +27,22 @@ pub(super) struct Held {
     pub(super) order: Version,
     /// Its artifact.
     pub(super) artifact: Artifact,
+    /// Who brought it.
+    origin: Origin,
 }
 
-/// The held versions of a package, ascending. A version whose tarball is not held but whose version object is stands
+/// The channel that brought something, and the repository that it is in.
+type Origin = (Source, String);
+
+/// What is held of a package.
+pub(super) struct Package {
+    /// The versions, ascending.
+    pub(super) versions: Vec<Held>,
+    /// Who brought the package first; nobody if nothing of it is held.
+    first: Option<Origin>,
+}
+
+/// What is held of a package. A version whose tarball is not held but whose version object is stands
 /// in it too: clients need it to skip an optional package of another platform.
 ///
 /// # Errors
@@ -36,26 +51,33 @@ pub(super) fn held(
     context: &dyn ServeContext,
     repository: Option<&str>,
     name: &str,
-) -> Result<Vec<Held>, Problem> {
+) -> Result<Package, Problem> {
     let mut versions: BTreeMap<String, Vec<Linked>> = BTreeMap::new();
+    let mut first = None;
     for linked in context.artifacts(repository, name)? {
         let artifact = &linked.artifact;
         if artifact.schema == SCHEMA && artifact.name == name && file(artifact, "manifest").is_some() {
+            first.get_or_insert_with(|| origin(&linked));
             versions.entry(artifact.version.clone()).or_default().push(linked);
         }
     }
-    let mut held = Vec::with_capacity(versions.len());
+    let mut held: Vec<Held> = Vec::with_capacity(versions.len());
     for (version, candidates) in versions {
         let path = names::tarball_path(name, &version);
-        if let (Some(order), Some(artifact)) =
+        if let (Some(order), Some(chosen)) =
             (Version::parse(&version), choose(context, repository, &path, candidates)?)
         {
-            held.push(Held { order, artifact });
+            let origin = origin(&chosen);
+            held.push(Held { order, artifact: chosen.artifact, origin });
         }
     }
     // The sort is stable: versions that differ by build metadata alone stay in the order of their text.
     held.sort_by(|a, b| a.order.cmp(&b.order));
-    Ok(held)
+    Ok(Package { versions: held, first })
+}
+
+fn origin(linked: &Linked) -> Origin {
+    (linked.source.clone(), linked.artifact.repository.clone())
 }
 
 /// Of several links of one version (from several channels, or in the virtual repository from several registries) the
@@ -65,7 +87,7 @@ fn choose(
     repository: Option<&str>,
     path: &str,
     mut candidates: Vec<Linked>,
-) -> Result<Option<Artifact>, Problem> {
+) -> Result<Option<Linked>, Problem> {
     let tarball = |linked: &Linked| file(&linked.artifact, "tarball").map(|file| file.blob);
     if candidates.iter().any(|linked| tarball(linked).is_some()) {
         candidates.retain(|linked| tarball(linked).is_some());
@@ -75,11 +97,8 @@ fn choose(
     {
         candidates.retain(|linked| tarball(linked) == Some(found.file.blob));
     }
-    // Any of them is right now; which one must not depend on the order of rows.
-    let newest = candidates.into_iter().max_by(|a, b| {
-        a.generation.cmp(&b.generation).then_with(|| b.artifact.repository.cmp(&a.artifact.repository))
-    });
-    Ok(newest.map(|linked| linked.artifact))
+    // Any of them goes with the tarball; the one with precedence is first.
+    Ok(candidates.into_iter().next())
 }
 
 /// The artifact's file of that role.
@@ -89,45 +108,45 @@ pub(super) fn file<'a>(artifact: &'a Artifact, role: &str) -> Option<&'a File> {
 
 /// The dist-tags that point at held versions, and always a `latest` if anything is held.
 ///
+/// Registries and channels may disagree on a tag. It is the first one's who brought the package, and others only add tags
+/// that it lacks: no later channel moves what clients install without saying a version. So `latest` is never another's:
+/// where the first one did not set it, it is the highest version that this one brought.
+///
 /// # Errors
 /// If the store cannot be read.
 pub(super) fn dist_tags<'a>(
     context: &dyn ServeContext,
     repository: Option<&str>,
     name: &str,
-    held: &'a [Held],
+    package: &'a Package,
 ) -> Result<BTreeMap<String, &'a str>, Problem> {
-    let mut tags: BTreeMap<String, &Held> = BTreeMap::new();
-    for reference in context.refs(repository, name)? {
-        let Some(target) = held.iter().find(|held| held.artifact.version == reference.version) else {
-            continue;
-        };
-        // Registries and channels may disagree on a tag: the higher version is the one they all reach in the end.
-        let tag = tags.entry(reference.label).or_insert(target);
-        if tag.order < target.order {
-            *tag = target;
+    let mut tags: BTreeMap<String, &str> = BTreeMap::new();
+    for LinkedRef { reference, source } in context.refs(repository, name)? {
+        let by_first = package.first == Some((source, reference.repository));
+        let target = package.versions.iter().find(|held| held.artifact.version == reference.version);
+        if let (Some(held), true) = (target, by_first || reference.label != LATEST) {
+            tags.entry(reference.label).or_insert(&held.artifact.version);
         }
     }
-    if let Some(highest) = highest_stable(held) {
-        tags.entry("latest".to_owned()).or_insert(highest);
+    let by_first = |held: &&Held| Some(&held.origin) == package.first.as_ref();
+    let latest = highest_stable(package.versions.iter().filter(by_first));
+    if let Some(latest) = latest.or_else(|| highest_stable(package.versions.iter())) {
+        tags.entry(LATEST.to_owned()).or_insert(&latest.artifact.version);
     }
-    Ok(tags.into_iter().map(|(tag, target)| (tag, target.artifact.version.as_str())).collect())
+    Ok(tags)
 }
 
 /// The highest version that is no prerelease; the highest one if all are.
-fn highest_stable(held: &[Held]) -> Option<&Held> {
-    held.iter().rfind(|held| !held.order.is_prerelease()).or(held.last())
+fn highest_stable<'a>(mut ascending: impl DoubleEndedIterator<Item = &'a Held> + Clone) -> Option<&'a Held> {
+    let stable = ascending.clone().rfind(|held| !held.order.is_prerelease());
+    stable.or_else(|| ascending.next_back())
 }
 
-/// The version object with the tarball's address in this mirror.
+/// The version object with the tarball's address, behind a gap for the mirror's.
 ///
 /// # Errors
 /// If the store cannot be read, or what it holds is no version object.
-pub(super) fn version_object(
-    context: &dyn ServeContext,
-    base: &str,
-    artifact: &Artifact,
-) -> Result<String, Problem> {
+pub(super) fn version_object(context: &dyn ServeContext, artifact: &Artifact) -> Result<Template, Problem> {
     let damaged = |why: &dyn std::error::Error| {
         Problem::new(
             Kind::Untrusted,
@@ -145,37 +164,37 @@ pub(super) fn version_object(
     let bytes = context.read(&manifest.blob, VERSION_OBJECT_LIMIT)?;
     let object = std::str::from_utf8(&bytes).map_err(|error| damaged(&error))?;
     let path = names::tarball_path(&artifact.name, &artifact.version);
-    splice::with_tarball(object, &format!("{base}{path}")).map_err(|error| damaged(&error))
+    splice::with_tarball(object, &path).map_err(|error| damaged(&error))
 }
 
-/// The packument, or nothing if no version is held. `base` is where clients reach the repository, ending in a slash.
+/// The packument, or nothing if no version is held. Its gaps are for where clients reach the repository, ending in a slash,
+/// [within quotes](splice::within_quotes).
 ///
 /// # Errors
 /// If the store cannot be read, or what it holds is no version object.
 pub(super) fn document(
     context: &dyn ServeContext,
     repository: Option<&str>,
-    base: &str,
     name: &str,
-) -> Result<Option<Bytes>, Problem> {
+) -> Result<Option<Template>, Problem> {
     let held = held(context, repository, name)?;
-    if held.is_empty() {
+    if held.versions.is_empty() {
         return Ok(None);
     }
     let tags = dist_tags(context, repository, name, &held)?;
-    let mut json = String::new();
+    let mut json = Template::default();
     json.push_str(&format!("{{\"_id\":{name},\"name\":{name},\"dist-tags\":", name = quoted(name)));
     push_strings(&mut json, tags.iter().map(|(tag, version)| (tag.as_str(), *version)));
     json.push_str(",\"versions\":{");
-    for (index, Held { artifact, .. }) in held.iter().enumerate() {
+    for (index, Held { artifact, .. }) in held.versions.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
         json.push_str(&format!("{comma}{}:", quoted(&artifact.version)));
-        json.push_str(&version_object(context, base, artifact)?);
+        json.append(&version_object(context, artifact)?);
     }
     json.push_str("},\"time\":");
-    push_strings(&mut json, times(&held).into_iter());
-    json.push('}');
-    Ok(Some(Bytes::from(json)))
+    push_strings(&mut json, times(&held.versions).into_iter());
+    json.push_str("}");
+    Ok(Some(json))
 }
 
 /// When the held versions were published, in npm's form: with `created` and `modified`, which pnpm wants, before them.
@@ -206,13 +225,13 @@ pub(super) fn published(artifact: &Artifact) -> Option<jiff::Timestamp> {
 }
 
 /// Appends an object of strings.
-pub(super) fn push_strings<'a>(json: &mut String, members: impl Iterator<Item = (&'a str, &'a str)>) {
-    json.push('{');
+fn push_strings<'a>(json: &mut Template, members: impl Iterator<Item = (&'a str, &'a str)>) {
+    json.push_str("{");
     for (index, (key, value)) in members.enumerate() {
         let comma = if index == 0 { "" } else { "," };
         json.push_str(&format!("{comma}{}:{}", quoted(key), quoted(value)));
     }
-    json.push('}');
+    json.push_str("}");
 }
 
 /// The text as a JSON string.
@@ -223,13 +242,18 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use bundle_format::BlobKey;
+    use bytes::Bytes;
     use serde_json::{Value, json};
 
     use super::super::fake_store::{BASE, FakeStore, artifact};
     use super::*;
 
+    fn filled(store: &FakeStore, name: &str) -> Bytes {
+        document(store, None, name).unwrap().unwrap().fill(&splice::within_quotes(BASE))
+    }
+
     fn packument(store: &FakeStore, name: &str) -> Value {
-        serde_json::from_slice(&document(store, None, BASE, name).unwrap().unwrap()).unwrap()
+        serde_json::from_slice(&filled(store, name)).unwrap()
     }
 
     #[test]
@@ -238,7 +262,7 @@ mod tests {
         for version in ["10.0.0", "2.0.0", "2.0.0-rc.10", "2.0.0-rc.9"] {
             store.hold("@x/a", version, |_| {});
         }
-        let bytes = document(&store, None, BASE, "@x/a").unwrap().unwrap();
+        let bytes = filled(&store, "@x/a");
         let text = std::str::from_utf8(&bytes).unwrap();
         let mut from = 0;
         for version in ["2.0.0-rc.9", "2.0.0-rc.10", "2.0.0", "10.0.0"] {
@@ -267,6 +291,27 @@ mod tests {
         assert_eq!(packument(&store, "a")["dist-tags"]["latest"], "1.0.0");
         store.hold("bridge", "7.0.0-bridge.0", |_| {});
         assert_eq!(packument(&store, "bridge")["dist-tags"], json!({ "latest": "7.0.0-bridge.0" }));
+    }
+
+    #[test]
+    fn a_later_channel_moves_no_tag() {
+        let mut store = FakeStore::default();
+        store.hold("a", "1.0.0", |_| {});
+        store.hold("a", "1.1.0", |_| {});
+        store.tag("a", "latest", "1.0.0");
+        for version in ["1.0.1", "99.0.0"] {
+            store.hold_from("dev", "a", version, |_| {});
+        }
+        for (label, version) in [("latest", "99.0.0"), ("next", "99.0.0"), ("old", "1.0.0")] {
+            store.tag_from("dev", "a", label, version);
+        }
+        let expected = json!({ "latest": "1.0.0", "next": "99.0.0", "old": "1.0.0" });
+        assert_eq!(packument(&store, "a")["dist-tags"], expected);
+        // Nor what `latest` is for want of a tag.
+        store.refs.remove(0);
+        assert_eq!(packument(&store, "a")["dist-tags"]["latest"], "1.1.0");
+        store.refs.clear();
+        assert_eq!(packument(&store, "a")["dist-tags"], json!({ "latest": "1.1.0" }));
     }
 
     #[test]
@@ -322,6 +367,6 @@ mod tests {
 
     #[test]
     fn nothing_held_is_no_packument() {
-        assert!(document(&FakeStore::default(), None, BASE, "a").unwrap().is_none());
+        assert!(document(&FakeStore::default(), None, "a").unwrap().is_none());
     }
 }

@@ -22,11 +22,11 @@ pub(super) fn is_lockfile(file_name: &str) -> bool {
     READ.contains(&file_name) || NOT_READ.iter().any(|(name, _)| *name == file_name)
 }
 
-/// Reads a request: the path of a lockfile.
+/// Whether the words of a request are the path of a lockfile that is read.
 ///
 /// # Errors
-/// If it is something else, or the lockfile is missing, damaged or not of a form that is read.
-pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+/// If they are something else, or the path of another client's lockfile.
+pub(super) fn check(what: &str) -> Result<(), Problem> {
     let file_name = what.rsplit('/').next().unwrap_or_default();
     if let Some((name, whose)) = NOT_READ.iter().find(|(name, _)| *name == file_name) {
         let message = format!("{name} is {whose} lockfile, which is not read");
@@ -37,6 +37,15 @@ pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Re
     if !is_lockfile(file_name) && !["/", "./", "../"].iter().any(|start| what.starts_with(start)) {
         return Err(not_built(what));
     }
+    Ok(())
+}
+
+/// Reads a request: the path of a lockfile.
+///
+/// # Errors
+/// As [`check`], or if the lockfile is missing, damaged or not of a form that is read.
+pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+    check(what)?;
     let path = context.directory().join(what);
     let (_, digest) = lockfile_text::load(&path, Path::new(what), context).await?.ok_or_else(|| {
         Problem::new(Kind::Usage, "npm.no-lockfile", "there is no such lockfile")

@@ -17,7 +17,6 @@ use super::request;
 use super::wanted::Wants;
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Request, RequestBody, Resolution};
-use crate::events::Happening;
 use crate::problem::{Kind, Problem};
 
 /// Resolves lockfiles for platforms; for all, if none is named.
@@ -52,8 +51,7 @@ pub(super) async fn resolve(
         found.gaps.append(&mut wants.gaps);
         found.notes.append(&mut wants.notes);
         let fetcher = Fetcher { routes: &routes, platforms: &platforms, bent: &wants.bent, context };
-        let count = Closure::new(fetcher, number, &mut found).follow(&wants).await?;
-        context.events().emit(Happening::Resolved { request: request.text.clone(), artifacts: count });
+        Closure::new(fetcher, number, &mut found).follow(&wants).await?;
     }
     blocking(move || found.settle()).await
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::packument;
+use super::packument::{self, LATEST};
 use crate::ecosystem::ServeContext;
 use crate::problem::Problem;
 
@@ -60,7 +60,6 @@ impl Query {
 pub(super) fn answer(
     context: &dyn ServeContext,
     repository: Option<&str>,
-    base: &str,
     query: &str,
 ) -> Result<Bytes, Problem> {
     let query = Query::read(query);
@@ -85,25 +84,20 @@ pub(super) fn answer(
     }
     let mut objects = Vec::new();
     for name in named.iter().chain(&others).skip(query.from).take(query.size) {
-        objects.extend(hit(context, repository, base, name)?);
+        objects.extend(hit(context, repository, name)?);
     }
     let answer = json!({ "objects": objects, "total": total, "time": crate::clock::now_text() });
     Ok(Bytes::from(answer.to_string()))
 }
 
 /// One result, described by the version that `latest` is.
-fn hit(
-    context: &dyn ServeContext,
-    repository: Option<&str>,
-    base: &str,
-    name: &str,
-) -> Result<Option<Value>, Problem> {
+fn hit(context: &dyn ServeContext, repository: Option<&str>, name: &str) -> Result<Option<Value>, Problem> {
     let held = packument::held(context, repository, name)?;
     let tags = packument::dist_tags(context, repository, name, &held)?;
-    let latest = held.iter().find(|held| tags.get("latest") == Some(&held.artifact.version.as_str()));
+    let latest = held.versions.iter().find(|held| tags.get(LATEST) == Some(&held.artifact.version.as_str()));
     let Some(artifact) = latest.map(|held| &held.artifact) else { return Ok(None) };
-    let object = packument::version_object(context, base, artifact)?;
-    let object: Value = serde_json::from_str(&object).unwrap_or_default();
+    let object = packument::version_object(context, artifact)?.fill("");
+    let object: Value = serde_json::from_slice(&object).unwrap_or_default();
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
     let score = json!({ "final": 1, "detail": { "quality": 1, "popularity": 1, "maintenance": 1 } });
     // npm prints the publisher, the date and the maintainers without asking whether they are there.

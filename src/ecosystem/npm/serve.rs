@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{SCHEMA, names, packument, search, tarball_name};
+use super::splice::within_quotes;
+use super::{names, packument, search, tarball_name};
 use crate::ecosystem::{Answer, ClientRequest, Route, Serve, ServeContext};
 use crate::problem::Problem;
 
@@ -60,7 +61,7 @@ impl Serve for NpmServe {
             "about" => Ok(document(&json!({ "db_name": asked.repository.unwrap_or("all") }))),
             "ping" | "advisories" => Ok(document(&json!({}))),
             "whoami" => Ok(refusal(401, "unauthorized", "this mirror is read without an account")),
-            "search" => search::answer(context, asked.repository, &request.base, &request.query).map(answer),
+            "search" => search::answer(context, asked.repository, &request.query).map(answer),
             // The registry's keys stay where its signatures are made; 404 tells `npm audit signatures` so.
             "keys" => Ok(refusal(404, "not_found", "this mirror has no signing keys of its own")),
             "audit" => Ok(document(&empty_audit())),
@@ -97,11 +98,9 @@ impl Asked<'_> {
         if !names::is_valid(name) {
             return Ok(no_such_name());
         }
-        let base = &self.request.base;
-        let key = format!("npm packument {} {name} {base}", self.repository.unwrap_or("*"));
-        let document = self
-            .context
-            .derived(&key, &mut || packument::document(self.context, self.repository, base, name))?;
+        let key = format!("npm packument {} {name}", self.repository.unwrap_or("*"));
+        let make = &mut || packument::document(self.context, self.repository, name);
+        let document = self.context.derived(&key, &within_quotes(&self.request.base), make)?;
         Ok(document.map_or_else(|| self.missing(name, ""), answer))
     }
 
@@ -112,12 +111,12 @@ impl Asked<'_> {
         let held = packument::held(self.context, self.repository, name)?;
         let tags = packument::dist_tags(self.context, self.repository, name, &held)?;
         let version = tags.get(version_or_tag).copied().unwrap_or(version_or_tag);
-        let Some(found) = held.iter().find(|held| held.artifact.version == version) else {
+        let Some(found) = held.versions.iter().find(|held| held.artifact.version == version) else {
             let said = tarball_name::is_sane_version(version_or_tag);
             return Ok(self.missing(name, if said { version_or_tag } else { "" }));
         };
-        let object = packument::version_object(self.context, &self.request.base, &found.artifact)?;
-        Ok(answer(Bytes::from(object)))
+        let object = packument::version_object(self.context, &found.artifact)?;
+        Ok(answer(object.fill(&within_quotes(&self.request.base))))
     }
 
     fn dist_tags(&self, name: &str) -> Result<Answer, Problem> {
@@ -125,7 +124,7 @@ impl Asked<'_> {
             return Ok(no_such_name());
         }
         let held = packument::held(self.context, self.repository, name)?;
-        if held.is_empty() {
+        if held.versions.is_empty() {
             return Ok(self.missing(name, ""));
         }
         let tags = packument::dist_tags(self.context, self.repository, name, &held)?;
@@ -142,9 +141,7 @@ impl Asked<'_> {
         let path = names::tarball_path(name, version);
         let found = self.context.file_at(self.repository, &path)?;
         // A path is only a string to the store: the file must be a tarball of the package that was asked for.
-        match found
-            .filter(|found| found.schema == SCHEMA && found.name == name && found.file.role == "tarball")
-        {
+        match found.filter(|found| found.name == name && found.file.role == "tarball") {
             Some(found) => Ok(Answer::Blob {
                 key: found.file.blob,
                 size: found.file.size,

@@ -7,6 +7,8 @@ use std::ops::Range;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::ecosystem::template::Template;
+
 /// The members of a JSON object, in order, with duplicates: decoded keys, values as they stand in the text.
 ///
 /// # Errors
@@ -21,53 +23,64 @@ pub(super) fn last<'a>(members: &[(String, &'a str)], name: &str) -> Option<&'a 
     members.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value)
 }
 
-/// The version object with `dist.tarball` saying `url`, and every other byte as it was. An object without one gets
-/// one. If a key stands there twice, each is replaced: it must not matter which one a client takes.
+/// The version object with `dist.tarball` saying `path` behind a gap for the mirror's address, and every other byte as it was.
+/// An object without one gets one. If a key stands there twice, each is replaced: it must not matter which one a client takes.
 ///
 /// # Errors
 /// If the text is not exactly one JSON object.
-pub(super) fn with_tarball(object: &str, url: &str) -> Result<String, serde_json::Error> {
-    let url = serde_json::to_string(url)?;
-    let mut result = String::with_capacity(object.len() + url.len() + 32);
+pub(super) fn with_tarball(object: &str, path: &str) -> Result<Template, serde_json::Error> {
+    let path = serde_json::to_string(path)?;
+    // Behind the quotation mark that the address begins with.
+    let path = path.get(1..).unwrap_or_default();
+    let mut result = Template::default();
     let mut copied = 0;
-    for (range, new) in edits(object, &url)? {
+    for (range, before, after) in edits(object)? {
         result.push_str(object.get(copied..range.start).unwrap_or_default());
-        result.push_str(&new);
+        result.push_str(before);
+        result.push_str("\"");
+        result.push_gap();
+        result.push_str(path);
+        result.push_str(after);
         copied = range.end;
     }
     result.push_str(object.get(copied..).unwrap_or_default());
     Ok(result)
 }
 
-/// What to replace by what, in order.
-fn edits(object: &str, url: &str) -> Result<Vec<(Range<usize>, String)>, serde_json::Error> {
+/// The text of an address as it stands within a JSON string.
+pub(super) fn within_quotes(address: &str) -> String {
+    let quoted = serde_json::Value::from(address).to_string();
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+}
+
+/// Bytes to replace, and what is to stand before and after the address there.
+type Edit = (Range<usize>, &'static str, &'static str);
+
+/// What to replace, in order.
+fn edits(object: &str) -> Result<Vec<Edit>, serde_json::Error> {
     let outer = members(object)?;
     let mut edits = Vec::new();
     for (_, dist) in outer.iter().filter(|(key, _)| key == "dist") {
         if !dist.starts_with('{') {
-            edits.push((span(object, dist), format!("{{\"tarball\":{url}}}")));
+            edits.push((span(object, dist), "{\"tarball\":", "}"));
             continue;
         }
         let inner = members(dist)?;
         let before = edits.len();
         let tarballs = inner.iter().filter(|(key, _)| key == "tarball");
-        edits.extend(tarballs.map(|(_, tarball)| (span(object, tarball), url.to_owned())));
+        edits.extend(tarballs.map(|(_, tarball)| (span(object, tarball), "", "")));
         if edits.len() == before {
             let first = span(object, dist).start + 1;
-            edits.push((first..first, member("tarball", url, inner.is_empty())));
+            edits.push((first..first, "\"tarball\":", if inner.is_empty() { "" } else { "," }));
         }
     }
     if edits.is_empty() {
         // It parsed as an object, so nothing but white space stands before its brace.
         let first = object.find('{').map_or(0, |brace| brace + 1);
-        edits.push((first..first, member("dist", &format!("{{\"tarball\":{url}}}"), outer.is_empty())));
+        let after = if outer.is_empty() { "}" } else { "}," };
+        edits.push((first..first, "\"dist\":{\"tarball\":", after));
     }
     Ok(edits)
-}
-
-/// A member to stand first in an object.
-fn member(key: &str, value: &str, only: bool) -> String {
-    format!("\"{key}\":{value}{}", if only { "" } else { "," })
 }
 
 /// Where `part`, which is borrowed from `text`, stands in it.
@@ -109,6 +122,13 @@ mod tests {
 
     const URL: &str = "http://mirror.example.test/npm/all/a/-/a-1.0.0.tgz";
 
+    /// The object that says [`URL`].
+    fn spliced(object: &str) -> Result<String, serde_json::Error> {
+        let (base, path) = URL.split_at(URL.find("a/-/").unwrap());
+        let bytes = with_tarball(object, path)?.fill(&within_quotes(base));
+        Ok(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
     #[test]
     fn only_the_tarball_changes() {
         let url = format!("\"{URL}\"");
@@ -137,7 +157,7 @@ mod tests {
             (r#" {"a":1.0e5}"#, r#" {"dist":{"tarball":URL},"a":1.0e5}"#),
             ("{}", r#"{"dist":{"tarball":URL}}"#),
         ] {
-            assert_eq!(with_tarball(before, URL).unwrap(), after.replace("URL", &url), "{before}");
+            assert_eq!(spliced(before).unwrap(), after.replace("URL", &url), "{before}");
         }
     }
 
@@ -147,7 +167,7 @@ mod tests {
         for bad in
             ["", "[]", "null", "{", "{}{}", r#"{"a"}"#, r#"{"a":1,}"#, r#"{"dist":{"tarball":}}"#, &deep]
         {
-            assert!(with_tarball(bad, URL).is_err());
+            assert!(spliced(bad).is_err());
         }
     }
 
@@ -197,13 +217,13 @@ mod tests {
                 let dist = format!("\"dist\": {{ {} }}", inner.concat().join(" , "));
                 format!("\n{{{}}} ", [before.clone(), vec![dist], after.clone()].concat().join(","))
             };
-            let spliced = with_tarball(&object(&old), URL).unwrap();
-            prop_assert_eq!(&spliced, &object(&format!("\"{URL}\"")));
+            let result = spliced(&object(&old)).unwrap();
+            prop_assert_eq!(&result, &object(&format!("\"{URL}\"")));
         }
 
         #[test]
         fn any_object_ends_up_with_the_url(object in json()) {
-            match (with_tarball(&object, URL), serde_json::from_str::<Value>(&object).unwrap()) {
+            match (spliced(&object), serde_json::from_str::<Value>(&object).unwrap()) {
                 (Ok(spliced), Value::Object(mut expected)) => {
                     let mut dist = expected.get("dist").and_then(Value::as_object).cloned().unwrap_or_default();
                     dist.insert("tarball".to_owned(), URL.into());
@@ -217,7 +237,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in ".{0,200}") {
-            let _ = with_tarball(&text, URL);
+            let _ = spliced(&text);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The one writer of what people and clients see, and the audit log that it keeps.
 
 use bundle_format::BlobKey;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::stage::{MERGED, PUBLISHED, Staging};
 use super::value::{key, number, to_text, unsigned};
@@ -28,6 +28,7 @@ pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<()
     match change {
         Change::Publish(generation) => publish(transaction, number(generation.0)?),
         Change::Snapshot(entry) => snapshot(transaction, entry),
+        Change::Signatures(entry) => signatures(transaction, entry),
         Change::Audit(entry) => audit(transaction, entry),
     }
 }
@@ -49,7 +50,10 @@ fn publish(transaction: &Transaction<'_>, generation: i64) -> Result<(), StoreEr
         // It was merged with what was visible then; if that moved, it is no longer right.
         MERGED if staging.base != visible => return Err(StoreError::Precondition),
         MERGED => {
-            transaction.execute("UPDATE generation SET state = ?2 WHERE id = ?1", [generation, PUBLISHED])?;
+            transaction.execute(
+                "UPDATE generation SET state = ?2, published = (SELECT revision + 1 FROM state) WHERE id = ?1",
+                [generation, PUBLISHED],
+            )?;
         }
         // Going back, or forward again: only as far as the rows are still there.
         PUBLISHED if generation < floor => return Err(StoreError::Precondition),
@@ -93,6 +97,25 @@ fn snapshot(transaction: &Transaction<'_>, entry: &SnapshotEntry) -> Result<(), 
     transaction.execute(
         "UPDATE source SET epoch = ?2, sequence = ?3 WHERE id = ?1 AND (epoch, sequence) < (?2, ?3)",
         [source, epoch, sequence],
+    )?;
+    Ok(())
+}
+
+fn signatures(transaction: &Transaction<'_>, entry: &SnapshotEntry) -> Result<(), StoreError> {
+    let place = (&entry.channel, number(entry.epoch)?, number(entry.sequence)?, entry.snapshot.as_bytes());
+    let found = transaction
+        .prepare_cached(
+            "SELECT n.id FROM source s JOIN snapshot n ON n.source = s.id JOIN snapshot_blob b \
+             ON b.snapshot = n.id AND b.position = 0 WHERE s.hosted = 0 AND s.name = ?1 \
+             AND n.epoch = ?2 AND n.sequence = ?3 AND b.blob = ?4",
+        )?
+        .query_row(place, |row| row.get::<_, i64>(0))
+        .optional()?;
+    let Some(id) = found else { return Err(StoreError::Precondition) };
+    transaction.execute("UPDATE snapshot SET signers = ?2 WHERE id = ?1", (id, to_text(&entry.signers)?))?;
+    transaction.execute(
+        "UPDATE snapshot_blob SET blob = ?2 WHERE snapshot = ?1 AND position = 1",
+        (id, entry.signatures.as_bytes()),
     )?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::schema;
@@ -146,6 +147,8 @@ fn connect(path: &Path, flags: OpenFlags, cache: i32) -> Result<Connection, Stor
     // Negative: in KiB instead of pages.
     connection.pragma_update(None, "cache_size", -cache)?;
     connection.pragma_update(None, "foreign_keys", false)?;
+    // Else SQLite compares values that are bound with the conditions of indexes, and plans a statement anew for each.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
 }
@@ -179,5 +182,27 @@ impl From<rusqlite::Error> for StoreError {
             }
             _ => StoreError::Catalogue(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_not_prepared_anew_for_each_value() {
+        let home = fsx::test_directory();
+        let database = Database::open(&home.path().join("catalogue.sqlite"), false).unwrap();
+        let prepared_anew = database.read(|connection| {
+            let sql = "SELECT 1 FROM file f CROSS JOIN artifact a ON a.id = f.artifact \
+                       WHERE f.path = ?1 AND f.path <> ''";
+            for path in ["one", "another"] {
+                connection.prepare_cached(sql)?.exists([path])?;
+            }
+            Ok(connection.prepare_cached(sql)?.get_status(StatementStatus::RePrepare))
+        });
+        assert_eq!(prepared_anew.unwrap(), 0);
     }
 }

@@ -1,12 +1,13 @@
-//! How a staged generation relates to what its source shows: which older rows end with it.
+//! How a staged generation relates to what its source shows: which older rows end with it, and what of it must give way.
 //!
 //! Nothing of this is seen before the generation is published. All is done in batches, so that others write in
 //! between, and all can be done again after a failure.
 
+use bundle_format::Record;
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::database::{Database, Durable};
-use super::stage::{BATCH, MERGED, PUBLISHED, Staging};
+use super::stage::{BATCH, MERGED, PUBLISHED, Staging, drop_links};
 use crate::store::{Merge, StoreError};
 
 /// Another artifact `o` of the same name as the staged one `n`, and its link `l` in the same source.
@@ -20,11 +21,6 @@ pub(super) fn merge(database: &Database, generation: i64, merge: Merge) -> Resul
         Merge::Add => {
             rebase(database, &staging)?;
             supersede_artifacts(database, &staging)?;
-            supersede_refs(database, &staging)?;
-        }
-        Merge::AddBelow => {
-            step_back(database, &staging)?;
-            rebase(database, &staging)?;
             supersede_refs(database, &staging)?;
         }
         Merge::Replace => replace(database, &staging)?,
@@ -65,39 +61,64 @@ fn staged_batch(connection: &Connection, generation: i64, after: i64) -> Result<
         .optional()?)
 }
 
-/// An overtaken snapshot: its artifacts end before they begin where the source shows another of that name,
-/// and its refs are dropped where a higher sequence has set them.
-fn step_back(database: &Database, staging: &Staging) -> Result<(), StoreError> {
-    let sql = format!(
-        "UPDATE link SET until = :generation WHERE source = :source AND since = :generation AND artifact IN ( \
-         SELECT n.id FROM staged s CROSS JOIN artifact n ON n.id = s.artifact CROSS JOIN {NAMESAKES} \
-         AND l.since <= :base AND (l.until IS NULL OR l.until > :base) \
-         WHERE s.generation = :generation AND s.artifact > :after AND s.artifact <= :last)"
-    );
-    for_staged(database, staging, |transaction, after, last| {
-        transaction.prepare_cached(&sql)?.execute(named_params! {
-            ":generation": staging.id, ":source": staging.source, ":base": staging.base,
-            ":after": after, ":last": last,
+/// Takes back what a generation staged under the names of these records.
+pub(super) fn give_way(database: &Database, generation: i64, newer: &[Record]) -> Result<(), StoreError> {
+    for batch in newer.chunks(BATCH) {
+        database.write(Durable::Soon, |transaction| {
+            let staging = Staging::open(transaction, generation)?;
+            batch.iter().try_for_each(|record| give_way_to(transaction, &staging, record))
         })?;
-        Ok(())
-    })?;
-    database.write(Durable::Soon, |transaction| {
-        let parameters = named_params! { ":generation": staging.id, ":base": staging.base };
-        transaction.execute(
-            "DELETE FROM ref WHERE id IN (SELECT n.id FROM ref n CROSS JOIN ref o ON o.repository = n.repository \
-             AND o.name = n.name AND o.label = n.label AND o.source = n.source AND o.since <= :base \
-             AND (o.until IS NULL OR o.until > :base) AND (o.epoch, o.sequence) > (n.epoch, n.sequence) \
-             WHERE n.since = :generation)",
-            parameters,
-        )?;
-        transaction.execute(
-            "DELETE FROM repository_link WHERE id IN (SELECT n.id FROM repository_link n \
-             JOIN repository_link o ON o.repository = n.repository AND o.source = n.source AND o.since <= :base \
-             AND (o.until IS NULL OR o.until > :base) WHERE n.since = :generation)",
-            parameters,
-        )?;
-        Ok(())
-    })
+        database.pause();
+    }
+    Ok(())
+}
+
+fn give_way_to(transaction: &Transaction<'_>, staging: &Staging, newer: &Record) -> Result<(), StoreError> {
+    const REPOSITORY: &str =
+        "(SELECT id FROM repository WHERE ecosystem = :ecosystem AND name = :repository)";
+    match newer {
+        Record::Artifact(newer) => {
+            let sql = format!(
+                "SELECT n.id FROM artifact n CROSS JOIN staged s ON s.generation = :generation AND s.artifact = n.id \
+                 WHERE n.name = :name AND n.repository = {REPOSITORY} AND n.version = :version \
+                 AND n.qualifier = :qualifier"
+            );
+            let parameters = named_params! {
+                ":generation": staging.id, ":ecosystem": newer.ecosystem, ":repository": newer.repository,
+                ":name": newer.name, ":version": newer.version, ":qualifier": newer.qualifier,
+            };
+            let staged: Option<i64> =
+                transaction.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0)).optional()?;
+            if let Some(artifact) = staged {
+                transaction
+                    .prepare_cached("DELETE FROM staged WHERE generation = ?1 AND artifact = ?2")?
+                    .execute([staging.id, artifact])?;
+                let link = "SELECT id FROM link WHERE artifact = ?1 AND source = ?2 AND since = ?3";
+                drop_links(transaction, link, [artifact, staging.source, staging.id])?;
+            }
+        }
+        Record::Ref(newer) => {
+            let sql = format!(
+                "DELETE FROM ref WHERE repository = {REPOSITORY} AND name = :name AND label = :label \
+                 AND source = :source AND since = :generation"
+            );
+            transaction.prepare_cached(&sql)?.execute(named_params! {
+                ":generation": staging.id, ":source": staging.source, ":ecosystem": newer.ecosystem,
+                ":repository": newer.repository, ":name": newer.name, ":label": newer.label,
+            })?;
+        }
+        Record::Repository(newer) => {
+            let sql = format!(
+                "DELETE FROM repository_link WHERE repository = {REPOSITORY} AND source = :source \
+                 AND since = :generation"
+            );
+            transaction.prepare_cached(&sql)?.execute(named_params! {
+                ":generation": staging.id, ":source": staging.source, ":ecosystem": newer.ecosystem,
+                ":repository": newer.name,
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// Where the source was set back to an earlier generation, what came after that ends here, and what had ended
@@ -113,7 +134,7 @@ fn rebase(database: &Database, staging: &Staging) -> Result<(), StoreError> {
     }
     let rows = [
         ("link", "artifact"),
-        ("ref", "repository, name, label, version, epoch, sequence"),
+        ("ref", "repository, name, label, version"),
         ("repository_link", "repository, origin"),
     ];
     for (table, columns) in rows {

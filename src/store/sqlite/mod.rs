@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bundle_format::{BlobKey, Digest, Record, Ref, Repository};
+use bundle_format::{BlobKey, Digest, Record, Repository};
 
 use self::database::{Database, Durable};
 use self::value::number;
@@ -34,7 +34,7 @@ use super::*;
 use crate::clock;
 use crate::fsx::{self, Lock};
 
-/// The most records that one call stages.
+/// The most records that one call hands over.
 const RECORDS: usize = 10_000;
 /// How long a hosted write waits for the one before it. Channels don't wait: two imports at once are a mistake.
 const HOSTED_WAITS: Duration = Duration::from_secs(30);
@@ -103,6 +103,14 @@ impl SqliteCatalogue {
     }
 }
 
+/// Refuses more records than one call may hand over.
+fn few(records: &[Record]) -> Result<(), StoreError> {
+    if records.len() > RECORDS {
+        return Err(StoreError::Misuse("more records are handed over at once than may be"));
+    }
+    Ok(())
+}
+
 /// How many bytes a file has; none if it isn't there.
 fn size(path: &Path) -> Result<u64, StoreError> {
     match std::fs::symlink_metadata(path) {
@@ -133,13 +141,19 @@ impl Catalogue for SqliteCatalogue {
     fn file_at(
         &self,
         ecosystem: &str,
+        schema: &str,
         repository: Option<&str>,
         path: &str,
     ) -> Result<Option<FoundFile>, StoreError> {
-        self.database.read(|connection| view::file_at(connection, ecosystem, repository, path))
+        self.database.read(|connection| view::file_at(connection, ecosystem, schema, repository, path))
     }
 
-    fn refs(&self, ecosystem: &str, repository: Option<&str>, name: &str) -> Result<Vec<Ref>, StoreError> {
+    fn refs(
+        &self,
+        ecosystem: &str,
+        repository: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<LinkedRef>, StoreError> {
         self.database.read(|connection| view::refs(connection, ecosystem, repository, name))
     }
 
@@ -154,11 +168,9 @@ impl Catalogue for SqliteCatalogue {
         self.database.read(|connection| view::names(connection, ecosystem, repository, after, limit))
     }
 
-    fn list(&self, cursor: u64, limit: usize) -> Result<Vec<Listed>, StoreError> {
-        // Nothing comes after a cursor that is no number of ours.
-        let Ok(cursor) = i64::try_from(cursor) else { return Ok(Vec::new()) };
+    fn list(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<Listed>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.database.read(|connection| view::list(connection, cursor, limit))
+        self.database.read(|connection| view::list(connection, after, limit))
     }
 
     fn channels(&self) -> Result<Vec<ChannelState>, StoreError> {
@@ -173,7 +185,7 @@ impl Catalogue for SqliteCatalogue {
         self.database.read_at_once(|connection| view::snapshots(connection, channel))
     }
 
-    fn begin_generation(&self, source: &Source, order: (u64, u64)) -> Result<Generation, StoreError> {
+    fn begin_generation(&self, source: &Source) -> Result<Generation, StoreError> {
         let id = stage::source_id(&self.database, source)?;
         let started = clock::instant();
         let lock = loop {
@@ -189,16 +201,19 @@ impl Catalogue for SqliteCatalogue {
         for (leftover, _) in self.unfinished(Some(id))? {
             stage::clear(&self.database, leftover)?;
         }
-        let generation = stage::begin(&self.database, id, order)?;
+        let generation = stage::begin(&self.database, id)?;
         self.locks().insert(generation, lock);
         u64::try_from(generation).map(Generation).map_err(|_| value::damaged("generation"))
     }
 
     fn stage(&self, generation: Generation, records: &[Record]) -> Result<(), StoreError> {
-        if records.len() > RECORDS {
-            return Err(StoreError::Misuse("more records are staged at once than may be"));
-        }
+        few(records)?;
         stage::stage(&self.database, self.mine(generation)?, records)
+    }
+
+    fn give_way(&self, generation: Generation, newer: &[Record]) -> Result<(), StoreError> {
+        few(newer)?;
+        merge::give_way(&self.database, self.mine(generation)?, newer)
     }
 
     fn merge(&self, generation: Generation, merge: Merge) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::store::StoreError;
 
 /// The scripts that lead from each version to the next, from an empty database on.
-const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// "aftk" in ASCII, in the header of the file: tells ours from other SQLite databases.
 const APPLICATION: u32 = 0x6166_746B;

@@ -26,8 +26,6 @@ pub(super) const PUBLISHED: i64 = 2;
 pub(super) struct Staging {
     pub(super) id: i64,
     pub(super) source: i64,
-    pub(super) epoch: i64,
-    pub(super) sequence: i64,
     pub(super) base: i64,
     pub(super) state: i64,
 }
@@ -35,10 +33,9 @@ pub(super) struct Staging {
 impl Staging {
     pub(super) fn load(connection: &Connection, id: i64) -> Result<Staging, StoreError> {
         connection
-            .prepare_cached("SELECT source, epoch, sequence, base, state FROM generation WHERE id = ?1")?
+            .prepare_cached("SELECT source, base, state FROM generation WHERE id = ?1")?
             .query_row([id], |row| {
-                let (source, epoch, sequence) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok(Staging { id, source, epoch, sequence, base: row.get(3)?, state: row.get(4)? })
+                Ok(Staging { id, source: row.get(0)?, base: row.get(1)?, state: row.get(2)? })
             })
             .optional()?
             .ok_or(StoreError::Misuse("there is no such generation"))
@@ -71,13 +68,11 @@ pub(super) fn source_id(database: &Database, source: &Source) -> Result<i64, Sto
 }
 
 /// Makes a generation; whoever calls holds the lock of the source, and nothing is left over in it.
-pub(super) fn begin(database: &Database, source: i64, order: (u64, u64)) -> Result<i64, StoreError> {
-    let (epoch, sequence) = (number(order.0)?, number(order.1)?);
+pub(super) fn begin(database: &Database, source: i64) -> Result<i64, StoreError> {
     database.write(Durable::Soon, |transaction| {
         transaction.execute(
-            "INSERT INTO generation (source, epoch, sequence, base, state) \
-             SELECT id, ?2, ?3, visible, ?4 FROM source WHERE id = ?1",
-            (source, epoch, sequence, STAGING),
+            "INSERT INTO generation (source, base, state) SELECT id, visible, ?2 FROM source WHERE id = ?1",
+            (source, STAGING),
         )?;
         Ok(transaction.last_insert_rowid())
     })
@@ -89,7 +84,8 @@ pub(super) fn stage(database: &Database, generation: i64, records: &[Record]) ->
     while let Some(batch) = batches.next() {
         database.write(Durable::Soon, |transaction| {
             let staging = Staging::open(transaction, generation)?;
-            let mut rows = Rows { transaction, staging, repositories: HashMap::new() };
+            let mut rows =
+                Rows { transaction, staging, repositories: HashMap::new(), package: (0, String::new()) };
             batch.iter().try_for_each(|record| match record {
                 Record::Artifact(artifact) => rows.artifact(artifact),
                 Record::Ref(reference) => rows.reference(reference),
@@ -108,11 +104,14 @@ struct Rows<'a> {
     transaction: &'a Transaction<'a>,
     staging: Staging,
     repositories: HashMap<(String, String), i64>,
+    /// The package, in its repository, of the artifact before: its versions come one after the other.
+    package: (i64, String),
 }
 
 impl Rows<'_> {
     fn artifact(&mut self, artifact: &Artifact) -> Result<(), StoreError> {
         let repository = self.repository_id(&artifact.ecosystem, &artifact.repository)?;
+        self.package(repository, &artifact.name)?;
         let record = to_text(artifact)?;
         let digest = BlobKey::of(record.as_bytes());
         let found = self
@@ -175,18 +174,31 @@ impl Rows<'_> {
         Ok(id)
     }
 
+    /// Notes that the source brings this package, if it never did.
+    fn package(&mut self, repository: i64, name: &str) -> Result<(), StoreError> {
+        if (self.package.0, self.package.1.as_str()) != (repository, name) {
+            self.transaction
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO package (repository, name, source, since) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute((repository, name, self.staging.source, self.staging.id))?;
+            self.package = (repository, name.to_owned());
+        }
+        Ok(())
+    }
+
     fn reference(&mut self, reference: &Ref) -> Result<(), StoreError> {
         let repository = self.repository_id(&reference.ecosystem, &reference.repository)?;
-        let Staging { id, source, epoch, sequence, .. } = self.staging;
+        let Staging { id, source, .. } = self.staging;
         let (name, label, version) = (&reference.name, &reference.label, &reference.version);
         let written = self
             .transaction
             .prepare_cached(
-                "INSERT INTO ref (repository, name, label, version, epoch, sequence, source, since) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+                "INSERT INTO ref (repository, name, label, version, source, since) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                  ON CONFLICT DO UPDATE SET version = version WHERE version = excluded.version",
             )?
-            .execute((repository, name, label, version, epoch, sequence, source, id))?;
+            .execute((repository, name, label, version, source, id))?;
         if written == 0 {
             return Err(StoreError::Catalogue(format!("the ref {label} of {name} is listed twice")));
         }
@@ -242,6 +254,7 @@ pub(super) fn clear(database: &Database, generation: i64) -> Result<(), StoreErr
     forget_staged(database, generation)?;
     database.write(Durable::Soon, |transaction| {
         transaction.execute("DELETE FROM ref WHERE since = ?1", [generation])?;
+        transaction.execute("DELETE FROM package WHERE since = ?1", [generation])?;
         transaction.execute("DELETE FROM repository_link WHERE since = ?1", [generation])?;
         transaction.execute("UPDATE repository_link SET until = NULL WHERE until = ?1", [generation])?;
         transaction

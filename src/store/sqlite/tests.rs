@@ -3,6 +3,7 @@
 mod crash;
 mod generations;
 mod keeping;
+mod precedence;
 mod several;
 
 use std::collections::BTreeMap;
@@ -60,11 +61,10 @@ fn repository(origin: &str) -> Record {
 fn prepare(
     catalogue: &dyn Catalogue,
     source: &Source,
-    sequence: u64,
     merge: Merge,
     records: &[Record],
 ) -> Result<Generation, StoreError> {
-    let generation = catalogue.begin_generation(source, (1, sequence))?;
+    let generation = catalogue.begin_generation(source)?;
     catalogue.stage(generation, records)?;
     catalogue.merge(generation, merge)?;
     Ok(generation)
@@ -74,14 +74,8 @@ fn publish(catalogue: &dyn Catalogue, generation: Generation) -> Result<Revision
     catalogue.commit(&ChangeSet { changes: vec![Change::Publish(generation)] }, &Precondition::None)
 }
 
-fn import(
-    catalogue: &dyn Catalogue,
-    source: &Source,
-    sequence: u64,
-    merge: Merge,
-    records: &[Record],
-) -> Generation {
-    let generation = prepare(catalogue, source, sequence, merge, records).unwrap();
+fn import(catalogue: &dyn Catalogue, source: &Source, merge: Merge, records: &[Record]) -> Generation {
+    let generation = prepare(catalogue, source, merge, records).unwrap();
     publish(catalogue, generation).unwrap();
     generation
 }
@@ -89,7 +83,7 @@ fn import(
 /// What is seen: each artifact as `name@version=first file's blob`, in order, the blob in 4 digits.
 fn seen(catalogue: &dyn Catalogue) -> Vec<String> {
     let mut all: Vec<_> = catalogue
-        .list(0, 10_000)
+        .list(None, 10_000)
         .unwrap()
         .into_iter()
         .map(|listed| listed.linked.artifact)
@@ -106,5 +100,6 @@ fn line(name: &str, version: &str, text: &str) -> String {
 
 fn tagged(catalogue: &dyn Catalogue, name: &str, label: &str) -> Option<String> {
     let refs = catalogue.refs("npm", None, name).unwrap();
-    refs.into_iter().find(|found| found.label == label).map(|found| found.version)
+    let found = refs.into_iter().find(|found| found.reference.label == label);
+    found.map(|found| found.reference.version)
 }

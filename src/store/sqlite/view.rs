@@ -1,15 +1,28 @@
 //! What clients see: every source at the generation that is visible.
 
+use std::collections::HashSet;
+
 use bundle_format::{Ref, Repository};
 use rusqlite::{Connection, named_params};
 
 use super::value::{artifact, damaged, file, generation, key, source, unsigned};
-use crate::store::{ChannelState, FoundFile, Linked, Listed, SnapshotEntry, StoreError};
+use crate::store::{ChannelState, Cursor, FoundFile, Linked, LinkedRef, Listed, SnapshotEntry, StoreError};
 
 /// Joins a table `l` of links with the source `s` that shows them. The cross joins here and elsewhere keep
 /// SQLite from choosing another order: it knows nothing of how the rows are distributed.
 const VISIBLE: &str = "CROSS JOIN source s ON s.id = l.source AND l.since <= s.visible \
                        AND (l.until IS NULL OR l.until > s.visible)";
+
+/// Joins when the source `s` brought the package that a row is of: what came first has precedence.
+fn precedence(row: &str) -> String {
+    format!(
+        "CROSS JOIN package p ON p.repository = {row}.repository AND p.name = {row}.name AND p.source = s.id \
+         CROSS JOIN generation g ON g.id = p.since"
+    )
+}
+
+/// How what [`precedence`] joined is ordered.
+const BY_PRECEDENCE: &str = "g.published, p.since";
 
 /// The repositories of an ecosystem, or the one of that name.
 const REPOSITORIES: &str = "SELECT id FROM repository WHERE ecosystem = :ecosystem \
@@ -38,18 +51,18 @@ pub(super) fn artifacts(
 ) -> Result<Vec<Linked>, StoreError> {
     let sql = format!(
         "SELECT a.id, a.record, s.hosted, s.name, l.since FROM artifact a \
-         CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
+         CROSS JOIN link l ON l.artifact = a.id {VISIBLE} {precedence} \
          WHERE a.name = :name AND a.repository IN ({REPOSITORIES}) \
-         ORDER BY a.repository, a.version, a.qualifier, a.id, s.id"
+         ORDER BY {BY_PRECEDENCE}, a.repository, a.version, a.qualifier, a.id",
+        precedence = precedence("a")
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement
         .query(named_params! { ":ecosystem": ecosystem, ":repository": repository, ":name": name })?;
-    let (mut found, mut last) = (Vec::new(), None);
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
     while let Some(row) = rows.next()? {
         // Several sources may link the same record; it is seen once, as the first one's.
-        let id: i64 = row.get("id")?;
-        if last.replace(id) != Some(id) {
+        if seen.insert(row.get::<_, i64>("id")?) {
             found.push(Linked {
                 artifact: artifact(row.get_ref("record")?.as_str().map_err(|_| damaged("record"))?)?,
                 source: source(row.get("hosted")?, row.get("name")?),
@@ -63,23 +76,26 @@ pub(super) fn artifacts(
 pub(super) fn file_at(
     connection: &Connection,
     ecosystem: &str,
+    schema: &str,
     repository: Option<&str>,
     path: &str,
 ) -> Result<Option<FoundFile>, StoreError> {
     if path.is_empty() {
         return Ok(None);
     }
+    // A record without a schema is damaged, which must not look like one that isn't there.
     let sql = format!(
-        "SELECT f.position, a.record, r.name AS repository, a.name, a.version, \
-         json_extract(a.record, '$.schema') AS schema FROM file f \
+        "SELECT f.position, a.record, r.name AS repository, a.name, a.version FROM file f \
          CROSS JOIN artifact a ON a.id = f.artifact AND a.repository IN ({REPOSITORIES}) \
          CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
          CROSS JOIN repository r ON r.id = a.repository \
-         WHERE f.path = :path AND f.path <> '' ORDER BY s.id, l.since DESC, a.id LIMIT 1"
+         WHERE f.path = :path AND f.path <> '' AND coalesce(json_extract(a.record, '$.schema'), :schema) = :schema \
+         ORDER BY s.id, l.since DESC, a.id LIMIT 1"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement
-        .query(named_params! { ":ecosystem": ecosystem, ":repository": repository, ":path": path })?;
+    let mut rows = statement.query(named_params! {
+        ":ecosystem": ecosystem, ":schema": schema, ":repository": repository, ":path": path,
+    })?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let record = row.get_ref("record")?.as_str().map_err(|_| damaged("record"))?;
     Ok(Some(FoundFile {
@@ -87,7 +103,6 @@ pub(super) fn file_at(
         repository: row.get("repository")?,
         name: row.get("name")?,
         version: row.get("version")?,
-        schema: row.get("schema")?,
     }))
 }
 
@@ -96,26 +111,30 @@ pub(super) fn refs(
     ecosystem: &str,
     repository: Option<&str>,
     name: &str,
-) -> Result<Vec<Ref>, StoreError> {
+) -> Result<Vec<LinkedRef>, StoreError> {
     let sql = format!(
-        "SELECT r.ecosystem, r.name, l.name, l.label, l.version FROM repository r \
-         CROSS JOIN ref l ON l.repository = r.id AND l.name = :name {VISIBLE} \
-         WHERE r.id IN ({REPOSITORIES}) ORDER BY r.name, l.label, s.id"
+        "SELECT r.ecosystem, r.name AS repository, l.name, l.label, l.version, s.hosted, s.name AS source \
+         FROM repository r CROSS JOIN ref l ON l.repository = r.id AND l.name = :name {VISIBLE} {precedence} \
+         WHERE r.id IN ({REPOSITORIES}) AND EXISTS (SELECT 1 FROM artifact a CROSS JOIN link o \
+         ON o.artifact = a.id AND o.source = s.id AND o.since <= s.visible \
+         AND (o.until IS NULL OR o.until > s.visible) \
+         WHERE a.name = l.name AND a.repository = r.id AND a.version = l.version) \
+         ORDER BY {BY_PRECEDENCE}, r.id, l.label",
+        precedence = precedence("l")
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let parameters = named_params! { ":ecosystem": ecosystem, ":repository": repository, ":name": name };
     let rows = statement.query_map(parameters, |row| {
-        Ok(Ref {
-            ecosystem: row.get(0)?,
-            repository: row.get(1)?,
-            name: row.get(2)?,
-            label: row.get(3)?,
-            version: row.get(4)?,
-        })
+        let reference = Ref {
+            ecosystem: row.get("ecosystem")?,
+            repository: row.get("repository")?,
+            name: row.get("name")?,
+            label: row.get("label")?,
+            version: row.get("version")?,
+        };
+        Ok(LinkedRef { reference, source: source(row.get("hosted")?, row.get("source")?) })
     })?;
-    let mut found = rows.collect::<Result<Vec<_>, _>>()?;
-    found.dedup_by(|next, first| (&next.repository, &next.label) == (&first.repository, &first.label));
-    Ok(found)
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn names(
@@ -137,21 +156,63 @@ pub(super) fn names(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn list(connection: &Connection, cursor: i64, limit: i64) -> Result<Vec<Listed>, StoreError> {
+pub(super) fn list(
+    connection: &Connection,
+    after: Option<&Cursor>,
+    limit: i64,
+) -> Result<Vec<Listed>, StoreError> {
+    let mut next = connection.prepare_cached("SELECT min(ecosystem) FROM repository WHERE ecosystem > ?1")?;
+    let (mut found, mut after) = (Vec::new(), after.cloned());
+    loop {
+        let room = limit.saturating_sub_unsigned(found.len() as u64);
+        if let Some(after) = &after {
+            found.extend(list_ecosystem(connection, after, room)?);
+        }
+        // One page may end an ecosystem and begin the next one.
+        let ecosystem = after.as_ref().map_or("", |after| &after.ecosystem);
+        let following: Option<String> = next.query_row([ecosystem], |row| row.get(0))?;
+        match following {
+            Some(ecosystem) if (found.len() as u64) < limit.unsigned_abs() => {
+                after = Some(Cursor { ecosystem, ..Cursor::default() });
+            }
+            _ => return Ok(found),
+        }
+    }
+}
+
+/// What follows in the cursor's own ecosystem. In the order of an index, so that a page costs what it holds: one
+/// ecosystem at a time, as that is no part of the index.
+fn list_ecosystem(connection: &Connection, after: &Cursor, limit: i64) -> Result<Vec<Listed>, StoreError> {
     let sql = format!(
-        "SELECT l.id, a.record, s.hosted, s.name, l.since FROM link l {VISIBLE} \
-         CROSS JOIN artifact a ON a.id = l.artifact WHERE l.id > ?1 ORDER BY l.id LIMIT ?2"
+        "SELECT a.name, a.repository, a.version, a.qualifier, l.id, a.record, s.hosted, s.name AS source, l.since \
+         FROM artifact a INDEXED BY artifact_name \
+         CROSS JOIN repository r ON r.id = a.repository AND r.ecosystem = :ecosystem \
+         CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
+         WHERE (a.name, a.repository, a.version, a.qualifier, l.id) \
+             > (:name, :repository, :version, :qualifier, :link) \
+         ORDER BY a.name, a.repository, a.version, a.qualifier, l.id LIMIT :limit"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([cursor, limit])?;
+    let mut rows = statement.query(named_params! {
+        ":ecosystem": after.ecosystem, ":name": after.name, ":repository": after.repository,
+        ":version": after.version, ":qualifier": after.qualifier, ":link": after.link, ":limit": limit
+    })?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
+        let cursor = Cursor {
+            ecosystem: after.ecosystem.clone(),
+            name: row.get("name")?,
+            repository: row.get("repository")?,
+            version: row.get("version")?,
+            qualifier: row.get("qualifier")?,
+            link: row.get("id")?,
+        };
         let linked = Linked {
             artifact: artifact(row.get_ref("record")?.as_str().map_err(|_| damaged("record"))?)?,
-            source: source(row.get("hosted")?, row.get("name")?),
+            source: source(row.get("hosted")?, row.get("source")?),
             generation: generation(row, "since")?,
         };
-        found.push(Listed { cursor: unsigned(row, "id")?, linked });
+        found.push(Listed { cursor, linked });
     }
     Ok(found)
 }

@@ -12,11 +12,11 @@ use crate::support::fake_upstream::{FakeUpstream, Reply};
 const LIMIT: u64 = 100_000;
 
 async fn ask(client: &Client, access: &Access, accept: &str, held: &Validators) -> DocumentAnswer {
-    client.document(access, accept, LIMIT, held).await.unwrap()
+    client.document(access, accept, LIMIT, false, held).await.unwrap()
 }
 
 async fn read(client: &Client, url: Url) -> Result<DocumentAnswer, Problem> {
-    client.document(&Access::open(url), "", LIMIT, &Validators::default()).await
+    client.document(&Access::open(url), "", LIMIT, false, &Validators::default()).await
 }
 
 async fn found(client: &Client, url: Url) -> Document {
@@ -132,11 +132,26 @@ async fn what_stays_is_told() {
 async fn retry_after_is_heeded_in_both_forms() {
     let upstream = FakeUpstream::start();
     let busy = |when: &str| Reply::status(429).header("Retry-After", when);
-    let replies = vec![busy("7"), busy("Sun, 06 Nov 1994 08:50:07 GMT"), busy("86400"), busy("soon")];
+    let replies = vec![busy("7"), busy("Sun, 06 Nov 1994 08:50:07 GMT"), busy("120"), busy("soon")];
     upstream.route("/doc", Reply::first(replies, Reply::ok("ok")));
     let (client, timer) = noting(Settings::default());
     found(&client, upstream.at("/doc")).await;
     assert_eq!(timer.pauses(), [7, 30, 120, 0].map(Duration::from_secs));
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_day_is_not_waited_for() {
+    let upstream = FakeUpstream::start();
+    upstream.route("/a", Reply::status(503).header("Retry-After", "86400"));
+    upstream.route("/b", Reply::status(429).header("Retry-After", "Mon, 07 Nov 1994 20:49:37 GMT"));
+    let (client, timer) = noting(Settings::default());
+    for (path, told) in [("/a", "it says to come back in 24 h"), ("/b", "it says to come back in 36 h")] {
+        let problem = read(&client, upstream.at(path)).await.unwrap_err();
+        assert_eq!((problem.kind, problem.causes), (Kind::Unavailable, vec![told.to_owned()]));
+        assert!(!problem.hints.is_empty());
+        assert_eq!(upstream.requests_to(path).len(), 1);
+    }
+    assert!(timer.pauses().is_empty());
 }
 
 #[tokio::test]
@@ -151,8 +166,9 @@ async fn credentials_open_doors_and_hints_say_how() {
 
     let url = upstream.at("/private");
     let read_with = async |token| {
-        let access = Access { credential: Some(Credential::bearer(&url, token)), url: url.clone() };
-        client.document(&access, "", LIMIT, &Validators::default()).await
+        let credential = Some(Credential::bearer(&url, token));
+        let access = Access { credential, ..Access::open(url.clone()) };
+        client.document(&access, "", LIMIT, false, &Validators::default()).await
     };
     assert!(matches!(read_with("sesame").await, Ok(DocumentAnswer::Found(_))));
     let told = format!("{:?}", read_with("mustard").await.unwrap_err());

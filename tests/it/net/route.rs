@@ -6,15 +6,16 @@ use url::Url;
 
 use super::{impatient, noting};
 use crate::support::fake_upstream::{FakeUpstream, Reply};
+use crate::support::tls::{authority, with_tls};
 
-async fn read(client: &Client, access: &Access) -> Result<String, Problem> {
-    match client.document(access, "", 1000, &Validators::default()).await? {
+pub(super) async fn read(client: &Client, access: &Access) -> Result<String, Problem> {
+    match client.document(access, "", 1000, false, &Validators::default()).await? {
         DocumentAnswer::Found(document) => Ok(String::from_utf8_lossy(&document.bytes).into_owned()),
         other => panic!("{other:?}"),
     }
 }
 
-fn open(url: &str) -> Access {
+pub(super) fn open(url: &str) -> Access {
     Access::open(Url::parse(url).unwrap())
 }
 
@@ -26,7 +27,8 @@ async fn redirects_take_the_credential_no_further_than_its_origin() {
     other.route("/c", Reply::redirect(own.at("/d").as_str()));
     own.route("/d", Reply::ok("there"));
     let url = own.at("/a");
-    let access = Access { credential: Some(Credential::basic_encoded(&url, "bWU6c2VzYW1l")), url };
+    let credential = Some(Credential::basic_encoded(&url, "bWU6c2VzYW1l"));
+    let access = Access { credential, ..Access::open(url) };
     assert_eq!(read(&impatient(), &access).await.unwrap(), "there");
     let shown =
         |upstream: &FakeUpstream, path| upstream.requests_to(path)[0].header("authorization").is_some();
@@ -114,19 +116,6 @@ async fn no_proxy_is_heeded() {
     assert_eq!(proxy.requests().len(), 0);
 }
 
-fn with_tls() -> FakeUpstream {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key.pem")).unwrap();
-    let config = rustls::ServerConfig::builder().with_no_client_auth();
-    FakeUpstream::start_tls(config.with_single_cert(vec![certificate], key).unwrap())
-}
-
-fn authority() -> std::path::PathBuf {
-    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/net/tls/authority.pem").into()
-}
-
 #[tokio::test]
 async fn only_known_authorities_and_the_right_name_are_trusted() {
     let upstream = with_tls();
@@ -139,7 +128,7 @@ async fn only_known_authorities_and_the_right_name_are_trusted() {
     assert!(problem.causes.iter().any(|cause| cause.contains("UnknownIssuer")), "{problem:?}");
     assert!(!problem.causes.iter().any(|cause| cause.contains("attempt")), "it does not help to try again");
 
-    let settings = Settings { extra_ca_files: vec![authority()], ..Settings::default() };
+    let settings = Settings { ca_files: vec![authority()], ..Settings::default() };
     let client = noting(settings).0;
     assert_eq!(read(&client, &access).await.unwrap(), "safe");
     let problem = read(&client, &Access::open(upstream.at("/a"))).await.unwrap_err();
@@ -178,12 +167,12 @@ fn tunnel(
 async fn https_goes_through_proxies_of_both_kinds() {
     let upstream = with_tls();
     upstream.route("/a", Reply::ok("safe"));
-    let extra_ca_files = vec![authority()];
+    let ca_files = vec![authority()];
     let access = open("https://registry.example.test/a");
 
     let (proxy, heard) = tunnel(&upstream, vec![b"HTTP/1.1 200 Go on\r\n\r\n"]);
     let proxies = Proxies { https: Some(format!("http://me:sesame@{proxy}")), ..Proxies::default() };
-    let settings = Settings { proxies, extra_ca_files: extra_ca_files.clone(), ..Settings::default() };
+    let settings = Settings { proxies, ca_files: ca_files.clone(), ..Settings::default() };
     assert_eq!(read(&noting(settings).0, &access).await.unwrap(), "safe");
     let said = String::from_utf8(heard.recv().unwrap()).unwrap();
     assert!(said.starts_with("CONNECT registry.example.test:443 HTTP/1.1\r\n"), "{said}");
@@ -193,7 +182,7 @@ async fn https_goes_through_proxies_of_both_kinds() {
     let connected = b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00";
     let (proxy, heard) = tunnel(&upstream, vec![b"\x05\x00", connected]);
     let proxies = Proxies { all: Some(format!("socks5h://{proxy}")), ..Proxies::default() };
-    let settings = Settings { proxies, extra_ca_files, ..Settings::default() };
+    let settings = Settings { proxies, ca_files, ..Settings::default() };
     assert_eq!(read(&noting(settings).0, &access).await.unwrap(), "safe");
     assert_eq!(heard.recv().unwrap()[..1], [5]);
     let name = heard.recv().unwrap();

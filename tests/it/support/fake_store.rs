@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aftk::store::{
     AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState, Conflict,
-    FoundFile, Generation, Linked, Listed, Merge, Miss, Precondition, Revision, SessionId, SnapshotEntry,
-    Source, Staged, StoreError,
+    Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Precondition, Revision, SessionId,
+    SnapshotEntry, Source, Staged, StoreError,
 };
-use bundle_format::{Algorithm, BlobKey, Digest, Record, Ref, Repository};
+use bundle_format::{Algorithm, BlobKey, Digest, Record, Repository};
 
 /// The blobs and the catalogue in one.
 #[derive(Default)]
@@ -105,16 +105,16 @@ impl Catalogue for FakeStore {
     fn artifacts(&self, _: &str, _: Option<&str>, _: &str) -> Result<Vec<Linked>, StoreError> {
         unsupported()
     }
-    fn file_at(&self, _: &str, _: Option<&str>, _: &str) -> Result<Option<FoundFile>, StoreError> {
+    fn file_at(&self, _: &str, _: &str, _: Option<&str>, _: &str) -> Result<Option<FoundFile>, StoreError> {
         unsupported()
     }
-    fn refs(&self, _: &str, _: Option<&str>, _: &str) -> Result<Vec<Ref>, StoreError> {
+    fn refs(&self, _: &str, _: Option<&str>, _: &str) -> Result<Vec<LinkedRef>, StoreError> {
         unsupported()
     }
     fn names(&self, _: &str, _: Option<&str>, _: &str, _: usize) -> Result<Vec<String>, StoreError> {
         unsupported()
     }
-    fn list(&self, _: u64, _: usize) -> Result<Vec<Listed>, StoreError> {
+    fn list(&self, _: Option<&Cursor>, _: usize) -> Result<Vec<Listed>, StoreError> {
         unsupported()
     }
     fn channels(&self) -> Result<Vec<ChannelState>, StoreError> {
@@ -126,10 +126,13 @@ impl Catalogue for FakeStore {
     fn snapshots(&self, _: &str) -> Result<Vec<SnapshotEntry>, StoreError> {
         unsupported()
     }
-    fn begin_generation(&self, _: &Source, _: (u64, u64)) -> Result<Generation, StoreError> {
+    fn begin_generation(&self, _: &Source) -> Result<Generation, StoreError> {
         unsupported()
     }
     fn stage(&self, _: Generation, _: &[Record]) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn give_way(&self, _: Generation, _: &[Record]) -> Result<(), StoreError> {
         unsupported()
     }
     fn merge(&self, _: Generation, _: Merge) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! What several tests need.
 
+pub(crate) mod connect_proxy;
 pub(crate) mod crash;
 pub(crate) mod fake_store;
 pub(crate) mod fake_upstream;
@@ -7,3 +8,4 @@ pub(crate) mod npm_project;
 pub(crate) mod raw_http;
 pub(crate) mod serving;
 pub(crate) mod sides;
+pub(crate) mod tls;

@@ -12,7 +12,7 @@ fn fresh() -> tempfile::TempDir {
     let home = crate::fsx::test_directory();
     let store = Store::open(home.path()).unwrap();
     put(&*store.blobs, OLD.as_bytes());
-    import(&*store.catalogue, &prod(), 1, Merge::Add, &[artifact("a", "1", &[OLD]), tag("a", "latest", "1")]);
+    import(&*store.catalogue, &prod(), Merge::Add, &[artifact("a", "1", &[OLD]), tag("a", "latest", "1")]);
     home
 }
 
@@ -60,8 +60,8 @@ fn work(home: &std::path::Path) -> Result<(), StoreError> {
     group.push(download.stage(&expected)?);
     catalogue.claim(session, &[BlobKey::of(NEW.as_bytes()), BlobKey::of(b"b"), BlobKey::of(b"c")])?;
     store.blobs.settle(group)?;
-    let records = [artifact("a", "1", &[NEW]), tag("a", "latest", "2"), artifact("b", "1", &["b", "c"])];
-    let generation = prepare(catalogue, &prod(), 2, Merge::Replace, &records)?;
+    let records = [artifact("a", "1", &[NEW]), tag("b", "latest", "1"), artifact("b", "1", &["b", "c"])];
+    let generation = prepare(catalogue, &prod(), Merge::Replace, &records)?;
     let entry = SnapshotEntry {
         channel: "prod".into(),
         epoch: 1,
@@ -87,15 +87,17 @@ fn is_done(home: &std::path::Path) -> bool {
     let store = Store::open_existing(home).unwrap();
     let catalogue = &*store.catalogue;
     let done = catalogue.channel("prod").unwrap().unwrap().sequence == 2;
-    let (expected, latest) = match done {
-        true => (vec![line("a", "1", NEW), line("b", "1", "b")], "2"),
-        false => (vec![line("a", "1", OLD)], "1"),
+    let (expected, tagged_one) = match done {
+        true => (vec![line("a", "1", NEW), line("b", "1", "b")], "b"),
+        false => (vec![line("a", "1", OLD)], "a"),
     };
     assert_eq!(seen(catalogue), expected);
-    assert_eq!(tagged(catalogue, "a", "latest").unwrap(), latest);
+    for name in ["a", "b"] {
+        assert_eq!(tagged(catalogue, name, "latest").is_some(), name == tagged_one);
+    }
     assert_eq!(catalogue.audit(0, 10).unwrap().len(), usize::from(done));
     assert_eq!(catalogue.snapshots("prod").unwrap().len(), usize::from(done));
-    for listed in catalogue.list(0, 10).unwrap() {
+    for listed in catalogue.list(None, 10).unwrap() {
         for file in listed.linked.artifact.files {
             assert!(store.blobs.size(&file.blob).unwrap().is_some(), "no row without its bytes");
         }

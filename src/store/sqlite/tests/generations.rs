@@ -12,7 +12,7 @@ fn nothing_is_seen_before_it_is_published() {
         artifact("a", "1", &["x", "y"]),
         tag("a", "latest", "1"),
     ];
-    let generation = prepare(catalogue, &prod(), 1, Merge::Add, &records).unwrap();
+    let generation = prepare(catalogue, &prod(), Merge::Add, &records).unwrap();
     assert_eq!(seen(catalogue), [""; 0]);
     assert!(catalogue.artifacts("npm", None, "a").unwrap().is_empty());
     assert!(catalogue.repositories().unwrap().is_empty());
@@ -28,10 +28,10 @@ fn nothing_is_seen_before_it_is_published() {
     assert!(catalogue.artifacts("pypi", None, "a").unwrap().is_empty());
     assert_eq!(catalogue.repositories().unwrap()[0].origin, "https://registry.example.test/");
     assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
-    let found = catalogue.file_at("npm", None, "a/-/a-1.1").unwrap().unwrap();
+    let found = catalogue.file_at("npm", "npm/1", None, "a/-/a-1.1").unwrap().unwrap();
     assert_eq!((found.file.blob, found.name.as_str()), (BlobKey::of(b"y"), "a"));
-    assert!(catalogue.file_at("npm", None, "a/-/a-1.2").unwrap().is_none());
-    assert!(catalogue.file_at("npm", None, "").unwrap().is_none());
+    assert!(catalogue.file_at("npm", "npm/1", None, "a/-/a-1.2").unwrap().is_none());
+    assert!(catalogue.file_at("npm", "npm/1", None, "").unwrap().is_none());
     assert_eq!(catalogue.channel("prod").unwrap().unwrap().generation, generation);
 }
 
@@ -42,19 +42,17 @@ fn add_is_the_union_and_the_new_one_wins() {
     import(
         catalogue,
         &prod(),
-        1,
         Merge::Add,
         &[artifact("a", "1", &["old"]), artifact("b", "1", &["b"]), tag("a", "latest", "1")],
     );
     import(
         catalogue,
         &prod(),
-        2,
         Merge::Add,
-        &[artifact("a", "1", &["new"]), artifact("c", "1", &["c"]), tag("a", "latest", "2")],
+        &[artifact("a", "1", &["new"]), artifact("a", "2", &["two"]), tag("a", "latest", "2")],
     );
     assert_eq!(seen(catalogue), {
-        let mut expected = [line("a", "1", "new"), line("b", "1", "b"), line("c", "1", "c")];
+        let mut expected = [line("a", "1", "new"), line("a", "2", "two"), line("b", "1", "b")];
         expected.sort();
         expected
     });
@@ -62,13 +60,47 @@ fn add_is_the_union_and_the_new_one_wins() {
 }
 
 #[test]
+fn the_list_is_ordered_by_what_artifacts_are_called() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let odd = |name: &str| match artifact(name, "1", &["x"]) {
+        Record::Artifact(artifact) => {
+            Record::Artifact(bundle_format::Artifact { ecosystem: "a-new-one".into(), ..artifact })
+        }
+        other => other,
+    };
+    // In another order than any, in two channels, one of which shows what the other does.
+    import(catalogue, &prod(), Merge::Add, &[artifact("b", "2", &["x"]), artifact("c", "1", &["x"])]);
+    let dev = Source::Channel("dev".into());
+    let records =
+        [odd("z"), artifact("a", "1", &["x"]), artifact("b", "1", &["x"]), artifact("b", "2", &["x"])];
+    import(catalogue, &dev, Merge::Add, &records);
+    let expected =
+        ["a-new-one:z@1 dev", "npm:a@1 dev", "npm:b@1 dev", "npm:b@2 prod", "npm:b@2 dev", "npm:c@1 prod"];
+    for limit in 1..8 {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = catalogue.list(after.as_ref(), limit).unwrap();
+            assert!(page.len() <= limit);
+            let Some(last) = page.last() else { break };
+            after = Some(last.cursor.clone());
+            for Linked { artifact: a, source, .. } in page.into_iter().map(|listed| listed.linked) {
+                let Source::Channel(channel) = source else { continue };
+                found.push(format!("{}:{}@{} {channel}", a.ecosystem, a.name, a.version));
+            }
+        }
+        assert_eq!(found, expected, "{limit} at once");
+    }
+}
+
+#[test]
 fn an_identical_record_needs_no_new_link() {
     let home = Home::new();
     let catalogue = home.catalogue();
-    let first = import(catalogue, &prod(), 1, Merge::Add, &[artifact("a", "1", &["a"])]);
-    for merge in [Merge::Add, Merge::AddBelow, Merge::Replace] {
-        import(catalogue, &prod(), 2, merge, &[artifact("a", "1", &["a"])]);
-        let found = catalogue.list(0, 10).unwrap();
+    let first = import(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["a"])]);
+    for merge in [Merge::Add, Merge::Replace] {
+        import(catalogue, &prod(), merge, &[artifact("a", "1", &["a"])]);
+        let found = catalogue.list(None, 10).unwrap();
         assert_eq!((found.len(), found[0].linked.generation), (1, first), "{merge:?}");
     }
 }
@@ -80,7 +112,6 @@ fn replace_is_exactly_what_is_staged() {
     import(
         catalogue,
         &prod(),
-        1,
         Merge::Add,
         &[
             repository("x"),
@@ -93,7 +124,6 @@ fn replace_is_exactly_what_is_staged() {
     import(
         catalogue,
         &prod(),
-        2,
         Merge::Replace,
         &[artifact("b", "1", &["b"]), artifact("c", "1", &["c"]), tag("b", "latest", "1")],
     );
@@ -104,26 +134,44 @@ fn replace_is_exactly_what_is_staged() {
 }
 
 #[test]
-fn an_overtaken_patch_moves_nothing_that_a_higher_sequence_set() {
+fn what_overtook_a_snapshot_keeps_its_names_and_the_rest_is_the_snapshots() {
     let home = Home::new();
     let catalogue = home.catalogue();
     import(
         catalogue,
         &prod(),
-        10,
         Merge::Add,
-        &[artifact("a", "1", &["ten"]), tag("a", "latest", "1"), tag("a", "next", "1")],
+        &[
+            repository("ten"),
+            artifact("a", "1", &["ten"]),
+            artifact("b", "1", &["ten"]),
+            tag("a", "latest", "1"),
+            tag("a", "next", "1"),
+        ],
     );
-    import(catalogue, &prod(), 12, Merge::Add, &[artifact("a", "2", &["twelve"]), tag("a", "latest", "1")]);
+    // It says of b what was said before: that is no less its word.
+    let twelve = [artifact("a", "2", &["twelve"]), artifact("b", "1", &["ten"]), tag("a", "latest", "1")];
+    import(catalogue, &prod(), Merge::Add, &twelve);
     let late = [
+        repository("eleven"),
         artifact("a", "1", &["eleven"]),
+        artifact("a", "2", &["eleven"]),
         artifact("a", "3", &["eleven"]),
+        artifact("b", "1", &["eleven"]),
         tag("a", "latest", "3"),
         tag("a", "next", "3"),
         tag("a", "patch", "3"),
     ];
-    import(catalogue, &prod(), 11, Merge::AddBelow, &late);
-    assert_eq!(seen(catalogue), [line("a", "1", "ten"), line("a", "2", "twelve"), line("a", "3", "eleven")]);
+    let generation = catalogue.begin_generation(&prod()).unwrap();
+    catalogue.stage(generation, &late).unwrap();
+    catalogue.give_way(generation, &twelve).unwrap();
+    catalogue.merge(generation, Merge::Add).unwrap();
+    assert!(matches!(catalogue.give_way(generation, &twelve), Err(StoreError::Misuse(_))));
+    publish(catalogue, generation).unwrap();
+    let expected =
+        [line("a", "1", "eleven"), line("a", "2", "twelve"), line("a", "3", "eleven"), line("b", "1", "ten")];
+    assert_eq!(seen(catalogue), expected);
+    assert_eq!(catalogue.repositories().unwrap()[0].origin, "eleven");
     assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1", "12 has set it again");
     assert_eq!(tagged(catalogue, "a", "next").unwrap(), "3", "only 10 has set it");
     assert_eq!(tagged(catalogue, "a", "patch").unwrap(), "3");
@@ -134,9 +182,9 @@ fn publishing_one_source_does_not_show_what_another_staged() {
     let home = Home::new();
     let catalogue = home.catalogue();
     let dev = Source::Channel("dev".into());
-    import(catalogue, &dev, 1, Merge::Add, &[artifact("d", "1", &["d"])]);
-    let staged = prepare(catalogue, &dev, 2, Merge::Replace, &[artifact("e", "1", &["e"])]).unwrap();
-    import(catalogue, &prod(), 1, Merge::Add, &[artifact("a", "1", &["a"])]);
+    import(catalogue, &dev, Merge::Add, &[artifact("d", "1", &["d"])]);
+    let staged = prepare(catalogue, &dev, Merge::Replace, &[artifact("e", "1", &["e"])]).unwrap();
+    import(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["a"])]);
     assert_eq!(seen(catalogue), [line("a", "1", "a"), line("d", "1", "d")]);
     publish(catalogue, staged).unwrap();
     assert_eq!(seen(catalogue), [line("a", "1", "a"), line("e", "1", "e")]);
@@ -149,14 +197,12 @@ fn two_sources_of_one_record_show_it_once() {
     import(
         catalogue,
         &prod(),
-        1,
         Merge::Add,
         &[artifact("a", "1", &["a"]), tag("a", "latest", "1"), repository("p")],
     );
     import(
         catalogue,
         &Source::Hosted,
-        1,
         Merge::Add,
         &[artifact("a", "1", &["a"]), tag("a", "latest", "2"), repository("h")],
     );
@@ -165,7 +211,7 @@ fn two_sources_of_one_record_show_it_once() {
     assert_eq!(catalogue.refs("npm", None, "a").unwrap().len(), 1);
     assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
     assert_eq!(catalogue.repositories().unwrap()[0].origin, "p");
-    assert_eq!(catalogue.list(0, 10).unwrap().len(), 2, "ls shows both");
+    assert_eq!(catalogue.list(None, 10).unwrap().len(), 2, "ls shows both");
     assert_eq!(catalogue.channels().unwrap().len(), 1, "the hosted repositories are no channel");
 }
 
@@ -176,17 +222,11 @@ fn going_back_and_on_from_there() {
     let one = import(
         catalogue,
         &prod(),
-        1,
         Merge::Add,
         &[artifact("a", "1", &["one"]), tag("a", "latest", "1"), tag("a", "old", "1")],
     );
-    let two = import(
-        catalogue,
-        &prod(),
-        2,
-        Merge::Replace,
-        &[artifact("b", "1", &["two"]), tag("a", "latest", "2")],
-    );
+    let two =
+        import(catalogue, &prod(), Merge::Replace, &[artifact("b", "1", &["two"]), tag("a", "latest", "2")]);
     publish(catalogue, one).unwrap();
     assert_eq!(seen(catalogue), [line("a", "1", "one")]);
     publish(catalogue, two).unwrap();
@@ -194,11 +234,11 @@ fn going_back_and_on_from_there() {
 
     // What follows continues what is visible, not what was undone.
     publish(catalogue, one).unwrap();
-    import(catalogue, &prod(), 3, Merge::Add, &[artifact("c", "1", &["three"])]);
+    import(catalogue, &prod(), Merge::Add, &[artifact("c", "1", &["three"])]);
     assert_eq!(seen(catalogue), [line("a", "1", "one"), line("c", "1", "three")]);
     assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
     assert_eq!(tagged(catalogue, "a", "old").unwrap(), "1");
-    import(catalogue, &prod(), 4, Merge::Add, &[artifact("a", "1", &["four"])]);
+    import(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["four"])]);
     assert_eq!(seen(catalogue), [line("a", "1", "four"), line("c", "1", "three")]);
 }
 
@@ -209,7 +249,6 @@ fn what_is_abandoned_leaves_nothing() {
     import(
         catalogue,
         &prod(),
-        1,
         Merge::Add,
         &[artifact("a", "1", &["a"]), tag("a", "latest", "1"), repository("x")],
     );
@@ -220,14 +259,14 @@ fn what_is_abandoned_leaves_nothing() {
             tag("a", "latest", "2"),
             repository("y"),
         ];
-        let generation = prepare(catalogue, &prod(), 2, merge, &records).unwrap();
+        let generation = prepare(catalogue, &prod(), merge, &records).unwrap();
         catalogue.abandon(generation).unwrap();
         assert!(publish(catalogue, generation).is_err());
         assert_eq!(seen(catalogue), [line("a", "1", "a")]);
         assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
         assert_eq!(catalogue.repositories().unwrap()[0].origin, "x");
         // Nor does it come back with the next one.
-        import(catalogue, &prod(), 2, Merge::Add, &[]);
+        import(catalogue, &prod(), Merge::Add, &[]);
         assert_eq!(seen(catalogue), [line("a", "1", "a")]);
         assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
     }
@@ -238,7 +277,7 @@ fn what_is_abandoned_leaves_nothing() {
 fn what_a_bundle_says_twice_must_agree() {
     let home = Home::new();
     let catalogue = home.catalogue();
-    let generation = catalogue.begin_generation(&prod(), (1, 1)).unwrap();
+    let generation = catalogue.begin_generation(&prod()).unwrap();
     let same = artifact("a", "1", &["a"]);
     catalogue.stage(generation, &[same.clone(), tag("a", "latest", "1")]).unwrap();
     catalogue.stage(generation, &[same, tag("a", "latest", "1")]).unwrap();
@@ -257,7 +296,7 @@ fn an_import_learns_what_its_rows_claim() {
     let Record::Artifact(mut claiming) = artifact("a", "1", &["same", "other"]) else { unreachable!() };
     let sha1: Digest = format!("sha1:{}", "ab".repeat(20)).parse().unwrap();
     claiming.files[0].checksums = vec![sha1.clone()];
-    let generation = catalogue.begin_generation(&prod(), (1, 1)).unwrap();
+    let generation = catalogue.begin_generation(&prod()).unwrap();
     catalogue
         .stage(generation, &[Record::Artifact(claiming.clone()), artifact("b", "1", &["same"])])
         .unwrap();
@@ -295,17 +334,17 @@ fn different_bytes_for_one_file_are_a_conflict() {
     pathless.files[0].path.clear();
     let records =
         [artifact("a", "1", &["a"]), artifact("b", "1", &["b"]), Record::Artifact(pathless.clone())];
-    import(catalogue, &prod(), 1, Merge::Add, &records);
+    import(catalogue, &prod(), Merge::Add, &records);
     pathless.files[0].blob = BlobKey::of(b"q");
     let records = [artifact("a", "1", &["mine"]), artifact("b", "1", &["b"]), Record::Artifact(pathless)];
-    let dev = prepare(catalogue, &Source::Channel("dev".into()), 1, Merge::Add, &records).unwrap();
+    let dev = prepare(catalogue, &Source::Channel("dev".into()), Merge::Add, &records).unwrap();
     let mut paths: Vec<_> =
         catalogue.conflicts(dev, 10).unwrap().into_iter().map(|c| (c.path, c.held_by)).collect();
     paths.sort();
     assert_eq!(paths, [("a/-/a-1.0".to_owned(), "prod".to_owned()), ("p 1".to_owned(), "prod".to_owned())]);
     assert_eq!(catalogue.conflicts(dev, 1).unwrap().len(), 1);
     // Its own older bytes are no conflict.
-    let same = prepare(catalogue, &prod(), 2, Merge::Add, &[artifact("a", "1", &["newer"])]).unwrap();
+    let same = prepare(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["newer"])]).unwrap();
     assert!(catalogue.conflicts(same, 10).unwrap().is_empty());
 }
 
@@ -314,7 +353,7 @@ fn the_revision_guards_a_commit_and_the_mark_never_goes_back() {
     let home = Home::new();
     let catalogue = home.catalogue();
     let accept = |sequence, seen: Revision| {
-        let generation = prepare(catalogue, &prod(), sequence, Merge::Add, &[]).unwrap();
+        let generation = prepare(catalogue, &prod(), Merge::Add, &[]).unwrap();
         let entry = SnapshotEntry {
             channel: "prod".into(),
             epoch: 1,

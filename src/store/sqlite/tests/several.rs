@@ -8,14 +8,14 @@ use super::*;
 fn a_channel_is_imported_by_one_process_at_a_time() {
     let home = Home::new();
     let other = home.again();
-    let generation = home.catalogue().begin_generation(&prod(), (1, 1)).unwrap();
-    assert!(matches!(other.catalogue.begin_generation(&prod(), (1, 1)), Err(StoreError::Busy(_))));
+    let generation = home.catalogue().begin_generation(&prod()).unwrap();
+    assert!(matches!(other.catalogue.begin_generation(&prod()), Err(StoreError::Busy(_))));
     assert!(matches!(other.catalogue.stage(generation, &[]), Err(StoreError::Misuse(_))));
     other.catalogue.prune("2026-01-01T00:00:00Z").unwrap();
     home.catalogue().stage(generation, &[artifact("a", "1", &["a"])]).unwrap();
     home.catalogue().merge(generation, Merge::Add).unwrap();
     publish(home.catalogue(), generation).unwrap();
-    import(&*other.catalogue, &prod(), 2, Merge::Add, &[artifact("b", "1", &["b"])]);
+    import(&*other.catalogue, &prod(), Merge::Add, &[artifact("b", "1", &["b"])]);
     assert_eq!(seen(home.catalogue()).len(), 2);
 }
 
@@ -25,10 +25,10 @@ fn what_a_dead_process_left_is_cleared() {
     for begin_again in [true, false] {
         let other = home.again();
         let left =
-            prepare(&*other.catalogue, &prod(), 1, Merge::Replace, &[artifact("a", "1", &["left"])]).unwrap();
+            prepare(&*other.catalogue, &prod(), Merge::Replace, &[artifact("a", "1", &["left"])]).unwrap();
         drop(other);
         if begin_again {
-            let generation = home.catalogue().begin_generation(&prod(), (1, 1)).unwrap();
+            let generation = home.catalogue().begin_generation(&prod()).unwrap();
             home.catalogue().abandon(generation).unwrap();
         } else {
             home.catalogue().prune("2026-01-01T00:00:00Z").unwrap();
@@ -42,9 +42,9 @@ fn what_a_dead_process_left_is_cleared() {
 fn what_was_merged_with_something_else_is_not_published() {
     let home = Home::new();
     let catalogue = home.catalogue();
-    let one = import(catalogue, &prod(), 1, Merge::Add, &[artifact("a", "1", &["one"])]);
-    import(catalogue, &prod(), 2, Merge::Add, &[artifact("a", "1", &["two"])]);
-    let three = prepare(catalogue, &prod(), 3, Merge::Add, &[]).unwrap();
+    let one = import(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["one"])]);
+    import(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["two"])]);
+    let three = prepare(catalogue, &prod(), Merge::Add, &[]).unwrap();
     publish(&*home.again().catalogue, one).unwrap();
     assert!(matches!(publish(catalogue, three), Err(StoreError::Precondition)));
     assert_eq!(seen(catalogue), [line("a", "1", "one")]);
@@ -62,13 +62,13 @@ fn hosted_writes_commit_while_a_large_import_is_staged() {
             for number in 0..40 {
                 let name = format!("hosted{number}");
                 let records = [artifact(&name, "1", &[&name])];
-                import(&*other.catalogue, &Source::Hosted, number, Merge::Add, &records);
+                import(&*other.catalogue, &Source::Hosted, Merge::Add, &records);
                 during += usize::from(staging.load(Ordering::Relaxed));
                 assert_eq!(other.catalogue.artifacts("npm", None, &name).unwrap().len(), 1);
             }
             during
         });
-        let generation = prepare(home.catalogue(), &prod(), 1, Merge::Replace, &records).unwrap();
+        let generation = prepare(home.catalogue(), &prod(), Merge::Replace, &records).unwrap();
         staging.store(false, Ordering::Relaxed);
         let during = hosted.join().unwrap();
         assert_eq!(seen(home.catalogue()).len(), 40, "nothing of the import yet");
@@ -89,13 +89,7 @@ fn two_processes_write_to_the_hosted_repositories() {
                 let other = home.again();
                 for number in 0..15 {
                     let name = format!("w{writer}n{number}");
-                    import(
-                        &*other.catalogue,
-                        &Source::Hosted,
-                        1,
-                        Merge::Add,
-                        &[artifact(&name, "1", &["x"])],
-                    );
+                    import(&*other.catalogue, &Source::Hosted, Merge::Add, &[artifact(&name, "1", &["x"])]);
                 }
             });
         }
@@ -112,7 +106,7 @@ fn large_child() {
     let Some(count) = std::env::var(CHILD).ok().and_then(|count| count.parse::<usize>().ok()) else { return };
     let home = Home::new();
     let catalogue = home.catalogue();
-    let generation = catalogue.begin_generation(&prod(), (1, 1)).unwrap();
+    let generation = catalogue.begin_generation(&prod()).unwrap();
     let started = clock::instant();
     for batch in 0..count / 1_000 {
         let records: Vec<_> = (0..1_000)
@@ -139,6 +133,15 @@ fn large_child() {
     publish(catalogue, generation).unwrap();
     let published = started.elapsed();
     assert_eq!(catalogue.artifacts("npm", None, "package-0-7").unwrap().len(), 1);
+    let (listing, mut listed, mut after) = (clock::instant(), 0, None);
+    loop {
+        let page = catalogue.list(after.as_ref(), 1_000).unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.cursor.clone());
+        listed += page.len();
+    }
+    assert_eq!(listed, count);
+    let listing = listing.elapsed();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak: u64 = status
         .lines()
@@ -149,12 +152,12 @@ fn large_child() {
     let lookups = clock::instant();
     for number in 0..1_000 {
         let path = format!("package-1-{number}/-/package-1-{number}-1.0.0.1");
-        assert!(catalogue.file_at("npm", None, &path).unwrap().is_some());
+        assert!(catalogue.file_at("npm", "npm/1", None, &path).unwrap().is_some());
     }
     let lookups = lookups.elapsed() / 1_000;
     println!(
         "{count}: staged {staged:?}, merged {merged:?}, walked {walked:?}, published {published:?}, \
-              file_at {lookups:?}, peak {peak} KiB"
+              listed {listing:?}, file_at {lookups:?}, peak {peak} KiB"
     );
 }
 

@@ -1,9 +1,9 @@
-//! Numbers as people read them.
+//! Numbers as people read them, the same wherever they are told; `--json` and events carry plain numbers.
 
 use std::time::Duration;
 
 /// Bytes with a binary unit: `1.5 MiB`.
-pub(super) fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if count < 1024 {
         return format!("{count} B");
@@ -21,12 +21,12 @@ pub(super) fn bytes(count: u64) -> String {
 }
 
 /// A count with its noun: `1 artifact`, `3 artifacts`.
-pub(super) fn count(number: u64, noun: &str) -> String {
+pub fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// A duration: `830 ms`, `12.3 s`.
-pub(super) fn duration(time: Duration) -> String {
+pub fn duration(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         format!("{} ms", time.as_millis())
     } else {

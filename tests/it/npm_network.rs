@@ -1,0 +1,100 @@
+//! A registry behind a proxy, under an authority of the house: reached as npm's own settings say.
+
+use crate::support::connect_proxy::ConnectProxy;
+use crate::support::fake_upstream::FakeUpstream;
+use crate::support::npm_project::{packages, publish, write_project};
+use crate::support::sides::{Ran, Sides};
+use crate::support::tls::{authority, with_tls};
+
+/// A project, its registry, and the proxy that leads there.
+struct House {
+    sides: Sides,
+    upstream: FakeUpstream,
+    proxy: ConnectProxy,
+}
+
+impl House {
+    fn new() -> House {
+        let (sides, upstream, packages) = (Sides::new(), with_tls(), packages());
+        publish(&upstream, &packages);
+        write_project(&sides, &packages);
+        let proxy = ConnectProxy::start(&upstream);
+        House { sides, upstream, proxy }
+    }
+
+    /// Runs the program in the project, which has these lines in its .npmrc.
+    fn run(&self, npmrc: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
+        self.sides.write(".npmrc", format!("registry=https://registry.example.test/\n{npmrc}\n"));
+        let mut command = self.sides.command("out");
+        command.envs(variables.iter().copied()).args(arguments).output().unwrap().into()
+    }
+}
+
+fn cafile() -> String {
+    authority().display().to_string()
+}
+
+#[test]
+fn a_project_is_collected_through_the_proxy_and_authority_of_its_npmrc() {
+    let house = House::new();
+    // What the environment says leads nowhere: npm's own settings count before it.
+    let nowhere = ("HTTPS_PROXY", "http://nobody:here@127.0.0.1:1");
+    let npmrc = format!(
+        "https-proxy={}\nnoproxy=elsewhere.example\ncafile={}",
+        house.proxy.url().replace("sesame", "${WORD}"),
+        cafile()
+    );
+    let variables = [nowhere, ("WORD", "sesame")];
+    let ran = house.run(&npmrc, &variables, &["collect", "--out", "../stick", "--progress", "json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(house.upstream.requests().iter().filter(|seen| seen.path.ends_with(".tgz")).count() >= 3);
+    assert!(house.proxy.targets().iter().all(|target| target == "registry.example.test:443"));
+    assert!(!ran.stderr.contains("sesame") && !ran.stderr.contains("\"warning\""), "{}", ran.stderr);
+
+    let mut kept = house.sides.medium();
+    kept.extend(["aftk.lock", "aftk.ledger"].map(|name| house.sides.path("project").join(name)));
+    assert_eq!(kept.len(), 3);
+    for file in kept {
+        let bytes = std::fs::read(&file).unwrap();
+        let holds = |word: &[u8]| bytes.windows(word.len()).any(|part| part == word);
+        assert!(!holds(b"sesame") && !holds(b"127.0.0.1"), "{}", file.display());
+    }
+}
+
+#[test]
+fn without_settings_of_npm_the_environment_counts() {
+    let house = House::new();
+    let (proxy, cafile) = (house.proxy.url(), cafile());
+    for authority in ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"] {
+        let variables = [("HTTPS_PROXY", proxy.as_str()), (authority, cafile.as_str())];
+        house.run("", &variables, &["lock", "--dry-run"]).done();
+    }
+    let by_variables = [("npm_config_https_proxy", proxy.as_str()), ("npm_config_cafile", &cafile)];
+    house.run("https-proxy=http://127.0.0.1:1", &by_variables, &["lock", "--dry-run"]).done();
+}
+
+#[test]
+fn a_flag_names_an_authority_besides_those_of_npm() {
+    let house = House::new();
+    let other = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/tls/client-authority.pem");
+    let npmrc = format!("https-proxy={}\ncafile={other}", house.proxy.url());
+    let refused = house.run(&npmrc, &[("SSL_CERT_FILE", &cafile())], &["lock", "--dry-run"]);
+    assert_eq!(refused.code, Some(5), "npm trusts its cafile alone: {}", refused.stderr);
+    assert!(refused.stderr.contains("no trusted TLS connection"), "{}", refused.stderr);
+    house.run(&npmrc, &[], &["lock", "--dry-run", "--ca-file", &cafile()]).done();
+}
+
+#[test]
+fn strict_ssl_has_to_be_given_up_twice() {
+    let house = House::new();
+    let npmrc = format!("https-proxy={}\nstrict-ssl=false", house.proxy.url());
+    let refused = house.run(&npmrc, &[], &["lock", "--dry-run"]);
+    assert_eq!(refused.code, Some(5), "{}", refused.stderr);
+    for words in ["strict-ssl=false", "--insecure-host", "cafile"] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    house.run(&npmrc, &[], &["lock", "--dry-run", "--insecure-host", "registry.example.test"]).done();
+    let strict = npmrc.replace("false", "true");
+    let refused = house.run(&strict, &[], &["lock", "--dry-run", "--insecure-host", "registry.example.test"]);
+    assert_eq!(refused.code, Some(5), "{}", refused.stderr);
+}
