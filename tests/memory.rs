@@ -4,7 +4,7 @@
 //! The context stands in for the network and the store, so what is measured is the ecosystem's own.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
-#![expect(clippy::disallowed_methods, reason = "a test prepares its project")]
+#![expect(clippy::disallowed_methods, reason = "what a test writes for itself need not be safe from faults")]
 
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};

@@ -61,16 +61,17 @@ impl<'a> Closure<'a> {
         }
     }
 
-    /// Fetches what is wanted, and what that leads to. Says how many versions that are.
+    /// Fetches what is wanted, and what that leads to.
     ///
     /// # Errors
     /// If a registry cannot be reached or contradicts itself or the lockfile, or there is no end of it.
-    pub(crate) async fn follow(mut self, wants: &Wants) -> Result<u64, Problem> {
+    pub(crate) async fn follow(mut self, wants: &Wants) -> Result<(), Problem> {
         self.round(wants.count(), Box::new(wants.packages())).await?;
         for _ in 1..ROUNDS {
             let open = self.unmet();
             if open.is_empty() {
-                return Ok(self.finish());
+                self.finish();
+                return Ok(());
             }
             let count = open.len();
             let packages = open.into_iter().map(|((source, name), package)| Ok((source, name, package)));
@@ -211,7 +212,7 @@ impl<'a> Closure<'a> {
         open
     }
 
-    fn finish(mut self) -> u64 {
+    fn finish(mut self) {
         self.doubtful.retain(|(name, range)| {
             let spec = Spec::read(range);
             let (real, wanted) = spec.target(name);
@@ -224,7 +225,6 @@ impl<'a> Closure<'a> {
             origin: if source.repository == PUBLIC { String::new() } else { source.base.to_string() },
             name: source.repository,
         }));
-        self.held.len() as u64
     }
 }
 

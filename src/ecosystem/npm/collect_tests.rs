@@ -292,3 +292,42 @@ async fn packages_of_other_registries_keep_their_own_repository() {
     assert_eq!(tarball.origin, "https://other.example.test/download/1");
     assert_eq!(tarball.checksums.len(), 2);
 }
+
+#[tokio::test]
+async fn a_lockfile_that_changes_before_it_is_resolved_is_refused() {
+    let mut fake = Fake::with_registry();
+    one(&mut fake, "a", json!({}));
+    let lock =
+        |version: &str| json!({"lockfileVersion": 3, "packages": {"node_modules/a": {"version": version}}});
+    fake.file("/project/package-lock.json", &lock("1.0.0").to_string());
+    let request = Npm.parse("package-lock.json", &fake).await.unwrap();
+    fake.file("/project/package-lock.json", &lock("2.0.0").to_string());
+    let problem = Npm.resolve(&[request], &[], &fake).await.unwrap_err();
+    assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Failed, "npm.lockfile-changed"));
+    assert!(!problem.hints.is_empty());
+}
+
+#[tokio::test]
+async fn two_lockfiles_are_taken_together_and_what_is_absent_stays_marked() {
+    let mut fake = Fake::with_registry();
+    one(&mut fake, "shared", json!({"optionalDependencies": {"gone": "^1"}}));
+    one(&mut fake, "one", json!({}));
+    one(&mut fake, "other", json!({}));
+    let mut requests = Vec::new();
+    for (path, name) in [("one/package-lock.json", "one"), ("other/package-lock.json", "other")] {
+        let mut packages = json!({"node_modules/shared": {"version": "1.0.0", "integrity": sri(1)}});
+        packages[format!("node_modules/{name}")] = json!({"version": "1.0.0"});
+        fake.file(
+            &format!("/project/{path}"),
+            &json!({"lockfileVersion": 3, "packages": packages}).to_string(),
+        );
+        requests.push(Npm.parse(path, &fake).await.unwrap());
+    }
+    let resolution = Npm.resolve(&requests, &[], &fake).await.unwrap();
+    assert_eq!(shown(&resolution), ["npm one@1.0.0", "npm other@1.0.0", "npm shared@1.0.0"]);
+    let shared = &listed(&resolution)[2];
+    let edges: Vec<_> = shared.requires.iter().map(|edge| edge.kind.as_str()).collect();
+    assert_eq!((shared.files.len(), edges.as_slice()), (2, ["absent-optional"].as_slice()));
+    assert_eq!((resolution.refs.len(), resolution.evidence.len(), resolution.repositories.len()), (3, 3, 1));
+    assert_eq!(prove(&resolution), Proof::default());
+}

@@ -1,9 +1,11 @@
 //! npm: lockfiles in, a registry out.
 //!
-//! Collecting: [`request`] reads a request, [`lockfile`] and [`lock_graph`] the lockfile, [`wanted`] what it asks for,
-//! [`resolve`] and [`fetch`] turn that into artifacts, with [`cuttings`] from registry documents ([`version_object`]),
-//! and [`prove`] checks that they are enough. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`],
-//! [`origin`] and [`network`] know where packages come from, and on which way.
+//! Collecting: [`request`] reads a request, [`lockfile_text`], [`lockfile`] and [`lock_graph`] the lockfile, [`wanted`]
+//! what it asks for. [`resolve`] turns that into artifacts: [`closure`] follows what leads further, [`fetch`] asks for
+//! a package, with [`cuttings`] from registry documents ([`version_object`]), and [`found`] gathers what came of it.
+//! [`prove`] checks that it is enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
+//! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`], [`origin`]
+//! and [`network`] know where packages come from, and on which way.
 //!
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it.

@@ -64,7 +64,7 @@ struct Listed {
     source: usize,
     name: String,
     version: String,
-    integrity: Option<String>,
+    checksums: Vec<Digest>,
     optional: bool,
     install_script: bool,
     needed_by: String,
@@ -155,14 +155,6 @@ impl Wants {
                 self.gaps.push(gap(name, &without_credentials(address), "url-dependency", detail));
                 continue;
             };
-            let integrity = node.integrity();
-            integrity::read_binding(integrity.unwrap_or_default()).map_err(|why| {
-                let message = format!("the lockfile's integrity of {name}@{version} cannot be held to");
-                Problem::new(Kind::Untrusted, "npm.bad-integrity", message)
-                    .at(format_args!("{}, {}", self.path, node.path()))
-                    .because(why)
-                    .hint("find out what changed it; only where a lockfile has none, the registry's is taken")
-            })?;
             listed.push(Listed {
                 source: *numbers.entry(source).or_insert_with_key(|source| {
                     self.sources.push(source.clone());
@@ -170,7 +162,7 @@ impl Wants {
                 }),
                 name: name.to_owned(),
                 version: version.to_owned(),
-                integrity: integrity.map(str::to_owned),
+                checksums: self.checksums(node, name, version)?,
                 optional: node.flags().optional,
                 install_script: node.flags().has_install_script,
                 needed_by: askers.needed_by(node),
@@ -178,6 +170,17 @@ impl Wants {
         }
         self.listed = listed.finish()?;
         Ok(())
+    }
+
+    /// What the lockfile says of a tarball's bytes.
+    fn checksums(&self, node: Node<'_>, name: &str, version: &str) -> Result<Vec<Digest>, Problem> {
+        integrity::read_binding(node.integrity().unwrap_or_default()).map_err(|why| {
+            let message = format!("the lockfile's integrity of {name}@{version} cannot be held to");
+            Problem::new(Kind::Untrusted, "npm.bad-integrity", message)
+                .at(format_args!("{}, {}", self.path, node.path()))
+                .because(why)
+                .hint("find out what changed it; only where a lockfile has none, the registry's is taken")
+        })
     }
 
     /// How many packages registries are asked for.
@@ -208,7 +211,7 @@ impl Wants {
     fn package(&self, listed: impl Iterator<Item = Listed>) -> Result<Package, Problem> {
         let mut package = Package::default();
         for one in listed {
-            let checksums = one.integrity.as_deref().map(integrity::read).unwrap_or_default();
+            let checksums = one.checksums;
             let wanted = package.versions.entry(one.version.clone()).or_insert_with(|| Wanted {
                 checksums: checksums.clone(),
                 optional: one.optional,
