@@ -452,7 +452,8 @@ pub trait Catalogue: Send + Sync {
         generation: Generation,
         each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError>;
-    /// Up to `limit` files of the staged generation that differ from what other sources show under the same name.
+    /// Up to `limit` files of the staged generation that would be shown in place of what other sources show under the
+    /// same name: files of one path that differ, and what has no path where they show no file of a path.
     fn conflicts(&self, generation: Generation, limit: usize) -> Result<Vec<Conflict>, StoreError>;
     /// Clears an invisible generation away.
     fn abandon(&self, generation: Generation) -> Result<(), StoreError>;

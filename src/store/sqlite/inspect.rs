@@ -84,7 +84,9 @@ pub(super) fn conflicts(
     limit: usize,
 ) -> Result<Vec<Conflict>, StoreError> {
     // Files that clients ask for by path must be the same for that path in every repository of the ecosystem: its virtual
-    // repository shows all of them. Others must be the same for their artifact and role.
+    // repository shows all of them. What has no path says what an upstream thinks of those files, which changes as
+    // upstreams deprecate or withdraw them, and what is shown of it is what the source with precedence says. But who brings
+    // the files first is shown whatever its precedence, so then it must be the same.
     const SQL: &str = "
         SELECT r.ecosystem, r.name AS repository, f.path, a.name, a.version, o.hosted, o.name AS holder
         FROM staged s CROSS JOIN file f ON f.artifact = s.artifact CROSS JOIN artifact a ON a.id = s.artifact
@@ -111,6 +113,8 @@ pub(super) fn conflicts(
             AND json_extract(a.record, '$.files[' || f.position || '].role')
               = json_extract(b.record, '$.files[' || g.position || '].role')
             AND f.blob NOT IN (SELECT blob FROM file WHERE artifact = b.id))
+            AND EXISTS (SELECT 1 FROM file WHERE artifact = a.id AND path <> '')
+            AND NOT EXISTS (SELECT 1 FROM file WHERE artifact = b.id AND path <> '')
         LIMIT :limit";
     let staging = Staging::load(connection, generation)?;
     let mut statement = connection.prepare_cached(SQL)?;

@@ -330,22 +330,47 @@ fn an_import_learns_what_its_rows_claim() {
 fn different_bytes_for_one_file_are_a_conflict() {
     let home = Home::new();
     let catalogue = home.catalogue();
-    let Record::Artifact(mut pathless) = artifact("p", "1", &["p"]) else { unreachable!() };
-    pathless.files[0].path.clear();
-    let records =
-        [artifact("a", "1", &["a"]), artifact("b", "1", &["b"]), Record::Artifact(pathless.clone())];
-    import(catalogue, &prod(), Merge::Add, &records);
-    pathless.files[0].blob = BlobKey::of(b"q");
-    let records = [artifact("a", "1", &["mine"]), artifact("b", "1", &["b"]), Record::Artifact(pathless)];
+    import(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["a"]), artifact("b", "1", &["b"])]);
+    let records = [artifact("a", "1", &["mine"]), artifact("b", "1", &["b"])];
     let dev = prepare(catalogue, &Source::Channel("dev".into()), Merge::Add, &records).unwrap();
-    let mut paths: Vec<_> =
-        catalogue.conflicts(dev, 10).unwrap().into_iter().map(|c| (c.path, c.held_by)).collect();
-    paths.sort();
-    assert_eq!(paths, [("a/-/a-1.0".to_owned(), "prod".to_owned()), ("p 1".to_owned(), "prod".to_owned())]);
-    assert_eq!(catalogue.conflicts(dev, 1).unwrap().len(), 1);
+    let conflicts = catalogue.conflicts(dev, 10).unwrap();
+    let conflicts: Vec<_> = conflicts.into_iter().map(|c| (c.path, c.held_by)).collect();
+    assert_eq!(conflicts, [("a/-/a-1.0".to_owned(), "prod".to_owned())]);
     // Its own older bytes are no conflict.
     let same = prepare(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["newer"])]).unwrap();
     assert!(catalogue.conflicts(same, 10).unwrap().is_empty());
+}
+
+#[test]
+fn what_an_upstream_says_of_the_same_files_may_change() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    // An artifact whose first file has no path; some have a second one that has.
+    let said = |name: &str, says: &str, file: Option<&str>| {
+        let texts: Vec<&str> = [says].into_iter().chain(file).collect();
+        let Record::Artifact(mut said) = artifact(name, "1", &texts) else { unreachable!() };
+        said.files[0].path.clear();
+        said.files[0].role = "manifest".into();
+        Record::Artifact(said)
+    };
+    let held = [
+        said("both", "before", Some("file")),
+        said("neither", "before", None),
+        said("first", "before", Some("file")),
+        said("later", "before", None),
+        said("filled", "before", None),
+    ];
+    import(catalogue, &prod(), Merge::Add, &held);
+    let records = [
+        said("both", "deprecated", Some("file")),
+        said("neither", "deprecated", None),
+        said("first", "deprecated", None),
+        said("later", "deprecated", Some("file")),
+        said("filled", "before", Some("file")),
+    ];
+    let dev = prepare(catalogue, &Source::Channel("dev".into()), Merge::Add, &records).unwrap();
+    let conflicts: Vec<_> = catalogue.conflicts(dev, 10).unwrap().into_iter().map(|c| c.path).collect();
+    assert_eq!(conflicts, ["later 1"]);
 }
 
 #[test]
