@@ -10,6 +10,8 @@
 //! - [`config`], [`events`], [`findings`], [`problem`], [`units`], [`clock`], [`fsx`], [`spill`], [`blocking`]: what
 //!   every room needs.
 
+#![forbid(unsafe_code)]
+
 pub mod blocking;
 pub mod cancel;
 pub mod cli;

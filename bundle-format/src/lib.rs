@@ -9,6 +9,7 @@
 //! - [`signature`]: what is signed, and the seams to whoever holds keys
 //! - [`writer`], [`reader`], [`verify`]: volumes
 
+#![forbid(unsafe_code)]
 // A test says what it expects by failing.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
