@@ -101,6 +101,14 @@ impl CollectContext for Context {
         Ok(Some(Metadata { bytes, digest, content_type: "application/json".to_owned() }))
     }
 
+    async fn page(&self, _: &MetadataRequest) -> Result<Option<aftk::ecosystem::Page>, Problem> {
+        Ok(None)
+    }
+
+    async fn speaks_plain_http(&self, _: &url::Url) -> bool {
+        false
+    }
+
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
         Ok(BlobKey::of(&bytes))
     }

@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use bundle_format::{Artifact, BlobKey, Digest, Ref, Repository, Requirement};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::events::Events;
 pub use crate::findings::{Gap, Note};
@@ -274,11 +275,26 @@ pub struct Metadata {
     pub content_type: String,
 }
 
+/// A page of a list that goes on elsewhere.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The decoded bytes.
+    pub bytes: Bytes,
+    /// Where the list goes on, at the same server (RFC 8288, `rel="next"`).
+    pub next: Option<Url>,
+}
+
 /// What ops hand to a collecting ecosystem.
 #[async_trait]
 pub trait CollectContext: Send + Sync {
     /// A document through the one cache. `Ok(None)` if the upstream says that it does not exist (404, 410).
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem>;
+    /// A page of a list. It is asked for anew each time and not kept: what a list says now is what is wanted, and its
+    /// headers say where it goes on. `Ok(None)` if the upstream says that there is none (404, 410).
+    async fn page(&self, request: &MetadataRequest) -> Result<Option<Page>, Problem>;
+    /// Whether a server answers in plain HTTP at an `http` address that may be spoken to so: this machine's own, and
+    /// those that the user named as insecure.
+    async fn speaks_plain_http(&self, url: &Url) -> bool;
     /// Keeps a small document (cut out of another, say) as a blob.
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem>;
     /// Takes a file of this machine into the store.

@@ -83,6 +83,18 @@ impl Client {
         length.to_str().ok()?.parse().ok()
     }
 
+    /// Whether a server answers in plain HTTP at an `http` address that may be spoken to so; asked once. One that speaks
+    /// TLS alone says 400 or nothing, and one that leads on to TLS is better spoken to there.
+    pub async fn speaks_plain_http(&self, url: &Url) -> bool {
+        if url.scheme() != "http" || !self.settings().allows_insecure(url) {
+            return false;
+        }
+        match self.ask(Method::GET, &Access::open(url.clone()), &HeaderMap::new()).await {
+            Ok(answer) => answer.status() != StatusCode::BAD_REQUEST && answer.url.scheme() == "http",
+            Err(_) => false,
+        }
+    }
+
     async fn ask(&self, method: Method, access: &Access, headers: &HeaderMap) -> Result<Answer, NetError> {
         let settings = self.settings();
         let first = redirect::without_user(access.url.clone());

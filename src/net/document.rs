@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED,
+    LAST_MODIFIED, LINK,
 };
 use http::{HeaderMap, HeaderValue};
+use url::Url;
 
 use super::access::Access;
 use super::body::Answer;
@@ -52,6 +53,8 @@ pub struct Document {
     pub etag: Option<String>,
     /// The Last-Modified header, as it was sent: for [`Validators`].
     pub last_modified: Option<String>,
+    /// Where a list goes on (RFC 8288, `rel="next"`); only at the same server, whoever else is named.
+    pub next: Option<Url>,
 }
 
 impl Client {
@@ -139,5 +142,48 @@ async fn read(mut answer: Answer, limit: u64) -> Result<Document, NetError> {
     decoder.finish(&mut take).map_err(|stop| answer.error(fault(stop)))?;
     let content_type = answer.header(CONTENT_TYPE).unwrap_or_default().to_owned();
     let Validators { etag, last_modified } = Validators::of(&answer);
-    Ok(Document { bytes: bytes.into(), content_type, etag, last_modified })
+    let next = answer.header(LINK).and_then(|links| next(&answer.url, links));
+    Ok(Document { bytes: bytes.into(), content_type, etag, last_modified, next })
+}
+
+/// The address of the next page, of a Link header such as `</v2/_catalog?last=x>; rel="next"`.
+fn next(from: &Url, links: &str) -> Option<Url> {
+    let mut rest = links;
+    while let Some((target, after)) = rest.split_once('<').and_then(|(_, rest)| rest.split_once('>')) {
+        let parameters = after.split(',').next().unwrap_or_default();
+        let is_next = parameters.split(';').any(|parameter| {
+            let parameter: String = parameter.split_whitespace().collect();
+            let relation = parameter.strip_prefix("rel=").map(|value| value.trim_matches('"'));
+            relation.is_some_and(|relation| relation.eq_ignore_ascii_case("next"))
+        });
+        if is_next {
+            return from.join(target).ok().filter(|to| to.origin() == from.origin());
+        }
+        rest = after;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_goes_on_at_the_same_server() {
+        let from = Url::parse("https://registry.example.test/v2/a/tags/list?n=2").unwrap();
+        let found = |links: &str| next(&from, links).map(String::from);
+        let expected = Some("https://registry.example.test/v2/a/tags/list?n=2&last=b".to_owned());
+        assert_eq!(found("</v2/a/tags/list?n=2&last=b>; rel=\"next\""), expected);
+        assert_eq!(found("</x>; rel=prev, <?n=2&last=b>;title=\"x\"; rel=Next"), expected);
+        for none in [
+            "",
+            "</x>",
+            "</x>; rel=\"prev\"",
+            "<https://other.example.test/x>; rel=next",
+            "<//o/x>; rel=next",
+            "<",
+        ] {
+            assert_eq!(found(none), None, "{none}");
+        }
+    }
 }

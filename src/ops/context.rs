@@ -10,13 +10,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bundle_format::BlobKey;
 use bytes::Bytes;
+use url::Url;
 
 use super::ingest::ingest;
 use super::intake::Intake;
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::config;
-use crate::ecosystem::{CollectContext, Metadata, MetadataRequest};
+use crate::ecosystem::{CollectContext, Metadata, MetadataRequest, Page};
 use crate::events::Events;
 use crate::fsx;
 use crate::net::{self, DocumentAnswer, Validators};
@@ -183,6 +184,20 @@ impl CollectContext for Outside {
         })
         .await?;
         self.fetch(request, cached).await
+    }
+
+    async fn page(&self, request: &MetadataRequest) -> Result<Option<Page>, Problem> {
+        let MetadataRequest { access, accept, limit, fresh } = request;
+        let held = Validators::default();
+        let asked = self.client.document(access, accept, *limit, *fresh, &held);
+        match self.cancel.race(asked).await? {
+            DocumentAnswer::Found(found) => Ok(Some(Page { bytes: found.bytes, next: found.next })),
+            DocumentAnswer::NotFound | DocumentAnswer::NotModified => Ok(None),
+        }
+    }
+
+    async fn speaks_plain_http(&self, url: &Url) -> bool {
+        self.client.speaks_plain_http(url).await
     }
 
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {

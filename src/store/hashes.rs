@@ -83,6 +83,21 @@ impl Hashes {
     }
 }
 
+/// Whether bytes that are in memory have a digest.
+///
+/// # Errors
+/// For md5, which proves nothing.
+pub fn has_digest(bytes: &[u8], digest: &Digest) -> Result<bool, StoreError> {
+    let mut hashes = Hashes::new(&[digest.algorithm()], true)?;
+    hashes.update(bytes);
+    let expected = Expected { checksums: vec![digest.clone()], ..Expected::default() };
+    match hashes.found().check(bytes.len() as u64, &expected) {
+        Ok(()) => Ok(true),
+        Err(StoreError::Mismatch { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 impl Found {
     /// The key, if it was computed here.
     pub(super) fn key(&self) -> Result<BlobKey, StoreError> {

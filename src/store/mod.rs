@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use disk::DiskBlobs;
 pub use error::{CATALOGUE_DAMAGED, RESTORE_CATALOGUE, StoreError};
+pub use hashes::has_digest;
 pub use layout::Layout;
 #[cfg(any(test, feature = "faults"))]
 pub use memory::MemoryBlobs;

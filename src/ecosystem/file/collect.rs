@@ -312,6 +312,14 @@ mod tests {
         async fn metadata(&self, _: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
             unreachable!("files have no metadata")
         }
+        async fn page(&self, _: &MetadataRequest) -> Result<Option<crate::ecosystem::Page>, Problem> {
+            Ok(None)
+        }
+
+        async fn speaks_plain_http(&self, _: &url::Url) -> bool {
+            false
+        }
+
         async fn keep(&self, _: Bytes) -> Result<BlobKey, Problem> {
             unreachable!("files have no documents")
         }

@@ -8,8 +8,9 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bundle_format::BlobKey;
 use bytes::Bytes;
+use url::Url;
 
-use crate::ecosystem::{CollectContext, Metadata, MetadataRequest};
+use crate::ecosystem::{CollectContext, Metadata, MetadataRequest, Page};
 use crate::events::{Events, Silent};
 use crate::problem::{Kind, Problem};
 
@@ -56,6 +57,14 @@ impl CollectContext for Fake {
         });
         self.asked.lock().unwrap().push(url);
         Ok(found)
+    }
+
+    async fn page(&self, _: &MetadataRequest) -> Result<Option<Page>, Problem> {
+        Ok(None)
+    }
+
+    async fn speaks_plain_http(&self, _: &Url) -> bool {
+        false
     }
 
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {

@@ -4,17 +4,29 @@
 //! repository of the catalogue is the registry that it is from (`docker.io`, `registry.example.test:5000`). Tags are
 //! refs. Its files are the manifest and the blobs that it names, each at the path that clients ask for.
 //!
-//! [`reference`] reads names as docker does, [`manifest`] what registries hold. Collecting: [`request`] reads a request,
-//! [`resolve`] walks from tags to all that belongs to an image, [`registries`] knows the way to each registry.
-//! [`record`] is the shape of an artifact, which [`admit`] checks inside and [`serve`] answers from.
+//! [`reference`] reads names as docker does, [`manifest`] what registries hold, [`record`] is the shape of an artifact.
+//!
+//! Collecting: [`request`] reads a request. [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests
+//! to all that belongs to an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is
+//! enough. [`registries`] knows the way to each registry.
 
+mod found;
 mod manifest;
+mod platform;
+mod prove;
 mod record;
 mod reference;
+mod registries;
+mod request;
+mod resolve;
+mod tags;
+mod walk;
 
+use async_trait::async_trait;
 use bundle_format::Artifact;
 
-use super::Ecosystem;
+use super::{Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Upstreams};
+use crate::problem::Problem;
 
 /// The schema of images' artifacts.
 const SCHEMA: &str = "oci/1";
@@ -42,5 +54,41 @@ impl Ecosystem for Oci {
         let digest = artifact.version.replacen(':', "%3A", 1);
         let registry = artifact.repository.replacen(':', "%3A", 1);
         format!("pkg:oci/{last}@{digest}?repository_url={registry}/{}", artifact.name)
+    }
+
+    fn collect(&self) -> Option<&dyn Collect> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Collect for Oci {
+    fn check(&self, what: &str) -> Result<(), Problem> {
+        request::read(what).map(drop)
+    }
+
+    async fn parse(&self, what: &str, _context: &dyn CollectContext) -> Result<Request, Problem> {
+        request::parse(what)
+    }
+
+    async fn resolve(
+        &self,
+        requests: &[Request],
+        platforms: &[String],
+        context: &dyn CollectContext,
+    ) -> Result<Resolution, Problem> {
+        resolve::resolve(requests, platforms, context).await
+    }
+
+    async fn upstreams(
+        &self,
+        _requests: &[Request],
+        context: &dyn CollectContext,
+    ) -> Result<Box<dyn Upstreams>, Problem> {
+        Ok(Box::new(registries::Registries::load(context).await?))
+    }
+
+    fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem> {
+        prove::prove(gathered)
     }
 }

@@ -1,0 +1,121 @@
+//! Platforms as images tell them apart: operating system, architecture and variant.
+
+use super::manifest;
+use crate::problem::{Kind, Problem};
+
+/// A platform that images are wanted for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Platform {
+    os: String,
+    architecture: String,
+    /// Of ARM processors: `v7`; empty for any.
+    variant: String,
+}
+
+impl Platform {
+    /// Reads `linux/amd64`, `linux/arm/v7`, or what npm and others call them: `linux-x64-glibc`, `linux-x86_64`.
+    ///
+    /// # Errors
+    /// If it is none of these.
+    pub(crate) fn read(text: &str) -> Result<Platform, Problem> {
+        let unknown = || {
+            let message = format!("{text:?} is no platform that images are made for");
+            Problem::new(Kind::Usage, "oci.unknown-platform", message)
+                .hint("write it as OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT: linux/amd64, linux/arm64, linux/arm/v7")
+        };
+        let mut parts = text.split(['/', '-']);
+        let (Some(os), Some(architecture), variant) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(unknown());
+        };
+        let os = match os {
+            "win32" => "windows",
+            "macos" => "darwin",
+            other => other,
+        };
+        let (architecture, variant) = match (architecture, variant.unwrap_or_default()) {
+            // C libraries are npm's to tell apart: an image brings its own.
+            (architecture, "glibc" | "gnu" | "musl") => (architecture, ""),
+            other => other,
+        };
+        let (architecture, variant) = match (architecture, variant) {
+            ("x64" | "x86_64" | "x86-64", variant) => ("amd64", variant),
+            ("ia32" | "i386" | "i686" | "x86", variant) => ("386", variant),
+            ("aarch64", variant) => ("arm64", variant),
+            ("armhf", "") => ("arm", "v7"),
+            ("armel", "") => ("arm", "v6"),
+            other => other,
+        };
+        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if parts.next().is_some()
+            || !is_word(os)
+            || !is_word(architecture)
+            || !(variant.is_empty() || is_word(variant))
+        {
+            return Err(unknown());
+        }
+        Ok(Platform { os: os.to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() })
+    }
+
+    /// Whether what an image says of itself is this platform. A variant that nobody named is any: which of several is
+    /// the best one is for the machine that runs it to know.
+    pub(crate) fn is(&self, image: &manifest::Platform) -> bool {
+        let usual = |variant: &str| match (self.architecture.as_str(), variant) {
+            ("arm64", "") => "v8".to_owned(),
+            ("arm", "") => "v7".to_owned(),
+            ("amd64", "") => "v1".to_owned(),
+            (_, variant) => variant.to_owned(),
+        };
+        self.os == image.os
+            && self.architecture == image.architecture
+            && (self.variant.is_empty() || usual(&self.variant) == usual(&image.variant))
+    }
+}
+
+impl std::fmt::Display for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", self.variant) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_words_for_a_platform_are_read() {
+        for (text, meant) in [
+            ("linux/amd64", "linux/amd64"),
+            ("linux-x64-glibc", "linux/amd64"),
+            ("linux-x86_64", "linux/amd64"),
+            ("linux/arm/v7", "linux/arm/v7"),
+            ("linux-aarch64", "linux/arm64"),
+            ("win32-x64", "windows/amd64"),
+        ] {
+            assert_eq!(Platform::read(text).unwrap().to_string(), meant, "{text}");
+        }
+        for bad in ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "lin ux/amd64"] {
+            assert!(Platform::read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn variants_are_told_apart_where_somebody_does() {
+        let image = |architecture: &str, variant: &str| manifest::Platform {
+            os: "linux".to_owned(),
+            architecture: architecture.to_owned(),
+            variant: variant.to_owned(),
+        };
+        let is = |wanted: &str, architecture: &str, variant: &str| {
+            Platform::read(wanted).unwrap().is(&image(architecture, variant))
+        };
+        assert!(is("linux/arm64", "arm64", "v8") && is("linux/arm64/v8", "arm64", ""));
+        assert!(is("linux/arm", "arm", "v6") && is("linux/arm/v7", "arm", ""));
+        assert!(
+            !is("linux/arm/v7", "arm", "v6")
+                && !is("linux/arm", "arm64", "")
+                && !is("linux/amd64", "386", "")
+        );
+        assert!(!is("windows/amd64", "amd64", ""));
+    }
+}
