@@ -6,6 +6,7 @@ use std::path::Path;
 use bundle_format::BlobKey;
 
 use super::lock_file::Lock;
+use super::recall;
 use crate::events::Preflight;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
@@ -29,18 +30,22 @@ pub fn measure(lock: &Lock, store: &Store, out: Option<&Path>) -> Result<Preflig
         store_free: store.blobs.free_space()?,
         out_free: out.and_then(free_space),
     };
-    let mut blobs: HashSet<BlobKey> = HashSet::new();
+    // What several artifacts share, such as the layers of images, is downloaded and packed once.
+    let mut counted: HashSet<BlobKey> = HashSet::new();
     for artifact in lock.artifacts.iter() {
-        for file in artifact?.files {
+        let artifact = artifact?;
+        for file in &artifact.files {
+            let known_by = || Some(BlobKey::of(recall::alias(&artifact.repository, file)?.as_bytes()));
+            if !file.blob.or_else(known_by).is_none_or(|key| counted.insert(key)) {
+                continue;
+            }
             let size = file.size.or(file.estimate);
             if !file.held {
                 preflight.downloads += 1;
                 preflight.download_bytes += size.unwrap_or(UNKNOWN_SIZE);
                 preflight.unknown_sizes += u64::from(size.is_none());
             }
-            if file.blob.is_none_or(|blob| blobs.insert(blob)) {
-                preflight.bundle_bytes += size.unwrap_or(UNKNOWN_SIZE) + OVERHEAD_PER_BLOB;
-            }
+            preflight.bundle_bytes += size.unwrap_or(UNKNOWN_SIZE) + OVERHEAD_PER_BLOB;
         }
     }
     Ok(preflight)

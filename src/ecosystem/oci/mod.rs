@@ -10,6 +10,10 @@
 //! to all that belongs to an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is
 //! enough. [`registries`] knows the way to each registry.
 
+#[cfg(test)]
+mod collect_tests;
+#[cfg(test)]
+mod fake;
 mod found;
 mod manifest;
 mod platform;
