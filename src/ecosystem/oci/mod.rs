@@ -6,15 +6,18 @@
 //!
 //! [`reference`] reads names as docker does, [`manifest`] what registries hold, [`record`] is the shape of an artifact.
 //!
-//! Collecting: [`request`] reads a request. [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests
+//! Collecting: [`request`] reads a request, [`image_list`] a list that people have anyway ([`image_yaml`], [`dockerfile`]). [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests
 //! to all that belongs to an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is
 //! enough. [`registries`] knows the way to each registry.
 
 #[cfg(test)]
 mod collect_tests;
+mod dockerfile;
 #[cfg(test)]
 mod fake;
 mod found;
+mod image_list;
+mod image_yaml;
 mod manifest;
 mod platform;
 mod prove;
@@ -52,6 +55,10 @@ impl Ecosystem for Oci {
         SCHEMA
     }
 
+    fn is_lockfile(&self, file_name: &str) -> bool {
+        image_list::is_list(file_name)
+    }
+
     /// The purl type says the registry and path of the repository in a qualifier, and only the last part in the name.
     fn purl(&self, artifact: &Artifact) -> String {
         let last = artifact.name.rsplit('/').next().unwrap_or_default();
@@ -68,11 +75,11 @@ impl Ecosystem for Oci {
 #[async_trait]
 impl Collect for Oci {
     fn check(&self, what: &str) -> Result<(), Problem> {
-        request::read(what).map(drop)
+        request::check(what)
     }
 
-    async fn parse(&self, what: &str, _context: &dyn CollectContext) -> Result<Request, Problem> {
-        request::parse(what)
+    async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+        request::parse(what, context).await
     }
 
     async fn resolve(

@@ -6,10 +6,11 @@ use super::found::Found;
 use super::platform::Platform;
 use super::reference::{Name, Reference, Which};
 use super::registries::Registries;
+use super::request;
 use super::walk::Walk;
 use crate::blocking::blocking;
-use crate::ecosystem::{CollectContext, Request, RequestBody, Resolution};
-use crate::problem::{Kind, Problem};
+use crate::ecosystem::{CollectContext, Request, Resolution};
+use crate::problem::Problem;
 
 /// Resolves images for platforms; for all, if none is named.
 pub(super) async fn resolve(
@@ -23,12 +24,9 @@ pub(super) async fn resolve(
     // What is asked of one repository is walked together: its tags are listed once, and what images share is read once.
     let mut wanted: BTreeMap<Name, BTreeSet<Which>> = BTreeMap::new();
     for request in requests {
-        let RequestBody::Words(words) = &request.body else {
-            let message = format!("{} is not the name of an image", request.text);
-            return Err(Problem::new(Kind::Usage, "oci.bad-name", message));
-        };
-        let Reference { name, which } = super::request::read(words)?;
-        wanted.entry(name).or_default().insert(which);
+        for Reference { name, which } in request::images(request)? {
+            wanted.entry(name).or_default().insert(which);
+        }
     }
     let mut found = Found::new(context.scratch());
     for (name, which) in &wanted {
