@@ -31,7 +31,7 @@ async fn a_large_lockfile_needs_little_memory() {
     let npm: &dyn Collect = npm.collect().unwrap();
 
     let before = kibibytes("VmRSS:") << 10;
-    let request = npm.parse("package-lock.json", &context).await.unwrap();
+    let request = npm.parse("npm", "package-lock.json", &context).await.unwrap();
     let resolution = npm.resolve(&[request], &[], &context).await.unwrap();
     let (artifacts, refs) = (&resolution.artifacts, &resolution.refs);
     let proof = npm.prove(&Gathered { ecosystem: "npm", artifacts, refs }).unwrap();
@@ -111,6 +111,23 @@ impl CollectContext for Context {
 
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
         Ok(BlobKey::of(&bytes))
+    }
+
+    async fn take_in(
+        &self,
+        _: &str,
+        _: Box<dyn Read + Send>,
+        _: Option<BlobKey>,
+    ) -> Result<(BlobKey, u64), Problem> {
+        Err(Problem::new(aftk::problem::Kind::Failed, "fake.no-store", "nothing is taken in here"))
+    }
+
+    async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
+        Ok(false)
+    }
+
+    async fn held(&self, _: &BlobKey, _: u64) -> Result<Bytes, Problem> {
+        Err(Problem::new(aftk::problem::Kind::Failed, "fake.no-store", "nothing is held here"))
     }
 
     async fn ingest(&self, _: &Path) -> Result<(BlobKey, u64), Problem> {

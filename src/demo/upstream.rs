@@ -58,6 +58,10 @@ impl Ecosystem for DemoUpstream {
         "demo-upstream"
     }
 
+    fn words(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn schema(&self) -> &'static str {
         "demo-upstream/1"
     }

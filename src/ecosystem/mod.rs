@@ -34,12 +34,10 @@ use template::Template;
 
 /// An ecosystem, by what it can do. Every part is optional.
 pub trait Ecosystem: Send + Sync {
-    /// Its name in requests, records and addresses: lower case.
+    /// Its name in records and addresses: lower case.
     fn name(&self) -> &'static str;
-    /// Other names that requests may use before the colon.
-    fn aliases(&self) -> &'static [&'static str] {
-        &[]
-    }
+    /// The words before the colon of its requests.
+    fn words(&self) -> &'static [&'static str];
     /// The schema its artifacts' attributes follow, `npm/1`. Others of its name are stored unchecked.
     fn schema(&self) -> &'static str;
     /// Whether a path is a lockfile of this ecosystem by its name, so that it may be given without prefix.
@@ -297,6 +295,18 @@ pub trait CollectContext: Send + Sync {
     async fn speaks_plain_http(&self, url: &Url) -> bool;
     /// Keeps a small document (cut out of another, say) as a blob.
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem>;
+    /// Takes what `from` reads into the store, where it goes by `name` in messages and progress; reading it blocks. With
+    /// `key`, it must have that one.
+    async fn take_in(
+        &self,
+        name: &str,
+        from: Box<dyn Read + Send>,
+        key: Option<BlobKey>,
+    ) -> Result<(BlobKey, u64), Problem>;
+    /// Whether the store holds a blob of that size; then it stays as long as this job needs it.
+    async fn hold(&self, key: &BlobKey, size: u64) -> Result<bool, Problem>;
+    /// Reads a small blob that is held, at most `limit` bytes.
+    async fn held(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
     /// Takes a file of this machine into the store.
     async fn ingest(&self, path: &Path) -> Result<(BlobKey, u64), Problem>;
     /// Reads a document of this machine, at most `limit` bytes; `Ok(None)` if there is none.
@@ -325,9 +335,10 @@ pub trait CollectContext: Send + Sync {
 #[async_trait]
 pub trait Collect: Send + Sync {
     /// Whether a request is one that [`Collect::parse`] reads, by its words alone: neither files nor network are asked.
-    fn check(&self, what: &str) -> Result<(), Problem>;
-    /// Reads a request (what stands after the colon, or a path). No network.
-    async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem>;
+    fn check(&self, word: &str, what: &str) -> Result<(), Problem>;
+    /// Reads a request: the word before the colon, one of [`Ecosystem::words`], and what stands after it; or a path, and
+    /// the first of these words. No network.
+    async fn parse(&self, word: &str, what: &str, context: &dyn CollectContext) -> Result<Request, Problem>;
     /// Resolves requests for platforms (all, if none is named).
     async fn resolve(
         &self,

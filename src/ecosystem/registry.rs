@@ -12,7 +12,12 @@ pub static ECOSYSTEMS: &[&dyn Ecosystem] = &[
     &super::oci::Oci,
 ];
 
-/// The ecosystem of that name or alias.
+/// The ecosystem of that name.
 pub fn find(name: &str) -> Option<&'static dyn Ecosystem> {
-    ECOSYSTEMS.iter().copied().find(|e| e.name() == name || e.aliases().contains(&name))
+    ECOSYSTEMS.iter().copied().find(|ecosystem| ecosystem.name() == name)
+}
+
+/// The ecosystem whose requests begin with that word.
+pub fn of_word(word: &str) -> Option<&'static dyn Ecosystem> {
+    ECOSYSTEMS.iter().copied().find(|ecosystem| ecosystem.words().contains(&word))
 }

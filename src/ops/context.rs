@@ -12,7 +12,7 @@ use bundle_format::BlobKey;
 use bytes::Bytes;
 use url::Url;
 
-use super::ingest::ingest;
+use super::ingest::{ingest, take_in};
 use super::intake::Intake;
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
@@ -203,6 +203,32 @@ impl CollectContext for Outside {
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
         let intake = self.intake.clone();
         blocking(move || intake.keep(&bytes, None)).await
+    }
+
+    async fn take_in(
+        &self,
+        name: &str,
+        from: Box<dyn Read + Send>,
+        key: Option<BlobKey>,
+    ) -> Result<(BlobKey, u64), Problem> {
+        let (store, intake, name) = (self.store.clone(), self.intake.clone(), name.to_owned());
+        let (events, cancel) = (self.events.clone(), self.cancel.clone());
+        blocking(move || take_in(&store, &intake, (&name, from, key), &*events, &cancel)).await
+    }
+
+    async fn hold(&self, key: &BlobKey, size: u64) -> Result<bool, Problem> {
+        let (intake, key) = (self.intake.clone(), *key);
+        blocking(move || intake.hold(&key, size)).await
+    }
+
+    async fn held(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {
+        let (store, intake, key) = (self.store.clone(), self.intake.clone(), *key);
+        blocking(move || {
+            // What was taken in a moment ago must be seen.
+            intake.flush()?;
+            super::read_blob(&store, &key, limit)
+        })
+        .await
     }
 
     async fn ingest(&self, path: &Path) -> Result<(BlobKey, u64), Problem> {

@@ -12,7 +12,7 @@ use crate::cancel::Cancel;
 use crate::clock;
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
-use crate::store::{CachedAnswer, Expected, Store};
+use crate::store::{CachedAnswer, Expected, Store, StoreError};
 
 /// Takes a file into the store: its key, and its size in bytes. One that was taken before is read and hashed again, but
 /// not written.
@@ -78,6 +78,44 @@ pub(super) fn ingest(
     };
     intake.take(staged, Some((note, answer)))?;
     events.emit(Happening::ItemDone { item });
+    Ok((key, size))
+}
+
+/// Takes what somebody reads into the store, where it goes by a name in messages: its key, and its size in bytes. It is
+/// not told again from what was read before: who knows its key asks [`Intake::hold`] first.
+///
+/// # Errors
+/// If it cannot be read, or has another key than the one that is expected.
+pub(super) fn take_in(
+    store: &Store,
+    intake: &Intake,
+    (name, mut from, key): (&str, Box<dyn Read + Send>, Option<BlobKey>),
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<(BlobKey, u64), Problem> {
+    let mut write = store.blobs.begin(&[], true)?;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        cancel.check()?;
+        let length = from.read(&mut buffer).map_err(|error| {
+            Problem::new(Kind::Usage, "input.unreadable", format!("cannot read {name}")).caused_by(&error)
+        })?;
+        if length == 0 {
+            break;
+        }
+        write.write(buffer.get(..length).unwrap_or_default())?;
+        events.emit(Happening::ItemProgress { bytes: length as u64 });
+    }
+    let staged = write.stage(&Expected { key, ..Expected::default() }).map_err(|error| match error {
+        StoreError::Mismatch { .. } => {
+            let message = format!("{name} is not what its name says: it was damaged or changed");
+            Problem::new(Kind::Untrusted, "input.mismatch", message).because(error.to_string())
+        }
+        other => other.into(),
+    })?;
+    let (key, size) = (staged.key(), staged.size());
+    intake.take(staged, None)?;
+    events.emit(Happening::ItemDone { item: name.to_owned() });
     Ok((key, size))
 }
 

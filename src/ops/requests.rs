@@ -10,8 +10,8 @@ use crate::problem::{Kind, Problem};
 /// # Errors
 /// As [`parse`].
 pub fn check(text: &str) -> Result<(), Problem> {
-    let (collect, what) = find(text)?;
-    collect.check(what)
+    let (collect, word, what) = find(text)?;
+    collect.check(word, what)
 }
 
 /// Finds the ecosystem of a request and lets it read the rest. No network.
@@ -19,29 +19,29 @@ pub fn check(text: &str) -> Result<(), Problem> {
 /// # Errors
 /// A usage problem that names what could have been meant.
 pub async fn parse(text: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
-    let (collect, what) = find(text)?;
-    let mut request = collect.parse(what, context).await?;
+    let (collect, word, what) = find(text)?;
+    let mut request = collect.parse(word, what, context).await?;
     request.text = text.to_owned();
     Ok(request)
 }
 
 /// What collects for a request, and what it has to read.
-fn find(text: &str) -> Result<(&'static dyn Collect, &str), Problem> {
-    let (ecosystem, what) = split(text)?;
+fn find(text: &str) -> Result<(&'static dyn Collect, &str, &str), Problem> {
+    let (ecosystem, word, what) = split(text)?;
     let collect = ecosystem.collect().ok_or_else(|| {
         let message = format!("{} cannot be collected by this version", ecosystem.name());
         Problem::new(Kind::Usage, "request.not-collected", message).at(text)
     })?;
-    Ok((collect, what))
+    Ok((collect, word, what))
 }
 
 /// The ecosystem of a request's text, and what it has to read.
-fn split(text: &str) -> Result<(&'static dyn Ecosystem, &str), Problem> {
+fn split(text: &str) -> Result<(&'static dyn Ecosystem, &str, &str), Problem> {
     let file_name = Path::new(text).file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_path = ["/", "./", "../"].iter().any(|start| text.starts_with(start));
     let by_name = registry::ECOSYSTEMS.iter().copied().find(|ecosystem| ecosystem.is_lockfile(file_name));
     if let (true, Some(ecosystem)) = (is_path || !text.contains(':'), by_name) {
-        return Ok((ecosystem, text));
+        return Ok((ecosystem, ecosystem.words().first().copied().unwrap_or_default(), text));
     }
     let usage = |message: String| Problem::new(Kind::Usage, "request.unknown", message).at(text);
     if is_path {
@@ -52,16 +52,21 @@ fn split(text: &str) -> Result<(&'static dyn Ecosystem, &str), Problem> {
         return Err(usage("a request is `ecosystem:what` or a path to a lockfile".to_owned())
             .hint(format!("this version knows: {}", known())));
     };
-    let Some(ecosystem) = registry::find(name) else {
+    let Some(ecosystem) = registry::of_word(name) else {
         return Err(usage(format!("no ecosystem is called {name:?}"))
             .hint(format!("this version knows: {}", known())));
     };
     if what.is_empty() {
         return Err(usage(format!("nothing stands behind `{name}:`")));
     }
-    Ok((ecosystem, what))
+    Ok((ecosystem, name, what))
 }
 
 fn known() -> String {
-    registry::ECOSYSTEMS.iter().map(|ecosystem| ecosystem.name()).collect::<Vec<_>>().join(", ")
+    registry::ECOSYSTEMS
+        .iter()
+        .flat_map(|ecosystem| ecosystem.words())
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -47,6 +47,10 @@ impl Ecosystem for Fake {
     fn name(&self) -> &'static str {
         "fake"
     }
+    fn words(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn schema(&self) -> &'static str {
         "fake/1"
     }

@@ -21,7 +21,7 @@ pub(super) struct FileCollect;
 
 #[async_trait]
 impl Collect for FileCollect {
-    fn check(&self, what: &str) -> Result<(), Problem> {
+    fn check(&self, _word: &str, what: &str) -> Result<(), Problem> {
         if is_address(what) {
             return Asked::read(what).map(drop);
         }
@@ -32,8 +32,8 @@ impl Collect for FileCollect {
         Ok(())
     }
 
-    async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
-        self.check(what)?;
+    async fn parse(&self, word: &str, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+        self.check(word, what)?;
         if is_address(what) {
             let asked = Asked::read(what)?;
             let identity = format!("file:{asked}");
@@ -298,7 +298,7 @@ mod tests {
         }
 
         fn parse(&self, what: &str) -> Result<Request, Problem> {
-            wait(FileCollect.parse(what, self))
+            wait(FileCollect.parse("file", what, self))
         }
 
         fn resolve(&self, all: &[&str]) -> Result<Resolution, Problem> {
@@ -323,6 +323,23 @@ mod tests {
         async fn keep(&self, _: Bytes) -> Result<BlobKey, Problem> {
             unreachable!("files have no documents")
         }
+        async fn take_in(
+            &self,
+            _: &str,
+            _: Box<dyn std::io::Read + Send>,
+            _: Option<BlobKey>,
+        ) -> Result<(BlobKey, u64), Problem> {
+            Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
+        }
+
+        async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
+            Ok(false)
+        }
+
+        async fn held(&self, _: &BlobKey, _: u64) -> Result<Bytes, Problem> {
+            Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is held here"))
+        }
+
         async fn ingest(&self, path: &Path) -> Result<(BlobKey, u64), Problem> {
             self.ingested.lock().unwrap().push(path.to_owned());
             let bytes = std::fs::read(path).unwrap();

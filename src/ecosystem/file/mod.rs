@@ -29,6 +29,10 @@ impl Ecosystem for FileEcosystem {
         "file"
     }
 
+    fn words(&self) -> &'static [&'static str] {
+        &["file"]
+    }
+
     fn schema(&self) -> &'static str {
         SCHEMA
     }

@@ -40,7 +40,7 @@ fn one(fake: &mut Fake, name: &str, more: Value) {
 async fn collect(fake: &mut Fake, packages: Value, platforms: &[&str]) -> Result<Resolution, Problem> {
     let lock = json!({"lockfileVersion": 3, "packages": packages});
     fake.file("/project/package-lock.json", &lock.to_string());
-    let request = Npm.parse("package-lock.json", fake).await?;
+    let request = Npm.parse("npm", "package-lock.json", fake).await?;
     let platforms: Vec<String> = platforms.iter().map(|platform| (*platform).to_owned()).collect();
     Npm.resolve(&[request], &platforms, fake).await
 }
@@ -301,7 +301,7 @@ async fn a_lockfile_that_changes_before_it_is_resolved_is_refused() {
     let lock =
         |version: &str| json!({"lockfileVersion": 3, "packages": {"node_modules/a": {"version": version}}});
     fake.file("/project/package-lock.json", &lock("1.0.0").to_string());
-    let request = Npm.parse("package-lock.json", &fake).await.unwrap();
+    let request = Npm.parse("npm", "package-lock.json", &fake).await.unwrap();
     fake.file("/project/package-lock.json", &lock("2.0.0").to_string());
     let problem = Npm.resolve(&[request], &[], &fake).await.unwrap_err();
     assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Failed, "npm.lockfile-changed"));
@@ -322,7 +322,7 @@ async fn two_lockfiles_are_taken_together_and_what_is_absent_stays_marked() {
             &format!("/project/{path}"),
             &json!({"lockfileVersion": 3, "packages": packages}).to_string(),
         );
-        requests.push(Npm.parse(path, &fake).await.unwrap());
+        requests.push(Npm.parse("npm", path, &fake).await.unwrap());
     }
     let resolution = Npm.resolve(&requests, &[], &fake).await.unwrap();
     assert_eq!(shown(&resolution), ["npm one@1.0.0", "npm other@1.0.0", "npm shared@1.0.0"]);

@@ -73,6 +73,23 @@ impl CollectContext for Fake {
         Ok(key)
     }
 
+    async fn take_in(
+        &self,
+        _: &str,
+        _: Box<dyn Read + Send>,
+        _: Option<BlobKey>,
+    ) -> Result<(BlobKey, u64), Problem> {
+        Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
+    }
+
+    async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
+        Ok(false)
+    }
+
+    async fn held(&self, _: &BlobKey, _: u64) -> Result<Bytes, Problem> {
+        Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is held here"))
+    }
+
     async fn ingest(&self, _: &Path) -> Result<(BlobKey, u64), Problem> {
         Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
     }

@@ -67,6 +67,10 @@ impl Ecosystem for Npm {
         "npm"
     }
 
+    fn words(&self) -> &'static [&'static str] {
+        &["npm"]
+    }
+
     fn schema(&self) -> &'static str {
         SCHEMA
     }
@@ -104,11 +108,11 @@ impl Ecosystem for Npm {
 
 #[async_trait]
 impl Collect for Npm {
-    fn check(&self, what: &str) -> Result<(), Problem> {
+    fn check(&self, _word: &str, what: &str) -> Result<(), Problem> {
         request::check(what)
     }
 
-    async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+    async fn parse(&self, _word: &str, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
         request::parse(what, context).await
     }
 

@@ -59,7 +59,7 @@ fn with_index() -> (Fake, String, [String; 4]) {
 async fn resolve(fake: &Fake, what: &[&str], platforms: &[&str]) -> Result<Resolution, Problem> {
     let mut requests: Vec<Request> = Vec::new();
     for what in what {
-        requests.push(Oci.parse(&format!("{HOST}/{what}"), fake).await?);
+        requests.push(Oci.parse("docker", &format!("{HOST}/{what}"), fake).await?);
     }
     let platforms: Vec<String> = platforms.iter().map(|&platform| platform.to_owned()).collect();
     Oci.resolve(&requests, &platforms, fake).await

@@ -45,7 +45,8 @@ impl Found {
         }
     }
 
-    /// A manifest of `size` bytes, without the parts that `absent` names. Blocks now and then.
+    /// A manifest with its blob and size, without the parts that `absent` names; whether its blobs are to be had from its
+    /// registry. Blocks now and then.
     pub(super) fn manifest(
         &mut self,
         name: &Name,
@@ -53,6 +54,7 @@ impl Found {
         (blob, size): (bundle_format::BlobKey, u64),
         manifest: &Manifest,
         absent: &[&Digest],
+        is_of_registry: bool,
     ) -> Result<(), Problem> {
         let own = PlannedFile {
             role: record::MANIFEST.to_owned(),
@@ -70,7 +72,7 @@ impl Found {
             let path = record::blob_path(&name.path, &part.digest);
             PlannedFile {
                 role: role.to_owned(),
-                origin: path.clone(),
+                origin: if is_of_registry { path.clone() } else { String::new() },
                 path,
                 media_type: part.media_type.clone(),
                 checksums: vec![part.digest.clone()],

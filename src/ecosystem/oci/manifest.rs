@@ -96,6 +96,13 @@ pub(crate) struct Platform {
     pub(crate) variant: String,
 }
 
+impl Platform {
+    /// Whether it says nothing, or what BuildKit writes where there is nothing to say.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.os.is_empty() || self.os == "unknown"
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
@@ -168,6 +175,10 @@ impl Manifest {
                 return Err(format!("it was served as {served} and calls itself {own}"));
             }
             Some(own) => own.clone(),
+            None if kind_of(served).is_some() => served.to_owned(),
+            // OCI's own may leave it out, docker's may not.
+            None if document.manifests.is_some() => OCI_INDEX.to_owned(),
+            None if document.config.is_some() => OCI_MANIFEST.to_owned(),
             None => served.to_owned(),
         };
         let kind =
@@ -254,8 +265,9 @@ mod tests {
         assert!(read(&image, OCI_INDEX).unwrap_err().contains("calls itself"));
         assert!(read(&image, OCI_MANIFEST).is_ok());
         assert!(read(&image, "application/json").is_ok());
+        assert_eq!(read(&json!({"manifests": []}), "text/plain").unwrap().media_type, OCI_INDEX);
         for bad in [
-            json!({"manifests": []}),
+            json!({}),
             json!({"mediaType": OCI_INDEX}),
             json!({"mediaType": OCI_MANIFEST, "layers": []}),
             json!({"mediaType": OCI_MANIFEST, "config": descriptor("g"), "layers": []}),

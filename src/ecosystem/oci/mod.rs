@@ -8,8 +8,11 @@
 //!
 //! Collecting: [`request`] reads a request, [`image_list`] a list that people have anyway ([`image_yaml`], [`dockerfile`]). [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests
 //! to all that belongs to an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is
-//! enough. [`registries`] knows the way to each registry.
+//! enough. [`asking`] reads manifests, of registries, to each of which [`registries`] knows the way, or of a [`layout`]
+//! of this machine, which may be in an archive ([`archive_files`]).
 
+mod archive_files;
+mod asking;
 #[cfg(test)]
 mod collect_tests;
 mod dockerfile;
@@ -18,6 +21,7 @@ mod fake;
 mod found;
 mod image_list;
 mod image_yaml;
+mod layout;
 mod manifest;
 mod platform;
 mod prove;
@@ -46,9 +50,9 @@ impl Ecosystem for Oci {
         "oci"
     }
 
-    /// What people write before the name of an image.
-    fn aliases(&self) -> &'static [&'static str] {
-        &["docker"]
+    /// As other tools have them: images of registries, and what stands on this machine.
+    fn words(&self) -> &'static [&'static str] {
+        &[request::REGISTRY, request::LAYOUT, request::LAYOUT_ARCHIVE, request::DOCKER_ARCHIVE]
     }
 
     fn schema(&self) -> &'static str {
@@ -74,12 +78,12 @@ impl Ecosystem for Oci {
 
 #[async_trait]
 impl Collect for Oci {
-    fn check(&self, what: &str) -> Result<(), Problem> {
-        request::check(what)
+    fn check(&self, word: &str, what: &str) -> Result<(), Problem> {
+        request::check(word, what)
     }
 
-    async fn parse(&self, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
-        request::parse(what, context).await
+    async fn parse(&self, word: &str, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+        request::parse(word, what, context).await
     }
 
     async fn resolve(

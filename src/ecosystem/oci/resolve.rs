@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::asking::{Asked, Asking, Source};
 use super::found::Found;
 use super::platform::Platform;
-use super::reference::{Name, Reference, Which};
+use super::reference::{Name, Reference};
 use super::registries::Registries;
-use super::request;
+use super::request::{self, Image};
 use super::walk::Walk;
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Request, Resolution};
@@ -22,15 +23,23 @@ pub(super) async fn resolve(
         platforms.iter().map(|text| Platform::read(text)).collect::<Result<_, _>>()?;
     let registries = Registries::load(context).await?;
     // What is asked of one repository is walked together: its tags are listed once, and what images share is read once.
-    let mut wanted: BTreeMap<Name, BTreeSet<Which>> = BTreeMap::new();
+    let mut wanted: BTreeMap<(Name, Source), BTreeSet<Asked>> = BTreeMap::new();
     for request in requests {
-        for Reference { name, which } in request::images(request)? {
-            wanted.entry(name).or_default().insert(which);
+        for Image { reference: Reference { name, which }, held } in request::images(request)? {
+            let source = if held.is_some() { Source::Store } else { Source::Registry };
+            wanted.entry((name, source)).or_default().insert(Asked { which, held });
         }
     }
     let mut found = Found::new(context.scratch());
-    for (name, which) in &wanted {
-        Walk::new(name, &platforms, &registries, context, &mut found).follow(which).await?;
+    for ((name, source), asked) in &wanted {
+        let asking = Asking {
+            name,
+            source: *source,
+            checks_platform: !platforms.is_empty(),
+            registries: &registries,
+            context,
+        };
+        Walk::new(asking, &platforms, &mut found).follow(asked).await?;
     }
     blocking(move || found.settle()).await
 }

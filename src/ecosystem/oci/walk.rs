@@ -4,22 +4,17 @@
 use std::collections::{BTreeSet, HashSet};
 use std::pin::pin;
 
-use bundle_format::{BlobKey, Digest};
-use bytes::Bytes;
+use bundle_format::Digest;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use serde::Deserialize;
 
+use super::asking::{Asked, Asking, By, Read, Source, Wanted, is_denied};
 use super::found::Found;
-use super::manifest::{self, Descriptor, Kind, Manifest};
+use super::manifest::{Kind, Manifest};
 use super::platform::Platform;
 use super::reference::{Name, Which};
-use super::registries::Registries;
 use super::tags;
-use crate::ecosystem::{CollectContext, Evidence, MetadataRequest};
 use crate::events::Happening;
-use crate::net::Access;
 use crate::problem::{Kind as Class, Problem};
-use crate::store;
 
 /// How many manifests are asked for at once.
 const AT_ONCE: usize = 8;
@@ -27,17 +22,14 @@ const AT_ONCE: usize = 8;
 const DEEPEST: usize = 32;
 /// The most manifests that one repository leads to.
 const MOST: usize = 200_000;
-/// The most pages of what refers to one manifest.
-const PAGES: usize = 1000;
 /// What cosign adds to a digest to name the tag of what it has to say of it.
 const COSIGN: [&str; 3] = [".sig", ".att", ".sbom"];
 
 /// The walk through one repository.
 pub(super) struct Walk<'a> {
+    asking: Asking<'a>,
     name: &'a Name,
     platforms: &'a [Platform],
-    registries: &'a Registries,
-    context: &'a dyn CollectContext,
     found: &'a mut Found,
     /// What was met already.
     seen: HashSet<Digest>,
@@ -45,55 +37,10 @@ pub(super) struct Walk<'a> {
     tags: BTreeSet<String>,
 }
 
-/// A manifest that is to be read.
-struct Wanted {
-    by: By,
-    /// Whether somebody asked for it: then it has to be of a platform that is wanted.
-    asked_for: bool,
-}
-
-/// What a manifest is asked for by.
-enum By {
-    Tag(String),
-    Digest(Digest),
-    /// As another manifest describes it.
-    Described(Descriptor),
-}
-
-impl By {
-    fn text(&self) -> String {
-        match self {
-            By::Tag(tag) => tag.clone(),
-            By::Digest(digest) => digest.to_string(),
-            By::Described(descriptor) => descriptor.digest.to_string(),
-        }
-    }
-}
-
-/// A manifest that was read.
-struct Read {
-    digest: Digest,
-    blob: BlobKey,
-    size: u64,
-    manifest: Manifest,
-    evidence: Evidence,
-    /// What an image for one platform alone runs on, if that matters.
-    runs_on: Option<manifest::Platform>,
-    /// What refers to it, as the registry says.
-    referrers: Vec<Descriptor>,
-}
-
 impl<'a> Walk<'a> {
     /// A walk that has not begun. What turns up is added to `found`.
-    pub(super) fn new(
-        name: &'a Name,
-        platforms: &'a [Platform],
-        registries: &'a Registries,
-        context: &'a dyn CollectContext,
-        found: &'a mut Found,
-    ) -> Walk<'a> {
-        let (seen, tags) = (HashSet::new(), BTreeSet::new());
-        Walk { name, platforms, registries, context, found, seen, tags }
+    pub(super) fn new(asking: Asking<'a>, platforms: &'a [Platform], found: &'a mut Found) -> Walk<'a> {
+        Walk { asking, name: asking.name, platforms, found, seen: HashSet::new(), tags: BTreeSet::new() }
     }
 
     /// Reads what is asked for, and what belongs to it, round after round.
@@ -101,11 +48,13 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// If the registry cannot be reached, or what it says is not what its digests say. What it merely does not have is a
     /// gap.
-    pub(super) async fn follow(mut self, which: &BTreeSet<Which>) -> Result<(), Problem> {
-        self.list_tags(which).await?;
+    pub(super) async fn follow(mut self, asked: &BTreeSet<Asked>) -> Result<(), Problem> {
+        if self.asking.source == Source::Registry {
+            self.list_tags(asked).await?;
+        }
         let mut next = Vec::new();
-        for which in which {
-            next.extend(self.begin(which).into_iter().map(|by| Wanted { by, asked_for: true }));
+        for asked in asked {
+            next.extend(self.begin(asked));
         }
         for _ in 0..DEEPEST {
             if next.is_empty() {
@@ -118,13 +67,12 @@ impl<'a> Walk<'a> {
             .because(format!("after {DEEPEST} steps there still is more")))
     }
 
-    async fn list_tags(&mut self, which: &BTreeSet<Which>) -> Result<(), Problem> {
-        match tags::list(self.name, self.registries, self.context).await {
+    async fn list_tags(&mut self, asked: &BTreeSet<Asked>) -> Result<(), Problem> {
+        let needs_tags = asked.iter().any(|asked| matches!(asked.which, Which::Pattern(..)));
+        match tags::list(self.name, self.asking.registries, self.asking.context).await {
             Ok(tags) => self.tags = tags.unwrap_or_default(),
             // Some registries show images to people whom they do not show their tags.
-            Err(problem)
-                if is_denied(&problem) && !which.iter().any(|which| matches!(which, Which::Pattern(..))) =>
-            {
+            Err(problem) if is_denied(&problem) && !needs_tags => {
                 let message = "the registry does not show its tags, so signatures that stand under tags are not looked for";
                 self.found.note("oci.no-tag-list", self.name.to_string(), message.to_owned());
             }
@@ -134,13 +82,15 @@ impl<'a> Walk<'a> {
     }
 
     /// What to begin with.
-    fn begin(&mut self, which: &Which) -> Vec<By> {
-        match which {
-            Which::Tag(tag) => vec![By::Tag(tag.clone())],
-            Which::Digest(digest) => vec![By::Digest(digest.clone())],
-            Which::Pattern(pattern, newest) => {
-                let tags = tags::matching(&self.tags, pattern, *newest);
-                let tags: Vec<By> = tags.into_iter().map(|tag| By::Tag(tag.to_owned())).collect();
+    fn begin(&mut self, asked: &Asked) -> Vec<Wanted> {
+        let wanted = |by, tag| Wanted { by, tag, asked_for: true };
+        match (&asked.which, &asked.held) {
+            (Which::Tag(tag), Some(held)) => vec![wanted(By::Digest(held.clone()), Some(tag.clone()))],
+            (Which::Tag(tag), None) => vec![wanted(By::Tag(tag.clone()), Some(tag.clone()))],
+            (Which::Digest(digest), _) => vec![wanted(By::Digest(digest.clone()), None)],
+            (Which::Pattern(pattern, newest), _) => {
+                let tags = tags::matching(&self.tags, pattern, *newest).into_iter().map(str::to_owned);
+                let tags: Vec<Wanted> = tags.map(|tag| wanted(By::Tag(tag.clone()), Some(tag))).collect();
                 if tags.is_empty() {
                     let detail = "no tag of the repository matches the pattern".to_owned();
                     self.found.gap(self.name, pattern, "not-found", detail);
@@ -151,15 +101,10 @@ impl<'a> Walk<'a> {
     }
 
     async fn round(&mut self, wanted: Vec<Wanted>) -> Result<Vec<Wanted>, Problem> {
-        let events = self.context.events();
+        let asking = self.asking;
+        let events = asking.context.events();
         let items = Some(wanted.len() as u64);
         events.emit(Happening::Stage { name: "resolve".to_owned(), items, bytes: None });
-        let asking = Asking {
-            name: self.name,
-            checks_platform: !self.platforms.is_empty(),
-            registries: self.registries,
-            context: self.context,
-        };
         let reads = wanted.into_iter().map(|wanted| async move {
             let read = asking.read(&wanted).await?;
             Ok::<_, Problem>((wanted, read))
@@ -195,9 +140,9 @@ impl<'a> Walk<'a> {
             self.found.gap(self.name, &wanted.by.text(), "no-platform", detail);
             return Ok(());
         }
-        if let By::Tag(tag) = &wanted.by {
+        if let Some(tag) = &wanted.tag {
             self.found.tag(self.name, tag, &read.digest)?;
-            self.found.evidence.push(read.evidence)?;
+            self.found.evidence.extend(read.evidence)?;
         }
         if !self.seen.insert(read.digest.clone()) {
             return Ok(());
@@ -209,10 +154,8 @@ impl<'a> Walk<'a> {
         let carried = self.carried(wanted, &read.manifest);
         let mut absent: Vec<&Digest> = Vec::new();
         for entry in &read.manifest.manifests {
-            if carried.contains(&&entry.digest) {
-                if !self.seen.contains(&entry.digest) {
-                    next.push(Wanted { by: By::Described(entry.clone()), asked_for: false });
-                }
+            if carried.contains(&&entry.digest) && !read.lacking.contains(&entry.digest) {
+                self.further(next, By::Described(entry.clone()), None);
             } else {
                 absent.push(&entry.digest);
             }
@@ -226,24 +169,32 @@ impl<'a> Walk<'a> {
             self.found.note("oci.foreign-layer", format!("{}@{}", self.name, read.digest), message);
         }
         self.found.registry(&self.name.registry);
-        self.found.manifest(self.name, &read.digest, (read.blob, read.size), &read.manifest, &absent)?;
+        let is_of_registry = self.asking.source == Source::Registry;
+        let blob = (read.blob, read.size);
+        self.found.manifest(self.name, &read.digest, blob, &read.manifest, &absent, is_of_registry)?;
         for referrer in read.referrers {
-            if !self.seen.contains(&referrer.digest) {
-                next.push(Wanted { by: By::Described(referrer), asked_for: false });
-            }
+            self.further(next, By::Described(referrer), None);
         }
-        next.extend(
-            self.speaking_tags(&read.digest).map(|tag| Wanted { by: By::Tag(tag), asked_for: false }),
-        );
+        for tag in self.speaking_tags(&read.digest) {
+            self.further(next, By::Tag(tag.clone()), Some(tag));
+        }
         Ok(())
+    }
+
+    /// Notes down something that is to be read as well, unless it was.
+    fn further(&self, next: &mut Vec<Wanted>, by: By, tag: Option<String>) {
+        let is_known = matches!(&by, By::Described(descriptor) if self.seen.contains(&descriptor.digest));
+        if !is_known {
+            next.push(Wanted { by, tag, asked_for: false });
+        }
     }
 
     /// The tags whose names say that they are about a manifest: those of registries without an API for referrers
     /// (distribution specification, "Referrers Tag Schema"), and cosign's.
-    fn speaking_tags(&self, digest: &Digest) -> impl Iterator<Item = String> {
+    fn speaking_tags(&self, digest: &Digest) -> Vec<String> {
         let tag = digest.to_string().replacen(':', "-", 1);
         let names = COSIGN.iter().map(|suffix| format!("{tag}{suffix}")).chain([tag.clone()]);
-        names.filter(|name| self.tags.contains(name)).collect::<Vec<_>>().into_iter()
+        names.filter(|name| self.tags.contains(name)).collect()
     }
 
     /// The entries of an index that are carried: those of wanted platforms with what attests them, and those that are
@@ -257,7 +208,7 @@ impl<'a> Walk<'a> {
         let mut met = vec![false; self.platforms.len()];
         let mut any = false;
         for entry in all.clone().filter(|entry| entry.attests.is_none()) {
-            let Some(runs_on) = entry.platform.as_ref().filter(|platform| !is_unknown(platform)) else {
+            let Some(runs_on) = entry.platform.as_ref().filter(|platform| !platform.is_unknown()) else {
                 carried.insert(&entry.digest);
                 continue;
             };
@@ -278,123 +229,5 @@ impl<'a> Walk<'a> {
             self.found.gap(self.name, &wanted.by.text(), "no-platform", detail);
         }
         carried
-    }
-}
-
-/// Whether an entry's platform is what BuildKit writes where there is none.
-fn is_unknown(platform: &manifest::Platform) -> bool {
-    platform.os.is_empty() || platform.os == "unknown"
-}
-
-/// Whether a registry said that this is not for us.
-fn is_denied(problem: &Problem) -> bool {
-    matches!(problem.code.as_ref(), "net.unauthorized" | "net.forbidden" | "net.status")
-}
-
-/// What manifests are asked for with.
-#[derive(Clone, Copy)]
-struct Asking<'a> {
-    name: &'a Name,
-    checks_platform: bool,
-    registries: &'a Registries,
-    context: &'a dyn CollectContext,
-}
-
-#[derive(Deserialize)]
-struct Referrers {
-    manifests: Vec<serde_json::Value>,
-}
-
-impl Asking<'_> {
-    async fn access(self, below: &str) -> Result<Access, Problem> {
-        self.registries.access(self.name, below, self.context).await
-    }
-
-    /// Reads a manifest and what refers to it; `None` if the registry has none.
-    async fn read(self, wanted: &Wanted) -> Result<Option<Read>, Problem> {
-        let access = self.access(&format!("manifests/{}", wanted.by.text())).await?;
-        let place = access.url.to_string();
-        let request =
-            MetadataRequest { access, accept: manifest::ACCEPT, limit: manifest::LARGEST, fresh: false };
-        let Some(document) = self.context.metadata(&request).await? else { return Ok(None) };
-        let untrusted = |code: &'static str, message: String| {
-            Problem::new(Class::Untrusted, code, message)
-                .at(&place)
-                .hint("nothing of it was kept; try again, and if it stays so, ask whoever runs that registry")
-        };
-        let (digest, described) = match &wanted.by {
-            By::Tag(_) => (document.digest.into(), None),
-            By::Digest(digest) => (digest.clone(), None),
-            By::Described(descriptor) => (descriptor.digest.clone(), Some(descriptor)),
-        };
-        let size = document.bytes.len() as u64;
-        if !store::has_digest(&document.bytes, &digest)? || described.is_some_and(|one| one.size != size) {
-            let message = format!("the registry sent another manifest than {} {digest}", self.name);
-            return Err(untrusted("oci.digest-mismatch", message));
-        }
-        let manifest = Manifest::read(&document.bytes, &document.content_type).map_err(|why| {
-            untrusted("oci.bad-manifest", format!("the manifest of {} cannot be relied on", self.name))
-                .because(why)
-        })?;
-        let runs_on =
-            if self.checks_platform && wanted.asked_for { self.runs_on(&manifest).await? } else { None };
-        let referrers = self.referrers(&digest).await?;
-        let evidence = Evidence { origin: place.clone(), digest: document.digest };
-        Ok(Some(Read { digest, blob: document.digest, size, manifest, evidence, runs_on, referrers }))
-    }
-
-    /// What an image runs on, by its configuration; `None` for what is no image of a file system.
-    async fn runs_on(self, manifest: &Manifest) -> Result<Option<manifest::Platform>, Problem> {
-        let Some(config) = manifest.config.as_ref().filter(|config| config.media_type.contains(".image."))
-        else {
-            return Ok(None);
-        };
-        let Some(bytes) = self.small_blob(config).await? else { return Ok(None) };
-        let platform: Option<manifest::Platform> = serde_json::from_slice(&bytes).ok();
-        Ok(platform.filter(|platform| !is_unknown(platform)))
-    }
-
-    async fn small_blob(self, descriptor: &Descriptor) -> Result<Option<Bytes>, Problem> {
-        let access = self.access(&format!("blobs/{}", descriptor.digest)).await?;
-        let request = MetadataRequest { access, accept: "", limit: manifest::LARGEST, fresh: false };
-        let found = self.context.metadata(&request).await?;
-        let Some(found) = found else { return Ok(None) };
-        // A wrong one is found out when it is downloaded.
-        Ok(store::has_digest(&found.bytes, &descriptor.digest)?.then_some(found.bytes))
-    }
-
-    /// What refers to a manifest, as the registry says; nothing if it has no API for it.
-    async fn referrers(self, digest: &Digest) -> Result<Vec<Descriptor>, Problem> {
-        let mut access = self.access(&format!("referrers/{digest}")).await?;
-        let mut referrers = Vec::new();
-        for _ in 0..PAGES {
-            let place = access.url.to_string();
-            let limit = manifest::LARGEST;
-            let request =
-                MetadataRequest { access: access.clone(), accept: manifest::OCI_INDEX, limit, fresh: true };
-            let page = match self.context.page(&request).await {
-                Ok(Some(page)) => page,
-                Ok(None) => break,
-                // Registries that do not know the API answer it in many ways.
-                Err(problem) if is_denied(&problem) => break,
-                Err(problem) => return Err(problem),
-            };
-            // Some answer anything that they do not know with a page for people.
-            let Ok(index) = serde_json::from_slice::<Referrers>(&page.bytes) else { break };
-            let read = Manifest::read(&page.bytes, manifest::OCI_INDEX).map_err(|why| {
-                let message =
-                    format!("what the registry says to refer to {} {digest} cannot be read", self.name);
-                Problem::new(Class::Untrusted, "oci.bad-referrers", message).at(&place).because(why)
-            })?;
-            let before = referrers.len();
-            referrers.extend(read.manifests);
-            match page.next {
-                Some(next) if referrers.len() > before && !index.manifests.is_empty() => {
-                    access = Access { url: next, ..access };
-                }
-                _ => break,
-            }
-        }
-        Ok(referrers)
     }
 }
