@@ -146,7 +146,7 @@ mod tests {
 
     fn status(status: u16, retry_after: Option<u64>) -> NetError {
         let retry_after = retry_after.map(Duration::from_secs);
-        fault(Fault::Status { status, retry_after, shown_credential: false })
+        fault(Fault::Status { status, retry_after, shown_credential: false, advice: None })
     }
 
     /// Spends until the budget is spent; what was waited, in milliseconds.
