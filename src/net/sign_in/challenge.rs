@@ -130,10 +130,10 @@ mod tests {
     use super::*;
 
     fn chosen(headers: &[&str]) -> Option<Challenge> {
-        let value = |text: &&str| HeaderValue::from_bytes(text.as_bytes()).unwrap();
-        let pairs = headers.iter().map(|text| (Some(header::WWW_AUTHENTICATE), value(text)));
         let mut map = HeaderMap::new();
-        map.extend(pairs);
+        for text in headers {
+            map.append(header::WWW_AUTHENTICATE, HeaderValue::from_bytes(text.as_bytes()).unwrap());
+        }
         Challenge::of(&map)
     }
 
