@@ -49,6 +49,8 @@ for run in 1 2 3; do
     "$aftk" --home "$work/in$run" key trust "$work/key.pem" >/dev/null 2>&1
     step "import ($run)" "$aftk" --home "$work/in$run" import "$bundle"
     step "cp and sync ($run)" bash -c "cp '$bundle' '$work/copy' && sync '$work/copy'"
+    # What an import cannot do without: both hashes, one on each core, while the disk takes the copy.
+    step "both hashes beside cp and sync ($run)" bash -c "openssl dgst -sha512 '$bundle' & openssl dgst -sha256 '$bundle'; cp '$bundle' '$work/copy' && sync '$work/copy'; wait"
 done
 
 "$aftk" --home "$work/in1" serve --listen 127.0.0.1:23850 >"$work/access" 2>&1 &

@@ -317,15 +317,16 @@ pub trait Collect: Send + Sync {
         platforms: &[String],
         context: &dyn CollectContext,
     ) -> Result<Resolution, Problem>;
-    /// How to reach a file of a repository: the route in use on this machine, with its credentials. `requests` are
-    /// those of this ecosystem: what is configured beside their documents counts.
-    async fn access(
+    /// The ways to its upstreams on this machine. `requests` are those of this ecosystem: what is configured beside their
+    /// documents counts.
+    ///
+    /// # Errors
+    /// If a configuration cannot be read.
+    async fn upstreams(
         &self,
         requests: &[Request],
-        repository: &str,
-        origin: &str,
         context: &dyn CollectContext,
-    ) -> Result<Access, Problem>;
+    ) -> Result<Box<dyn Upstreams>, Problem>;
     /// Whether the checksums of files are named by whoever asks for them, and not by the upstream.
     fn is_asked_by_checksum(&self) -> bool {
         false
@@ -335,6 +336,21 @@ pub trait Collect: Send + Sync {
     /// # Errors
     /// Only if it cannot be read; what is missing stands in the proof.
     fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem>;
+}
+
+/// The ways to an ecosystem's upstreams, read from the configuration once for a whole run.
+#[async_trait]
+pub trait Upstreams: Send + Sync {
+    /// How to reach a file of a repository: the route in use on this machine, with its credentials.
+    ///
+    /// # Errors
+    /// If no way leads there.
+    async fn access(
+        &self,
+        repository: &str,
+        origin: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Access, Problem>;
 }
 
 /// Re-validation at import: what comes out of a bundle is hostile until it passed.

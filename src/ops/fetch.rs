@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bundle_format::{Algorithm, BlobKey};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::context::Outside;
 use super::lock_file::Lock;
 use super::recall::alias;
 use crate::blocking::blocking;
-use crate::ecosystem::{Collect, CollectContext as _, Planned, PlannedFile, Request, registry};
+use crate::ecosystem::{Collect, CollectContext as _, Planned, PlannedFile, Request, Upstreams, registry};
 use crate::events::Happening;
 use crate::net::{self, Access, Sink};
 use crate::problem::{Kind, Problem};
@@ -94,15 +95,42 @@ impl Wanted {
         let message = format!("the upstream sent other bytes than {instead}");
         Problem::new(Kind::Untrusted, "collect.upstream-mismatch", message).hint(hint)
     }
+}
 
-    async fn access(&self, requests: &[Request], outside: &Outside) -> Result<Access, Problem> {
-        let collect = self.collect().ok_or_else(|| {
-            let message = format!("{} cannot be collected by this version", self.ecosystem);
+/// The ways to all upstreams, each ecosystem's read when it is first needed.
+#[derive(Clone)]
+struct Ways {
+    outside: Arc<Outside>,
+    requests: Arc<Vec<Request>>,
+    opened: Arc<Mutex<HashMap<String, Arc<dyn Upstreams>>>>,
+}
+
+impl Ways {
+    fn new(outside: &Arc<Outside>, requests: &Arc<Vec<Request>>) -> Ways {
+        Ways { outside: outside.clone(), requests: requests.clone(), opened: Arc::default() }
+    }
+
+    async fn access(&self, wanted: &Wanted) -> Result<Access, Problem> {
+        let upstreams = self.upstreams(wanted).await?;
+        upstreams.access(&wanted.repository, &wanted.file.origin, &*self.outside).await
+    }
+
+    async fn upstreams(&self, wanted: &Wanted) -> Result<Arc<dyn Upstreams>, Problem> {
+        let ecosystem = &wanted.ecosystem;
+        // Held while the configuration is read: whoever wants the same meanwhile waits for it.
+        let mut opened = self.opened.lock().await;
+        if let Some(upstreams) = opened.get(ecosystem) {
+            return Ok(upstreams.clone());
+        }
+        let collect = wanted.collect().ok_or_else(|| {
+            let message = format!("{ecosystem} cannot be collected by this version");
             Problem::new(Kind::Usage, "request.not-collected", message)
         })?;
-        let requests: Vec<Request> =
-            requests.iter().filter(|request| request.ecosystem == self.ecosystem).cloned().collect();
-        collect.access(&requests, &self.repository, &self.file.origin, outside).await
+        let of_ecosystem = self.requests.iter().filter(|request| request.ecosystem == ecosystem);
+        let requests: Vec<Request> = of_ecosystem.cloned().collect();
+        let upstreams: Arc<dyn Upstreams> = collect.upstreams(&requests, &*self.outside).await?.into();
+        opened.insert(ecosystem.clone(), upstreams.clone());
+        Ok(upstreams)
     }
 }
 
@@ -126,6 +154,7 @@ pub async fn ask_sizes(
     if !lock.artifacts.iter().any(|artifact| artifact.map_or(true, any)) {
         return Ok(lock);
     }
+    let ways = Ways::new(outside, requests);
     let mut asked = Sorter::new(outside.scratch());
     let mut artifacts = lock.artifacts.iter();
     loop {
@@ -136,11 +165,11 @@ pub async fn ask_sizes(
         let mut sizes: HashMap<String, Option<u64>> = HashMap::new();
         let unknown = chunk.iter().flat_map(Wanted::of).filter(|wanted| is_unknown(&wanted.file)).map(Ok);
         let unknown: Vec<_> = unknown.collect();
-        let (asking, requests) = (outside.clone(), requests.clone());
+        let (asking, ways) = (outside.clone(), ways.clone());
         let ask = move |wanted: Wanted| {
-            let (outside, requests) = (asking.clone(), requests.clone());
+            let (outside, ways) = (asking.clone(), ways.clone());
             async move {
-                let access = wanted.access(&requests, &outside).await?;
+                let access = ways.access(&wanted).await?;
                 let size = outside.cancel().race(async { Ok(outside.client().size(&access).await) }).await?;
                 Ok((wanted.alias, size))
             }
@@ -186,10 +215,10 @@ pub async fn fetch(
     }
     let stage = Happening::Stage { name: "download".into(), items: Some(items), bytes };
     outside.shared_events().emit(stage);
-    let (fetching, requests) = (outside.clone(), requests.clone());
+    let ways = Ways::new(outside, requests);
     let fetch = move |wanted: Wanted| {
-        let (outside, requests) = (fetching.clone(), requests.clone());
-        async move { download(&wanted, &requests, &outside).await }
+        let ways = ways.clone();
+        async move { download(&wanted, &ways).await }
     };
     let done = at_once(Wanted::of_all(lock), jobs, fetch, drop).await;
     // Whether all went well or not: what came is kept.
@@ -245,9 +274,9 @@ where
     }
 }
 
-async fn download(wanted: &Wanted, requests: &[Request], outside: &Arc<Outside>) -> Result<(), Problem> {
-    let (file, alias) = (&wanted.file, &wanted.alias);
-    let access = wanted.access(requests, outside).await?;
+async fn download(wanted: &Wanted, ways: &Ways) -> Result<(), Problem> {
+    let (file, alias, outside) = (&wanted.file, &wanted.alias, &ways.outside);
+    let access = ways.access(wanted).await?;
     let place = net::redact(&access.url).to_string();
     let events = outside.shared_events();
     events.emit(Happening::ItemStart { item: file.path.clone(), bytes: file.size });

@@ -10,6 +10,7 @@ use url::Url;
 use super::{LOCAL, ROLE, SCHEMA, path};
 use crate::ecosystem::{
     Collect, CollectContext, Gathered, Planned, PlannedFile, Proof, Request, RequestBody, Resolution,
+    Upstreams,
 };
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
@@ -70,9 +71,31 @@ impl Collect for FileCollect {
         Ok(Resolution { repositories, artifacts: artifacts.finish()?, ..Resolution::default() })
     }
 
-    async fn access(
+    async fn upstreams(
         &self,
         _requests: &[Request],
+        _context: &dyn CollectContext,
+    ) -> Result<Box<dyn Upstreams>, Problem> {
+        Ok(Box::new(Addresses))
+    }
+
+    fn is_asked_by_checksum(&self) -> bool {
+        true
+    }
+
+    /// A file needs nothing but itself.
+    fn prove(&self, _gathered: &Gathered<'_>) -> Result<Proof, Problem> {
+        Ok(Proof::default())
+    }
+}
+
+/// Files are recorded with their addresses.
+struct Addresses;
+
+#[async_trait]
+impl Upstreams for Addresses {
+    async fn access(
+        &self,
         repository: &str,
         origin: &str,
         _context: &dyn CollectContext,
@@ -90,15 +113,6 @@ impl Collect for FileCollect {
             return Err(not_an_address(origin).because(format!("it does not belong to {repository}")));
         }
         Ok(Access::open(url))
-    }
-
-    fn is_asked_by_checksum(&self) -> bool {
-        true
-    }
-
-    /// A file needs nothing but itself.
-    fn prove(&self, _gathered: &Gathered<'_>) -> Result<Proof, Problem> {
-        Ok(Proof::default())
     }
 }
 
@@ -373,13 +387,11 @@ mod tests {
         assert_eq!(artifact.files[0].origin, "https://files.example.test:5000/a/b%20c.tgz");
         assert_eq!(artifact.files[0].checksums, [format!("sha256:{}", hex()).parse().unwrap()]);
         let access =
-            wait(FileCollect.access(&[], &artifact.repository, &artifact.files[0].origin, &machine)).unwrap();
+            wait(Addresses.access(&artifact.repository, &artifact.files[0].origin, &machine)).unwrap();
         assert_eq!(access.url.as_str(), artifact.files[0].origin);
         assert!(access.credential.is_none());
-        assert!(
-            wait(FileCollect.access(&[], "other.example.test", &artifact.files[0].origin, &machine)).is_err()
-        );
-        assert!(wait(FileCollect.access(&[], "local", "", &machine)).is_err());
+        assert!(wait(Addresses.access("other.example.test", &artifact.files[0].origin, &machine)).is_err());
+        assert!(wait(Addresses.access("local", "", &machine)).is_err());
     }
 
     #[test]

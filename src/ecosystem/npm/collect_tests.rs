@@ -115,7 +115,8 @@ async fn a_lockfile_becomes_artifacts_with_their_upstream_bytes() {
     let labels: Vec<_> = refs.iter().map(|r| (r.name.as_str(), r.label.as_str())).collect();
     assert_eq!(labels, [("@s/real", "latest"), ("a", "latest"), ("b", "latest")]);
     assert!(prove(&resolution).gaps.is_empty());
-    let access = Npm.access(&[], "npm", &tarball.origin, &fake).await.unwrap();
+    let access =
+        Npm.upstreams(&[], &fake).await.unwrap().access("npm", &tarball.origin, &fake).await.unwrap();
     assert_eq!(access.url.as_str(), format!("{REGISTRY}@s/real/-/real-1.0.0.tgz"));
 }
 

@@ -50,9 +50,11 @@ mod wanted;
 use async_trait::async_trait;
 use bundle_format::Artifact;
 
-use super::{Admit, Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Serve, Setup};
+use super::{
+    Admit, Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Serve, Setup, Upstreams,
+};
 use crate::net::Access;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// The schema of npm's artifacts.
 const SCHEMA: &str = "npm/1";
@@ -119,29 +121,50 @@ impl Collect for Npm {
         resolve::resolve(requests, platforms, context).await
     }
 
-    async fn access(
+    async fn upstreams(
         &self,
         requests: &[Request],
+        context: &dyn CollectContext,
+    ) -> Result<Box<dyn Upstreams>, Problem> {
+        let mut projects = request::projects(requests);
+        if projects.is_empty() {
+            projects.push(context.directory().to_owned());
+        }
+        let mut routes = Vec::new();
+        for project in projects {
+            routes.push(origin::Routes::load(context, &project).await?);
+        }
+        Ok(Box::new(NpmUpstreams(routes)))
+    }
+
+    fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem> {
+        prove::prove(gathered)
+    }
+}
+
+/// The registries as each project has them configured.
+struct NpmUpstreams(Vec<origin::Routes>);
+
+#[async_trait]
+impl Upstreams for NpmUpstreams {
+    async fn access(
+        &self,
         repository: &str,
         origin: &str,
-        context: &dyn CollectContext,
+        _context: &dyn CollectContext,
     ) -> Result<Access, Problem> {
         let mut found = None;
-        for project in request::projects(requests) {
-            let access = origin::Routes::load(context, &project).await?.access(repository, origin)?;
+        for routes in &self.0 {
+            let access = routes.access(repository, origin)?;
             // Of several projects, the one that has a credential for it is the one that means it.
             if access.credential.is_some() {
                 return Ok(access);
             }
             found.get_or_insert(access);
         }
-        match found {
-            Some(access) => Ok(access),
-            None => origin::Routes::load(context, context.directory()).await?.access(repository, origin),
-        }
-    }
-
-    fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem> {
-        prove::prove(gathered)
+        found.ok_or_else(|| {
+            let message = "no project says how to reach a registry";
+            Problem::new(Kind::Failed, "npm.no-project", message)
+        })
     }
 }
