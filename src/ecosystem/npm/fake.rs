@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bundle_format::BlobKey;
 use bytes::Bytes;
 
-use crate::ecosystem::{CollectContext, Metadata, MetadataRequest};
+use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest};
 use crate::events::{Events, Silent};
 use crate::problem::{Kind, Problem};
 
@@ -106,6 +106,10 @@ impl CollectContext for Fake {
             (["config", "get", "registry"], true) => self.pristine_registry.clone(),
             _ => None,
         }
+    }
+
+    async fn ask_helper(&self, _: &str, _: &[&str], _: &str) -> Result<HelperAnswer, Problem> {
+        unreachable!("nothing here has helpers")
     }
 
     fn events(&self) -> &dyn Events {
