@@ -10,6 +10,8 @@ pub mod template;
 mod file;
 #[cfg(feature = "npm")]
 mod npm;
+#[cfg(feature = "oci")]
+mod oci;
 
 use std::cmp::Ordering;
 use std::io::Read;

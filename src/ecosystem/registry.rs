@@ -8,6 +8,8 @@ pub static ECOSYSTEMS: &[&dyn Ecosystem] = &[
     &super::file::FileEcosystem,
     #[cfg(feature = "npm")]
     &super::npm::Npm,
+    #[cfg(feature = "oci")]
+    &super::oci::Oci,
 ];
 
 /// The ecosystem of that name or alias.

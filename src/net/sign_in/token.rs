@@ -119,15 +119,14 @@ fn accept() -> HeaderMap {
 fn read(bytes: &[u8]) -> Result<Token, &'static str> {
     #[derive(Deserialize)]
     struct Said {
-        token: Option<String>,
-        access_token: Option<String>,
+        token: Option<Zeroizing<String>>,
+        access_token: Option<Zeroizing<String>>,
         // Some say it as text, and nothing hangs on it.
         expires_in: Option<serde_json::Value>,
     }
     let said: Said = serde_json::from_slice(bytes).map_err(|_| "the token server's answer is no token")?;
-    let [token, access_token] = [said.token, said.access_token].map(|text| text.map(Zeroizing::new));
     let is_there = |text: &Zeroizing<String>| !text.is_empty();
-    let text = token.filter(is_there).or(access_token.filter(is_there));
+    let text = said.token.filter(is_there).or(said.access_token.filter(is_there));
     let text = text.ok_or("the token server's answer has no token in it")?;
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("the token server's token has characters that no token has");
