@@ -11,7 +11,7 @@ use crate::clock;
 /// Time and chance, as retrying needs them; tests put in their own and wait for nothing.
 #[async_trait]
 pub trait Timer: Send + Sync {
-    /// The time of day, against which dates in Retry-After are read.
+    /// The time of day, against which dates in Retry-After are read, and by which tokens expire.
     fn now(&self) -> SystemTime;
     /// Waits.
     async fn sleep(&self, time: Duration);

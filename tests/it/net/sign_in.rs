@@ -242,6 +242,24 @@ async fn a_token_is_renewed_before_it_expires_and_where_it_is_refused() {
 }
 
 #[tokio::test]
+async fn a_download_goes_on_with_another_token() {
+    let (registry, tokens) = (FakeUpstream::start(), FakeUpstream::start());
+    tokens.route(QUESTION, Reply::first(vec![token("first")], token("second")));
+    let challenge = challenge(tokens.at("/token").as_str());
+    let file = || Reply::ok("the whole file").etag("\"1\"").ranges();
+    let rest = guarded("Bearer second", &challenge, file());
+    let begun = guarded("Bearer first", &challenge, file().truncate_after(4));
+    registry.route("/file", Reply::first(vec![begun.clone(), begun], rest));
+    let mut sink = Memory::default();
+    let access = signing_in(registry.at("/file"), password());
+    impatient().download(&access, Some(14), 100, &mut sink, &|_| {}).await.unwrap();
+    assert_eq!((sink.bytes.as_slice(), tokens.requests().len()), (&b"the whole file"[..], 2));
+    let first = Some("Bearer first");
+    assert_eq!(shown(&registry.requests()), [None, first, first, Some("Bearer second")]);
+    assert_eq!(registry.requests()[3].header("range"), Some("bytes=4-"));
+}
+
+#[tokio::test]
 async fn only_the_server_itself_is_answered() {
     let (registry, tokens) = registry();
     let elsewhere = FakeUpstream::start();
