@@ -63,7 +63,7 @@ pub(super) enum Fault {
         /// What helps, by the word of whoever knows how to sign in there.
         advice: Option<String>,
     },
-    #[error("nobody signs in at {} for this server: {why}", quoted(.realm))]
+    #[error("signing in at {}, where the server sends us, is out of the question: {why}", quoted(.realm))]
     Realm { realm: String, why: &'static str },
     #[error("the answer ended after {got} of {expected} bytes")]
     Truncated { got: u64, expected: u64 },

@@ -13,16 +13,15 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::credential_helper;
 use crate::ecosystem::CollectContext;
 use crate::net::Account;
 use crate::problem::{Kind, Problem};
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
-/// The user by which a helper says that what it has is an identity token.
+/// The user by which clients say that what they have is an identity token.
 const TOKEN_USER: &str = "<token>";
-/// What a helper says when it has nothing for a registry, in the words of docker's own library for helpers.
-const NOT_FOUND: &str = "credentials not found in native keychain";
 
 /// The files with accounts, in the order in which they count.
 pub(crate) struct Credentials {
@@ -127,7 +126,7 @@ impl AuthFile {
         let helper = own.map(|name| (name, true)).or(self.content.store.as_ref().map(|name| (name, false)));
         // An empty name switches off, for one registry, the helper for all.
         if let Some((name, is_own)) = helper.filter(|(name, _)| !name.is_empty()) {
-            let account = self.ask_helper(name, server, context).await?;
+            let account = credential_helper::ask(name, server, &self.path, context).await?;
             if is_own || account.is_some() {
                 return Ok(account);
             }
@@ -161,58 +160,6 @@ impl AuthFile {
         }
         Ok(None)
     }
-
-    /// Asks the helper program of a name; `Ok(None)` if it has nothing for this registry.
-    async fn ask_helper(
-        &self,
-        name: &str,
-        server: &str,
-        context: &dyn CollectContext,
-    ) -> Result<Option<Account>, Problem> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Kept {
-            username: String,
-            secret: Zeroizing<String>,
-        }
-        let program = format!("docker-credential-{name}");
-        let fails = |why: String| {
-            Problem::new(
-                Kind::Usage,
-                "oci.credential-helper",
-                format!("{} gives no account for {server}", quoted(&program)),
-            )
-            .at(self.path.display())
-            .because(why)
-            .hint(format!("see what it says: echo {server} | {program} get"))
-            .hint("the file names it in credHelpers or credsStore: install it, or take it out there")
-        };
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if !name.bytes().all(is_name) {
-            let message = format!("{} is no name of a credential helper", quoted(name));
-            return Err(Problem::new(Kind::Usage, "oci.credential-helper", message)
-                .at(self.path.display())
-                .hint("credHelpers and credsStore name programs by what follows docker-credential-"));
-        }
-        let answer =
-            context.ask_helper(&program, &["get"], server).await.map_err(|problem| match problem.kind {
-                Kind::Interrupted => problem,
-                _ => fails(problem.causes.into_iter().next().unwrap_or(problem.message)),
-            })?;
-        let said = answer.output.trim();
-        if !answer.succeeded {
-            let is_absent = said == NOT_FOUND;
-            return if is_absent {
-                Ok(None)
-            } else {
-                Err(fails(format!("it failed and said {}", quoted(said))))
-            };
-        }
-        // The words of whoever parses this would repeat a part of it.
-        let kept: Kept = serde_json::from_str(said)
-            .map_err(|_| fails("its answer is not of the form of helpers".to_owned()))?;
-        Ok(account(kept.username, kept.secret))
-    }
 }
 
 impl Entry {
@@ -236,8 +183,8 @@ impl Entry {
     }
 }
 
-/// An account from what stands for user and password.
-fn account(user: String, secret: Zeroizing<String>) -> Option<Account> {
+/// An account from what stands for user and password; `None` if nothing does.
+pub(super) fn account(user: String, secret: Zeroizing<String>) -> Option<Account> {
     if secret.is_empty() {
         None
     } else if user == TOKEN_USER {
@@ -265,11 +212,6 @@ fn without_scheme(name: &str) -> (&str, bool) {
     (rest.unwrap_or(name), rest.is_some())
 }
 
-/// Foreign words: cut short, and with nothing in them that a terminal would obey.
-fn quoted(words: &str) -> String {
-    format!("{:?}", words.chars().take(200).collect::<String>())
-}
-
 /// A file that is not what it should be. What the parser says of it may repeat a secret, so it is not printed.
 fn damaged(path: &Path, error: &serde_json::Error) -> Problem {
     let why =
@@ -279,7 +221,3 @@ fn damaged(path: &Path, error: &serde_json::Error) -> Problem {
         .because(why)
         .hint("mend it, or move it away and sign in again: docker login HOST")
 }
-
-#[cfg(test)]
-#[path = "credentials_tests.rs"]
-mod tests;

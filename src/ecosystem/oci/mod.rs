@@ -1,7 +1,11 @@
 //! Images of containers, as OCI registries have them.
 
 #[allow(dead_code, reason = "images are not collected yet")]
+mod credential_helper;
+#[allow(dead_code, reason = "images are not collected yet")]
 mod credentials;
+#[cfg(test)]
+mod credentials_tests;
 
 use bundle_format::Artifact;
 

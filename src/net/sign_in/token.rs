@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method};
 use serde::Deserialize;
 use tokio::time::timeout;
 use url::{Url, form_urlencoded};
@@ -16,6 +16,7 @@ use crate::net::body::Answer;
 use crate::net::client::{Client, hop};
 use crate::net::document;
 use crate::net::error::{Fault, NetError};
+use crate::net::redact;
 
 /// The largest answer that is read, in bytes: tokens take a few KiB.
 const LARGEST: u64 = 1 << 20;
@@ -60,17 +61,24 @@ impl<'a> Question<'a> {
     /// # Errors
     /// If the token server cannot be reached or refuses, or its answer is no token.
     pub(super) async fn ask(&self, client: &Client) -> Result<Token, NetError> {
-        let mut answer = match &self.sign_in.account {
-            Some(Account::IdentityToken { token, .. }) => self.post(client, token).await?,
-            _ => self.get(client).await?,
+        let posted = match &self.sign_in.account {
+            Some(Account::IdentityToken { token, .. }) => Some(self.post(client, token).await?),
+            _ => None,
         };
-        let has_no_post = matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
-        if has_no_post && matches!(self.sign_in.account, Some(Account::IdentityToken { .. })) {
-            drop(answer);
-            answer = self.get(client).await?;
-        }
-        if answer.status() != StatusCode::OK {
-            return Err(Answer { sign_in: Some(self.sign_in.clone()), ..answer }.refused());
+        // Older token servers know but the other form.
+        let knows_post = |answer: &Answer| !matches!(answer.status().as_u16(), 404 | 405);
+        let answer = match posted.filter(knows_post) {
+            Some(answer) => answer,
+            None => self.get(client).await?,
+        };
+        match answer.status().as_u16() {
+            200 => {}
+            // It is not the file that is missing.
+            404 | 410 => {
+                let realm = redact(&self.realm.url).to_string();
+                return Err(answer.error(Fault::Realm { realm, why: "there is nothing at that address" }));
+            }
+            _ => return Err(Answer { sign_in: Some(self.sign_in.clone()), ..answer }.refused()),
         }
         let url = answer.url.clone();
         let after = client.settings().timeouts.response;

@@ -368,6 +368,7 @@ async fn what_token_servers_get_wrong_is_told_or_tried_again() {
         (Reply::status(401), "net.unauthorized"),
         (Reply::status(403), "net.forbidden"),
         (Reply::status(204), "net.status"),
+        (Reply::status(404), "net.realm"),
         (Reply::ok("<html>"), "net.protocol"),
         (Reply::json(&serde_json::json!({"details": "none"})), "net.protocol"),
         (token("a\r\nX: b"), "net.protocol"),
