@@ -9,7 +9,7 @@
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use aftk::ecosystem::{Collect, CollectContext, Gathered, Metadata, MetadataRequest, registry};
+use aftk::ecosystem::{Collect, CollectContext, Gathered, HelperAnswer, Metadata, MetadataRequest, registry};
 use aftk::events::{Events, Silent};
 use aftk::problem::Problem;
 use async_trait::async_trait;
@@ -164,6 +164,10 @@ impl CollectContext for Context {
 
     async fn ask_client(&self, _: &str, _: &[&str], _: bool) -> Option<String> {
         Some(REGISTRY.to_owned())
+    }
+
+    async fn ask_helper(&self, _: &str, _: &[&str], _: &str) -> Result<HelperAnswer, Problem> {
+        panic!("npm has no helpers")
     }
 
     fn events(&self) -> &dyn Events {

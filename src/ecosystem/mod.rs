@@ -23,6 +23,7 @@ use bundle_format::{Artifact, BlobKey, Digest, Ref, Repository, Requirement};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::events::Events;
 pub use crate::findings::{Gap, Note};
@@ -282,6 +283,15 @@ pub struct Page {
     pub next: Option<Url>,
 }
 
+/// What a helper program wrote, which may well be a secret.
+#[derive(Clone)]
+pub struct HelperAnswer {
+    /// Whether it says, by its exit code, that it did what it was asked for.
+    pub succeeded: bool,
+    /// What it wrote to its standard output.
+    pub output: Zeroizing<String>,
+}
+
 /// What ops hand to a collecting ecosystem.
 #[async_trait]
 pub trait CollectContext: Send + Sync {
@@ -327,6 +337,17 @@ pub trait CollectContext: Send + Sync {
     /// What an installed client prints when it is asked for its configuration, with an empty configuration of its own
     /// when `pristine`; `None` if the client is not there or does not answer within 10 s.
     async fn ask_client(&self, program: &str, arguments: &[&str], pristine: bool) -> Option<String>;
+    /// What an installed helper, one that keeps credentials for instance, writes when it reads `input`. It may ask a
+    /// person, for a minute. The same question is answered from memory.
+    ///
+    /// # Errors
+    /// If the program cannot be run, takes longer, or writes more than 64 KiB or something that is no text.
+    async fn ask_helper(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<HelperAnswer, Problem>;
     /// Who listens.
     fn events(&self) -> &dyn Events;
 }

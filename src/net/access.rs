@@ -3,10 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::redact;
 use super::route::Route;
+use super::sign_in::SignIn;
 
 /// An address, the way to it, and what it takes to be let in. Credentials go to the URL's own origin and nowhere else.
 #[derive(Clone)]
@@ -15,6 +19,8 @@ pub struct Access {
     pub url: Url,
     /// What to show, if anything.
     pub credential: Option<Credential>,
+    /// How to answer if the server asks who we are, if we do.
+    pub sign_in: Option<Arc<SignIn>>,
     /// How to get there.
     pub route: Arc<Route>,
 }
@@ -22,7 +28,7 @@ pub struct Access {
 impl Access {
     /// An address that is open to everybody, by the usual way.
     pub fn open(url: Url) -> Access {
-        Access { url, credential: None, route: Arc::default() }
+        Access { url, credential: None, sign_in: None, route: Arc::default() }
     }
 }
 
@@ -32,6 +38,7 @@ impl fmt::Debug for Access {
         f.debug_struct("Access")
             .field("url", &url)
             .field("credential", &self.credential)
+            .field("sign_in", &self.sign_in)
             .field("route", &self.route)
             .finish()
     }
@@ -41,7 +48,7 @@ impl fmt::Debug for Access {
 #[derive(Clone)]
 pub struct Credential {
     /// The whole value of the Authorization header.
-    authorization: zeroize::Zeroizing<String>,
+    authorization: Zeroizing<String>,
     /// The origin it may be shown to.
     origin: url::Origin,
 }
@@ -50,6 +57,12 @@ impl Credential {
     /// A bearer token for the origin of `url`.
     pub fn bearer(url: &Url, token: &str) -> Credential {
         Credential { authorization: format!("Bearer {token}").into(), origin: url.origin() }
+    }
+
+    /// A user and password for the origin of `url` (RFC 7617).
+    pub fn basic(url: &Url, user: &str, password: &str) -> Credential {
+        let joined = Zeroizing::new(format!("{user}:{password}"));
+        Credential::basic_encoded(url, &Zeroizing::new(STANDARD.encode(joined.as_bytes())))
     }
 
     /// A user and password for the origin of `url`, already joined and in base64 (RFC 7617).

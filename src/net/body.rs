@@ -11,6 +11,7 @@ use url::Url;
 use super::error::{Fault, NetError, sort};
 use super::limits::{Limits, Permit};
 use super::retry::Timer;
+use super::sign_in::SignIn;
 use crate::clock;
 
 /// What a body has to bring in the time after which it counts as stalled.
@@ -29,9 +30,18 @@ pub(super) struct Answer {
     /// Where it came from in the end.
     pub(super) url: Url,
     pub(super) shown_credential: bool,
+    /// Whether it came from the origin of the first address, and no redirect ever led away from there.
+    pub(super) at_home: bool,
+    /// How we would have answered if the server had asked who we are.
+    pub(super) sign_in: Option<Arc<SignIn>>,
     /// Held until the body is read or dropped.
     pub(super) _permit: Permit,
     pub(super) window: Window,
+}
+
+/// A header as text; `None` if it is absent, too long or not plain ASCII.
+pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().filter(|value| value.len() <= LONGEST_HEADER)
 }
 
 /// Since when a body is being watched, and what it brought.
@@ -52,7 +62,7 @@ impl Answer {
 
     /// A header as text; `None` if it is absent, too long or not plain ASCII.
     pub(super) fn header(&self, name: header::HeaderName) -> Option<&str> {
-        self.headers().get(name)?.to_str().ok().filter(|value| value.len() <= LONGEST_HEADER)
+        header_text(self.headers(), name.as_str())
     }
 
     /// The length of the body as it is sent, where it is known beforehand.
@@ -72,8 +82,9 @@ impl Answer {
         let now = self.timer.now();
         let retry_after =
             self.header(header::RETRY_AFTER).and_then(|value| super::retry::retry_after(value, now));
-        let status = self.status().as_u16();
-        self.error(Fault::Status { status, retry_after, shown_credential: self.shown_credential })
+        let advice = self.sign_in.as_ref().and_then(|sign_in| sign_in.advice(self.status()));
+        let (status, shown_credential) = (self.status().as_u16(), self.shown_credential);
+        self.error(Fault::Status { status, retry_after, shown_credential, advice })
     }
 
     /// A fault of this answer.

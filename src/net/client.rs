@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::time::timeout;
 use url::Url;
 
-use super::access::Access;
+use super::access::{Access, Credential};
 use super::body::{Answer, Window};
 use super::error::{Fault, NetError, host_of, sort};
 use super::limits::Limits;
@@ -17,6 +18,7 @@ use super::redirect;
 use super::retry::{Budget, SystemTimer, Timer};
 use super::route::Route;
 use super::settings::Settings;
+use super::sign_in::Sessions;
 use crate::problem::Problem;
 
 /// The HTTP client. Clones share their connections and limits.
@@ -30,6 +32,7 @@ struct Inner {
     settings: Settings,
     limits: Arc<Limits>,
     timer: Arc<dyn Timer>,
+    sessions: Sessions,
 }
 
 impl Client {
@@ -48,7 +51,9 @@ impl Client {
     pub fn with_timer(settings: Settings, timer: Arc<dyn Timer>) -> Result<Client, Problem> {
         let pools = Pools::new(&settings)?;
         let limits = Arc::new(Limits::new(settings.rate_limit));
-        Ok(Client { inner: Arc::new(Inner { pools, settings, limits, timer }) })
+        Ok(Client {
+            inner: Arc::new(Inner { pools, settings, limits, timer, sessions: Sessions::default() }),
+        })
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -64,23 +69,28 @@ impl Client {
         Budget::new(self.inner.timer.clone(), self.settings().retries)
     }
 
-    /// Makes one GET and follows its redirects, up to the head of the last answer, whatever its status.
-    ///
-    /// A credential is shown to its own origin. Once a redirect led away from there, it isn't shown again,
-    /// even if a further one leads back: else a stranger would choose what is read in our name. So it is with a
-    /// certificate of our own.
-    pub(super) async fn get(&self, access: &Access, headers: &HeaderMap) -> Result<Answer, NetError> {
-        self.ask(Method::GET, access, headers).await
+    /// What time it is, as tests have it.
+    pub(super) fn now(&self) -> SystemTime {
+        self.inner.timer.now()
     }
 
-    /// Asks how large a file is, once and without its body; `None` if the server does not say, for whatever reason.
-    pub async fn size(&self, access: &Access) -> Option<u64> {
-        let identity =
-            HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
-        let answer = self.ask(Method::HEAD, access, &identity).await.ok()?;
-        let length =
-            (answer.status() == StatusCode::OK).then(|| answer.headers().get(header::CONTENT_LENGTH))??;
-        length.to_str().ok()?.parse().ok()
+    /// What was got by signing in.
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.inner.sessions
+    }
+
+    /// Makes one request without a body, up to the head of the last answer, whatever its status: signs in where the
+    /// server asks for it and follows redirects.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        access: &Access,
+        headers: &HeaderMap,
+    ) -> Result<Answer, NetError> {
+        match &access.sign_in {
+            Some(sign_in) => self.ask_signed_in(method, access, sign_in, headers).await,
+            None => self.follow(method, access, access.credential.as_ref(), headers).await,
+        }
     }
 
     /// Whether a server answers in plain HTTP at an `http` address that may be spoken to so; asked once. One that speaks
@@ -95,7 +105,18 @@ impl Client {
         }
     }
 
-    async fn ask(&self, method: Method, access: &Access, headers: &HeaderMap) -> Result<Answer, NetError> {
+    /// Makes one request without a body and follows its redirects.
+    ///
+    /// A credential is shown to its own origin. Once a redirect led away from there, it isn't shown again,
+    /// even if a further one leads back: else a stranger would choose what is read in our name. So it is with a
+    /// certificate of our own.
+    pub(super) async fn follow(
+        &self,
+        method: Method,
+        access: &Access,
+        mut credential: Option<&Credential>,
+        headers: &HeaderMap,
+    ) -> Result<Answer, NetError> {
         let settings = self.settings();
         let first = redirect::without_user(access.url.clone());
         match first.scheme() {
@@ -105,7 +126,6 @@ impl Client {
             _ => return Err(NetError::new(&first, Fault::Scheme)),
         }
         let mut url = first.clone();
-        let mut credential = access.credential.as_ref();
         let mut at_home = true;
         for _ in 0..=redirect::MOST {
             let mut headers = headers.clone();
@@ -118,8 +138,8 @@ impl Client {
             }
             at_home &= url.origin() == first.origin();
             let route = hop(&access.route, at_home, settings.allows_insecure(&url));
-            let sending = self.exchange(method.clone(), url.clone(), headers, &route);
-            let answer = Answer { shown_credential: credential.is_some(), ..sending.await? };
+            let sending = self.exchange(method.clone(), url.clone(), headers, None, &route);
+            let answer = Answer { shown_credential: credential.is_some(), at_home, ..sending.await? };
             match redirect::target(&url, answer.status(), answer.headers(), settings) {
                 Ok(None) => return Ok(answer),
                 Ok(Some(next)) => url = next,
@@ -129,18 +149,23 @@ impl Client {
         Err(NetError::new(&first, Fault::TooManyRedirects(redirect::MOST)))
     }
 
-    async fn exchange(
+    /// Makes one request, without redirects. Whether it may be made at all is for the caller to find out.
+    pub(super) async fn exchange(
         &self,
         method: Method,
         url: Url,
         headers: HeaderMap,
+        body: Option<&str>,
         route: &Route,
     ) -> Result<Answer, NetError> {
         let pool = self.inner.pools.of(route).map_err(|fault| NetError::new(&url, fault))?;
         let permit = self.limits().enter(&url).await;
         let after = self.settings().timeouts.response;
-        let sending = pool.request(method, url.clone()).headers(headers).send();
-        match timeout(after, sending).await {
+        let mut request = pool.request(method, url.clone()).headers(headers);
+        if let Some(body) = body {
+            request = request.body(body.to_owned());
+        }
+        match timeout(after, request.send()).await {
             Err(_) => Err(NetError::new(&url, Fault::TimedOut { what: "waiting for an answer", after })),
             Ok(Err(error)) => {
                 let proxied = self.settings().proxies.any_for(&url, route);
@@ -153,6 +178,8 @@ impl Client {
                 response,
                 url,
                 shown_credential: false,
+                at_home: false,
+                sign_in: None,
                 _permit: permit,
                 window: Window::default(),
             }),
@@ -168,7 +195,7 @@ impl fmt::Debug for Client {
 
 /// The way to one address of a chain of redirects: what is not for everybody's eyes, or not to be had from everybody, is
 /// taken out.
-fn hop(route: &Route, at_home: bool, may_be_insecure: bool) -> Cow<'_, Route> {
+pub(super) fn hop(route: &Route, at_home: bool, may_be_insecure: bool) -> Cow<'_, Route> {
     let unchecked = route.unchecked && may_be_insecure;
     if unchecked == route.unchecked && (at_home || route.identity.is_none()) {
         return Cow::Borrowed(route);

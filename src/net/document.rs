@@ -5,7 +5,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     LAST_MODIFIED, LINK,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use url::Url;
 
 use super::access::Access;
@@ -92,7 +92,7 @@ impl Client {
         limit: u64,
     ) -> Result<DocumentAnswer, NetError> {
         let conditional = headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE);
-        let answer = self.get(access, headers).await?;
+        let answer = self.ask(Method::GET, access, headers).await?;
         match answer.status().as_u16() {
             200 => Ok(DocumentAnswer::Found(read(answer, limit).await?)),
             304 if conditional => Ok(DocumentAnswer::NotModified),
@@ -117,7 +117,7 @@ fn headers(accept: &str, held: &Validators) -> HeaderMap {
     headers
 }
 
-async fn read(mut answer: Answer, limit: u64) -> Result<Document, NetError> {
+pub(super) async fn read(mut answer: Answer, limit: u64) -> Result<Document, NetError> {
     let too_large = || Fault::TooLarge { limit };
     let coding = answer.coding();
     let mut decoder = Decoder::new(&coding).ok_or_else(|| answer.error(Fault::Coding(coding.clone())))?;

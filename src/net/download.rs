@@ -1,7 +1,7 @@
 //! Files: streamed into a sink, resumed where they broke off.
 
 use http::header::{ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, RANGE};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::access::Access;
 use super::body::Answer;
@@ -131,7 +131,7 @@ impl Download<'_> {
             if offset > 0 && self.expected_size == Some(offset) {
                 return Ok(Downloaded { length: offset, content_type: String::new() });
             }
-            let answer = self.client.get(self.access, &self.headers(offset)).await?;
+            let answer = self.client.ask(Method::GET, self.access, &self.headers(offset)).await?;
             match answer.status().as_u16() {
                 200 => {
                     if offset > 0 {

@@ -56,7 +56,15 @@ pub(super) enum Fault {
     #[error("the connection broke")]
     Broken { causes: Vec<String> },
     #[error("the server answered {}", status_line(*.status))]
-    Status { status: u16, retry_after: Option<Duration>, shown_credential: bool },
+    Status {
+        status: u16,
+        retry_after: Option<Duration>,
+        shown_credential: bool,
+        /// What helps, by the word of whoever knows how to sign in there.
+        advice: Option<String>,
+    },
+    #[error("signing in at {}, where the server sends us, is out of the question: {why}", quoted(.realm))]
+    Realm { realm: String, why: &'static str },
     #[error("the answer ended after {got} of {expected} bytes")]
     Truncated { got: u64, expected: u64 },
     #[error("the answer is not {} as it says it is", quoted(.coding))]
@@ -110,6 +118,7 @@ impl Fault {
             Fault::Identity { .. } => "net.identity",
             Fault::Client { .. } => "net.client",
             Fault::Redirect { .. } | Fault::TooManyRedirects(_) => "net.redirect",
+            Fault::Realm { .. } => "net.realm",
             Fault::Connect { .. } => "net.connect",
             Fault::Tls { .. } => "net.tls",
             Fault::TimedOut { .. } => "net.timeout",
@@ -138,7 +147,10 @@ impl Fault {
             | Fault::Authorities { .. }
             | Fault::Identity { .. } => Kind::Usage,
             Fault::Client { .. } => Kind::Failed,
-            Fault::PlainHttp { .. } | Fault::Redirect { .. } | Fault::TooLarge { .. } => Kind::Refused,
+            Fault::PlainHttp { .. }
+            | Fault::Redirect { .. }
+            | Fault::Realm { .. }
+            | Fault::TooLarge { .. } => Kind::Refused,
             Fault::Status { status: 404 | 410, .. } => Kind::Incomplete,
             Fault::Size { .. } => Kind::Untrusted,
             _ => Kind::Unavailable,
@@ -152,6 +164,10 @@ impl Fault {
                 return Some(format!(
                     "use https, or allow it with `--insecure-host {host}` if you trust the way there"
                 ));
+            }
+            Fault::Status { advice: Some(advice), .. } => return Some(advice.clone()),
+            Fault::Realm { .. } => {
+                "the server itself names where to sign in: ask who runs it, or who runs what stands between"
             }
             Fault::ProxyAddress { .. } => PROXY_HINT,
             Fault::Authorities { .. } => {
@@ -230,7 +246,7 @@ pub(super) fn sort(error: reqwest::Error, url: &Url, proxied: bool) -> NetError 
         () if tls => Fault::Tls { host, causes },
         // The answer to CONNECT comes as an error that has no type of its own to us.
         () if causes.iter().any(|cause| cause.contains("proxy authorization required")) => {
-            Fault::Status { status: 407, retry_after: None, shown_credential: false }
+            Fault::Status { status: 407, retry_after: None, shown_credential: false, advice: None }
         }
         () if connecting => Fault::Connect { host, proxied, causes },
         () if timed_out => Fault::Broken { causes },

@@ -11,7 +11,7 @@ use crate::clock;
 /// Time and chance, as retrying needs them; tests put in their own and wait for nothing.
 #[async_trait]
 pub trait Timer: Send + Sync {
-    /// The time of day, against which dates in Retry-After are read.
+    /// The time of day, against which dates in Retry-After are read, and by which tokens expire.
     fn now(&self) -> SystemTime;
     /// Waits.
     async fn sleep(&self, time: Duration);
@@ -146,7 +146,7 @@ mod tests {
 
     fn status(status: u16, retry_after: Option<u64>) -> NetError {
         let retry_after = retry_after.map(Duration::from_secs);
-        fault(Fault::Status { status, retry_after, shown_credential: false })
+        fault(Fault::Status { status, retry_after, shown_credential: false, advice: None })
     }
 
     /// Spends until the budget is spent; what was waited, in milliseconds.

@@ -1,11 +1,8 @@
 //! What a collecting ecosystem sees of this machine: the metadata cache, small blobs, files, the environment.
 
-use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bundle_format::BlobKey;
@@ -14,20 +11,17 @@ use url::Url;
 
 use super::ingest::{ingest, take_in};
 use super::intake::Intake;
+use super::programs::Programs;
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::config;
-use crate::ecosystem::{CollectContext, Metadata, MetadataRequest, Page};
+use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page};
 use crate::events::Events;
 use crate::fsx;
 use crate::net::{self, DocumentAnswer, Validators};
 use crate::problem::{Kind, Problem};
 use crate::store::{CachedAnswer, Store};
 
-/// How long an installed client may take to answer a question about its configuration.
-const CLIENT_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
-/// How much of its answer is read.
-const CLIENT_ANSWER_LIMIT: usize = 64 * 1024;
 /// Metadata is settled in small groups, so that an interrupted run does not fetch much of it again.
 const SETTLE_EVERY: usize = 64;
 
@@ -42,8 +36,7 @@ pub struct Outside {
     scratch: PathBuf,
     /// Variables whose names begin with this, in any case, are none for ecosystems.
     ignored: Option<&'static str>,
-    /// What clients answered, so that each is asked once.
-    asked: tokio::sync::Mutex<HashMap<String, Option<String>>>,
+    programs: Programs,
 }
 
 impl Outside {
@@ -56,20 +49,21 @@ impl Outside {
         directory: &Path,
     ) -> Result<Outside, Problem> {
         let intake = Arc::new(Intake::new(store)?.every(SETTLE_EVERY));
+        // Ecosystems join it with what they are asked for, and hand that back to be read.
+        let directory = std::path::absolute(directory).map_err(|error| {
+            let message = format!("cannot find out where {} is", directory.display());
+            Problem::new(Kind::Failed, "input.directory", message).caused_by(&error)
+        })?;
         Ok(Outside {
             store: store.clone(),
             client,
             intake,
             events,
             cancel,
-            // Ecosystems join it with what they are asked for, and hand that back to be read.
-            directory: std::path::absolute(directory).map_err(|error| {
-                let message = format!("cannot find out where {} is", directory.display());
-                Problem::new(Kind::Failed, "input.directory", message).caused_by(&error)
-            })?,
+            programs: Programs::new(&directory),
+            directory,
             scratch: store.layout.staging(),
             ignored: None,
-            asked: Default::default(),
         })
     }
 
@@ -279,41 +273,19 @@ impl CollectContext for Outside {
     }
 
     async fn ask_client(&self, program: &str, arguments: &[&str], pristine: bool) -> Option<String> {
-        let question = format!("{pristine} {program} {}", arguments.join(" "));
-        // Held while the client runs: whoever asks the same meanwhile waits for that answer.
-        let mut asked = self.asked.lock().await;
-        if let Some(answer) = asked.get(&question) {
-            return answer.clone();
-        }
-        let answer = run_client(program, arguments, pristine, &self.directory).await;
-        asked.insert(question, answer.clone());
-        answer
+        self.programs.ask_client(program, arguments, pristine).await
+    }
+
+    async fn ask_helper(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<HelperAnswer, Problem> {
+        self.cancel.race(self.programs.ask_helper(program, arguments, input)).await
     }
 
     fn events(&self) -> &dyn Events {
         &*self.events
     }
-}
-
-/// Runs an installed client and returns what it prints. A pristine one finds no configuration of the user's.
-async fn run_client(program: &str, arguments: &[&str], pristine: bool, directory: &Path) -> Option<String> {
-    let mut command = tokio::process::Command::new(program);
-    command.args(arguments).current_dir(directory).stdin(Stdio::null()).stderr(Stdio::null());
-    // The directory of a pristine client must outlive it.
-    let mut empty = None;
-    if pristine {
-        let directory = fsx::temporary_directory().ok()?;
-        command.env_clear().env("HOME", directory.path()).current_dir(directory.path());
-        if let Some(path) = config::variable_os("PATH") {
-            command.env("PATH", path);
-        }
-        empty = Some(directory);
-    }
-    let output =
-        tokio::time::timeout(CLIENT_ANSWERS_WITHIN, command.kill_on_drop(true).output()).await.ok()?.ok()?;
-    drop(empty);
-    if !output.status.success() || output.stdout.len() > CLIENT_ANSWER_LIMIT {
-        return None;
-    }
-    String::from_utf8(output.stdout).ok()
 }

@@ -25,6 +25,7 @@ pub mod lock_file;
 pub mod media;
 pub mod pack;
 pub mod preflight;
+mod programs;
 pub mod recall;
 pub mod records;
 pub mod requests;

@@ -2,8 +2,10 @@
 
 mod document;
 mod download;
+mod head;
 mod own_way;
 mod route;
+mod sign_in;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};

@@ -272,7 +272,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::ecosystem::{Metadata, MetadataRequest};
+    use crate::ecosystem::{HelperAnswer, Metadata, MetadataRequest};
     use crate::events::{Events, Silent};
 
     /// A machine with one directory.
@@ -368,6 +368,9 @@ mod tests {
         }
         async fn ask_client(&self, _: &str, _: &[&str], _: bool) -> Option<String> {
             None
+        }
+        async fn ask_helper(&self, _: &str, _: &[&str], _: &str) -> Result<HelperAnswer, Problem> {
+            unreachable!("nothing here has helpers")
         }
         fn events(&self) -> &dyn Events {
             &Silent

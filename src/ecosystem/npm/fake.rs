@@ -10,7 +10,7 @@ use bundle_format::BlobKey;
 use bytes::Bytes;
 use url::Url;
 
-use crate::ecosystem::{CollectContext, Metadata, MetadataRequest, Page};
+use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page};
 use crate::events::{Events, Silent};
 use crate::problem::{Kind, Problem};
 
@@ -132,6 +132,10 @@ impl CollectContext for Fake {
             (["config", "get", "registry"], true) => self.pristine_registry.clone(),
             _ => None,
         }
+    }
+
+    async fn ask_helper(&self, _: &str, _: &[&str], _: &str) -> Result<HelperAnswer, Problem> {
+        unreachable!("nothing here has helpers")
     }
 
     fn events(&self) -> &dyn Events {

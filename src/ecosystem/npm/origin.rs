@@ -126,7 +126,7 @@ impl Routes {
             same_origin.filter_map(|base| self.npmrc.place(&base)).next()
         });
         let credential = place.as_deref().and_then(|place| self.npmrc.credential(place, &url));
-        Access { credential, route: self.network.route(place.as_deref()), url }
+        Access { credential, route: self.network.route(place.as_deref()), ..Access::open(url) }
     }
 
     /// Where a tarball is recorded to come from: for the public registry the path below it, whichever route was

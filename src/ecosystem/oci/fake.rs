@@ -145,6 +145,15 @@ impl CollectContext for Fake {
         Path::new("/project")
     }
 
+    async fn ask_helper(
+        &self,
+        _: &str,
+        _: &[&str],
+        _: &str,
+    ) -> Result<crate::ecosystem::HelperAnswer, Problem> {
+        Err(Problem::new(Kind::Failed, "fake.no-helper", "there is no helper here"))
+    }
+
     async fn ask_client(&self, _: &str, _: &[&str], _: bool) -> Option<String> {
         None
     }

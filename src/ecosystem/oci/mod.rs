@@ -15,6 +15,10 @@ mod archive_files;
 mod asking;
 #[cfg(test)]
 mod collect_tests;
+mod credential_helper;
+mod credentials;
+#[cfg(test)]
+mod credentials_tests;
 mod dockerfile;
 #[cfg(test)]
 mod fake;

@@ -1,22 +1,41 @@
 //! The way to each registry: its address, and what lets one in.
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use url::Url;
+use zeroize::Zeroizing;
 
-use super::reference::{DOCKER, Name, check_registry};
+use super::credentials::Credentials;
+use super::reference::{DOCKER, Name, check_path, check_registry, read_digest};
 use crate::ecosystem::{CollectContext, Upstreams};
-use crate::net::Access;
+use crate::net::{Access, Account, Authorities, Identity, Route, SignIn};
 use crate::problem::{Kind, Problem};
+
+/// Where docker keeps the certificates of registries: a directory for each (docker's "Verify repository client with
+/// certificates").
+const CERTIFICATES: &str = "/etc/docker/certs.d";
+/// The largest certificate that is read, in bytes.
+const LARGEST_CERTIFICATE: u64 = 1 << 20;
 
 /// The registries as this machine knows them.
 pub(crate) struct Registries {
-    /// What the installed client takes for the registry of names without a host.
-    docker: Option<Url>,
-    /// The addresses that were found out.
-    known: Mutex<HashMap<String, Url>>,
+    /// What the installed client calls the server of names without a host.
+    docker: Option<String>,
+    credentials: Credentials,
+    /// What was found out.
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// What was found out of a registry.
+#[derive(Clone)]
+struct Known {
+    /// Its address, ending in a slash.
+    address: Url,
+    route: Arc<Route>,
 }
 
 impl Registries {
@@ -25,33 +44,43 @@ impl Registries {
     /// # Errors
     /// If a configuration cannot be read.
     pub(crate) async fn load(context: &dyn CollectContext) -> Result<Registries, Problem> {
-        let answer =
+        let docker =
             context.ask_client("docker", &["info", "--format", "{{.IndexServerAddress}}"], false).await;
-        let docker = answer.and_then(|answer| Url::parse(answer.trim()).ok()).and_then(|mut url| {
-            url.set_path("/");
-            (url.scheme() == "https").then_some(url)
-        });
-        Ok(Registries { docker, known: Mutex::default() })
+        let docker = docker.map(|answer| answer.trim().to_owned()).filter(|answer| !answer.is_empty());
+        let credentials = Credentials::load(context).await?;
+        Ok(Registries { docker, credentials, known: Mutex::default() })
     }
 
-    /// The address of a registry, ending in a slash.
-    ///
-    /// # Errors
-    /// If nobody says where docker's own is.
-    pub(crate) async fn address(&self, registry: &str, context: &dyn CollectContext) -> Result<Url, Problem> {
+    async fn known(&self, registry: &str, context: &dyn CollectContext) -> Result<Known, Problem> {
         // Held while it is found out: whoever wants the same meanwhile waits for it.
         let mut known = self.known.lock().await;
-        if let Some(address) = known.get(registry) {
-            return Ok(address.clone());
+        if let Some(known) = known.get(registry) {
+            return Ok(known.clone());
         }
         let address = self.find_out(registry, context).await?;
-        known.insert(registry.to_owned(), address.clone());
-        Ok(address)
+        let route = Arc::new(route(registry, context).await?);
+        let found = Known { address, route };
+        known.insert(registry.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    /// The account for a repository, if this machine has one.
+    async fn account(&self, name: &Name, context: &dyn CollectContext) -> Result<Option<Account>, Problem> {
+        // Docker keeps the account of its own registry under the address that it asks, podman under the name.
+        if let (DOCKER, Some(server)) = (name.registry.as_str(), &self.docker)
+            && let Some(account) = self.credentials.for_registry(server, &name.path, context).await?
+        {
+            return Ok(Some(account));
+        }
+        self.credentials.for_registry(&name.registry, &name.path, context).await
     }
 
     async fn find_out(&self, registry: &str, context: &dyn CollectContext) -> Result<Url, Problem> {
         if registry == DOCKER {
-            return self.docker.clone().ok_or_else(|| {
+            let docker = self.docker.as_deref().and_then(|address| Url::parse(address).ok());
+            let docker =
+                docker.filter(|address| address.scheme() == "https").and_then(|it| it.join("/").ok());
+            return docker.ok_or_else(|| {
                 let message = format!(
                     "where {DOCKER} is to be found is for docker to say, and no docker engine answers"
                 );
@@ -73,19 +102,44 @@ impl Registries {
     /// What lets one in at a path below `/v2/` of a repository.
     ///
     /// # Errors
-    /// As [`Registries::address`].
+    /// If nobody says where docker's own registry is, or an account cannot be had.
     pub(crate) async fn access(
         &self,
         name: &Name,
         below: &str,
         context: &dyn CollectContext,
     ) -> Result<Access, Problem> {
-        let address = self.address(&name.registry, context).await?;
+        let Known { address, route } = self.known(&name.registry, context).await?;
         let url = address.join(&format!("v2/{}/{below}", name.path)).map_err(|error| {
             Problem::new(Kind::Failed, "oci.bad-address", format!("{name} has no address")).caused_by(&error)
         })?;
-        Ok(Access::open(url))
+        let sign_in = SignIn {
+            account: self.account(name, context).await?,
+            scope: format!("repository:{}:pull", name.path),
+            remedy: match name.registry.as_str() {
+                DOCKER => "docker login".to_owned(),
+                registry => format!("docker login {registry}"),
+            },
+        };
+        Ok(Access { sign_in: Some(Arc::new(sign_in)), route, ..Access::open(url) })
     }
+}
+
+/// The certificates that docker has for a registry.
+async fn route(registry: &str, context: &dyn CollectContext) -> Result<Route, Problem> {
+    let directory = Path::new(CERTIFICATES).join(registry);
+    let named_by = directory.display().to_string();
+    let mut route = Route::default();
+    if let Some(pem) = context.read(&directory.join("ca.crt"), LARGEST_CERTIFICATE).await? {
+        route.authorities = Some(Authorities { pem, named_by: named_by.clone() });
+    }
+    let certificate = context.read(&directory.join("client.cert"), LARGEST_CERTIFICATE).await?;
+    let key = context.read(&directory.join("client.key"), LARGEST_CERTIFICATE).await?;
+    if let (Some(certificate), Some(key)) = (certificate, key) {
+        let pem = Zeroizing::new([certificate.as_ref(), b"\n", key.as_ref()].concat());
+        route.identity = Some(Identity { pem, named_by });
+    }
+    Ok(route)
 }
 
 #[async_trait]
@@ -101,8 +155,8 @@ impl Upstreams for Registries {
             Problem::new(Kind::Failed, "oci.bad-origin", message)
         };
         let (path, digest) = origin.split_once("/blobs/").ok_or_else(wrong)?;
-        super::reference::check_path(path).map_err(|why| wrong().because(why))?;
-        super::reference::read_digest(digest).map_err(|why| wrong().because(why))?;
+        check_path(path).map_err(|why| wrong().because(why))?;
+        read_digest(digest).map_err(|why| wrong().because(why))?;
         let name = Name { registry: repository.to_owned(), path: path.to_owned() };
         Registries::access(self, &name, &format!("blobs/{digest}"), context).await
     }

@@ -9,8 +9,8 @@ use super::{hasty, impatient, noting};
 use crate::support::fake_upstream::{FakeUpstream, Reply, Seen};
 
 #[derive(Default)]
-struct Memory {
-    bytes: Vec<u8>,
+pub(super) struct Memory {
+    pub(super) bytes: Vec<u8>,
     restarts: u32,
     written: usize,
     full_at: Option<usize>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aftk::net::{Access, Authorities, Identity, Proxies, Proxy, Route, Settings};
+use aftk::net::{Access, Authorities, Identity, Proxies, Proxy, Route, Settings, SignIn};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -141,6 +141,27 @@ async fn a_certificate_of_our_own_is_shown_to_its_own_origin_alone() {
     assert!(read(&client, &by(&at_localhost(&own, "/a"), bare)).await.is_err(), "it is asked for");
     assert!(read(&client, &access("/away")).await.is_err());
     assert_eq!(other.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_token_server_elsewhere_does_not_see_our_certificate() {
+    let (own, other) = (with_client_authority(), with_client_authority());
+    let token = || Reply::ok(r#"{"token":"let-me-in"}"#);
+    own.route("/token", token());
+    other.route("/token", token());
+    let route = Arc::new(Route { authorities: authorities(), identity: identity(), ..Route::default() });
+    let client = || noting(Settings { retries: 0, ..Settings::default() }).0;
+    for (realm, path, is_let_in) in [(&own, "/own", true), (&other, "/other", false)] {
+        let challenge = format!("Bearer realm=\"{}\"", at_localhost(realm, "/token"));
+        let challenge = Reply::status(401).header("WWW-Authenticate", challenge);
+        own.route(path, Reply::first(vec![challenge], Reply::ok("let in")));
+        let sign_in = SignIn { account: None, scope: String::new(), remedy: String::new() };
+        let sign_in = Some(Arc::new(sign_in));
+        let access = Access { sign_in, route: route.clone(), ..open(&at_localhost(&own, path)) };
+        // Each has a client of its own, or the second would have the token of the first.
+        assert_eq!(read(&client(), &access).await.is_ok(), is_let_in, "{path}");
+    }
+    assert_eq!((own.requests_to("/token").len(), other.requests().len()), (1, 0));
 }
 
 #[tokio::test]
