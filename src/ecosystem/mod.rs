@@ -17,10 +17,12 @@ use std::cmp::Ordering;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bundle_format::{Artifact, BlobKey, Digest, Ref, Repository, Requirement};
 use bytes::Bytes;
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use crate::events::Events;
@@ -358,7 +360,7 @@ pub trait Upstreams: Send + Sync {
 /// Re-validation at import: what comes out of a bundle is hostile until it passed.
 pub trait Admit: Send + Sync {
     /// Checks an artifact's names, paths, roles and checksums. The checksums listed in it have been compared with the
-    /// bytes by the caller; this says whether they are enough. `read` opens small blobs it names (at most 1 MiB).
+    /// bytes by the caller; this says whether they are enough. `read` opens small blobs it names (at most 4 MiB).
     fn admit(
         &self,
         artifact: &Artifact,
@@ -376,6 +378,9 @@ pub enum Principal {
     /// An account of this site.
     Account(String),
 }
+
+/// How the virtual repository of an ecosystem, which has what all others have, is written where a name is needed.
+pub const ALL: &str = "all";
 
 /// A route: an exhaustive table of what clients may ask.
 ///
@@ -400,14 +405,14 @@ pub struct ClientRequest {
     pub action: &'static str,
     /// What the pattern captured, decoded.
     pub captures: Vec<(&'static str, String)>,
-    /// The repository of the mount; `None`: the virtual `all`.
+    /// The repository of the mount; `None`: the virtual `all`, or one that the handler finds out by itself.
     pub repository: Option<String>,
     /// `http://host:port/npm/all/`: what clients reached this mount by, ending in a slash.
     pub base: String,
     /// The raw query.
     pub query: String,
     /// Headers as sent.
-    pub headers: http::HeaderMap,
+    pub headers: HeaderMap,
     /// The body, for routes that take one: at most 1 MiB.
     pub body: Bytes,
     /// Who asks.
@@ -416,7 +421,28 @@ pub struct ClientRequest {
 
 /// What to answer. The server alone does HEAD, ranges, ETags, compression and streaming.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub struct Answer {
+    /// What it says.
+    pub content: Content,
+    /// Headers of the clients' own protocol, besides those that the server sets.
+    pub headers: HeaderMap,
+    /// Whether path and query alone led to it, so that the server may send a blob again without asking, until the store
+    /// changes. Such a change may be noticed [`LASTING`] late: never so where a name may move.
+    pub lasting: bool,
+}
+
+/// How old the server's knowledge of the store's revision may be when it sends a lasting answer again.
+pub const LASTING: Duration = Duration::from_millis(100);
+
+impl From<Content> for Answer {
+    fn from(content: Content) -> Answer {
+        Answer { content, headers: HeaderMap::new(), lasting: false }
+    }
+}
+
+/// What an answer says.
+#[derive(Debug, Clone)]
+pub enum Content {
     /// A document made now.
     Document {
         /// Its media type.
@@ -454,6 +480,8 @@ pub trait ServeContext: Send + Sync {
     fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem>;
     /// Up to `limit` names of packages that come after `after` (empty at first), in byte order, each once.
     fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem>;
+    /// The names of this ecosystem's repositories, in byte order.
+    fn repositories(&self) -> Result<Vec<String>, Problem>;
     /// The file at a path, of what this build has admitted.
     fn file_at(
         &self,
@@ -478,10 +506,24 @@ pub trait ServeContext: Send + Sync {
 pub trait Serve: Send + Sync {
     /// Where its repositories stand: `npm` for `/npm/<repository>/`.
     fn prefix(&self) -> &'static str;
+    /// Whether the segment after the prefix names the repository. Else the handler finds out from the whole request which
+    /// one is meant.
+    fn names_repository_first(&self) -> bool {
+        true
+    }
+    /// Where a repository stands below the prefix, for people; `None`: the virtual one.
+    fn place(&self, repository: Option<&str>) -> String {
+        format!("{}/", repository.unwrap_or(ALL))
+    }
     /// All that clients may ask.
     fn routes(&self) -> &'static [Route];
     /// Answers. Runs on a thread that may block.
     fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem>;
+    /// How an error of the server's own is written for these clients, as JSON: no route, another method, a store that does
+    /// not answer.
+    fn error(&self, _status: u16, message: &str) -> Bytes {
+        Bytes::from(serde_json::json!({ "error": message }).to_string())
+    }
 }
 
 /// Configuring one client.

@@ -16,7 +16,7 @@ use super::origin::Origin;
 use super::reply::{Asked, Refusal, Reply};
 use super::route::{Matched, Path, RouteTable};
 use super::site::Site;
-use crate::ecosystem::{ClientFile, Ecosystem, Route, Setup};
+use crate::ecosystem::{ALL, ClientFile, Ecosystem, Route, Setup};
 use crate::problem::Problem;
 
 const ROUTES: &[Route] = &[
@@ -155,15 +155,15 @@ fn shown(site: &Site, mounts: &Mounts, server: &str) -> Result<Vec<Shown>, Probl
     let mut all = Vec::new();
     for mount in mounts.visible() {
         let base = format!("{server}/{}", mount.prefix.join("/"));
-        let of = |name: &str, origin: &str| Shown {
+        let of = |name: Option<&str>, origin: &str| Shown {
             ecosystem: mount.ecosystem,
-            name: name.to_owned(),
-            address: format!("{base}/{name}/"),
+            name: name.unwrap_or(ALL).to_owned(),
+            address: format!("{base}/{}", mount.serve.place(name)),
             origin: origin.to_owned(),
         };
-        all.push(of(super::context::ALL, "everything of this kind"));
+        all.push(of(None, "everything of this kind"));
         let own = repositories.iter().filter(|one| one.ecosystem == mount.ecosystem);
-        all.extend(own.map(|one| of(&one.name, &one.origin)));
+        all.extend(own.map(|one| of(Some(&one.name), &one.origin)));
     }
     Ok(all)
 }
