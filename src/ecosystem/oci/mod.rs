@@ -6,15 +6,21 @@
 //!
 //! [`reference`] reads names as docker does, [`manifest`] what registries hold. Collecting: [`request`] reads a request,
 //! [`resolve`] walks from tags to all that belongs to an image, [`registries`] knows the way to each registry.
-//! [`record`] is the shape of an artifact, which [`admit`] checks inside and [`serve`] answers from.
+//! [`record`] is the shape of an artifact, which [`admit`] checks inside and [`serve`] answers from: [`address`] finds out
+//! which repository is meant, [`lists`] and [`referrers`] are what is not sent as it came, [`refusal`] the rest.
 
+mod address;
+mod lists;
 mod manifest;
 mod record;
 mod reference;
+mod referrers;
+mod refusal;
+mod serve;
 
 use bundle_format::Artifact;
 
-use super::Ecosystem;
+use super::{Ecosystem, Serve};
 
 /// The schema of images' artifacts.
 const SCHEMA: &str = "oci/1";
@@ -42,5 +48,9 @@ impl Ecosystem for Oci {
         let digest = artifact.version.replacen(':', "%3A", 1);
         let registry = artifact.repository.replacen(':', "%3A", 1);
         format!("pkg:oci/{last}@{digest}?repository_url={registry}/{}", artifact.name)
+    }
+
+    fn serve(&self) -> Option<&dyn Serve> {
+        Some(&serve::OciServe)
     }
 }
