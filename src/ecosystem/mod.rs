@@ -3,6 +3,7 @@
 //! Each lives in one folder, behind one cargo feature, and stands in one line of [`registry`]. No ecosystem knows
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
+mod origin;
 pub mod registry;
 pub mod template;
 

@@ -10,6 +10,7 @@
 //! which repository is meant, [`lists`] and [`referrers`] are what is not sent as it came, [`refusal`] the rest.
 
 mod address;
+mod admit;
 mod lists;
 mod manifest;
 mod record;
@@ -20,7 +21,7 @@ mod serve;
 
 use bundle_format::Artifact;
 
-use super::{Ecosystem, Serve};
+use super::{Admit, Ecosystem, Serve};
 
 /// The schema of images' artifacts.
 const SCHEMA: &str = "oci/1";
@@ -48,6 +49,10 @@ impl Ecosystem for Oci {
         let digest = artifact.version.replacen(':', "%3A", 1);
         let registry = artifact.repository.replacen(':', "%3A", 1);
         format!("pkg:oci/{last}@{digest}?repository_url={registry}/{}", artifact.name)
+    }
+
+    fn admit(&self) -> Option<&dyn Admit> {
+        Some(&admit::OciAdmit)
     }
 
     fn serve(&self) -> Option<&dyn Serve> {
