@@ -5,6 +5,7 @@
 
 mod origin;
 pub mod registry;
+mod server_address;
 pub mod template;
 
 #[cfg(feature = "file")]
@@ -531,19 +532,40 @@ pub trait Serve: Send + Sync {
 pub trait Setup: Send + Sync {
     /// The client's name: `npm`.
     fn client(&self) -> &'static str;
-    /// The client's own file for a server at `server` (`http://host:port`, no trailing slash).
-    fn configuration(&self, server: &str) -> Result<ClientFile, Problem>;
+    /// The client's own file for a server at `server` (`http://host:port`, no trailing slash). `repositories` are those of
+    /// this ecosystem that the server has; none, where that is not known.
+    fn configuration(&self, server: &str, repositories: &[String]) -> Result<ClientFile, Problem>;
 }
 
 /// A client's configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientFile {
-    /// Its path, relative to the user's home directory.
+    /// Its path: absolute, or relative to the user's home directory.
     pub path: &'static str,
-    /// The lines that are ours.
+    /// What is ours.
     pub text: String,
-    /// What begins a comment in it.
-    pub comment: &'static str,
+    /// How it stands in the file.
+    pub form: Form,
+    /// What a person has to do besides, as a sentence; empty for nothing.
+    pub then: &'static str,
+}
+
+impl ClientFile {
+    /// Where it is, as people write it.
+    pub fn place(&self) -> String {
+        if self.path.starts_with('/') { self.path.to_owned() } else { format!("~/{}", self.path) }
+    }
+}
+
+/// How our text stands in a client's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Among the lines of others, between marks; what begins a comment there.
+    Among(&'static str),
+    /// Alone, because two texts make no document of this language; between marks, with what begins a comment.
+    Alone(&'static str),
+    /// Alone and without marks, because this language has no comments.
+    Bare,
 }
 
 /// The context as ops hand it about.

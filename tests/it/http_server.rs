@@ -13,7 +13,7 @@ use std::time::Duration;
 use aftk::clock;
 use aftk::ecosystem::template::Template;
 use aftk::ecosystem::{
-    Answer, ClientFile, ClientRequest, Content, Ecosystem, Route, Serve, ServeContext, Setup,
+    Answer, ClientFile, ClientRequest, Content, Ecosystem, Form, Route, Serve, ServeContext, Setup,
 };
 use aftk::http_server::{Mount, Served, Server, ServerSettings, Timeouts};
 use aftk::problem::{Kind, Problem};
@@ -67,8 +67,9 @@ impl Setup for Fake {
     fn client(&self) -> &'static str {
         "fakeclient"
     }
-    fn configuration(&self, server: &str) -> Result<ClientFile, Problem> {
-        Ok(ClientFile { path: ".fakerc", text: format!("registry={server}/fake/all/\n"), comment: "#" })
+    fn configuration(&self, server: &str, repositories: &[String]) -> Result<ClientFile, Problem> {
+        let text = format!("registry={server}/fake/all/\nrepositories={}\n", repositories.join(","));
+        Ok(ClientFile { path: ".fakerc", text, form: Form::Among("#"), then: "" })
     }
 }
 

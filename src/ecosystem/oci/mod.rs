@@ -18,10 +18,11 @@ mod reference;
 mod referrers;
 mod refusal;
 mod serve;
+mod setup;
 
 use bundle_format::Artifact;
 
-use super::{Admit, Ecosystem, Serve};
+use super::{Admit, Ecosystem, Serve, Setup};
 
 /// The schema of images' artifacts.
 const SCHEMA: &str = "oci/1";
@@ -57,5 +58,9 @@ impl Ecosystem for Oci {
 
     fn serve(&self) -> Option<&dyn Serve> {
         Some(&serve::OciServe)
+    }
+
+    fn setup(&self) -> &[&dyn Setup] {
+        setup::CLIENTS
     }
 }
