@@ -177,6 +177,10 @@ impl ServeContext for FakeStore {
         Ok(self.refs.iter().filter(|linked| linked.reference.name == name).cloned().collect())
     }
 
+    fn repositories(&self) -> Result<Vec<String>, Problem> {
+        Ok(vec!["npm".to_owned()])
+    }
+
     fn names(&self, _: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem> {
         let names: std::collections::BTreeSet<_> = self
             .linked

@@ -294,7 +294,7 @@ mod tests {
     fn a_directory_gives_nothing_from_outside() {
         let directory = fsx::test_directory();
         fsx::replace_file(&directory.path().join("secret"), b"secret").unwrap();
-        std::fs::create_dir_all(directory.path().join("layout")).unwrap();
+        fsx::create_directory(&directory.path().join("layout"), fsx::Access::Private).unwrap();
         fsx::replace_file(&directory.path().join("layout/index.json"), b"{}").unwrap();
         let files = Files::open(&directory.path().join("layout"), directory.path()).unwrap();
         assert_eq!(text(&files, "index.json").as_deref(), Some("{}"));

@@ -6,6 +6,7 @@ use bundle_format::{Artifact, Digest, Requirement};
 use serde_json::Value;
 
 use super::manifest::{Descriptor, Kind, Manifest};
+use super::reference::read_digest;
 
 /// The role of the manifest itself.
 pub(crate) const MANIFEST: &str = "manifest";
@@ -75,11 +76,14 @@ pub(crate) fn requires(repository: &str, manifest: &Manifest, absent: &[&Digest]
     edges
 }
 
-/// Whether an artifact says that it does without this part.
-pub(crate) fn is_absent(artifact: &Artifact, digest: &Digest) -> bool {
-    let absent = artifact.attributes.get(ABSENT).and_then(Value::as_array);
-    let digest = digest.to_string();
-    absent.is_some_and(|absent| absent.iter().any(|one| one.as_str() == Some(&digest)))
+/// What an artifact says that it does without.
+///
+/// # Errors
+/// If that is no list of digests.
+pub(crate) fn absent(artifact: &Artifact) -> Result<Vec<Digest>, String> {
+    let Some(absent) = artifact.attributes.get(ABSENT) else { return Ok(Vec::new()) };
+    let absent = absent.as_array().ok_or_else(|| format!("its attribute {ABSENT:?} is no list"))?;
+    absent.iter().map(|one| read_digest(one.as_str().unwrap_or_default())).collect()
 }
 
 /// The manifest that an artifact says something of, as it was recorded.
