@@ -128,7 +128,7 @@ impl Pages {
         let file = |(ecosystem, setup): &(&str, &dyn Setup)| {
             setup.configuration(server, &served(site, ecosystem)?).map(|file| (setup.client(), file))
         };
-        self.setups.iter().map(|setup| file(setup)).collect()
+        self.setups.iter().map(file).collect()
     }
 }
 

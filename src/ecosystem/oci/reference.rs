@@ -181,8 +181,7 @@ pub(crate) fn check_path(path: &str) -> Result<(), String> {
     let is_alphanumeric = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
     let is_part = |part: &str| {
         let bytes = part.as_bytes();
-        let ends = bytes.first().is_some_and(|b| is_alphanumeric(b))
-            && bytes.last().is_some_and(|b| is_alphanumeric(b));
+        let ends = bytes.first().is_some_and(is_alphanumeric) && bytes.last().is_some_and(is_alphanumeric);
         ends && part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).all(|between| {
             matches!(between, "" | "." | "_" | "__") || between.bytes().all(|byte| byte == b'-')
         })
