@@ -457,8 +457,14 @@ pub enum Content {
 pub trait ServeContext: Send + Sync {
     /// The artifacts of one package, in the order of precedence ([`crate::store::Catalogue`]).
     fn artifacts(&self, repository: Option<&str>, name: &str) -> Result<Vec<Linked>, Problem>;
-    /// The refs of one package, in the order of precedence; several sources may have set the same one.
-    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem>;
+    /// The refs of one package, or those with this label, in the order of precedence; several sources may have set the
+    /// same one.
+    fn refs(
+        &self,
+        repository: Option<&str>,
+        name: &str,
+        label: Option<&str>,
+    ) -> Result<Vec<LinkedRef>, Problem>;
     /// Up to `limit` names of packages that come after `after` (empty at first), in byte order, each once.
     fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem>;
     /// The names of this ecosystem's repositories, in byte order.

@@ -4,6 +4,7 @@
 //! that their requests are answered where they come in; of larger ones it is kept which blob they are. Reading is open,
 //! so an answer is everybody's; once it isn't, whoever may not read a repository has to be turned away before this.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::time::Instant;
 
 use bundle_format::BlobKey;
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri};
 
 use crate::clock;
@@ -29,6 +31,8 @@ const OVERHEAD: usize = 1024;
 pub(super) struct Held {
     /// Those of the whole blob.
     pub(super) headers: HeaderMap,
+    /// Its entity tag.
+    pub(super) tag: String,
     /// Which one.
     pub(super) key: BlobKey,
     /// Its size in bytes.
@@ -53,9 +57,10 @@ struct State {
     weight: usize,
 }
 
-/// Under what an answer is kept: all that it depends on.
-pub(super) fn key(mount: usize, uri: &Uri) -> String {
-    format!("{mount} {}?{}", uri.path(), uri.query().unwrap_or_default())
+/// Under what an answer is kept: all that it depends on. `host` is that of the request if it is impersonated, else empty.
+pub(super) fn key<'a>(host: &str, uri: &'a Uri) -> Cow<'a, str> {
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    if host.is_empty() { Cow::Borrowed(path) } else { Cow::Owned(format!("{host}{path}")) }
 }
 
 impl Answers {
@@ -131,7 +136,8 @@ mod tests {
     fn held(size: usize, whole: bool) -> Arc<Held> {
         let bytes = Bytes::from(vec![0; size]);
         let key = BlobKey::of(&bytes);
-        Arc::new(Held { headers: HeaderMap::new(), key, size: size as u64, bytes: whole.then_some(bytes) })
+        let (headers, tag) = (HeaderMap::new(), format!("\"{key}\""));
+        Arc::new(Held { headers, tag, key, size: size as u64, bytes: whole.then_some(bytes) })
     }
 
     #[test]

@@ -29,8 +29,13 @@ impl ServeContext for Context<'_> {
         Ok(self.site.catalogue.names(self.ecosystem, repository, after, limit)?)
     }
 
-    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem> {
-        Ok(self.site.catalogue.refs(self.ecosystem, repository, name)?)
+    fn refs(
+        &self,
+        repository: Option<&str>,
+        name: &str,
+        label: Option<&str>,
+    ) -> Result<Vec<LinkedRef>, Problem> {
+        Ok(self.site.catalogue.refs(self.ecosystem, repository, name, label)?)
     }
 
     fn repositories(&self) -> Result<Vec<String>, Problem> {

@@ -114,7 +114,7 @@ impl Reply {
         let (headers, length) = (held.headers.clone(), held.size);
         let mut reply =
             Reply { status: StatusCode::OK, headers, content: Content::Empty, length, failure: None };
-        let Some((start, end)) = reply.select(&format!("\"{}\"", held.key), asked) else { return Ok(reply) };
+        let Some((start, end)) = reply.select(&held.tag, asked) else { return Ok(reply) };
         reply.content = match &held.bytes {
             Some(bytes) => Content::Whole(bytes.slice(within_memory(start, end))),
             None => {
@@ -154,6 +154,7 @@ impl Reply {
             reply.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         reply.vary(vary);
+        represent(&mut reply.headers, &tag);
         if let Some((start, end)) = reply.select(&tag, asked) {
             reply.content = Content::Whole(bytes.slice(within_memory(start, end)));
         }
@@ -230,10 +231,6 @@ impl Reply {
     /// none are (304, 416).
     fn select(&mut self, tag: &str, asked: Asked<'_>) -> Option<(u64, u64)> {
         let whole = self.length;
-        if let Ok(value) = HeaderValue::try_from(tag) {
-            self.headers.insert(ETAG, value);
-        }
-        self.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         if conditional::is_held(asked.headers, tag) {
             self.status = StatusCode::NOT_MODIFIED;
             self.length = 0;
@@ -287,8 +284,18 @@ impl Held {
     pub(super) fn new(key: BlobKey, size: u64, media_type: String, own: HeaderMap) -> Held {
         let mut headers = Reply::new(StatusCode::OK, media_type_of(media_type), Content::Empty, size).headers;
         headers.extend(own);
-        Held { headers, key, size, bytes: None }
+        let tag = format!("\"{key}\"");
+        represent(&mut headers, &tag);
+        Held { headers, tag, key, size, bytes: None }
     }
+}
+
+/// What is said of everything that has an entity tag.
+fn represent(headers: &mut HeaderMap, tag: &str) {
+    if let Ok(value) = HeaderValue::try_from(tag) {
+        headers.insert(ETAG, value);
+    }
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
 }
 
 /// An error for clients of no ecosystem.

@@ -1,5 +1,6 @@
 //! How one request is answered: by an ecosystem where it has a mount, else by one of our own pages.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,29 +83,30 @@ impl Responder {
     ) -> Result<Reply, Refusal> {
         let bad = |why: &str| Refusal::new(StatusCode::BAD_REQUEST, why);
         let origin = Origin::of(&parts, ends, &self.trusted_proxies).map_err(bad)?;
+        let is_get = parts.method == Method::GET;
+        let host = if self.mounts.impersonates(origin.host()) { origin.host() } else { "" };
+        let key = (is_get || parts.method == Method::HEAD).then(|| answers::key(host, &parts.uri));
+        if let Some(held) = key.as_deref().and_then(|key| self.site.answers.fresh(key)) {
+            let sent = Reply::held(&held, Asked { headers: &parts.headers, is_get }, &self.site);
+            return Ok(sent.unwrap_or_else(|problem| Reply::problem(&problem, None)));
+        }
+        let key = key.map(Cow::into_owned);
         let path = Path::parse(parts.uri.path()).map_err(bad)?;
         let method = parts.method.as_str();
         if let Some(destination) = self.mounts.find(method, &path, &origin)? {
             let Some(mount) = self.mounts.get(destination.mount) else {
                 return Err(bad("there is no mount"));
             };
-            let is_get = parts.method == Method::GET;
-            let key =
-                (is_get || parts.method == Method::HEAD).then(|| answers::key(destination.mount, &parts.uri));
-            if let Some(held) = key.as_deref().and_then(|key| self.site.answers.fresh(key)) {
-                let sent = Reply::held(&held, Asked { headers: &parts.headers, is_get }, &self.site);
-                return Ok(sent.unwrap_or_else(|problem| Reply::problem(&problem, Some(mount.serve))));
-            }
             let body = self.collect(&parts.method, body).await;
             let body = body.map_err(|refusal| refusal.in_words_of(mount.serve))?;
             let made = self.handle(destination, parts, body, key).await;
             return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(mount.serve))));
         }
-        if self.mounts.impersonates(origin.host()) {
+        if !host.is_empty() {
             return Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"));
         }
         let page = self.pages.find(method, &path)?;
-        let (here, is_get) = (Arc::clone(self), parts.method == Method::GET);
+        let here = Arc::clone(self);
         let made = blocking(move || {
             let asked = Asked { headers: &parts.headers, is_get };
             here.pages.answer(&page, &here.site, &here.mounts, &origin, asked)

@@ -92,7 +92,7 @@ mod tests {
         fn artifacts(&self, _: Option<&str>, _: &str) -> Result<Vec<Linked>, Problem> {
             Ok(Vec::new())
         }
-        fn refs(&self, _: Option<&str>, _: &str) -> Result<Vec<LinkedRef>, Problem> {
+        fn refs(&self, _: Option<&str>, _: &str, _: Option<&str>) -> Result<Vec<LinkedRef>, Problem> {
             Ok(Vec::new())
         }
         fn names(&self, _: Option<&str>, _: &str, _: usize) -> Result<Vec<String>, Problem> {

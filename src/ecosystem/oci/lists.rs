@@ -62,7 +62,7 @@ fn no_number() -> Answer {
 /// `tags/list`: the tags of a repository in byte order. `written` is its name as the client wrote it.
 pub(super) fn tags(asked: &Asked<'_>, name: &Name, written: &str) -> Result<Answer, Problem> {
     let Some(page) = Page::read(asked) else { return Ok(no_number()) };
-    let refs = asked.context.refs(Some(&name.registry), &name.path)?;
+    let refs = asked.context.refs(Some(&name.registry), &name.path, None)?;
     if refs.is_empty() && !asked.holds(name)? {
         return Ok(refuse(Code::NameUnknown, &format!("there is nothing of {name} in this mirror")));
     }

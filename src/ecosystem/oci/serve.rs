@@ -159,9 +159,8 @@ impl<'a> Asked<'a> {
         if check_tag(tag).is_err() {
             return Ok(None);
         }
-        let refs = self.context.refs(Some(&name.registry), &name.path)?;
-        let first = refs.iter().find(|linked| linked.reference.label == tag);
-        Ok(first.and_then(|linked| read_digest(&linked.reference.version).ok()))
+        let refs = self.context.refs(Some(&name.registry), &name.path, Some(tag))?;
+        Ok(refs.first().and_then(|linked| read_digest(&linked.reference.version).ok()))
     }
 
     fn blob(&self, name: &Name, digest: &str) -> Result<Answer, Problem> {

@@ -101,11 +101,15 @@ fn docker(mirror: &Mirror) -> ClientFile {
 }
 
 /// `server` is where containerd turns to when no other host has an image: were it not the mirror itself, containerd would
-/// ask the internet for whatever the mirror does not have.
+/// ask the internet for whatever the mirror does not have. It must stand among the others as well: containerd 1.6 throws a
+/// file away that names none, and asks the internet for everything.
 fn containerd(mirror: &Mirror) -> ClientFile {
     ClientFile {
         path: "/etc/containerd/certs.d/_default/hosts.toml",
-        text: format!("server = \"{}\"\ncapabilities = [\"pull\", \"resolve\"]\n", mirror.address),
+        text: format!(
+            "server = \"{0}\"\n\n[host.\"{0}\"]\ncapabilities = [\"pull\", \"resolve\"]\n",
+            mirror.address
+        ),
         form: Form::Alone("#"),
         then: "containerd reads it where its config.toml says config_path = \"/etc/containerd/certs.d\" for registries; \
                ctr wants --hosts-dir /etc/containerd/certs.d",
@@ -185,7 +189,8 @@ mod tests {
     fn containerd_has_nowhere_else_to_turn() {
         let hosts: toml::Table = text(Client::Containerd, MIRROR, &[]).parse().unwrap();
         assert_eq!(hosts["server"].as_str(), Some(MIRROR));
-        assert!(!hosts.contains_key("host"));
+        let others: Vec<_> = hosts["host"].as_table().unwrap().keys().collect();
+        assert_eq!(others, [MIRROR]);
     }
 
     #[test]
