@@ -17,6 +17,7 @@ mod npm;
 mod oci;
 
 use std::cmp::Ordering;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -248,6 +249,8 @@ pub trait CollectContext: Send + Sync {
         from: Box<dyn Read + Send>,
         key: Option<BlobKey>,
     ) -> Result<(BlobKey, u64), Problem>;
+    /// Downloads what is needed for a while into a file without a name, which is at its beginning then.
+    async fn download(&self, access: &Access) -> Result<File, Problem>;
     /// Whether the store holds a blob of that size; then it stays as long as this job needs it.
     async fn hold(&self, key: &BlobKey, size: u64) -> Result<bool, Problem>;
     /// Reads a small blob that is held, at most `limit` bytes.

@@ -258,3 +258,80 @@ fn lists_that_people_have_are_requests() {
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("images.txt:1"), "{}", refused.stderr);
 }
+
+/// What `docker save` wrote before it wrote layouts: layers that are not compressed, and links among them.
+fn saved(layer: &[u8]) -> Vec<u8> {
+    let config = json!({
+        "os": "linux", "architecture": "amd64",
+        "rootfs": {"type": "layers", "diff_ids": [BlobKey::of(layer).to_string(), BlobKey::of(layer).to_string()]},
+    });
+    let manifest = json!([{
+        "Config": "config.json", "RepoTags": ["redis:7", "team/app:1.0"], "Layers": ["a/layer.tar", "b/layer.tar"],
+    }]);
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in [
+        ("a/layer.tar", layer),
+        ("config.json", config.to_string().as_bytes()),
+        ("manifest.json", manifest.to_string().as_bytes()),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        archive.append_data(&mut header, name, bytes).unwrap();
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    archive.append_link(&mut header, "b/layer.tar", "../a/layer.tar").unwrap();
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn what_docker_saves_crosses_the_gap() {
+    let sides = Sides::new();
+    let layer = b"a file system".repeat(1000);
+    sides.write("saved.tar", saved(&layer));
+    let report = collect(&sides, &["--json", "docker-archive:./saved.tar:redis:7"]).json();
+    let [artifact] = &report["artifacts"].as_array().unwrap()[..] else { panic!("{report}") };
+    assert!(artifact["purl"].as_str().unwrap().ends_with("docker.io/library/redis"), "{artifact}");
+
+    // An engine sends the same by its socket.
+    let socket = sides.path("docker.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let body = saved(&layer);
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = vec![0; 4096];
+        let length = stream.read(&mut head).unwrap();
+        assert!(head[..length].starts_with(b"GET /images/get?names=redis%3A7 HTTP/1.1\r\n"));
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).unwrap();
+        stream.write_all(&body).unwrap();
+    });
+    let mut command = sides.command("out");
+    command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    let from_engine: Ran = command
+        .args(["collect", "--json", "--out", "../stick", "docker-daemon:redis:7"])
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(
+        from_engine.json()["bundle"]["snapshot"],
+        report["bundle"]["snapshot"],
+        "{}",
+        from_engine.stderr
+    );
+
+    import(&sides);
+    let serving = Serving::start(&sides);
+    let manifest = Client::connect(serving.address).ask("GET", "/v2/redis/manifests/7", &[]);
+    let manifest: Value = serde_json::from_slice(&manifest.body).unwrap();
+    let path = format!("/v2/library/redis/blobs/{}", manifest["layers"][1]["digest"].as_str().unwrap());
+    assert_eq!(Client::connect(serving.address).ask("GET", &path, &[]).body, layer);
+
+    // Layers that are not the image's.
+    let mut damaged = saved(&layer);
+    damaged[600] ^= 1;
+    sides.write("damaged.tar", damaged);
+    let refused = collect(&sides, &["docker-archive:./damaged.tar"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+}

@@ -88,7 +88,9 @@ fn skopeo_copies_all_platforms_by_the_name_outside() {
         assert_eq!(fs::read_to_string(copy.join("manifest.json")).unwrap(), *manifest, "{name}");
     }
     let gone = format!("docker://{}/team/gone:1.0", collected.registry);
-    run(inside.program("skopeo").args(["inspect", "--raw", &gone])).ended(1).complained("is not in this mirror");
+    run(inside.program("skopeo").args(["inspect", "--raw", &gone]))
+        .ended(1)
+        .complained("is not in this mirror");
 }
 
 #[test]

@@ -51,7 +51,14 @@ impl Files {
         if path.is_dir() {
             return Ok(Files::Directory(path.to_owned()));
         }
-        let mut file = File::open(path)?;
+        Files::of_archive(File::open(path)?, scratch)
+    }
+
+    /// The same of an archive that is open.
+    ///
+    /// # Errors
+    /// As [`Files::open`].
+    pub(super) fn of_archive(mut file: File, scratch: &Path) -> io::Result<Files> {
         let mut magic = [0; 4];
         let length = file.read(&mut magic)?;
         file.rewind()?;

@@ -10,7 +10,7 @@
 //! [`dockerfile`]). [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests to all that belongs to
 //! an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is enough. [`asking`] reads
 //! manifests: of registries, to each of which [`registries`] knows the way and [`credentials`] who is let in, or of a
-//! [`layout`] of this machine, which may be in an archive ([`archive_files`]).
+//! [`layout`] of this machine, which may be in an archive ([`archive_files`]) or with docker's engine ([`daemon`]).
 //!
 //! Inside: [`admit`] checks what a bundle brings, and [`serve`] is the registry: [`address`] finds out which repository is
 //! meant, [`lists`] and [`referrers`] are what is not sent as it came, [`refusal`] the rest. [`setup`] points clients at
@@ -26,6 +26,7 @@ mod credential_helper;
 mod credentials;
 #[cfg(test)]
 mod credentials_tests;
+mod daemon;
 mod dockerfile;
 #[cfg(test)]
 mod fake;
@@ -70,7 +71,13 @@ impl Ecosystem for Oci {
 
     /// As other tools have them: images of registries, and what stands on this machine.
     fn words(&self) -> &'static [&'static str] {
-        &[request::REGISTRY, request::LAYOUT, request::LAYOUT_ARCHIVE, request::DOCKER_ARCHIVE]
+        &[
+            request::REGISTRY,
+            request::LAYOUT,
+            request::LAYOUT_ARCHIVE,
+            request::DOCKER_ARCHIVE,
+            request::DAEMON,
+        ]
     }
 
     fn schema(&self) -> &'static str {
