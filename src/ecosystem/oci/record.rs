@@ -1,6 +1,6 @@
 //! The shape of an artifact: one manifest with the blobs that it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bundle_format::{Artifact, Digest, Requirement};
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub(crate) fn parts(manifest: &Manifest) -> Vec<(&'static str, &Descriptor)> {
     let config = manifest.config.iter().map(|config| (CONFIG, config));
     let layers = manifest.layers.iter().map(|layer| (LAYER, layer));
     let mut parts: Vec<(&'static str, &Descriptor)> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     parts.extend(config.chain(layers).filter(|(_, part)| seen.insert(&part.digest)));
     parts
 }
@@ -63,7 +63,9 @@ pub(crate) fn requires(repository: &str, manifest: &Manifest, absent: &[&Digest]
     if manifest.kind != Kind::Index {
         return Vec::new();
     }
-    let carried = manifest.manifests.iter().filter(|entry| !absent.contains(&&entry.digest));
+    // Both lists may be long, and come from a bundle.
+    let absent: HashSet<&Digest> = absent.iter().copied().collect();
+    let carried = manifest.manifests.iter().filter(|entry| !absent.contains(&entry.digest));
     let mut edges: Vec<Requirement> = carried
         .map(|entry| Requirement {
             name: repository.to_owned(),
