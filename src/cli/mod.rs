@@ -12,6 +12,7 @@ mod inspect;
 mod json_lines;
 mod key;
 mod lock;
+mod login;
 mod ls;
 mod network;
 mod output;
@@ -112,6 +113,7 @@ enum Verb {
     Check(check::Arguments),
     Gc(gc::Arguments),
     Key(key::Arguments),
+    Login(login::Arguments),
     Setup(setup::Arguments),
     Completion(completion::Arguments),
     Demo(demo::Arguments),
@@ -223,6 +225,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Ls(verb) => ls::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),
+        Verb::Login(verb) => login::run(verb, session),
         Verb::Key(verb) => key::run(verb, session),
         Verb::Setup(verb) => setup::run(verb, session),
         Verb::Completion(verb) => completion::run(verb),

@@ -62,6 +62,10 @@ pub trait Ecosystem: Send + Sync {
     fn collect(&self) -> Option<&dyn Collect> {
         None
     }
+    /// Signing in to its upstreams.
+    fn login(&self) -> Option<&dyn Login> {
+        None
+    }
     /// Re-validation at import, inside.
     fn admit(&self) -> Option<&dyn Admit> {
         None
@@ -339,6 +343,35 @@ pub trait Upstreams: Send + Sync {
         origin: &str,
         context: &dyn CollectContext,
     ) -> Result<Access, Problem>;
+}
+
+/// Signing in to an upstream as its own client does, so that both know the account afterwards.
+#[async_trait]
+pub trait Login: Send + Sync {
+    /// Asks a host whether it knows the user, and finds out where the client would keep that.
+    ///
+    /// # Errors
+    /// Refused, if the host does not; if it cannot be reached, or the client's configuration cannot be read.
+    async fn log_in(
+        &self,
+        host: &str,
+        user: &str,
+        password: Zeroizing<String>,
+        context: &dyn CollectContext,
+    ) -> Result<Keeping, Problem>;
+}
+
+/// Where an account is kept.
+pub enum Keeping {
+    /// A helper program has it already.
+    Helper(String),
+    /// The client's own file, which is to have these bytes, for the user's eyes alone.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// All of it.
+        bytes: Zeroizing<Vec<u8>>,
+    },
 }
 
 /// Re-validation at import: what comes out of a bundle is hostile until it passed.

@@ -22,6 +22,7 @@ mod ledger;
 pub mod list;
 pub mod lock;
 pub mod lock_file;
+pub mod login;
 pub mod media;
 pub mod pack;
 pub mod preflight;

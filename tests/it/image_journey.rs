@@ -335,3 +335,64 @@ fn what_docker_saves_crosses_the_gap() {
     let refused = collect(&sides, &["docker-archive:./damaged.tar"]);
     assert_eq!(refused.code, Some(3), "{}", refused.stderr);
 }
+
+/// Signs in with a password on stdin.
+fn sign_in(sides: &Sides, host: &str, password: &str) -> Ran {
+    use std::io::Write;
+    let mut command = sides.command("out");
+    let helpers = sides.path("helpers");
+    command.env("PATH", format!("{}:/usr/bin:/bin", helpers.display()));
+    command.args(["login", host, "--user", "me"]).stdin(std::process::Stdio::piped());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+#[test]
+fn an_account_is_kept_as_docker_keeps_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let (sides, image) = (Sides::new(), Image::new());
+    let upstream = image.registry();
+    upstream.route(
+        "/token?service=registry",
+        Reply::answer(|seen: &Seen| match seen.header("authorization") {
+            Some(own) if own == format!("Basic {}", STANDARD.encode("me:sesame")) => {
+                Reply::json(&json!({"token": "let-me-in"}))
+            }
+            _ => Reply::status(401),
+        }),
+    );
+    let host = host(&upstream);
+    let file = sides.path("user/.docker/config.json");
+    let wrong = sign_in(&sides, &host, "guess");
+    assert_eq!((wrong.code, file.exists()), (Some(6), false), "{}", wrong.stderr);
+    assert_eq!(sign_in(&sides, &host, "").code, Some(2));
+
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, r#"{"auths": {"other.example.test": {"auth": "eDp5"}}, "currentContext": "x"}"#)
+        .unwrap();
+    let signed_in = sign_in(&sides, &host, "sesame");
+    assert!(!format!("{signed_in:?}").contains("sesame"));
+    signed_in.done();
+    let kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(kept["auths"][&host]["auth"], STANDARD.encode("me:sesame"));
+    assert_eq!(
+        (&kept["auths"]["other.example.test"]["auth"], &kept["currentContext"]),
+        (&json!("eDp5"), &json!("x"))
+    );
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    collect(&sides, &[&format!("docker:{host}/team/app:1.0")]).done();
+
+    // A helper that the file names gets it, and the file doesn't.
+    std::fs::write(&file, r#"{"credsStore": "box"}"#).unwrap();
+    let helpers = sides.path("helpers");
+    std::fs::create_dir_all(&helpers).unwrap();
+    let helper = helpers.join("docker-credential-box");
+    std::fs::write(&helper, format!("#!/bin/sh\ncat > {}/kept\n", helpers.display())).unwrap();
+    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    sign_in(&sides, &host, "sesame").done();
+    let kept: Value = serde_json::from_slice(&std::fs::read(helpers.join("kept")).unwrap()).unwrap();
+    assert_eq!(kept, json!({"ServerURL": host, "Username": "me", "Secret": "sesame"}));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), r#"{"credsStore": "box"}"#);
+}

@@ -32,16 +32,9 @@ pub(super) async fn ask(
     named_in: &Path,
     context: &dyn CollectContext,
 ) -> Result<Option<Account>, Problem> {
-    let problem =
-        |message| Problem::new(Kind::Usage, "oci.credential-helper", message).at(named_in.display());
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if !name.bytes().all(is_part) {
-        return Err(problem(format!("{} is no name of a credential helper", quoted(name)))
-            .hint("credHelpers and credsStore name programs by what follows docker-credential-"));
-    }
-    let program = format!("docker-credential-{name}");
+    let program = program(name, named_in)?;
     let fails = |why| {
-        problem(format!("the credential helper {program} gives no account for {server}"))
+        problem(format!("the credential helper {program} gives no account for {server}"), named_in)
             .because(why)
             .hint(format!("see what it says: echo {server} | {program} get"))
             .hint("the file names it in credHelpers or credsStore: install it, or take it out there")
@@ -60,6 +53,42 @@ pub(super) async fn ask(
             Err(_) => Err(fails("its answer is not of the form of helpers".to_owned())),
         },
     }
+}
+
+/// Lets the helper that the file `named_in` names keep an account; its program.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn store(
+    name: &str,
+    server: &str,
+    (user, secret): (&str, &str),
+    named_in: &Path,
+    context: &dyn CollectContext,
+) -> Result<String, Problem> {
+    let program = program(name, named_in)?;
+    let account = serde_json::json!({"ServerURL": server, "Username": user, "Secret": secret}).to_string();
+    let answer = context.ask_helper(&program, &["store"], &Zeroizing::new(account)).await?;
+    if answer.succeeded {
+        return Ok(program);
+    }
+    let message = format!("the credential helper {program} does not keep the account");
+    Err(problem(message, named_in).because(format!("it said {}", quoted(answer.output.trim()))))
+}
+
+fn problem(message: String, named_in: &Path) -> Problem {
+    Problem::new(Kind::Usage, "oci.credential-helper", message).at(named_in.display())
+}
+
+/// The program of a helper.
+fn program(name: &str, named_in: &Path) -> Result<String, Problem> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.bytes().all(is_part) {
+        return Ok(format!("docker-credential-{name}"));
+    }
+    let message = format!("{} is no name of a credential helper", quoted(name));
+    Err(problem(message, named_in)
+        .hint("credHelpers and credsStore name programs by what follows docker-credential-"))
 }
 
 /// Foreign words: cut short, and with nothing in them that a terminal would obey.

@@ -19,7 +19,7 @@ use crate::net::Account;
 use crate::problem::{Kind, Problem};
 
 /// The largest file that is read, in bytes.
-const LARGEST: u64 = 1 << 20;
+pub(super) const LARGEST: u64 = 1 << 20;
 /// The user by which clients say that what they have is an identity token.
 const TOKEN_USER: &str = "<token>";
 
@@ -105,9 +105,15 @@ fn paths(context: &dyn CollectContext) -> Vec<PathBuf> {
     let mut paths = vec![directory("REGISTRY_AUTH_FILE").unwrap_or_else(session)];
     let lasting = directory("XDG_CONFIG_HOME").or_else(|| in_home(".config"));
     paths.extend(lasting.map(|directory| directory.join("containers/auth.json")));
-    let docker = directory("DOCKER_CONFIG").or_else(|| in_home(".docker"));
-    paths.extend(docker.map(|directory| directory.join("config.json")));
+    paths.extend(docker_file(context));
     paths
+}
+
+/// Docker's own file.
+pub(super) fn docker_file(context: &dyn CollectContext) -> Option<PathBuf> {
+    let named = context.environment("DOCKER_CONFIG").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let directory = named.or_else(|| context.home_directory().map(|home| home.join(".docker")))?;
+    Some(directory.join("config.json"))
 }
 
 impl AuthFile {

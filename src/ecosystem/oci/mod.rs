@@ -9,7 +9,7 @@
 //! Collecting: [`request`] reads a request, [`image_list`] a list that people have anyway ([`image_yaml`],
 //! [`dockerfile`]). [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests to all that belongs to
 //! an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is enough. [`asking`] reads
-//! manifests: of registries, to each of which [`registries`] knows the way and [`credentials`] who is let in, or of a
+//! manifests: of registries, to each of which [`registries`] knows the way and [`credentials`] who is let in (which [`login`] writes down), or of a
 //! [`layout`] of this machine, which may be in an archive ([`archive_files`]) or with docker's engine ([`daemon`]).
 //!
 //! Inside: [`admit`] checks what a bundle brings, and [`serve`] is the registry: [`address`] finds out which repository is
@@ -35,6 +35,7 @@ mod image_list;
 mod image_yaml;
 mod layout;
 mod lists;
+mod login;
 mod manifest;
 mod platform;
 mod prove;
@@ -54,7 +55,8 @@ use async_trait::async_trait;
 use bundle_format::Artifact;
 
 use super::{
-    Admit, Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Serve, Setup, Upstreams,
+    Admit, Collect, CollectContext, Ecosystem, Gathered, Login, Proof, Request, Resolution, Serve, Setup,
+    Upstreams,
 };
 use crate::problem::Problem;
 
@@ -97,6 +99,10 @@ impl Ecosystem for Oci {
     }
 
     fn collect(&self) -> Option<&dyn Collect> {
+        Some(self)
+    }
+
+    fn login(&self) -> Option<&dyn Login> {
         Some(self)
     }
 

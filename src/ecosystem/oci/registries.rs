@@ -64,6 +64,25 @@ impl Registries {
         Ok(found)
     }
 
+    /// What docker calls a registry where it keeps accounts.
+    pub(super) fn server(&self, registry: &str) -> String {
+        let docker = self.docker.as_ref().filter(|_| registry == DOCKER);
+        docker.map_or(registry, String::as_str).to_owned()
+    }
+
+    /// The address at which a registry only says that it is one.
+    ///
+    /// # Errors
+    /// If nobody says where docker's own registry is.
+    pub(super) async fn ping(&self, registry: &str, context: &dyn CollectContext) -> Result<Access, Problem> {
+        let Known { address, route } = self.known(registry, context).await?;
+        let url = address.join("v2/").map_err(|error| {
+            Problem::new(Kind::Failed, "oci.bad-address", format!("{registry} has no address"))
+                .caused_by(&error)
+        })?;
+        Ok(Access { route, ..Access::open(url) })
+    }
+
     /// The account for a repository, if this machine has one.
     async fn account(&self, name: &Name, context: &dyn CollectContext) -> Result<Option<Account>, Problem> {
         // Docker keeps the account of its own registry under the address that it asks, podman under the name.
