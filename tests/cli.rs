@@ -57,6 +57,7 @@ fn the_verbs_are_these() {
         "check",
         "gc",
         "key",
+        "login",
         "setup",
         "completion",
         "demo",
