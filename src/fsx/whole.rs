@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Access, File, create_directory, parent, remove, remove_directory, rename, sync_directory};
+use super::{
+    Access, File, create_directory, make_directory, parent, remove, remove_directory, rename, sync_directory,
+};
 
 /// A file that takes its name only when it is complete: written beside it, synced, renamed. Dropped before
 /// [`AtomicFile::commit`] it leaves nothing, and what had the name stays.
@@ -79,6 +81,39 @@ impl Drop for AtomicFile {
         if !self.done {
             let _ = remove(self.file.path());
         }
+    }
+}
+
+/// A directory that takes its name only when it is complete: filled beside it, synced, renamed. Dropped before
+/// [`AtomicDirectory::commit`] it leaves nothing.
+#[derive(Debug)]
+pub struct AtomicDirectory {
+    partial: TemporaryDirectory,
+    target: PathBuf,
+}
+
+impl AtomicDirectory {
+    /// Begins a directory that everybody may read. What has its name already may only be an empty directory.
+    pub fn create(path: &Path) -> io::Result<AtomicDirectory> {
+        let beside = parent(path).join(format!("{}.{}{PARTIAL}", beginning(path)?, random_name()?));
+        make_directory(&beside, Access::Ordinary)?;
+        Ok(AtomicDirectory { partial: TemporaryDirectory { path: beside }, target: path.to_owned() })
+    }
+
+    /// Where it is filled. Whoever fills it syncs the files and the directories in it.
+    pub fn path(&self) -> &Path {
+        self.partial.path()
+    }
+
+    /// Makes it durable and gives it its name.
+    ///
+    /// # Errors
+    /// Also if something other than an empty directory has the name by now.
+    pub fn commit(self) -> io::Result<()> {
+        sync_directory(self.path())?;
+        // Over a directory that is not empty the system does not rename. Dropping this finds nothing more to remove.
+        rename(self.path(), &self.target)?;
+        sync_directory(parent(&self.target))
     }
 }
 

@@ -10,6 +10,9 @@
 //! to all that belongs to an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is
 //! enough. [`asking`] reads manifests, of registries, to each of which [`registries`] knows the way, or of a [`layout`]
 //! of this machine, which may be in an archive ([`archive_files`]).
+//!
+//! Exporting: [`selector`] reads which images are meant, [`export`] finds what the store has of them, and [`to_layout`] or
+//! [`to_docker`] says what files that makes.
 
 mod archive_files;
 mod asking;
@@ -20,6 +23,9 @@ mod credentials;
 #[cfg(test)]
 mod credentials_tests;
 mod dockerfile;
+mod export;
+#[cfg(test)]
+mod export_tests;
 #[cfg(test)]
 mod fake;
 mod found;
@@ -34,13 +40,17 @@ mod reference;
 mod registries;
 mod request;
 mod resolve;
+mod selector;
 mod tags;
+mod to_docker;
+mod to_layout;
 mod walk;
 
 use async_trait::async_trait;
 use bundle_format::Artifact;
 
-use super::{Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Upstreams};
+use super::pattern::Pattern;
+use super::{Collect, CollectContext, Ecosystem, Export, Gathered, Proof, Request, Resolution, Upstreams};
 use crate::problem::Problem;
 
 /// The schema of images' artifacts.
@@ -77,6 +87,14 @@ impl Ecosystem for Oci {
 
     fn collect(&self) -> Option<&dyn Collect> {
         Some(self)
+    }
+
+    fn export(&self) -> Option<&dyn Export> {
+        Some(self)
+    }
+
+    fn pattern(&self, text: &str) -> Result<Box<dyn Pattern>, Problem> {
+        Ok(Box::new(selector::Images::read(text)?))
     }
 }
 

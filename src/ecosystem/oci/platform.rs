@@ -56,6 +56,14 @@ impl Platform {
         Ok(Platform { os: os.to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() })
     }
 
+    /// The platform of images that run here: those for Linux, as Docker has it on other systems too.
+    ///
+    /// # Errors
+    /// If images know no such processor.
+    pub(crate) fn of_this_machine() -> Result<Platform, Problem> {
+        Platform::read(&format!("linux/{}", std::env::consts::ARCH))
+    }
+
     /// Whether what an image says of itself is this platform. A variant that nobody named is any: which of several is
     /// the best one is for the machine that runs it to know.
     pub(crate) fn is(&self, image: &manifest::Platform) -> bool {

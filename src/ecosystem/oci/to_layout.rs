@@ -1,0 +1,176 @@
+//! An OCI layout: every chosen image as it is, with what belongs to it (image specification, "Image Layout").
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::export::{HeldManifest, Package, nothing_left};
+use super::layout::{IMAGE_NAME, REF_NAME};
+use super::manifest::{Kind, OCI_INDEX};
+use super::record;
+use crate::ecosystem::{Content, Exported, ExportedItem, Note};
+use crate::problem::Problem;
+
+/// The most platforms that a note names.
+const NAMED: usize = 8;
+
+/// A layout that is being gathered.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    files: BTreeMap<String, Content>,
+    /// By what it is called (those without a name last) and the digest.
+    entries: BTreeMap<(bool, Option<String>, String), Value>,
+    pub(super) notes: BTreeSet<Note>,
+}
+
+/// How a manifest is named in the layout.
+#[derive(Debug, Default)]
+struct Called {
+    tags: BTreeSet<String>,
+    /// It was chosen itself, so it needs a name even without a tag.
+    is_chosen: bool,
+}
+
+impl Layout {
+    /// Takes in what was chosen of a repository, and what belongs to it: the entries of indexes, and what says something
+    /// of any of them.
+    pub(super) fn take(&mut self, package: &Package<'_>) -> Result<(), Problem> {
+        let mut roots: BTreeMap<String, Called> = BTreeMap::new();
+        for (version, tags) in &package.tops {
+            let called = Called { tags: tags.iter().cloned().collect(), is_chosen: true };
+            roots.insert(version.clone(), called);
+        }
+        let mut next: Vec<String> = roots.keys().cloned().collect();
+        let mut seen: HashSet<String> = HashSet::new();
+        let mut media_types: BTreeMap<String, (String, u64)> = BTreeMap::new();
+        while let Some(version) = next.pop() {
+            if !seen.insert(version.clone()) {
+                continue;
+            }
+            let Some(held) = package.manifest(&version)? else { continue };
+            if !self.manifest(package, &version, &held) {
+                continue;
+            }
+            media_types.insert(version.clone(), (held.manifest.media_type.clone(), held.content.size()));
+            let entries = held.manifest.manifests.iter().map(|entry| entry.digest.to_string());
+            next.extend(entries.filter(|entry| package.has(entry)));
+            for referrer in package.referrers.get(&version).into_iter().flatten() {
+                roots.entry(referrer.clone()).or_default();
+                next.push(referrer.clone());
+            }
+            for (tag, about) in package.speaking_tags(&version) {
+                roots.entry(about.to_owned()).or_default().tags.insert(tag.to_owned());
+                next.push(about.to_owned());
+            }
+        }
+        for (version, called) in roots {
+            let Some((media_type, size)) = media_types.get(&version) else { continue };
+            let mut names: Vec<Option<String>> =
+                called.tags.iter().map(|tag| Some(format!("{}:{tag}", package.name))).collect();
+            if names.is_empty() {
+                names.push(called.is_chosen.then(|| format!("{}@{version}", package.name)));
+            }
+            for name in names {
+                self.entry(name, media_type, &version, *size);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in a manifest with its blobs, and notes down what is absent; whether it can stand in a layout.
+    fn manifest(&mut self, package: &Package<'_>, version: &str, held: &HeldManifest<'_>) -> bool {
+        let subject = || format!("{}@{version}", package.name);
+        let parts = record::parts(&held.manifest);
+        let all = parts.iter().map(|(_, part)| &part.digest).chain([&held.digest]);
+        if all.into_iter().any(|digest| digest.blob_key().is_none()) {
+            let message = "it is left out: no reader of layouts knows digests other than sha256".to_owned();
+            self.note("oci.no-sha256", subject(), message);
+            return false;
+        }
+        self.blob(&held.content);
+        let mut absent = 0;
+        for (_, part) in &parts {
+            match held.part(&part.digest) {
+                Some(content) => self.blob(&content),
+                None => absent += 1,
+            }
+        }
+        if absent > 0 {
+            let message = format!("{absent} of its {} blobs are not carried", parts.len());
+            self.note("oci.absent-blobs", subject(), message);
+        }
+        if held.manifest.kind == Kind::Index {
+            let entries = &held.manifest.manifests;
+            let lacking = entries.iter().filter(|entry| !package.has(&entry.digest.to_string()));
+            let mut lacking: Vec<String> =
+                lacking.filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string).collect();
+            let carried = entries.iter().filter(|entry| package.has(&entry.digest.to_string())).count();
+            if carried < entries.len() {
+                lacking.retain(|platform| !platform.starts_with("unknown/"));
+                let more = lacking.len().saturating_sub(NAMED);
+                lacking.truncate(NAMED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let which =
+                    if lacking.is_empty() { String::new() } else { format!(": {}", lacking.join(", ")) };
+                let message = format!(
+                    "its index is kept as it is, and {} of its {} entries are not carried{which}{more}",
+                    entries.len() - carried,
+                    entries.len()
+                );
+                self.note("oci.sparse-index", subject(), message);
+            }
+        }
+        true
+    }
+
+    /// Adds a blob, once.
+    pub(super) fn blob(&mut self, content: &Content) {
+        if let Content::Blob { key, .. } = content {
+            self.files.insert(blob_path(&key.hex()), content.clone());
+        }
+    }
+
+    /// Adds a document beside the layout's own.
+    pub(super) fn document(&mut self, path: &str, document: &Value) {
+        self.files.insert(path.to_owned(), Content::Document(Bytes::from(document.to_string())));
+    }
+
+    /// Names a manifest in the layout's index. What containerd and docker look for and what others do is the same name: a
+    /// tag alone would not tell two repositories apart.
+    pub(super) fn entry(&mut self, name: Option<String>, media_type: &str, digest: &str, size: u64) {
+        let mut entry = json!({"mediaType": media_type, "digest": digest, "size": size});
+        if let Some(name) = &name {
+            entry["annotations"] = json!({REF_NAME: name, IMAGE_NAME: name});
+        }
+        self.entries.insert((name.is_none(), name, digest.to_owned()), entry);
+    }
+
+    /// Notes down something that a person should know.
+    pub(super) fn note(&mut self, code: &str, subject: String, message: String) {
+        self.notes.insert(Note { code: code.to_owned(), subject, message });
+    }
+
+    /// The finished layout.
+    ///
+    /// # Errors
+    /// If nothing is in it.
+    pub(super) fn finish(mut self) -> Result<Exported, Problem> {
+        if self.entries.is_empty() {
+            let reasons = self.notes.into_iter().map(|note| format!("{}: {}", note.subject, note.message));
+            return Err(nothing_left(reasons));
+        }
+        let named = self.entries.keys().filter_map(|(_, name, digest)| Some((name.clone()?, digest.clone())));
+        let items = named.map(|(name, digest)| ExportedItem { name, digest }).collect();
+        let manifests: Vec<Value> = std::mem::take(&mut self.entries).into_values().collect();
+        self.document("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}));
+        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests});
+        self.document("index.json", &index);
+        Ok(Exported { files: self.files, items, notes: self.notes.into_iter().collect() })
+    }
+}
+
+/// Where a layout has a blob.
+pub(super) fn blob_path(hex: &str) -> String {
+    format!("blobs/sha256/{hex}")
+}
