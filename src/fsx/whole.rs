@@ -88,32 +88,41 @@ impl Drop for AtomicFile {
 /// [`AtomicDirectory::commit`] it leaves nothing.
 #[derive(Debug)]
 pub struct AtomicDirectory {
-    partial: TemporaryDirectory,
+    partial: PathBuf,
     target: PathBuf,
+    done: bool,
 }
 
 impl AtomicDirectory {
     /// Begins a directory that everybody may read. What has its name already may only be an empty directory.
     pub fn create(path: &Path) -> io::Result<AtomicDirectory> {
-        let beside = parent(path).join(format!("{}.{}{PARTIAL}", beginning(path)?, random_name()?));
-        make_directory(&beside, Access::Ordinary)?;
-        Ok(AtomicDirectory { partial: TemporaryDirectory { path: beside }, target: path.to_owned() })
+        let partial = parent(path).join(format!("{}.{}{PARTIAL}", beginning(path)?, random_name()?));
+        make_directory(&partial, Access::Ordinary)?;
+        Ok(AtomicDirectory { partial, target: path.to_owned(), done: false })
     }
 
     /// Where it is filled. Whoever fills it syncs the files and the directories in it.
     pub fn path(&self) -> &Path {
-        self.partial.path()
+        &self.partial
     }
 
     /// Makes it durable and gives it its name.
     ///
     /// # Errors
     /// Also if something other than an empty directory has the name by now.
-    pub fn commit(self) -> io::Result<()> {
-        sync_directory(self.path())?;
-        // Over a directory that is not empty the system does not rename. Dropping this finds nothing more to remove.
-        rename(self.path(), &self.target)?;
+    pub fn commit(mut self) -> io::Result<()> {
+        sync_directory(&self.partial)?;
+        rename(&self.partial, &self.target)?;
+        self.done = true;
         sync_directory(parent(&self.target))
+    }
+}
+
+impl Drop for AtomicDirectory {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = remove_directory(&self.partial);
+        }
     }
 }
 

@@ -23,12 +23,12 @@ impl Export for Oci {
         &[
             ExportKind {
                 name: DOCKER_ARCHIVE,
-                about: "a tar for `docker load` of any version, one platform of each image",
+                about: "a tar for `docker load` and `podman load`, one platform of each image",
                 is_directory: false,
             },
             ExportKind {
                 name: LAYOUT_ARCHIVE,
-                about: "an OCI image layout in a tar: podman, skopeo, containerd, k3s and RKE2",
+                about: "an OCI image layout in a tar, all platforms: skopeo, containerd, k3s, RKE2, and podman one image at a time",
                 is_directory: false,
             },
             ExportKind { name: LAYOUT, about: "an OCI image layout in a directory", is_directory: true },
@@ -53,6 +53,7 @@ impl Export for Oci {
                 let package = Package::read(package, context)?;
                 layout.take(&package)?;
             }
+            layout.note_docker_types();
             return layout.finish();
         }
         let platform = match platforms {

@@ -21,6 +21,9 @@ use crate::problem::{Kind as Class, Problem};
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The annotation that containerd and docker write the whole name into.
 pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
+/// The annotation that we write the whole name of a signature and the like into. Under another one they would be taken for
+/// images.
+pub(super) const OWN_NAME: &str = "vnd.aftk.image.name";
 /// The most blobs of one layout.
 const MOST: usize = 200_000;
 /// The type of a layer as `docker save` writes it.
@@ -204,7 +207,7 @@ impl Reading<'_> {
 
     /// What an entry of the index is called.
     fn names(&self, entry: &Entry) -> Result<Vec<(Name, Option<String>)>, Problem> {
-        let whole = entry.annotations.get(IMAGE_NAME);
+        let whole = entry.annotations.get(OWN_NAME).or_else(|| entry.annotations.get(IMAGE_NAME));
         let short = entry.annotations.get(REF_NAME);
         let whole = whole.or_else(|| short.filter(|name| name.contains(['/', ':'])));
         match whole.map(|name| Reference::read(name)) {

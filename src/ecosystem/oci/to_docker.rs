@@ -10,7 +10,7 @@ use super::export::{HeldManifest, Package};
 use super::manifest::{Descriptor, Kind, Manifest};
 use super::platform::Platform;
 use super::reference::{DOCKER, Name, OFFICIAL};
-use super::to_layout::{Layout, blob_path};
+use super::to_layout::{EntryName, Layout, blob_path};
 use crate::ecosystem::Exported;
 use crate::problem::Problem;
 
@@ -126,20 +126,25 @@ impl DockerArchive {
             }
         }
         if manifest.layers.iter().any(|layer| layer.media_type.ends_with("zstd")) {
-            let message = "its layers are compressed by zstd, which docker before version 23 cannot load";
+            let message = "its layers are compressed by zstd, which old versions of docker cannot load";
             self.layout.note("oci.zstd", called.to_owned(), message.to_owned());
         }
         let (media_type, size) = (&manifest.media_type, held.content.size());
         let repository = familiar(&package.name);
         for tag in tags {
-            self.layout.entry(Some(format!("{}:{tag}", package.name)), media_type, &digest, size);
+            self.layout.entry(EntryName::Image(format!("{}:{tag}", package.name)), media_type, &digest, size);
             if let Some(last) = manifest.layers.last() {
                 let tags = self.repositories.entry(repository.clone()).or_default();
                 tags.insert(tag.clone(), last.digest.hex());
             }
         }
         if tags.is_empty() {
-            self.layout.entry(Some(format!("{}@{digest}", package.name)), media_type, &digest, size);
+            self.layout.entry(
+                EntryName::Image(format!("{}@{digest}", package.name)),
+                media_type,
+                &digest,
+                size,
+            );
         }
         let path = |part: &Descriptor| blob_path(&part.digest.hex());
         let image = self.images.entry(digest).or_insert_with(|| Image {

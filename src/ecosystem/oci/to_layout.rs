@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::export::{HeldManifest, Package, nothing_left};
-use super::layout::{IMAGE_NAME, REF_NAME};
-use super::manifest::{Kind, OCI_INDEX};
+use super::layout::{IMAGE_NAME, OWN_NAME, REF_NAME};
+use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, Kind, OCI_INDEX};
 use super::record;
 use crate::ecosystem::{Content, Exported, ExportedItem, Note};
 use crate::problem::Problem;
@@ -19,12 +19,24 @@ const NAMED: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     files: BTreeMap<String, Content>,
-    /// By what it is called (those without a name last) and the digest.
-    entries: BTreeMap<(bool, Option<String>, String), Value>,
+    /// With their digests.
+    entries: BTreeMap<(EntryName, String), Value>,
     pub(super) notes: BTreeSet<Note>,
 }
 
-/// How a manifest is named in the layout.
+/// What an entry of the layout's index is called.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum EntryName {
+    /// What readers find it by.
+    Image(String),
+    /// The tag of what says something of an image. Under a name that containerd knows it would be unpacked as an image,
+    /// and end the whole import.
+    About(String),
+    /// It says itself, by its subject, where it belongs.
+    None,
+}
+
+/// How a manifest was found.
 #[derive(Debug, Default)]
 struct Called {
     tags: BTreeSet<String>,
@@ -66,10 +78,16 @@ impl Layout {
         }
         for (version, called) in roots {
             let Some((media_type, size)) = media_types.get(&version) else { continue };
-            let mut names: Vec<Option<String>> =
-                called.tags.iter().map(|tag| Some(format!("{}:{tag}", package.name))).collect();
-            if names.is_empty() {
-                names.push(called.is_chosen.then(|| format!("{}@{version}", package.name)));
+            let (speaking, tags): (Vec<_>, Vec<_>) =
+                called.tags.iter().partition(|tag| package.is_speaking(tag));
+            let is_nameless = tags.is_empty() && speaking.is_empty();
+            let mut names: Vec<EntryName> =
+                tags.iter().map(|tag| EntryName::Image(format!("{}:{tag}", package.name))).collect();
+            names.extend(speaking.iter().map(|tag| EntryName::About(format!("{}:{tag}", package.name))));
+            if is_nameless && called.is_chosen {
+                names.push(EntryName::Image(format!("{}@{version}", package.name)));
+            } else if is_nameless {
+                names.push(EntryName::None);
             }
             for name in names {
                 self.entry(name, media_type, &version, *size);
@@ -80,7 +98,8 @@ impl Layout {
 
     /// Takes in a manifest with its blobs, and notes down what is absent; whether it can stand in a layout.
     fn manifest(&mut self, package: &Package<'_>, version: &str, held: &HeldManifest<'_>) -> bool {
-        let subject = || format!("{}@{version}", package.name);
+        let tags = package.tops.get(version).map_or(&[][..], Vec::as_slice);
+        let subject = || package.called(version, tags);
         let parts = record::parts(&held.manifest);
         let all = parts.iter().map(|(_, part)| &part.digest).chain([&held.digest]);
         if all.into_iter().any(|digest| digest.blob_key().is_none()) {
@@ -136,14 +155,29 @@ impl Layout {
         self.files.insert(path.to_owned(), Content::Document(Bytes::from(document.to_string())));
     }
 
-    /// Names a manifest in the layout's index. What containerd and docker look for and what others do is the same name: a
+    /// Adds a manifest to the layout's index. What containerd and docker look for and what others do is the same name: a
     /// tag alone would not tell two repositories apart.
-    pub(super) fn entry(&mut self, name: Option<String>, media_type: &str, digest: &str, size: u64) {
+    pub(super) fn entry(&mut self, name: EntryName, media_type: &str, digest: &str, size: u64) {
         let mut entry = json!({"mediaType": media_type, "digest": digest, "size": size});
-        if let Some(name) = &name {
-            entry["annotations"] = json!({REF_NAME: name, IMAGE_NAME: name});
+        match &name {
+            EntryName::Image(name) => entry["annotations"] = json!({REF_NAME: name, IMAGE_NAME: name}),
+            EntryName::About(name) => entry["annotations"] = json!({OWN_NAME: name}),
+            EntryName::None => {}
         }
-        self.entries.insert((name.is_none(), name, digest.to_owned()), entry);
+        self.entries.insert((name, digest.to_owned()), entry);
+    }
+
+    /// Notes down which images skopeo and podman do not find by name among several (containers/image skips entries of
+    /// docker's types). They stay as they are, as other types would be other digests.
+    pub(super) fn note_docker_types(&mut self) {
+        let is_dockers =
+            |entry: &&Value| matches!(entry["mediaType"].as_str(), Some(DOCKER_LIST | DOCKER_MANIFEST));
+        let count = self.entries.values().filter(is_dockers).count() as u64;
+        if count > 0 && self.entries.len() > 1 {
+            let message = "skopeo and podman do not find by name what has a manifest of docker's own type; for them, export \
+                           each alone, or all as docker-archive";
+            self.note("oci.docker-type", crate::units::count(count, "image"), message.to_owned());
+        }
     }
 
     /// Notes down something that a person should know.
@@ -160,8 +194,11 @@ impl Layout {
             let reasons = self.notes.into_iter().map(|note| format!("{}: {}", note.subject, note.message));
             return Err(nothing_left(reasons));
         }
-        let named = self.entries.keys().filter_map(|(_, name, digest)| Some((name.clone()?, digest.clone())));
-        let items = named.map(|(name, digest)| ExportedItem { name, digest }).collect();
+        let named = self.entries.keys().filter_map(|(name, digest)| match name {
+            EntryName::Image(name) => Some(ExportedItem { name: name.clone(), digest: digest.clone() }),
+            EntryName::About(_) | EntryName::None => None,
+        });
+        let items = named.collect();
         let manifests: Vec<Value> = std::mem::take(&mut self.entries).into_values().collect();
         self.document("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}));
         let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests});
