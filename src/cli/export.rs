@@ -28,7 +28,8 @@ pub(super) struct Arguments {
     /// Only what matches: `docker:redis:7`, `docker:registry.example.org/team/*`, `channel:prod`
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
-    /// The platform of each image that docker-archive holds, for example linux/arm64; by default this machine's
+    /// Only this platform of each image, for example linux/arm64; several are possible. docker-archive holds one, by
+    /// default this machine's
     #[arg(short, long, value_name = "PLATFORM")]
     platform: Vec<String>,
     /// Only say what would be written

@@ -160,7 +160,41 @@ impl Refs<'_> {
 
 #[cfg(test)]
 mod tests {
+    use bundle_format::{Record, Ref};
+
     use super::*;
+    use crate::ops::testing::{artifact, import};
+
+    #[test]
+    fn a_label_leads_where_the_channel_with_precedence_says_or_the_one_that_was_selected() {
+        let home = crate::fsx::test_directory();
+        let store = Store::open(home.path()).unwrap();
+        for (channel, version) in [("first", "1.0.0"), ("second", "2.0.0")] {
+            let latest = Ref {
+                ecosystem: "npm".into(),
+                repository: "registry.example.test".into(),
+                name: "a".into(),
+                label: "latest".into(),
+                version: version.into(),
+            };
+            import(&store, channel, &[artifact("a", version, &[version]), Record::Ref(latest)]);
+        }
+        let selected = |selectors: &[&str]| {
+            let selectors: Vec<_> = selectors.iter().map(|text| Selector::parse(text).unwrap()).collect();
+            let mut found = Vec::new();
+            let counts = each(&store, Some("npm"), &selectors, &mut |selected| {
+                found.push((selected.linked.artifact.version, selected.labels.join(" ")));
+                Ok(())
+            });
+            (found, counts.unwrap())
+        };
+        let pair = |version: &str, labels: &str| (version.to_owned(), labels.to_owned());
+        let both = vec![pair("1.0.0", "latest"), pair("2.0.0", "")];
+        assert_eq!(selected(&[]), (both.clone(), vec![]));
+        assert_eq!(selected(&["npm:a", "npm:b"]), (both, vec![2, 0]));
+        assert_eq!(selected(&["channel:second"]), (vec![pair("2.0.0", "latest")], vec![1]));
+        assert_eq!(selected(&["file:a"]), (vec![], vec![0]));
+    }
 
     #[test]
     fn selectors_are_read_strictly() {

@@ -43,12 +43,8 @@ impl Export for Oci {
         context: &dyn ExportContext,
     ) -> Result<Exported, Problem> {
         if kind != DOCKER_ARCHIVE {
-            if !platforms.is_empty() {
-                let message = format!("{kind} holds all platforms that are carried");
-                return Err(Problem::new(Kind::Usage, "oci.export-platform", message)
-                    .hint("leave --platform away; only docker-archive needs to choose one"));
-            }
-            let mut layout = Layout::default();
+            let platforms = platforms.iter().map(|text| Platform::read(text)).collect::<Result<_, _>>()?;
+            let mut layout = Layout::new(platforms);
             for package in packages(chosen) {
                 let package = Package::read(package, context)?;
                 layout.take(&package)?;

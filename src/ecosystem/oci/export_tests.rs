@@ -72,7 +72,11 @@ impl Held {
     }
 
     fn export(&self, kind: &str, chosen: &[Chosen]) -> Result<Exported, Problem> {
-        let platforms = if kind == DOCKER_ARCHIVE { vec!["linux/amd64".to_owned()] } else { Vec::new() };
+        self.export_for(kind, chosen, if kind == DOCKER_ARCHIVE { &["linux/amd64"] } else { &[] })
+    }
+
+    fn export_for(&self, kind: &str, chosen: &[Chosen], platforms: &[&str]) -> Result<Exported, Problem> {
+        let platforms: Vec<String> = platforms.iter().map(|&platform| platform.to_owned()).collect();
         Oci.export(kind, chosen, &platforms, self)
     }
 }
@@ -152,7 +156,13 @@ async fn a_sparse_index_stays_as_it_is_and_what_is_absent_is_said() {
         (note.code.as_str(), note.subject.as_str()),
         ("oci.sparse-index", "registry.example.test/app:1")
     );
-    assert!(note.message.ends_with("2 of its 4 entries are not carried: linux/arm64"), "{}", note.message);
+    assert!(note.message.ends_with("2 of its 4 entries are not in here: linux/arm64"), "{}", note.message);
+    // The same, if everything is carried and one platform is wanted.
+    let whole = Held::of(&fake, &["app:1"], &[]).await;
+    let chosen = whole.export_for(LAYOUT, &whole.all(), &["linux/amd64"]).unwrap();
+    assert_eq!((chosen.files, chosen.notes), (exported.files, exported.notes));
+    let two = whole.export_for(DOCKER_ARCHIVE, &whole.all(), &["linux/amd64", "linux/arm64"]);
+    assert_eq!(two.unwrap_err().kind, Kind::Usage);
 }
 
 #[tokio::test]

@@ -221,6 +221,13 @@ impl Manifest {
         })
     }
 
+    /// The entries of an index that run somewhere, with where.
+    pub(crate) fn runnable(&self) -> impl Iterator<Item = (&Descriptor, &Platform)> {
+        let entries = self.manifests.iter().filter(|entry| entry.attests.is_none());
+        let known = entries.filter_map(|entry| Some((entry, entry.platform.as_ref()?)));
+        known.filter(|(_, platform)| !platform.is_unknown())
+    }
+
     /// The blobs that it leads to, without manifests.
     pub(crate) fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         self.config.iter().chain(&self.layers)

@@ -10,7 +10,7 @@ use super::export::{HeldManifest, Package};
 use super::manifest::{Descriptor, Kind, Manifest};
 use super::platform::Platform;
 use super::reference::{DOCKER, Name, OFFICIAL};
-use super::to_layout::{EntryName, Layout, blob_path};
+use super::to_layout::{EntryName, Layout, NAMED, blob_path};
 use crate::ecosystem::Exported;
 use crate::problem::Problem;
 
@@ -79,27 +79,17 @@ impl DockerArchive {
             if held.manifest.kind != Kind::Index {
                 return Ok(must_be_loadable(&held).map(|()| held));
             }
-            let runs = |entry: &&Descriptor| {
-                entry.attests.is_none() && entry.platform.as_ref().is_some_and(|one| !one.is_unknown())
-            };
-            let carried: Vec<&Descriptor> = held
+            let carried: Vec<_> = held
                 .manifest
-                .manifests
-                .iter()
-                .filter(runs)
-                .filter(|entry| package.has(&entry.digest.to_string()))
+                .runnable()
+                .filter(|(entry, _)| package.has(&entry.digest.to_string()))
                 .collect();
-            let is_it =
-                |entry: &&&Descriptor| entry.platform.as_ref().is_some_and(|one| self.platform.is(one));
-            let Some(found) = carried.iter().find(is_it) else {
-                let mut others: Vec<String> = carried
-                    .iter()
-                    .filter_map(|entry| entry.platform.as_ref())
-                    .map(ToString::to_string)
-                    .collect();
+            let Some((found, _)) = carried.iter().find(|(_, runs_on)| self.platform.is(runs_on)) else {
+                let mut others: Vec<String> =
+                    carried.iter().map(|(_, runs_on)| runs_on.to_string()).collect();
                 others.sort();
                 others.dedup();
-                others.truncate(DEEPEST);
+                others.truncate(NAMED);
                 let others = if others.is_empty() { "none at all".to_owned() } else { others.join(", ") };
                 return Ok(Err(format!("it has no image for {}, but {others}", self.platform)));
             };

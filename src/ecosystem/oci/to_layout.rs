@@ -7,17 +7,20 @@ use serde_json::{Value, json};
 
 use super::export::{HeldManifest, Package, nothing_left};
 use super::layout::{IMAGE_NAME, OWN_NAME, REF_NAME};
-use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, Kind, OCI_INDEX};
+use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX};
+use super::platform::{self, Platform};
 use super::record;
 use crate::ecosystem::{Content, Exported, ExportedItem, Note};
 use crate::problem::Problem;
 
 /// The most platforms that a note names.
-const NAMED: usize = 8;
+pub(super) const NAMED: usize = 8;
 
 /// A layout that is being gathered.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
+    /// Those that are wanted of an index; all, if none is named.
+    platforms: Vec<Platform>,
     files: BTreeMap<String, Content>,
     /// With their digests.
     entries: BTreeMap<(EntryName, String), Value>,
@@ -45,6 +48,11 @@ struct Called {
 }
 
 impl Layout {
+    /// Nothing yet.
+    pub(super) fn new(platforms: Vec<Platform>) -> Layout {
+        Layout { platforms, ..Layout::default() }
+    }
+
     /// Takes in what was chosen of a repository, and what belongs to it: the entries of indexes, and what says something
     /// of any of them.
     pub(super) fn take(&mut self, package: &Package<'_>) -> Result<(), Problem> {
@@ -61,12 +69,14 @@ impl Layout {
                 continue;
             }
             let Some(held) = package.manifest(&version)? else { continue };
-            if !self.manifest(package, &version, &held) {
+            let entries = platform::entries_for(&held.manifest, &self.platforms).into_iter();
+            let entries = entries.map(ToString::to_string).filter(|entry| package.has(entry));
+            let entries: BTreeSet<String> = entries.collect();
+            if !self.manifest(package, &version, &held, &entries) {
                 continue;
             }
             media_types.insert(version.clone(), (held.manifest.media_type.clone(), held.content.size()));
-            let entries = held.manifest.manifests.iter().map(|entry| entry.digest.to_string());
-            next.extend(entries.filter(|entry| package.has(entry)));
+            next.extend(entries);
             for referrer in package.referrers.get(&version).into_iter().flatten() {
                 roots.entry(referrer.clone()).or_default();
                 next.push(referrer.clone());
@@ -96,8 +106,15 @@ impl Layout {
         Ok(())
     }
 
-    /// Takes in a manifest with its blobs, and notes down what is absent; whether it can stand in a layout.
-    fn manifest(&mut self, package: &Package<'_>, version: &str, held: &HeldManifest<'_>) -> bool {
+    /// Takes in a manifest with its blobs, and notes down what is absent; whether it can stand in a layout. Of its entries
+    /// some are `carried`.
+    fn manifest(
+        &mut self,
+        package: &Package<'_>,
+        version: &str,
+        held: &HeldManifest<'_>,
+        carried: &BTreeSet<String>,
+    ) -> bool {
         let tags = package.tops.get(version).map_or(&[][..], Vec::as_slice);
         let subject = || package.called(version, tags);
         let parts = record::parts(&held.manifest);
@@ -119,26 +136,21 @@ impl Layout {
             let message = format!("{absent} of its {} blobs are not carried", parts.len());
             self.note("oci.absent-blobs", subject(), message);
         }
-        if held.manifest.kind == Kind::Index {
-            let entries = &held.manifest.manifests;
-            let lacking = entries.iter().filter(|entry| !package.has(&entry.digest.to_string()));
-            let mut lacking: Vec<String> =
-                lacking.filter_map(|entry| entry.platform.as_ref()).map(ToString::to_string).collect();
-            let carried = entries.iter().filter(|entry| package.has(&entry.digest.to_string())).count();
-            if carried < entries.len() {
-                lacking.retain(|platform| !platform.starts_with("unknown/"));
-                let more = lacking.len().saturating_sub(NAMED);
-                lacking.truncate(NAMED);
-                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                let which =
-                    if lacking.is_empty() { String::new() } else { format!(": {}", lacking.join(", ")) };
-                let message = format!(
-                    "its index is kept as it is, and {} of its {} entries are not carried{which}{more}",
-                    entries.len() - carried,
-                    entries.len()
-                );
-                self.note("oci.sparse-index", subject(), message);
-            }
+        let entries = held.manifest.manifests.len();
+        if carried.len() < entries {
+            let left_out =
+                held.manifest.runnable().filter(|(entry, _)| !carried.contains(&entry.digest.to_string()));
+            let mut platforms: Vec<String> = left_out.map(|(_, runs_on)| runs_on.to_string()).collect();
+            let more = platforms.len().saturating_sub(NAMED);
+            platforms.truncate(NAMED);
+            let colon = if platforms.is_empty() { "" } else { ": " };
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let message = format!(
+                "its index stays as it is, and {} of its {entries} entries are not in here{colon}{}{more}",
+                entries - carried.len(),
+                platforms.join(", ")
+            );
+            self.note("oci.sparse-index", subject(), message);
         }
         true
     }
@@ -174,9 +186,11 @@ impl Layout {
             |entry: &&Value| matches!(entry["mediaType"].as_str(), Some(DOCKER_LIST | DOCKER_MANIFEST));
         let count = self.entries.values().filter(is_dockers).count() as u64;
         if count > 0 && self.entries.len() > 1 {
-            let message = "skopeo and podman do not find by name what has a manifest of docker's own type; for them, export \
-                           each alone, or all as docker-archive";
-            self.note("oci.docker-type", crate::units::count(count, "image"), message.to_owned());
+            let message = format!(
+                "skopeo and podman find none of them by name ({count} here); for them, export each alone, or all as \
+                 docker-archive"
+            );
+            self.note("oci.docker-type", "images with manifests of docker's own type".to_owned(), message);
         }
     }
 
