@@ -152,9 +152,8 @@ impl DockerArchive {
     pub(super) fn finish(mut self) -> Result<Exported, Problem> {
         if self.left_out > 0 {
             let message =
-                "docker-archive holds images alone, so signatures and other things about them are left out";
-            let subject = format!("{} about images", crate::units::count(self.left_out, "artifact"));
-            self.layout.note("oci.left-out", subject, message.to_owned());
+                format!("docker-archive holds images alone, so they are left out ({} here)", self.left_out);
+            self.layout.note("oci.left-out", "signatures and the like".to_owned(), message);
         }
         let images = self.images.into_values().map(|image| {
             let tags = if image.tags.is_empty() { Value::Null } else { json!(image.tags) };
