@@ -28,6 +28,9 @@ _aftk() {
             aftk,demo)
                 cmd="aftk__subcmd__demo"
                 ;;
+            aftk,export)
+                cmd="aftk__subcmd__export"
+                ;;
             aftk,gc)
                 cmd="aftk__subcmd__gc"
                 ;;
@@ -86,7 +89,7 @@ _aftk() {
 
     case "${cmd}" in
         aftk)
-            opts="-C -q -y -v -h -V --home --directory --json --quiet --yes --verbose --color --progress --help --version init lock collect inspect verify import serve ls check gc key login setup completion demo version"
+            opts="-C -q -y -v -h -V --home --directory --json --quiet --yes --verbose --color --progress --help --version init lock collect inspect verify import serve export ls check gc key login setup completion demo version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -293,6 +296,48 @@ _aftk() {
                     return 0
                     ;;
                 -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto plain json none" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aftk__subcmd__export)
+            opts="-p -n -C -q -y -v -h --platform --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help docker-archive oci-archive oci"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --platform)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -46,6 +46,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "inspect" -d 'Show what bu
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "verify" -d 'Verify bundles: signatures, every byte, and that all is there'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundles and take them into the store'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "export" -d 'Write images as an archive or directory that docker, podman, skopeo and containerd read'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the store shows'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "check" -d 'Re-hash everything in the store, and set aside what is damaged'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "gc" -d 'Free what nothing in the store refers to any more'
@@ -180,6 +181,22 @@ complete -c aftk -n "__fish_aftk_using_subcommand serve" -s q -l quiet -d 'Print
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand export" -s p -l platform -d 'Only this platform of each image, for example linux/arm64; several are possible. docker-archive holds one, by default this machine\'s' -r
+complete -c aftk -n "__fish_aftk_using_subcommand export" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand export" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand export" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand export" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand export" -s n -l dry-run -d 'Only say what would be written'
+complete -c aftk -n "__fish_aftk_using_subcommand export" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand export" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand export" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand export" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''

@@ -18,8 +18,8 @@ use std::time::SystemTime;
 pub use lock::{Lock, remove_unless_locked};
 pub(crate) use whole::random_name;
 pub use whole::{
-    AtomicFile, TemporaryDirectory, lasting_temporary_directory, replace_file, replace_private,
-    temporary_directory,
+    AtomicDirectory, AtomicFile, TemporaryDirectory, lasting_temporary_directory, replace_file,
+    replace_private, temporary_directory,
 };
 
 /// What a file that must not change any more is set to.

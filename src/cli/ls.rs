@@ -2,13 +2,14 @@
 
 use super::output;
 use super::session::Session;
-use crate::ops::list::{self, Selector};
+use crate::ops::list;
+use crate::ops::select::Selector;
 use crate::problem::Problem;
 
 /// List what the store shows
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Only what matches: `npm:@org/*`, `channel:prod`
+    /// Only what matches: `npm:@org/*`, `docker:redis:7`, `channel:prod`
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
 }

@@ -5,6 +5,7 @@ mod check;
 mod collect;
 mod completion;
 mod demo;
+mod export;
 mod gc;
 mod import;
 mod init;
@@ -109,6 +110,7 @@ enum Verb {
     Verify(verify::Arguments),
     Import(import::Arguments),
     Serve(serve::Arguments),
+    Export(export::Arguments),
     Ls(ls::Arguments),
     Check(check::Arguments),
     Gc(gc::Arguments),
@@ -222,6 +224,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Verify(verb) => verify::run(verb, session),
         Verb::Import(verb) => import::run(verb, session),
         Verb::Serve(verb) => serve::run(verb, session),
+        Verb::Export(verb) => export::run(verb, session),
         Verb::Ls(verb) => ls::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),

@@ -3,7 +3,9 @@
 //! Each lives in one folder, behind one cargo feature, and stands in one line of [`registry`]. No ecosystem knows
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
+mod export;
 mod origin;
+pub mod pattern;
 mod planned;
 pub mod registry;
 mod server_address;
@@ -37,6 +39,8 @@ use crate::net::Access;
 use crate::problem::Problem;
 use crate::spill::{Entry, Sorted};
 use crate::store::{Linked, LinkedRef};
+pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedItem, FileContent};
+use pattern::Pattern;
 pub use planned::{Planned, PlannedFile};
 use template::Template;
 
@@ -73,6 +77,17 @@ pub trait Ecosystem: Send + Sync {
     /// Serving clients.
     fn serve(&self) -> Option<&dyn Serve> {
         None
+    }
+    /// Exporting to files that its clients read.
+    fn export(&self) -> Option<&dyn Export> {
+        None
+    }
+    /// Reads what stands after the colon of a selector.
+    ///
+    /// # Errors
+    /// Usage, if it can select nothing.
+    fn pattern(&self, text: &str) -> Result<Box<dyn Pattern>, Problem> {
+        Ok(pattern::names(text))
     }
     /// Configuring clients.
     fn setup(&self) -> &[&dyn Setup] {

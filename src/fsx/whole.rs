@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Access, File, create_directory, parent, remove, remove_directory, rename, sync_directory};
+use super::{
+    Access, File, create_directory, make_directory, parent, remove, remove_directory, rename, sync_directory,
+};
 
 /// A file that takes its name only when it is complete: written beside it, synced, renamed. Dropped before
 /// [`AtomicFile::commit`] it leaves nothing, and what had the name stays.
@@ -78,6 +80,48 @@ impl Drop for AtomicFile {
     fn drop(&mut self) {
         if !self.done {
             let _ = remove(self.file.path());
+        }
+    }
+}
+
+/// A directory that takes its name only when it is complete: filled beside it, synced, renamed. Dropped before
+/// [`AtomicDirectory::commit`] it leaves nothing.
+#[derive(Debug)]
+pub struct AtomicDirectory {
+    partial: PathBuf,
+    target: PathBuf,
+    done: bool,
+}
+
+impl AtomicDirectory {
+    /// Begins a directory that everybody may read. What has its name already may only be an empty directory.
+    pub fn create(path: &Path) -> io::Result<AtomicDirectory> {
+        let partial = parent(path).join(format!("{}.{}{PARTIAL}", beginning(path)?, random_name()?));
+        make_directory(&partial, Access::Ordinary)?;
+        Ok(AtomicDirectory { partial, target: path.to_owned(), done: false })
+    }
+
+    /// Where it is filled. Whoever fills it syncs the files and the directories in it.
+    pub fn path(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Makes it durable and gives it its name.
+    ///
+    /// # Errors
+    /// Also if something other than an empty directory has the name by now.
+    pub fn commit(mut self) -> io::Result<()> {
+        sync_directory(&self.partial)?;
+        rename(&self.partial, &self.target)?;
+        self.done = true;
+        sync_directory(parent(&self.target))
+    }
+}
+
+impl Drop for AtomicDirectory {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = remove_directory(&self.partial);
         }
     }
 }

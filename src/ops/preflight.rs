@@ -89,7 +89,8 @@ fn existing(path: &Path) -> Option<&Path> {
         .find(|p| p.exists())
 }
 
-fn free_space(path: &Path) -> Option<u64> {
+/// What is left where a path is or will be, where the system tells.
+pub(super) fn free_space(path: &Path) -> Option<u64> {
     let status = rustix::fs::statvfs(existing(path)?).ok()?;
     status.f_bavail.checked_mul(status.f_frsize)
 }

@@ -7,6 +7,7 @@ mod channel;
 mod concurrency;
 mod damage;
 mod demo;
+mod export;
 mod faults;
 mod heal;
 mod hostile;

@@ -9,13 +9,13 @@ use super::manifest::{DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 use crate::ecosystem::{Collect as _, Gathered, Planned, Proof, Request, Resolution};
 use crate::problem::{Kind, Problem};
 
-fn blob(text: &str) -> Value {
+pub(super) fn blob(text: &str) -> Value {
     let digest = BlobKey::of(text.as_bytes()).to_string();
     json!({"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": digest, "size": text.len()})
 }
 
 /// An image whose parts are named after it.
-fn image(name: &str) -> Value {
+pub(super) fn image(name: &str) -> Value {
     let mut config = blob(&format!("configuration of {name}"));
     config["mediaType"] = json!("application/vnd.oci.image.config.v1+json");
     json!({
@@ -24,7 +24,7 @@ fn image(name: &str) -> Value {
     })
 }
 
-fn platform(mut descriptor: Value, platform: &str) -> Value {
+pub(super) fn platform(mut descriptor: Value, platform: &str) -> Value {
     let mut parts = platform.split('/');
     descriptor["platform"] = json!({"os": parts.next(), "architecture": parts.next()});
     if let Some(variant) = parts.next() {
@@ -34,7 +34,7 @@ fn platform(mut descriptor: Value, platform: &str) -> Value {
 }
 
 /// A registry with `app:1`: two platforms, and an attestation of each.
-fn with_index() -> (Fake, String, [String; 4]) {
+pub(super) fn with_index() -> (Fake, String, [String; 4]) {
     let mut fake = Fake::default();
     let images = ["amd64", "arm64"].map(|name| fake.manifest(&image(name)));
     let attestations = ["about amd64", "about arm64"].map(|name| fake.manifest(&image(name)));
@@ -56,7 +56,7 @@ fn with_index() -> (Fake, String, [String; 4]) {
     (fake, index, [amd64, arm64, about_amd64, about_arm64])
 }
 
-async fn resolve(fake: &Fake, what: &[&str], platforms: &[&str]) -> Result<Resolution, Problem> {
+pub(super) async fn resolve(fake: &Fake, what: &[&str], platforms: &[&str]) -> Result<Resolution, Problem> {
     let mut requests: Vec<Request> = Vec::new();
     for what in what {
         requests.push(Oci.parse("docker", &format!("{HOST}/{what}"), fake).await?);

@@ -59,6 +59,11 @@ impl Fake {
         self.document(path, &list, "application/json");
     }
 
+    /// All that it answers with.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = Bytes> {
+        self.documents.values().map(|(bytes, _)| bytes.clone())
+    }
+
     /// A descriptor of a manifest that is there.
     pub(crate) fn describe(&self, digest: &str) -> Value {
         let (bytes, media_type) = &self.documents[&format!("app/manifests/{digest}")];

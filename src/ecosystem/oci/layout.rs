@@ -19,9 +19,12 @@ use crate::ecosystem::CollectContext;
 use crate::problem::{Kind as Class, Problem};
 
 /// The annotation that tools which write layouts name an image with: a tag, or all of its name (image specification).
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The annotation that containerd and docker write the whole name into.
-const IMAGE_NAME: &str = "io.containerd.image.name";
+pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
+/// The annotation that we write the whole name of a signature and the like into. Under another one they would be taken for
+/// images.
+pub(super) const OWN_NAME: &str = "vnd.aftk.image.name";
 /// The most blobs of one layout.
 const MOST: usize = 200_000;
 /// The type of a layer as `docker save` writes it.
@@ -225,12 +228,18 @@ impl Reading<'_> {
 
     /// What an entry of the index is called.
     fn names(&self, entry: &Entry) -> Result<Vec<(Name, Option<String>)>, Problem> {
-        let whole = entry.annotations.get(IMAGE_NAME);
+        let whole = entry.annotations.get(OWN_NAME).or_else(|| entry.annotations.get(IMAGE_NAME));
         let short = entry.annotations.get(REF_NAME);
         let whole = whole.or_else(|| short.filter(|name| name.contains(['/', ':'])));
-        if let Some(Ok(Reference { name, which: Which::Tag(tag) })) = whole.map(|name| Reference::read(name))
-        {
-            return Ok(vec![(name, Some(tag))]);
+        match whole.map(|name| Reference::read(name)) {
+            Some(Ok(Reference { name, which: Which::Tag(tag) })) => return Ok(vec![(name, Some(tag))]),
+            // What has no tag is named by its digest, as containerd does.
+            Some(Ok(Reference { name, which: Which::Digest(digest) }))
+                if digest.to_string() == entry.digest =>
+            {
+                return Ok(vec![(name, None)]);
+            }
+            _ => {}
         }
         let tag = short.filter(|tag| check_tag(tag).is_ok());
         Ok(match (tag, &self.place.name) {

@@ -1,6 +1,7 @@
 //! Manifests: images, indexes and artifacts, read under limits (OCI image specification 1.1; docker's schema 2).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bundle_format::Digest;
 use serde::Deserialize;
@@ -94,6 +95,13 @@ pub(crate) struct Platform {
     pub(crate) architecture: String,
     #[serde(default)]
     pub(crate) variant: String,
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", self.variant) }
+    }
 }
 
 impl Platform {
@@ -211,6 +219,13 @@ impl Manifest {
             artifact_type,
             annotations: document.annotations.unwrap_or_default(),
         })
+    }
+
+    /// The entries of an index that run somewhere, with where.
+    pub(crate) fn runnable(&self) -> impl Iterator<Item = (&Descriptor, &Platform)> {
+        let entries = self.manifests.iter().filter(|entry| entry.attests.is_none());
+        let known = entries.filter_map(|entry| Some((entry, entry.platform.as_ref()?)));
+        known.filter(|(_, platform)| !platform.is_unknown())
     }
 
     /// The blobs that it leads to, without manifests.

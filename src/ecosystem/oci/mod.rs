@@ -15,6 +15,9 @@
 //! Inside: [`admit`] checks what a bundle brings, and [`serve`] is the registry: [`address`] finds out which repository is
 //! meant, [`lists`] and [`referrers`] are what is not sent as it came, [`refusal`] the rest. [`setup`] points clients at
 //! it.
+//!
+//! Exporting: [`selector`] reads which images are meant, [`export`] finds what the store has of them, and [`to_layout`] or
+//! [`to_docker`] says what files that makes.
 
 mod address;
 mod admit;
@@ -28,6 +31,9 @@ mod credentials;
 mod credentials_tests;
 mod daemon;
 mod dockerfile;
+mod export;
+#[cfg(test)]
+mod export_tests;
 #[cfg(test)]
 mod fake;
 mod found;
@@ -46,17 +52,21 @@ mod refusal;
 mod registries;
 mod request;
 mod resolve;
+mod selector;
 mod serve;
 mod setup;
 mod tags;
+mod to_docker;
+mod to_layout;
 mod walk;
 
 use async_trait::async_trait;
 use bundle_format::Artifact;
 
+use super::pattern::Pattern;
 use super::{
-    Admit, Collect, CollectContext, Ecosystem, Gathered, Login, Proof, Request, Resolution, Serve, Setup,
-    Upstreams,
+    Admit, Collect, CollectContext, Ecosystem, Export, Gathered, Login, Proof, Request, Resolution, Serve,
+    Setup, Upstreams,
 };
 use crate::problem::Problem;
 
@@ -116,6 +126,14 @@ impl Ecosystem for Oci {
 
     fn setup(&self) -> &[&dyn Setup] {
         setup::CLIENTS
+    }
+
+    fn export(&self) -> Option<&dyn Export> {
+        Some(self)
+    }
+
+    fn pattern(&self, text: &str) -> Result<Box<dyn Pattern>, Problem> {
+        Ok(Box::new(selector::Images::read(text)?))
     }
 }
 

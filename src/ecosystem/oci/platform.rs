@@ -1,6 +1,10 @@
 //! Platforms as images tell them apart: operating system, architecture and variant.
 
-use super::manifest;
+use std::collections::HashSet;
+
+use bundle_format::Digest;
+
+use super::manifest::{self, Descriptor, Manifest};
 use crate::problem::{Kind, Problem};
 
 /// A platform that images are wanted for.
@@ -56,6 +60,14 @@ impl Platform {
         Ok(Platform { os: os.to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() })
     }
 
+    /// The platform of images that run here: those for Linux, as Docker has it on other systems too.
+    ///
+    /// # Errors
+    /// If images know no such processor.
+    pub(crate) fn of_this_machine() -> Result<Platform, Problem> {
+        Platform::read(&format!("linux/{}", std::env::consts::ARCH))
+    }
+
     /// Whether what an image says of itself is this platform. A variant that nobody named is any: which of several is
     /// the best one is for the machine that runs it to know.
     pub(crate) fn is(&self, image: &manifest::Platform) -> bool {
@@ -69,6 +81,26 @@ impl Platform {
             && self.architecture == image.architecture
             && (self.variant.is_empty() || usual(&self.variant) == usual(&image.variant))
     }
+}
+
+/// The entries of an index for platforms (all, if none is named): those of each with what attests them, and those that are
+/// for no platform.
+pub(crate) fn entries_for<'m>(index: &'m Manifest, platforms: &[Platform]) -> HashSet<&'m Digest> {
+    let all = index.manifests.iter();
+    if platforms.is_empty() {
+        return all.map(|entry| &entry.digest).collect();
+    }
+    let is_wanted =
+        |entry: &&Descriptor| match entry.platform.as_ref().filter(|runs_on| !runs_on.is_unknown()) {
+            Some(runs_on) => platforms.iter().any(|platform| platform.is(runs_on)),
+            None => true,
+        };
+    let themselves = all.clone().filter(|entry| entry.attests.is_none()).filter(is_wanted);
+    let mut found: HashSet<&Digest> = themselves.map(|entry| &entry.digest).collect();
+    let attesting = all.filter(|entry| entry.attests.as_ref().is_some_and(|of| found.contains(of)));
+    let attesting: Vec<&Digest> = attesting.map(|entry| &entry.digest).collect();
+    found.extend(attesting);
+    found
 }
 
 impl std::fmt::Display for Platform {

@@ -11,7 +11,7 @@ use bundle_format::{Algorithm, Digest};
 /// installed client to say.
 pub(crate) const DOCKER: &str = "docker.io";
 /// Where docker's registry keeps images whose names have one part only.
-const OFFICIAL: &str = "library/";
+pub(crate) const OFFICIAL: &str = "library/";
 /// The tag of a name without one.
 const LATEST: &str = "latest";
 /// The longest path of a repository, in bytes.
@@ -82,12 +82,7 @@ impl Reference {
             Some((text, digest)) => (text, Some(read_digest(digest)?)),
             None => (text, None),
         };
-        // A colon after the last slash is before a tag; one before it is before a port.
-        let after_slash = text.rfind('/').map_or(0, |slash| slash + 1);
-        let (name, tag) = match text.get(after_slash..).and_then(|last| last.split_once(':')) {
-            Some((last, tag)) => (text.get(..after_slash + last.len()).unwrap_or_default(), Some(tag)),
-            None => (text, None),
-        };
+        let (name, tag) = split_tag(text);
         let name = Name::read(name)?;
         let which = match (digest, tag) {
             (Some(_), _) if newest.is_some() => return Err("a digest is one image".to_owned()),
@@ -139,6 +134,15 @@ impl Name {
         check_registry(registry)?;
         check_path(&path)?;
         Ok(Name { registry: registry.to_owned(), path })
+    }
+}
+
+/// A name and its tag: a colon after the last slash is before a tag, one before it is before a port.
+pub(crate) fn split_tag(text: &str) -> (&str, Option<&str>) {
+    let after_slash = text.rfind('/').map_or(0, |slash| slash + 1);
+    match text.get(after_slash..).and_then(|last| last.split_once(':')) {
+        Some((last, tag)) => (text.get(..after_slash + last.len()).unwrap_or_default(), Some(tag)),
+        None => (text, None),
     }
 }
 

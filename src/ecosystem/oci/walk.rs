@@ -9,8 +9,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::asking::{Asked, Asking, By, Read, Source, Wanted, is_denied};
 use super::found::Found;
-use super::manifest::{Kind, Manifest};
-use super::platform::Platform;
+use super::manifest::Manifest;
+use super::platform::{Platform, entries_for};
 use super::reference::{Name, Which};
 use super::tags;
 use crate::events::Happening;
@@ -197,37 +197,15 @@ impl<'a> Walk<'a> {
         names.filter(|name| self.tags.contains(name)).collect()
     }
 
-    /// The entries of an index that are carried: those of wanted platforms with what attests them, and those that are
-    /// for no platform.
+    /// The entries of an index that are carried. That there is none for a wanted platform is noted down.
     fn carried<'m>(&mut self, wanted: &Wanted, index: &'m Manifest) -> HashSet<&'m Digest> {
-        let all = index.manifests.iter();
-        if index.kind != Kind::Index || self.platforms.is_empty() {
-            return all.map(|entry| &entry.digest).collect();
-        }
-        let mut carried: HashSet<&Digest> = HashSet::new();
-        let mut met = vec![false; self.platforms.len()];
-        let mut any = false;
-        for entry in all.clone().filter(|entry| entry.attests.is_none()) {
-            let Some(runs_on) = entry.platform.as_ref().filter(|platform| !platform.is_unknown()) else {
-                carried.insert(&entry.digest);
-                continue;
-            };
-            any = true;
-            for (platform, met) in self.platforms.iter().zip(&mut met) {
-                if platform.is(runs_on) {
-                    *met = true;
-                    carried.insert(&entry.digest);
-                }
-            }
-        }
-        let attesting = all.filter(|entry| entry.attests.as_ref().is_some_and(|of| carried.contains(of)));
-        let attesting: Vec<&Digest> = attesting.map(|entry| &entry.digest).collect();
-        carried.extend(attesting);
-        let unmet = self.platforms.iter().zip(met).filter(|(_, met)| any && !met);
-        for (platform, _) in unmet {
+        let runs_on: Vec<_> = index.runnable().map(|(_, platform)| platform).collect();
+        let is_met = |platform: &&Platform| runs_on.iter().any(|runs_on| platform.is(runs_on));
+        let unmet = self.platforms.iter().filter(|platform| !runs_on.is_empty() && !is_met(platform));
+        for platform in unmet {
             let detail = format!("there is none for {platform}");
             self.found.gap(self.name, &wanted.by.text(), "no-platform", detail);
         }
-        carried
+        entries_for(index, self.platforms)
     }
 }

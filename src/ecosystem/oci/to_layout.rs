@@ -1,0 +1,227 @@
+//! An OCI layout: every chosen image as it is, with what belongs to it (image specification, "Image Layout").
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::export::{HeldManifest, Package, nothing_left};
+use super::layout::{IMAGE_NAME, OWN_NAME, REF_NAME};
+use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX};
+use super::platform::{self, Platform};
+use super::record;
+use crate::ecosystem::{Exported, ExportedItem, FileContent, Note};
+use crate::problem::Problem;
+
+/// The most platforms that a note names.
+pub(super) const NAMED: usize = 8;
+
+/// A layout that is being gathered.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    /// Those that are wanted of an index; all, if none is named.
+    platforms: Vec<Platform>,
+    files: BTreeMap<String, FileContent>,
+    /// With their digests.
+    entries: BTreeMap<(EntryName, String), Value>,
+    pub(super) notes: BTreeSet<Note>,
+}
+
+/// What an entry of the layout's index is called.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum EntryName {
+    /// What readers find it by.
+    Image(String),
+    /// The tag of what says something of an image. Under a name that containerd knows it would be unpacked as an image,
+    /// and end the whole import.
+    About(String),
+    /// It says itself, by its subject, where it belongs.
+    None,
+}
+
+/// How a manifest was found.
+#[derive(Debug, Default)]
+struct Called {
+    tags: BTreeSet<String>,
+    /// It was chosen itself, so it needs a name even without a tag.
+    is_chosen: bool,
+}
+
+impl Layout {
+    /// Nothing yet.
+    pub(super) fn new(platforms: Vec<Platform>) -> Layout {
+        Layout { platforms, ..Layout::default() }
+    }
+
+    /// Takes in what was chosen of a repository, and what belongs to it: the entries of indexes, and what says something
+    /// of any of them.
+    pub(super) fn take(&mut self, package: &Package<'_>) -> Result<(), Problem> {
+        let mut roots: BTreeMap<String, Called> = BTreeMap::new();
+        for (version, tags) in &package.tops {
+            let called = Called { tags: tags.iter().cloned().collect(), is_chosen: true };
+            roots.insert(version.clone(), called);
+        }
+        let mut next: Vec<String> = roots.keys().cloned().collect();
+        let mut seen: HashSet<String> = HashSet::new();
+        let mut media_types: BTreeMap<String, (String, u64)> = BTreeMap::new();
+        while let Some(version) = next.pop() {
+            if !seen.insert(version.clone()) {
+                continue;
+            }
+            let Some(held) = package.manifest(&version)? else { continue };
+            let entries = platform::entries_for(&held.manifest, &self.platforms).into_iter();
+            let entries = entries.map(ToString::to_string).filter(|entry| package.has(entry));
+            let entries: BTreeSet<String> = entries.collect();
+            if !self.manifest(package, &version, &held, &entries) {
+                continue;
+            }
+            media_types.insert(version.clone(), (held.manifest.media_type.clone(), held.content.size()));
+            next.extend(entries);
+            for referrer in package.referrers.get(&version).into_iter().flatten() {
+                roots.entry(referrer.clone()).or_default();
+                next.push(referrer.clone());
+            }
+            for (tag, about) in package.speaking_tags(&version) {
+                roots.entry(about.to_owned()).or_default().tags.insert(tag.to_owned());
+                next.push(about.to_owned());
+            }
+        }
+        for (version, called) in roots {
+            let Some((media_type, size)) = media_types.get(&version) else { continue };
+            let (speaking, tags): (Vec<_>, Vec<_>) =
+                called.tags.iter().partition(|tag| package.is_speaking(tag));
+            let is_nameless = tags.is_empty() && speaking.is_empty();
+            let mut names: Vec<EntryName> =
+                tags.iter().map(|tag| EntryName::Image(format!("{}:{tag}", package.name))).collect();
+            names.extend(speaking.iter().map(|tag| EntryName::About(format!("{}:{tag}", package.name))));
+            if is_nameless && called.is_chosen {
+                names.push(EntryName::Image(format!("{}@{version}", package.name)));
+            } else if is_nameless {
+                names.push(EntryName::None);
+            }
+            for name in names {
+                self.entry(name, media_type, &version, *size);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in a manifest with its blobs, and notes down what is absent; whether it can stand in a layout. Of its entries
+    /// some are `carried`.
+    fn manifest(
+        &mut self,
+        package: &Package<'_>,
+        version: &str,
+        held: &HeldManifest<'_>,
+        carried: &BTreeSet<String>,
+    ) -> bool {
+        let tags = package.tops.get(version).map_or(&[][..], Vec::as_slice);
+        let subject = || package.called(version, tags);
+        let parts = record::parts(&held.manifest);
+        let all = parts.iter().map(|(_, part)| &part.digest).chain([&held.digest]);
+        if all.into_iter().any(|digest| digest.blob_key().is_none()) {
+            let message = "it is left out: no reader of layouts knows digests other than sha256".to_owned();
+            self.note("oci.no-sha256", subject(), message);
+            return false;
+        }
+        self.blob(&held.content);
+        let mut absent = 0;
+        for (_, part) in &parts {
+            match held.part(&part.digest) {
+                Some(content) => self.blob(&content),
+                None => absent += 1,
+            }
+        }
+        if absent > 0 {
+            let message = format!("{absent} of its {} blobs are not carried", parts.len());
+            self.note("oci.absent-blobs", subject(), message);
+        }
+        let entries = held.manifest.manifests.len();
+        if carried.len() < entries {
+            let left_out =
+                held.manifest.runnable().filter(|(entry, _)| !carried.contains(&entry.digest.to_string()));
+            let mut platforms: Vec<String> = left_out.map(|(_, runs_on)| runs_on.to_string()).collect();
+            let more = platforms.len().saturating_sub(NAMED);
+            platforms.truncate(NAMED);
+            let colon = if platforms.is_empty() { "" } else { ": " };
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let message = format!(
+                "its index stays as it is, and {} of its {entries} entries are not in here{colon}{}{more}",
+                entries - carried.len(),
+                platforms.join(", ")
+            );
+            self.note("oci.sparse-index", subject(), message);
+        }
+        true
+    }
+
+    /// Adds a blob, once.
+    pub(super) fn blob(&mut self, content: &FileContent) {
+        if let FileContent::Blob { key, .. } = content {
+            self.files.insert(blob_path(&key.hex()), content.clone());
+        }
+    }
+
+    /// Adds a document beside the layout's own.
+    pub(super) fn document(&mut self, path: &str, document: &Value) {
+        self.files.insert(path.to_owned(), FileContent::Document(Bytes::from(document.to_string())));
+    }
+
+    /// Adds a manifest to the layout's index. What containerd and docker look for and what others do is the same name: a
+    /// tag alone would not tell two repositories apart.
+    pub(super) fn entry(&mut self, name: EntryName, media_type: &str, digest: &str, size: u64) {
+        let mut entry = json!({"mediaType": media_type, "digest": digest, "size": size});
+        match &name {
+            EntryName::Image(name) => entry["annotations"] = json!({REF_NAME: name, IMAGE_NAME: name}),
+            EntryName::About(name) => entry["annotations"] = json!({OWN_NAME: name}),
+            EntryName::None => {}
+        }
+        self.entries.insert((name, digest.to_owned()), entry);
+    }
+
+    /// Notes down which images skopeo and podman do not find by name among several (containers/image skips entries of
+    /// docker's types). They stay as they are, as other types would be other digests.
+    pub(super) fn note_docker_types(&mut self) {
+        let is_dockers =
+            |entry: &&Value| matches!(entry["mediaType"].as_str(), Some(DOCKER_LIST | DOCKER_MANIFEST));
+        let count = self.entries.values().filter(is_dockers).count() as u64;
+        if count > 0 && self.entries.len() > 1 {
+            let message = format!(
+                "skopeo and podman find none of them by name ({count} here); for them, export each alone, or all as \
+                 docker-archive"
+            );
+            self.note("oci.docker-type", "images with manifests of docker's own type".to_owned(), message);
+        }
+    }
+
+    /// Notes down something that a person should know.
+    pub(super) fn note(&mut self, code: &str, subject: String, message: String) {
+        self.notes.insert(Note { code: code.to_owned(), subject, message });
+    }
+
+    /// The finished layout.
+    ///
+    /// # Errors
+    /// If nothing is in it.
+    pub(super) fn finish(mut self) -> Result<Exported, Problem> {
+        if self.entries.is_empty() {
+            let reasons = self.notes.into_iter().map(|note| format!("{}: {}", note.subject, note.message));
+            return Err(nothing_left(reasons));
+        }
+        let named = self.entries.keys().filter_map(|(name, digest)| match name {
+            EntryName::Image(name) => Some(ExportedItem { name: name.clone(), digest: digest.clone() }),
+            EntryName::About(_) | EntryName::None => None,
+        });
+        let items = named.collect();
+        let manifests: Vec<Value> = std::mem::take(&mut self.entries).into_values().collect();
+        self.document("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}));
+        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests});
+        self.document("index.json", &index);
+        Ok(Exported { files: self.files, items, notes: self.notes.into_iter().collect() })
+    }
+}
+
+/// Where a layout has a blob.
+pub(super) fn blob_path(hex: &str) -> String {
+    format!("blobs/sha256/{hex}")
+}
