@@ -16,6 +16,7 @@ mod ls;
 mod network;
 mod output;
 mod progress;
+mod push;
 mod serve;
 mod session;
 mod setup;
@@ -108,6 +109,7 @@ enum Verb {
     Verify(verify::Arguments),
     Import(import::Arguments),
     Serve(serve::Arguments),
+    Push(push::Arguments),
     Ls(ls::Arguments),
     Check(check::Arguments),
     Gc(gc::Arguments),
@@ -220,6 +222,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Verify(verb) => verify::run(verb, session),
         Verb::Import(verb) => import::run(verb, session),
         Verb::Serve(verb) => serve::run(verb, session),
+        Verb::Push(verb) => push::run(verb, session),
         Verb::Ls(verb) => ls::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),

@@ -3,6 +3,7 @@
 //! Each lives in one folder, behind one cargo feature, and stands in one line of [`registry`]. No ecosystem knows
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
+pub mod push;
 pub mod registry;
 pub mod template;
 
@@ -61,6 +62,10 @@ pub trait Ecosystem: Send + Sync {
     }
     /// Serving clients.
     fn serve(&self) -> Option<&dyn Serve> {
+        None
+    }
+    /// Pushing into servers that speak its protocol.
+    fn push(&self) -> Option<&dyn push::Push> {
         None
     }
     /// Configuring clients.

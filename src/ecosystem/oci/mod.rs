@@ -10,6 +10,8 @@
 //! to all that belongs to an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is
 //! enough. [`asking`] reads manifests, of registries, to each of which [`registries`] knows the way, or of a [`layout`]
 //! of this machine, which may be in an archive ([`archive_files`]).
+//!
+//! [`push`] brings what is held into another registry.
 
 mod archive_files;
 mod asking;
@@ -29,6 +31,7 @@ mod layout;
 mod manifest;
 mod platform;
 mod prove;
+mod push;
 mod record;
 mod reference;
 mod registries;
@@ -76,6 +79,10 @@ impl Ecosystem for Oci {
     }
 
     fn collect(&self) -> Option<&dyn Collect> {
+        Some(self)
+    }
+
+    fn push(&self) -> Option<&dyn super::push::Push> {
         Some(self)
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn matching<'a>(tags: &'a BTreeSet<String>, pattern: &str, newest: Op
 }
 
 /// Matches bytes, going back to the last star only, so that no pattern takes long.
-fn is_match(pattern: &str, text: &str) -> bool {
+pub(super) fn is_match(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut of, mut star) = (0, 0, None);
     while of < text.len() {
