@@ -96,12 +96,13 @@ fn show(report: &PushReport, session: &Session) {
         .parts
         .iter()
         .map(|(state, total)| {
+            let state = if state == "exists" { "there already" } else { state };
             format!("{} {state} ({})", units::count(total.count, "blob"), units::bytes(total.bytes))
         })
         .collect();
     let manifests = units::count(report.ledger.artifacts.len() as u64, "manifest");
     if report.ledger.artifacts.is_empty() && report.ledger.failures.is_empty() {
-        session.say("nothing is here that matches");
+        session.say("nothing is here to be pushed");
     } else {
         session.say(&[vec![manifests], parts].concat().join(", "));
     }

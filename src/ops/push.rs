@@ -128,6 +128,10 @@ pub async fn push(target: &str, mut order: PushOrder, outside: &Arc<Outside>) ->
     }
     let context = Inside { outside: outside.clone(), ecosystem: ecosystem.name() };
     let ledger = outside.cancel().race(pusher.push(&order, &context)).await?;
+    if ledger == Ledger::default() && !order.selectors.is_empty() {
+        return Err(Problem::new(Kind::Incomplete, "push.nothing", "nothing is here that matches")
+            .hint("`aftk ls` lists what is here"));
+    }
     let totals = totals(&ledger);
     Ok(PushReport { target: target.to_owned(), dry_run: order.dry_run, ledger, totals })
 }
