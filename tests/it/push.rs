@@ -310,6 +310,7 @@ fn an_index_with_absent_entries_is_explained() {
     let report = ran.json();
     assert_eq!(ran.code, Some(6), "{report}");
     assert!(report["error"]["hints"].to_string().contains("all platforms"), "{report}");
+    assert_eq!(report["totals"]["refs"], json!({"failed": 1}), "{report}");
     let digest = entries[0]["digest"].as_str().unwrap();
     assert!(target.shown("mirror/team/app", digest).is_some(), "the platform itself is there");
     assert_eq!(BlobKey::of(&target.shown("mirror/team/app", digest).unwrap()).to_string(), digest);

@@ -12,7 +12,7 @@ mod plan;
 mod referrers;
 mod registry;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -59,10 +59,7 @@ impl Push for Oci {
                 let repository = Repository { target, name: to };
                 match one(&repository, &from, selectors, &mut ledger).await {
                     Ok(()) => {}
-                    // Nobody there answers, so nobody will answer the next one.
-                    Err(problem) if matches!(problem.code.as_ref(), "net.connect" | "net.tls") => {
-                        return Err(problem);
-                    }
+                    Err(problem) if is_nobody_there(&problem) => return Err(problem),
                     Err(problem) => ledger.failures.push(Failure { source, target: named, problem }),
                 }
                 Ok(ledger)
@@ -75,6 +72,11 @@ impl Push for Oci {
         }
         Ok(whole)
     }
+}
+
+/// Whether nobody answers there, so that nobody would answer what comes next.
+fn is_nobody_there(problem: &Problem) -> bool {
+    matches!(problem.code.as_ref(), "net.connect" | "net.tls")
 }
 
 /// What is pushed, and what it becomes.
@@ -120,32 +122,38 @@ async fn one(
     });
     let parts: Vec<Part> = futures_util::stream::iter(uploads).buffered(AT_ONCE).try_collect().await?;
     ledger.parts.extend(parts);
+    let mut lost = HashSet::new();
     for step in &steps {
         let uploads = step.clone().into_iter().map(|image| async move {
-            let outcome = repository.push_manifest(&image).await?;
-            Ok::<_, Problem>((image, outcome))
+            let outcome = repository.push_manifest(&image).await;
+            (image, outcome)
         });
         let mut uploads = pin!(futures_util::stream::iter(uploads).buffered(AT_ONCE));
-        while let Some((image, outcome)) = uploads.try_next().await? {
+        while let Some((image, outcome)) = uploads.next().await {
             let digest = &image.digest;
-            ledger.artifacts.push(Entry {
-                source: format!("{from}@{digest}"),
-                target: format!("{to}@{digest}"),
-                version: digest.to_string(),
-                outcome,
-                was: None,
-            });
+            let (source, target) = (format!("{from}@{digest}"), format!("{to}@{digest}"));
+            let outcome = match outcome {
+                Ok(outcome) => outcome,
+                Err(problem) if is_nobody_there(&problem) => return Err(problem),
+                // The images that have nothing to do with it go on.
+                Err(problem) => {
+                    ledger.failures.push(Failure { source: source.clone(), target: target.clone(), problem });
+                    lost.insert(digest.clone());
+                    Outcome::Failed
+                }
+            };
+            ledger.artifacts.push(Entry { source, target, version: digest.to_string(), outcome, was: None });
         }
     }
-    let images: HashMap<&Digest, &Arc<Image>> =
-        steps.iter().flatten().map(|image| (&image.digest, image)).collect();
-    let listed = repository.list_referrers(&steps).await?;
+    let there = steps.iter().flatten().filter(|image| !lost.contains(&image.digest));
+    let images: BTreeMap<&Digest, &Arc<Image>> = there.map(|image| (&image.digest, image)).collect();
+    let listed = repository.list_referrers(&images).await?;
     for (tag, digest) in &tags {
-        let Some(image) = images.get(digest) else { continue };
-        // Such a tag was just made here, of what is there and what came.
-        let (outcome, was) = match listed.contains(tag) {
-            true => (Outcome::Present, None),
-            false => repository.push_tag(image, tag).await?,
+        let (outcome, was) = match images.get(digest) {
+            None => (Outcome::Failed, None),
+            // Such a tag was just made there, of what it had and what came.
+            Some(_) if listed.contains(tag) => (Outcome::Present, None),
+            Some(image) => repository.push_tag(image, tag).await?,
         };
         ledger.refs.push(Entry {
             source: format!("{from}:{tag}"),
@@ -166,11 +174,11 @@ fn relabel(plan: &mut Plan, label: &str, from: &Name) -> Result<(), Problem> {
     let mut digests: Vec<Digest> = own.into_iter().map(|(_, digest)| digest).collect();
     digests.sort();
     digests.dedup();
-    let roots = plan.steps.iter().flatten().filter(|image| image.subject.is_none());
+    let mut roots = plan.steps.iter().flatten().filter(|image| image.subject.is_none());
     let digest = match &digests[..] {
         [one] => one.clone(),
         // An image without tags: what names the others comes last.
-        [] => match roots.last() {
+        [] => match roots.next_back() {
             Some(image) => image.digest.clone(),
             None => return Ok(()),
         },

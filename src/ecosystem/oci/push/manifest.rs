@@ -110,7 +110,7 @@ impl Repository<'_> {
                     break;
                 }
                 // Some do not answer HEAD for manifests as they answer GET.
-                Err(unsent) if matches!(unsent.status(), Some(400 | 405 | 406 | 501)) => break,
+                Err(unsent) if matches!(unsent.status(), Some(400 | 405 | 406 | 500 | 501)) => break,
                 Err(unsent) => {
                     attempts
                         .again(unsent)

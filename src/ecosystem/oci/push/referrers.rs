@@ -24,10 +24,10 @@ impl Repository<'_> {
     /// If the registry refuses a list.
     pub(super) async fn list_referrers(
         &self,
-        steps: &[Vec<Arc<Image>>],
+        pushed: &BTreeMap<&Digest, &Arc<Image>>,
     ) -> Result<BTreeSet<String>, Problem> {
         let mut about: BTreeMap<&Digest, Vec<&Image>> = BTreeMap::new();
-        for image in steps.iter().flatten() {
+        for image in pushed.values() {
             if let Some(subject) = &image.subject {
                 about.entry(subject).or_default().push(image);
             }
