@@ -179,9 +179,14 @@ impl Client {
         let permit = self.limits().enter(&url).await;
         let after = self.settings().timeouts.response;
         let sent = Arc::new(AtomicU64::new(0));
+        let mut headers = headers;
+        if !method.is_safe() {
+            // Also where it is nothing: some servers want that said (411).
+            headers.insert(header::CONTENT_LENGTH, payload.length().into());
+        }
         let mut request = pool.request(method, url.clone()).headers(headers);
         if let Some(body) = payload.body(&sent, &self.inner.limits) {
-            request = request.header(header::CONTENT_LENGTH, payload.length()).body(body);
+            request = request.body(body);
         }
         match payload.answered(request.send(), &sent, after).await {
             Err(_) => Err(NetError::new(&url, Fault::TimedOut { what: "waiting for an answer", after })),
