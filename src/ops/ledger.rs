@@ -140,14 +140,18 @@ impl LockedLedger {
 /// Whether this side's own catalogue shows exactly what the lock lists in the channel, as a site that imported all of it does.
 fn still_shown(store: &Store, channel: &str, lock: &Lock) -> Result<bool, Problem> {
     let channel = Source::Channel(channel.to_owned());
+    // Those of one package follow one another, and of an image there may be thousands: each package is read once.
+    let mut package = (String::new(), String::new(), String::new());
+    let mut linked = Vec::new();
     for record in records::of_lock(lock) {
         let shown = match &record? {
             Record::Artifact(artifact) => {
-                let linked = store.catalogue.artifacts(
-                    &artifact.ecosystem,
-                    Some(&artifact.repository),
-                    &artifact.name,
-                )?;
+                let (ecosystem, repository, name) =
+                    (&artifact.ecosystem, &artifact.repository, &artifact.name);
+                if (ecosystem, repository, name) != (&package.0, &package.1, &package.2) {
+                    linked = store.catalogue.artifacts(ecosystem, Some(repository), name)?;
+                    package = (ecosystem.clone(), repository.clone(), name.clone());
+                }
                 let key = |artifact: &Artifact| (artifact.version.clone(), artifact.qualifier.clone());
                 // Several channels may link one record; it is then shown as the first one's.
                 linked.iter().any(|linked| linked.artifact == *artifact)
@@ -162,6 +166,7 @@ fn still_shown(store: &Store, channel: &str, lock: &Lock) -> Result<bool, Proble
                     &reference.ecosystem,
                     Some(&reference.repository),
                     &reference.name,
+                    Some(&reference.label),
                 )?;
                 refs.iter().any(|linked| linked.source == channel && linked.reference == *reference)
             }

@@ -206,7 +206,7 @@ impl PushContext for Inside {
         let (repository, name) = (repository.to_owned(), name.to_owned());
         blocking(move || {
             let artifacts = store.catalogue.artifacts(ecosystem, Some(&repository), &name)?;
-            Ok((artifacts, store.catalogue.refs(ecosystem, Some(&repository), &name)?))
+            Ok((artifacts, store.catalogue.refs(ecosystem, Some(&repository), &name, None)?))
         })
         .await
     }

@@ -6,13 +6,20 @@
 //!
 //! [`reference`] reads names as docker does, [`manifest`] what registries hold, [`record`] is the shape of an artifact.
 //!
-//! Collecting: [`request`] reads a request, [`image_list`] a list that people have anyway ([`image_yaml`], [`dockerfile`]). [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests
-//! to all that belongs to an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is
-//! enough. [`asking`] reads manifests, of registries, to each of which [`registries`] knows the way, or of a [`layout`]
-//! of this machine, which may be in an archive ([`archive_files`]).
+//! Collecting: [`request`] reads a request, [`image_list`] a list that people have anyway ([`image_yaml`],
+//! [`dockerfile`]). [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests to all that belongs to
+//! an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is enough. [`asking`] reads
+//! manifests: of registries, to each of which [`registries`] knows the way and [`credentials`] who is let in, or of a
+//! [`layout`] of this machine, which may be in an archive ([`archive_files`]) or with docker's engine ([`daemon`]).
+//!
+//! Inside: [`admit`] checks what a bundle brings, and [`serve`] is the registry: [`address`] finds out which repository is
+//! meant, [`lists`] and [`referrers`] are what is not sent as it came, [`refusal`] the rest. [`setup`] points clients at
+//! it.
 //!
 //! [`push`] brings what is held into another registry.
 
+mod address;
+mod admit;
 mod archive_files;
 mod asking;
 #[cfg(test)]
@@ -21,6 +28,7 @@ mod credential_helper;
 mod credentials;
 #[cfg(test)]
 mod credentials_tests;
+mod daemon;
 mod dockerfile;
 #[cfg(test)]
 mod fake;
@@ -28,22 +36,29 @@ mod found;
 mod image_list;
 mod image_yaml;
 mod layout;
+mod lists;
 mod manifest;
 mod platform;
 mod prove;
 mod push;
 mod record;
 mod reference;
+mod referrers;
+mod refusal;
 mod registries;
 mod request;
 mod resolve;
+mod serve;
+mod setup;
 mod tags;
 mod walk;
 
 use async_trait::async_trait;
 use bundle_format::Artifact;
 
-use super::{Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Upstreams};
+use super::{
+    Admit, Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Serve, Setup, Upstreams,
+};
 use crate::problem::Problem;
 
 /// The schema of images' artifacts.
@@ -59,7 +74,13 @@ impl Ecosystem for Oci {
 
     /// As other tools have them: images of registries, and what stands on this machine.
     fn words(&self) -> &'static [&'static str] {
-        &[request::REGISTRY, request::LAYOUT, request::LAYOUT_ARCHIVE, request::DOCKER_ARCHIVE]
+        &[
+            request::REGISTRY,
+            request::LAYOUT,
+            request::LAYOUT_ARCHIVE,
+            request::DOCKER_ARCHIVE,
+            request::DAEMON,
+        ]
     }
 
     fn schema(&self) -> &'static str {
@@ -84,6 +105,18 @@ impl Ecosystem for Oci {
 
     fn push(&self) -> Option<&dyn super::push::Push> {
         Some(self)
+    }
+
+    fn admit(&self) -> Option<&dyn Admit> {
+        Some(&admit::OciAdmit)
+    }
+
+    fn serve(&self) -> Option<&dyn Serve> {
+        Some(&serve::OciServe)
+    }
+
+    fn setup(&self) -> &[&dyn Setup] {
+        setup::CLIENTS
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bundle_format::{Artifact, BlobKey, Digest};
+use serde_json::Value;
 
 use super::super::manifest::{self, Manifest};
 use super::super::reference::{Name, check_tag, read_digest};
-use super::super::{SCHEMA, record};
+use super::super::{SCHEMA, record, referrers};
 use super::mapping::Selector;
 use crate::ecosystem::push::PushContext;
 use crate::problem::{Kind, Problem};
@@ -20,12 +21,10 @@ const DEEPEST: usize = 64;
 pub(super) struct Image {
     pub(super) digest: Digest,
     pub(super) blob: BlobKey,
-    pub(super) size: u64,
     pub(super) media_type: String,
     pub(super) subject: Option<Digest>,
-    /// How a fallback list of referrers describes it.
-    pub(super) artifact_type: String,
-    pub(super) annotations: BTreeMap<String, String>,
+    /// How a list of what refers to its subject describes it.
+    pub(super) descriptor: Value,
     /// What it names and the store does not have: entries of an index, on purpose.
     pub(super) is_sparse: bool,
     /// The manifests of the same repository that come first.
@@ -184,13 +183,11 @@ async fn read(
     let image = Image {
         digest,
         blob: file.blob,
-        size: bytes.len() as u64,
         media_type: manifest.media_type.clone(),
-        is_sparse: manifest.manifests.iter().any(|entry| record::is_absent(artifact, &entry.digest)),
+        is_sparse: !record::absent(artifact).map_err(bad)?.is_empty(),
+        descriptor: referrers::descriptor(&manifest, &artifact.version, bytes.len() as u64),
         after: entries.chain(manifest.subject.iter().map(|subject| subject.digest.clone())).collect(),
         subject: manifest.subject.map(|subject| subject.digest),
-        artifact_type: manifest.artifact_type,
-        annotations: manifest.annotations,
     };
     Ok((image, blobs))
 }

@@ -79,7 +79,7 @@ impl Repository<'_> {
             images
                 .iter()
                 .filter(|image| !listed.contains(&image.digest.to_string()))
-                .map(|image| entry(image)),
+                .map(|image| image.descriptor.clone()),
         );
         if entries.len() == before {
             return Ok(tag);
@@ -107,19 +107,4 @@ fn entries(bytes: &[u8]) -> Option<Vec<Value>> {
 fn digests(bytes: &[u8]) -> BTreeSet<String> {
     let entries = entries(bytes).unwrap_or_default();
     entries.iter().filter_map(|entry| Some(entry.get("digest")?.as_str()?.to_owned())).collect()
-}
-
-fn entry(image: &Image) -> Value {
-    let mut entry = json!({
-        "mediaType": image.media_type,
-        "digest": image.digest.to_string(),
-        "size": image.size,
-    });
-    if !image.artifact_type.is_empty() {
-        entry["artifactType"] = image.artifact_type.clone().into();
-    }
-    if !image.annotations.is_empty() {
-        entry["annotations"] = json!(image.annotations);
-    }
-    entry
 }
