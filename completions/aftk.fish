@@ -47,6 +47,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "verify" -d 'Verify bundle
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundles and take them into the store'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "export" -d 'Write images as an archive or directory that docker, podman, skopeo and containerd read'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images into a registry'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the store shows'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "check" -d 'Re-hash everything in the store, and set aside what is damaged'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "gc" -d 'Free what nothing in the store refers to any more'
@@ -77,8 +78,8 @@ complete -c aftk -n "__fish_aftk_using_subcommand lock" -l channel -d 'The chann
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s p -l platform -d 'Only for this platform, for example linux-x64-glibc; several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
-complete -c aftk -n "__fish_aftk_using_subcommand lock" -l limit-rate -d 'Download at most so many bytes a second, for example 2MiB' -r
-complete -c aftk -n "__fish_aftk_using_subcommand lock" -s j -l jobs -d 'How many downloads at once' -r
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l limit-rate -d 'Move at most so many bytes a second, for example 2MiB' -r
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -s j -l jobs -d 'How many transfers at once' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -104,8 +105,8 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
-complete -c aftk -n "__fish_aftk_using_subcommand collect" -l limit-rate -d 'Download at most so many bytes a second, for example 2MiB' -r
-complete -c aftk -n "__fish_aftk_using_subcommand collect" -s j -l jobs -d 'How many downloads at once' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l limit-rate -d 'Move at most so many bytes a second, for example 2MiB' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -s j -l jobs -d 'How many transfers at once' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -197,6 +198,31 @@ complete -c aftk -n "__fish_aftk_using_subcommand export" -s q -l quiet -d 'Prin
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l map -d 'What names become: \'docker.io/library/*=base/*\'; the first that matches counts' -r
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l tag -d 'Tag what is pushed with TAG, in place of its own tags; for one image' -r
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l rewrite-location -d 'Where an upload goes on: only where the registry says, if that is its own address; or at the same host, whatever host it names' -r -f -a "never\t''
+same-host\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l limit-rate -d 'Move at most so many bytes a second, for example 2MiB' -r
+complete -c aftk -n "__fish_aftk_using_subcommand push" -s j -l jobs -d 'How many transfers at once' -r
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand push" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l keep-host -d 'Keep the host of the source in names: docker.io/library/redis; else they begin after it'
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l no-move-tags -d 'Leave tags alone that point at something else there, and end with 6'
+complete -c aftk -n "__fish_aftk_using_subcommand push" -s n -l dry-run -d 'Only look what is there, and say what would be done'
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand push" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand push" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand push" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand push" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -342,8 +368,8 @@ complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcomman
 complete -c aftk -n "__fish_aftk_using_subcommand login" -s u -l user -d 'The user; the password is read from stdin' -r
 complete -c aftk -n "__fish_aftk_using_subcommand login" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand login" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
-complete -c aftk -n "__fish_aftk_using_subcommand login" -l limit-rate -d 'Download at most so many bytes a second, for example 2MiB' -r
-complete -c aftk -n "__fish_aftk_using_subcommand login" -s j -l jobs -d 'How many downloads at once' -r
+complete -c aftk -n "__fish_aftk_using_subcommand login" -l limit-rate -d 'Move at most so many bytes a second, for example 2MiB' -r
+complete -c aftk -n "__fish_aftk_using_subcommand login" -s j -l jobs -d 'How many transfers at once' -r
 complete -c aftk -n "__fish_aftk_using_subcommand login" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand login" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand login" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''

@@ -18,6 +18,7 @@ mod ls;
 mod network;
 mod output;
 mod progress;
+mod push;
 mod serve;
 mod session;
 mod setup;
@@ -111,6 +112,7 @@ enum Verb {
     Import(import::Arguments),
     Serve(serve::Arguments),
     Export(export::Arguments),
+    Push(push::Arguments),
     Ls(ls::Arguments),
     Check(check::Arguments),
     Gc(gc::Arguments),
@@ -225,6 +227,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Import(verb) => import::run(verb, session),
         Verb::Serve(verb) => serve::run(verb, session),
         Verb::Export(verb) => export::run(verb, session),
+        Verb::Push(verb) => push::run(verb, session),
         Verb::Ls(verb) => ls::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),

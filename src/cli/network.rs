@@ -20,10 +20,10 @@ pub(super) struct NetworkArguments {
     /// too (npm's `strict-ssl=false`), do not check its certificate either
     #[arg(long, value_name = "HOST", help_heading = "Network options")]
     insecure_host: Vec<String>,
-    /// Download at most so many bytes a second, for example 2MiB
+    /// Move at most so many bytes a second, for example 2MiB
     #[arg(long, value_name = "BYTES", value_parser = rate, help_heading = "Network options")]
     limit_rate: Option<u64>,
-    /// How many downloads at once
+    /// How many transfers at once
     #[arg(short, long, value_name = "NUMBER", default_value = "32", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Network options")]
     pub(super) jobs: u16,
 }

@@ -7,6 +7,7 @@ mod export;
 mod origin;
 pub mod pattern;
 mod planned;
+pub mod push;
 pub mod registry;
 mod server_address;
 pub mod template;
@@ -88,6 +89,10 @@ pub trait Ecosystem: Send + Sync {
     /// Usage, if it can select nothing.
     fn pattern(&self, text: &str) -> Result<Box<dyn Pattern>, Problem> {
         Ok(pattern::names(text))
+    }
+    /// Pushing into servers that speak its protocol.
+    fn push(&self) -> Option<&dyn push::Push> {
+        None
     }
     /// Configuring clients.
     fn setup(&self) -> &[&dyn Setup] {

@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use tokio::time::timeout;
 use url::Url;
 
 use super::access::{Access, Credential};
 use super::body::{Answer, Window};
 use super::error::{Fault, NetError, host_of, sort};
 use super::limits::Limits;
+use super::payload::Payload;
 use super::pools::Pools;
 use super::redirect;
 use super::retry::{Budget, SystemTimer, Timer};
@@ -87,9 +88,20 @@ impl Client {
         access: &Access,
         headers: &HeaderMap,
     ) -> Result<Answer, NetError> {
+        self.ask_with(method, access, headers, &Payload::Nothing).await
+    }
+
+    /// Makes one request with a body, as [`Client::ask`] does; where it has to be made again, the body is sent again.
+    pub(super) async fn ask_with(
+        &self,
+        method: Method,
+        access: &Access,
+        headers: &HeaderMap,
+        payload: &Payload,
+    ) -> Result<Answer, NetError> {
         match &access.sign_in {
-            Some(sign_in) => self.ask_signed_in(method, access, sign_in, headers).await,
-            None => self.follow(method, access, access.credential.as_ref(), headers).await,
+            Some(sign_in) => self.ask_signed_in(method, access, sign_in, headers, payload).await,
+            None => self.follow(method, access, access.credential.as_ref(), headers, payload).await,
         }
     }
 
@@ -105,7 +117,8 @@ impl Client {
         }
     }
 
-    /// Makes one request without a body and follows its redirects.
+    /// Makes one request and follows its redirects: those of a request that changes something only where the server
+    /// says that it is to be made there just so (307, 308).
     ///
     /// A credential is shown to its own origin. Once a redirect led away from there, it isn't shown again,
     /// even if a further one leads back: else a stranger would choose what is read in our name. So it is with a
@@ -116,6 +129,7 @@ impl Client {
         access: &Access,
         mut credential: Option<&Credential>,
         headers: &HeaderMap,
+        payload: &Payload,
     ) -> Result<Answer, NetError> {
         let settings = self.settings();
         let first = redirect::without_user(access.url.clone());
@@ -138,8 +152,11 @@ impl Client {
             }
             at_home &= url.origin() == first.origin();
             let route = hop(&access.route, at_home, settings.allows_insecure(&url));
-            let sending = self.exchange(method.clone(), url.clone(), headers, None, &route);
+            let sending = self.exchange(method.clone(), url.clone(), headers, payload, &route);
             let answer = Answer { shown_credential: credential.is_some(), at_home, ..sending.await? };
+            if !method.is_safe() && matches!(answer.status().as_u16(), 301..=303) {
+                return Ok(answer);
+            }
             match redirect::target(&url, answer.status(), answer.headers(), settings) {
                 Ok(None) => return Ok(answer),
                 Ok(Some(next)) => url = next,
@@ -155,17 +172,23 @@ impl Client {
         method: Method,
         url: Url,
         headers: HeaderMap,
-        body: Option<&str>,
+        payload: &Payload,
         route: &Route,
     ) -> Result<Answer, NetError> {
         let pool = self.inner.pools.of(route).map_err(|fault| NetError::new(&url, fault))?;
         let permit = self.limits().enter(&url).await;
         let after = self.settings().timeouts.response;
-        let mut request = pool.request(method, url.clone()).headers(headers);
-        if let Some(body) = body {
-            request = request.body(body.to_owned());
+        let sent = Arc::new(AtomicU64::new(0));
+        let mut headers = headers;
+        if !method.is_safe() {
+            // Also where it is nothing: some servers want that said (411).
+            headers.insert(header::CONTENT_LENGTH, payload.length().into());
         }
-        match timeout(after, request.send()).await {
+        let mut request = pool.request(method, url.clone()).headers(headers);
+        if let Some(body) = payload.body(&sent, &self.inner.limits) {
+            request = request.body(body);
+        }
+        match payload.answered(request.send(), &sent, after).await {
             Err(_) => Err(NetError::new(&url, Fault::TimedOut { what: "waiting for an answer", after })),
             Ok(Err(error)) => {
                 let proxied = self.settings().proxies.any_for(&url, route);

@@ -45,6 +45,8 @@ pub(super) enum Fault {
     Client { cause: String },
     #[error("the redirect to {} is not followed: {why}", quoted(.to))]
     Redirect { to: String, why: &'static str },
+    #[error("the server wants the upload to go on at {}, which is not its own address", quoted(.to))]
+    Location { to: String },
     #[error("more than {0} redirects")]
     TooManyRedirects(usize),
     #[error("cannot connect to {host}")]
@@ -118,6 +120,7 @@ impl Fault {
             Fault::Identity { .. } => "net.identity",
             Fault::Client { .. } => "net.client",
             Fault::Redirect { .. } | Fault::TooManyRedirects(_) => "net.redirect",
+            Fault::Location { .. } => "net.location",
             Fault::Realm { .. } => "net.realm",
             Fault::Connect { .. } => "net.connect",
             Fault::Tls { .. } => "net.tls",
@@ -149,6 +152,7 @@ impl Fault {
             Fault::Client { .. } => Kind::Failed,
             Fault::PlainHttp { .. }
             | Fault::Redirect { .. }
+            | Fault::Location { .. }
             | Fault::Realm { .. }
             | Fault::TooLarge { .. } => Kind::Refused,
             Fault::Status { status: 404 | 410, .. } => Kind::Incomplete,
@@ -168,6 +172,9 @@ impl Fault {
             Fault::Status { advice: Some(advice), .. } => return Some(advice.clone()),
             Fault::Realm { .. } => {
                 "the server itself names where to sign in: ask who runs it, or who runs what stands between"
+            }
+            Fault::Location { .. } => {
+                "behind a proxy it may not know what it is called: with `--rewrite-location same-host` the upload goes on where it began"
             }
             Fault::ProxyAddress { .. } => PROXY_HINT,
             Fault::Authorities { .. } => {

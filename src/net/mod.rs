@@ -1,8 +1,8 @@
 //! The one HTTP client.
 //!
-//! It reads, and only from addresses that somebody named: no host stands in here. [`Client::document`] has
-//! small metadata documents, [`Client::download`] streams files into a [`Sink`] and resumes what broke off, and
-//! [`Client::head`] has what a server says of a file. All share the connection limits, one retry budget for each
+//! It goes only to addresses that somebody named: no host stands in here. [`Client::document`] has
+//! small metadata documents, [`Client::download`] streams files into a [`Sink`] and resumes what broke off,
+//! [`Client::head`] has what a server says of a file, and [`Client::send`] sends something. All share the connection limits, one retry budget for each
 //! operation, origin-bound credentials and redirects of our own; a server that asks who we are is answered by what the
 //! [`SignIn`] of the [`Access`] says. How a server is reached, by which proxy and trusting whom, is what its [`Route`]
 //! says, and else [`Settings`]. Whatever a server says is hostile: bodies are capped, waits are capped, and no address is
@@ -17,6 +17,7 @@ mod download;
 mod error;
 mod head;
 mod limits;
+mod payload;
 mod pools;
 mod redact;
 mod redirect;
@@ -25,14 +26,17 @@ mod route;
 mod settings;
 mod sign_in;
 mod trust;
+mod upload;
 
 pub use access::{Access, Credential};
 pub use client::Client;
 pub use document::{Document, DocumentAnswer, Validators};
 pub use download::{Downloaded, Sink};
 pub use head::Head;
+pub use payload::{FilePart, Payload};
 pub use redact::{Redacted, redact};
 pub use retry::{SystemTimer, Timer};
 pub use route::{Authorities, Identity, Proxy, Route};
 pub use settings::{Proxies, Settings, Timeouts};
 pub use sign_in::{Account, SignIn};
+pub use upload::{Attempts, Sent, Unsent, Upload};

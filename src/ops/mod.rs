@@ -29,6 +29,7 @@ pub mod media;
 pub mod pack;
 pub mod preflight;
 mod programs;
+pub mod push;
 pub mod recall;
 pub mod records;
 pub mod requests;

@@ -20,5 +20,6 @@ mod lock;
 mod loss;
 mod net;
 mod npm_network;
+mod push;
 mod stopped;
 mod support;

@@ -6,6 +6,7 @@ mod head;
 mod own_way;
 mod route;
 mod sign_in;
+mod upload;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};

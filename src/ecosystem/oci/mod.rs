@@ -18,6 +18,7 @@
 //!
 //! Exporting: [`selector`] reads which images are meant, [`export`] finds what the store has of them, and [`to_layout`] or
 //! [`to_docker`] says what files that makes.
+//! [`push`] brings what is held into another registry.
 
 mod address;
 mod admit;
@@ -45,6 +46,7 @@ mod login;
 mod manifest;
 mod platform;
 mod prove;
+mod push;
 mod record;
 mod reference;
 mod referrers;
@@ -113,6 +115,10 @@ impl Ecosystem for Oci {
     }
 
     fn login(&self) -> Option<&dyn Login> {
+        Some(self)
+    }
+
+    fn push(&self) -> Option<&dyn super::push::Push> {
         Some(self)
     }
 

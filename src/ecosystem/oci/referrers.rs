@@ -109,7 +109,7 @@ fn load(asked: &Asked<'_>, name: &Name, digest: &str) -> Result<Option<(Manifest
 }
 
 /// The entry of a referrer, with what its author says of it pulled up.
-fn descriptor(manifest: &Manifest, digest: &str, size: u64) -> Value {
+pub(super) fn descriptor(manifest: &Manifest, digest: &str, size: u64) -> Value {
     let mut descriptor = json!({ "mediaType": manifest.media_type, "digest": digest, "size": size });
     if let Some(members) = descriptor.as_object_mut() {
         if !manifest.artifact_type.is_empty() {

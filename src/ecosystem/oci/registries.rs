@@ -118,14 +118,28 @@ impl Registries {
         if context.speaks_plain_http(&ping).await { Ok(plain) } else { address("https") }
     }
 
-    /// What lets one in at a path below `/v2/` of a repository.
+    /// What lets one read at a path below `/v2/` of a repository.
     ///
     /// # Errors
-    /// If nobody says where docker's own registry is, or an account cannot be had.
+    /// As [`Registries::access_for`].
     pub(crate) async fn access(
         &self,
         name: &Name,
         below: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Access, Problem> {
+        self.access_for(name, below, format!("repository:{}:pull", name.path), context).await
+    }
+
+    /// What lets one in at a path below `/v2/` of a repository, for what `scope` says.
+    ///
+    /// # Errors
+    /// If nobody says where docker's own registry is, or an account cannot be had.
+    pub(crate) async fn access_for(
+        &self,
+        name: &Name,
+        below: &str,
+        scope: String,
         context: &dyn CollectContext,
     ) -> Result<Access, Problem> {
         let Known { address, route } = self.known(&name.registry, context).await?;
@@ -134,7 +148,7 @@ impl Registries {
         })?;
         let sign_in = SignIn {
             account: self.account(name, context).await?,
-            scope: format!("repository:{}:pull", name.path),
+            scope,
             remedy: match name.registry.as_str() {
                 DOCKER => "docker login".to_owned(),
                 registry => format!("docker login {registry}"),

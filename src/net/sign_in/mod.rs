@@ -23,6 +23,7 @@ use super::access::{Access, Credential};
 use super::body::Answer;
 use super::client::Client;
 use super::error::NetError;
+use super::payload::Payload;
 use challenge::Challenge;
 
 /// What is remembered of that many origins, accounts and scopes, before what nobody uses at the moment is forgotten.
@@ -35,8 +36,8 @@ const LAST_SECONDS: Duration = Duration::from_secs(10);
 pub struct SignIn {
     /// Who does; `None` for anybody: many registries give everybody a token, and want to see it.
     pub account: Option<Account>,
-    /// What a token is to be good for, such as `repository:library/alpine:pull`; empty for nothing in particular. It is
-    /// for us to say: what a server names in its challenge is not asked for.
+    /// What a token is to be good for, such as `repository:library/alpine:pull`; several are separated by spaces; empty for
+    /// nothing in particular. It is for us to say: what a server names in its challenge is not asked for.
     pub scope: String,
     /// What a person calls to be let in, for hints: `docker login registry.example.test`.
     pub remedy: String,
@@ -160,17 +161,18 @@ impl Client {
         access: &Access,
         sign_in: &Arc<SignIn>,
         headers: &HeaderMap,
+        payload: &Payload,
     ) -> Result<Answer, NetError> {
         let visit =
             Visit { client: self, access, sign_in, session: self.sessions().of(&access.url, sign_in) };
         let shown = visit.remembered().await?;
         let credential = shown.as_ref().map_or(access.credential.as_ref(), |pass| pass.credential.as_ref());
-        let mut answer = self.follow(method.clone(), access, credential, headers).await?;
+        let mut answer = self.follow(method.clone(), access, credential, headers, payload).await?;
         if let Some(challenge) = visit.to_be_answered(&answer, shown.as_ref()) {
             // It holds a place among the requests to its host, which may be that of the token server.
             drop(answer);
             let pass = visit.sign_in(challenge, shown.map_or(0, |pass| pass.number)).await?;
-            answer = self.follow(method, access, pass.credential.as_ref(), headers).await?;
+            answer = self.follow(method, access, pass.credential.as_ref(), headers, payload).await?;
         }
         Ok(Answer { sign_in: Some(sign_in.clone()), ..answer })
     }

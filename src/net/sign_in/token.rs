@@ -16,6 +16,7 @@ use crate::net::body::Answer;
 use crate::net::client::{Client, hop};
 use crate::net::document;
 use crate::net::error::{Fault, NetError};
+use crate::net::payload::Payload;
 use crate::net::redact;
 
 /// The largest answer that is read, in bytes: tokens take a few KiB.
@@ -89,11 +90,15 @@ impl<'a> Question<'a> {
 
     async fn get(&self, client: &Client) -> Result<Answer, NetError> {
         let mut access = self.realm.clone();
-        if self.parameters().next().is_some() {
-            access.url.query_pairs_mut().extend_pairs(self.parameters());
+        // Here each scope is a parameter of its own; in the form, one parameter has them all.
+        let scopes = self.sign_in.scope.split_whitespace().map(|scope| ("scope", scope));
+        let parameters: Vec<_> = self.service().chain(scopes).collect();
+        if !parameters.is_empty() {
+            access.url.query_pairs_mut().extend_pairs(parameters);
         }
         access.credential = self.sign_in.basic(&access.url);
-        client.follow(Method::GET, &access, access.credential.as_ref(), &accept()).await
+        let credential = access.credential.as_ref();
+        client.follow(Method::GET, &access, credential, &accept(), &Payload::Nothing).await
     }
 
     /// A redirect is not followed: what is sent would be sent on.
@@ -101,21 +106,22 @@ impl<'a> Question<'a> {
         let mut headers = accept();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let (url, route) = (self.realm.url.clone(), &self.realm.route);
-        client.exchange(Method::POST, url, headers, Some(&self.form(token)), route).await
+        let form = Payload::Bytes(self.form(token).as_bytes().to_vec().into());
+        client.exchange(Method::POST, url, headers, &form, route).await
     }
 
     fn form(&self, token: &str) -> Zeroizing<String> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "refresh_token").append_pair("client_id", "aftk");
-        form.extend_pairs(self.parameters()).append_pair("refresh_token", token);
+        let scope = Some(self.sign_in.scope.as_str()).filter(|scope| !scope.is_empty());
+        form.extend_pairs(self.service().chain(scope.map(|scope| ("scope", scope))));
+        form.append_pair("refresh_token", token);
         Zeroizing::new(form.finish())
     }
 
-    /// What the token is to be for.
-    fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
-        let scope = Some(self.sign_in.scope.as_str()).filter(|scope| !scope.is_empty());
-        let service = self.service.map(|service| ("service", service));
-        service.into_iter().chain(scope.map(|scope| ("scope", scope)))
+    /// Whom the token is to be shown to.
+    fn service(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.service.map(|service| ("service", service)).into_iter()
     }
 }
 

@@ -9,7 +9,7 @@
 //! assert_eq!(upstream.requests_to("/a.tgz").len(), 1);
 //! ```
 //!
-//! Anything without a route is 404. It also answers as a proxy would: a request in absolute form is answered
+//! Anything without a route is answered by the route `*`, or is 404. It also answers as a proxy would: a request in absolute form is answered
 //! by the route of the address's path.
 
 use std::collections::HashMap;
@@ -170,6 +170,8 @@ enum Ending {
     Stall(usize),
     /// The body is sent again and again.
     Endless,
+    /// Nothing is answered at all.
+    HangUp,
     /// One byte of the body after each such pause.
     Trickle(Duration),
 }
@@ -188,6 +190,12 @@ impl Reply {
     /// A status with an empty body.
     pub(crate) fn status(status: u16) -> Reply {
         Reply { status, ..Reply::default() }
+    }
+
+    /// The same with another status.
+    pub(crate) fn with_status(mut self, status: u16) -> Reply {
+        self.status = status;
+        self
     }
 
     /// 302 to somewhere.
@@ -264,6 +272,11 @@ impl Reply {
     pub(crate) fn reset_after(mut self, bytes: usize) -> Reply {
         self.ending = Ending::Reset(bytes);
         self
+    }
+
+    /// Closes the connection without an answer.
+    pub(crate) fn hang_up() -> Reply {
+        Reply { ending: Ending::HangUp, ..Reply::default() }
     }
 
     /// Sends nothing more after so many bytes of each body.
@@ -344,7 +357,9 @@ impl Shared {
         self.requests.lock().unwrap().push(seen.clone());
         let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_under_way.fetch_max(now, Ordering::SeqCst);
-        let route = self.routes.lock().unwrap().get(&seen.path).cloned();
+        let routes = self.routes.lock().unwrap();
+        let route = routes.get(&seen.path).or_else(|| routes.get("*")).cloned();
+        drop(routes);
         let mut reply = route.map_or_else(|| Reply::status(404), |route| Reply::clone(&route));
         while let Some(choose) = reply.choose.take() {
             reply = choose(seen);
@@ -356,6 +371,9 @@ impl Shared {
 
     fn answer(&self, seen: &Seen, mut reply: Reply, wire: &mut dyn Wire) -> std::io::Result<KeepAlive> {
         self.wait(reply.pause);
+        if matches!(reply.ending, Ending::HangUp) {
+            return Ok(false);
+        }
         if reply.authorization.as_deref().is_some_and(|wanted| seen.header("authorization") != Some(wanted)) {
             reply = Reply::status(401).header("WWW-Authenticate", "Bearer");
         }
@@ -400,6 +418,7 @@ impl Shared {
                 wire.flush()?;
                 return Ok(matches!(reply.length, Length::Honest | Length::Chunked));
             }
+            Ending::HangUp => {}
             Ending::Truncate(bytes) => send(wire, upto(bytes))?,
             Ending::Reset(bytes) => {
                 send(wire, upto(bytes))?;

@@ -1,0 +1,193 @@
+//! Pushing images into a registry.
+//!
+//! [`mapping`] says what is pushed and what it is called there, [`plan`] in which order. Of each repository the blobs
+//! come first ([`blob`]), then manifests, each after those that it names, then what people find them by: lists of what
+//! refers to them where the registry keeps none itself ([`referrers`]), and last the tags ([`manifest`]). So whoever
+//! pulls a tag at any time finds a whole image, and whatever was stopped goes on with what is missing.
+
+mod blob;
+mod manifest;
+mod mapping;
+mod plan;
+mod referrers;
+mod registry;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::pin::pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bundle_format::Digest;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+
+use super::Oci;
+use super::reference::{Name, check_tag};
+use super::registries::Registries;
+use crate::ecosystem::push::{Entry, Failure, Ledger, Outcome, Part, Push, PushContext, PushOrder};
+use crate::events::Happening;
+use crate::problem::{Kind, Problem};
+use mapping::{Mapping, Selector};
+use plan::{Image, Plan};
+use registry::{Repository, Target};
+
+/// How many repositories at once: what several of them have is uploaded once and mounted by the others.
+const REPOSITORIES: usize = 4;
+/// How many requests of one repository at once; the client has its own limit for each host.
+const AT_ONCE: usize = 8;
+
+#[async_trait]
+impl Push for Oci {
+    async fn push(&self, order: &PushOrder, context: &dyn PushContext) -> Result<Ledger, Problem> {
+        let mapping = Mapping::read(order)?;
+        let selectors: Vec<Selector> =
+            order.selectors.iter().map(|text| Selector::read(text)).collect::<Result<_, _>>()?;
+        if let Some(tag) = &order.label {
+            check_tag(tag).map_err(|why| Problem::new(Kind::Usage, "push.tag", why))?;
+        }
+        let jobs = repositories(&mapping, &selectors, context).await?;
+        let registries = Registries::load(context.machine()).await?;
+        let target = Target::new(order, registries, context);
+        let target = &target;
+        target.reach(&mapping.registry).await?;
+        let stage = Happening::Stage { name: "push".to_owned(), items: None, bytes: None };
+        context.machine().events().emit(stage);
+        let pushes = jobs.into_iter().map(|(from, to)| {
+            let selectors = &selectors;
+            async move {
+                let (source, named) = (from.to_string(), to.to_string());
+                let mut ledger = Ledger::default();
+                let repository = Repository { target, name: to };
+                match one(&repository, &from, selectors, &mut ledger).await {
+                    Ok(()) => {}
+                    Err(problem) if is_nobody_there(&problem) => return Err(problem),
+                    Err(problem) => ledger.failures.push(Failure { source, target: named, problem }),
+                }
+                Ok(ledger)
+            }
+        });
+        let mut pushes = pin!(futures_util::stream::iter(pushes).buffered(REPOSITORIES));
+        let mut whole = Ledger::default();
+        while let Some(ledger) = pushes.try_next().await? {
+            whole.extend(ledger);
+        }
+        Ok(whole)
+    }
+}
+
+/// Whether nobody answers there, so that nobody would answer what comes next.
+fn is_nobody_there(problem: &Problem) -> bool {
+    matches!(problem.code.as_ref(), "net.connect" | "net.tls")
+}
+
+/// What is pushed, and what it becomes.
+async fn repositories(
+    mapping: &Mapping,
+    selectors: &[Selector],
+    context: &dyn PushContext,
+) -> Result<Vec<(Name, Name)>, Problem> {
+    let mut jobs = Vec::new();
+    let mut taken: HashMap<Name, Name> = HashMap::new();
+    for (registry, path) in context.packages().await? {
+        let from = Name { registry, path };
+        if !selectors.is_empty() && !selectors.iter().any(|selector| selector.names(&from)) {
+            continue;
+        }
+        let to = mapping.target(&from)?;
+        if let Some(other) = taken.insert(to.clone(), from.clone()) {
+            let message = format!("{other} and {from} would both become {to}");
+            return Err(Problem::new(Kind::Refused, "push.same-name", message)
+                .hint("keep them apart with --keep-host, or say what each becomes with --map"));
+        }
+        jobs.push((from, to));
+    }
+    Ok(jobs)
+}
+
+/// Pushes one repository.
+async fn one(
+    repository: &Repository<'_>,
+    from: &Name,
+    selectors: &[Selector],
+    ledger: &mut Ledger,
+) -> Result<(), Problem> {
+    let (target, to) = (repository.target, &repository.name);
+    let Some(mut plan) = plan::plan(from, selectors, target.context).await? else { return Ok(()) };
+    if let Some(label) = &target.order.label {
+        relabel(&mut plan, label, from)?;
+    }
+    let Plan { blobs, steps, tags } = plan;
+    let uploads = blobs.into_iter().map(|blob| async move {
+        let state = repository.push_blob(&blob).await?;
+        Ok::<_, Problem>(Part { digest: blob.digest.to_string(), size: blob.size, state })
+    });
+    let parts: Vec<Part> = futures_util::stream::iter(uploads).buffered(AT_ONCE).try_collect().await?;
+    ledger.parts.extend(parts);
+    let mut lost = HashSet::new();
+    for step in &steps {
+        let uploads = step.clone().into_iter().map(|image| async move {
+            let outcome = repository.push_manifest(&image).await;
+            (image, outcome)
+        });
+        let mut uploads = pin!(futures_util::stream::iter(uploads).buffered(AT_ONCE));
+        while let Some((image, outcome)) = uploads.next().await {
+            let digest = &image.digest;
+            let (source, target) = (format!("{from}@{digest}"), format!("{to}@{digest}"));
+            let outcome = match outcome {
+                Ok(outcome) => outcome,
+                Err(problem) if is_nobody_there(&problem) => return Err(problem),
+                // The images that have nothing to do with it go on.
+                Err(problem) => {
+                    ledger.failures.push(Failure { source: source.clone(), target: target.clone(), problem });
+                    lost.insert(digest.clone());
+                    Outcome::Failed
+                }
+            };
+            ledger.artifacts.push(Entry { source, target, version: digest.to_string(), outcome, was: None });
+        }
+    }
+    let there = steps.iter().flatten().filter(|image| !lost.contains(&image.digest));
+    let images: BTreeMap<&Digest, &Arc<Image>> = there.map(|image| (&image.digest, image)).collect();
+    let listed = repository.list_referrers(&images).await?;
+    for (tag, digest) in &tags {
+        let (outcome, was) = match images.get(digest) {
+            None => (Outcome::Failed, None),
+            // Such a tag was just made there, of what it had and what came.
+            Some(_) if listed.contains(tag) => (Outcome::Present, None),
+            Some(image) => repository.push_tag(image, tag).await?,
+        };
+        ledger.refs.push(Entry {
+            source: format!("{from}:{tag}"),
+            target: format!("{to}:{tag}"),
+            version: digest.to_string(),
+            outcome,
+            was,
+        });
+    }
+    Ok(())
+}
+
+/// Gives what is pushed another tag, in place of its own.
+fn relabel(plan: &mut Plan, label: &str, from: &Name) -> Result<(), Problem> {
+    let (speaking, own): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut plan.tags).into_iter().partition(|(tag, _)| plan::speaks_of(tag).is_some());
+    plan.tags.extend(speaking);
+    let mut digests: Vec<Digest> = own.into_iter().map(|(_, digest)| digest).collect();
+    digests.sort();
+    digests.dedup();
+    let mut roots = plan.steps.iter().flatten().filter(|image| image.subject.is_none());
+    let digest = match &digests[..] {
+        [one] => one.clone(),
+        // An image without tags: what names the others comes last.
+        [] => match roots.next_back() {
+            Some(image) => image.digest.clone(),
+            None => return Ok(()),
+        },
+        _ => {
+            let message = format!("{} images of {from} cannot have one tag", digests.len());
+            return Err(Problem::new(Kind::Usage, "push.tag", message)
+                .hint(format!("select one of them: docker:{from}:TAG")));
+        }
+    };
+    plan.tags.insert(label.to_owned(), digest);
+    Ok(())
+}

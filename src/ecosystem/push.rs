@@ -1,0 +1,151 @@
+//! The seam for pushing: artifacts of the store become uploads in a server's own protocol.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bundle_format::BlobKey;
+use serde::Serialize;
+
+use super::CollectContext;
+use crate::net::Client;
+use crate::problem::Problem;
+use crate::store::{BlobFile, Linked, LinkedRef};
+
+/// What a person wants to be pushed, and where.
+#[derive(Debug, Clone, Default)]
+pub struct PushOrder {
+    /// The target, without the word before its colon: `//registry.example.test/team`.
+    pub target: String,
+    /// What is pushed, each as the ecosystem reads it, without the word before its colon; all, if there is none.
+    pub selectors: Vec<String>,
+    /// What goes where: `PATTERN=NAME`. The first that matches counts.
+    pub map: Vec<String>,
+    /// Whether the name of the source's server stays part of the names.
+    pub keep_host: bool,
+    /// The label for what is pushed, in place of its own ones.
+    pub label: Option<String>,
+    /// Whether labels of the target that stand for something else are moved.
+    pub moves_labels: bool,
+    /// Whether an upload goes on at the host where it began, whatever host the server names.
+    pub same_host: bool,
+    /// Only looks at what is there.
+    pub dry_run: bool,
+}
+
+/// What ops hand to a pushing ecosystem.
+#[async_trait]
+pub trait PushContext: Send + Sync {
+    /// What it sees of this machine.
+    fn machine(&self) -> &dyn CollectContext;
+    /// The one HTTP client.
+    fn client(&self) -> &Client;
+    /// All packages of this ecosystem in the view: repository and name, in order.
+    async fn packages(&self) -> Result<Vec<(String, String)>, Problem>;
+    /// The artifacts and refs of one package, in the order of precedence.
+    async fn package(&self, repository: &str, name: &str) -> Result<(Vec<Linked>, Vec<LinkedRef>), Problem>;
+    /// Opens a blob; `None` if it is not held.
+    async fn open(&self, key: &BlobKey) -> Result<Option<BlobFile>, Problem>;
+    /// Tells those who listen of bytes that went out.
+    fn progress(&self) -> Arc<dyn Fn(u64) + Send + Sync>;
+}
+
+/// Pushing into servers of an ecosystem's own protocol.
+#[async_trait]
+pub trait Push: Send + Sync {
+    /// Pushes. What fails for one package stops no other, and stands in the ledger.
+    ///
+    /// # Errors
+    /// If the order is wrong, or the target cannot be used at all.
+    async fn push(&self, order: &PushOrder, context: &dyn PushContext) -> Result<Ledger, Problem>;
+}
+
+/// What became of one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was there already.
+    Present,
+    /// It is there now; in a dry run: it would be uploaded.
+    Uploaded,
+    /// A label stood for something else and was moved; in a dry run: would be.
+    Moved,
+    /// The target has something else there, and that stays.
+    Conflict,
+    /// It is not there, and the ledger says why.
+    Failed,
+}
+
+/// What became of a part of an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartState {
+    /// It was there already.
+    Exists,
+    /// The target took it from another of its own repositories.
+    Mounted,
+    /// It was uploaded.
+    Pushed,
+    /// It would be uploaded.
+    Missing,
+}
+
+/// A part of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Its digest.
+    pub digest: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What became of it.
+    pub state: PartState,
+}
+
+/// An artifact that was pushed, or a label that was set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// What it is here.
+    pub source: String,
+    /// What it is there.
+    pub target: String,
+    /// The digest, or version, that it stands for.
+    pub version: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What a label stood for before, if that was something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
+}
+
+/// A package that could not be pushed whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// What it is here.
+    pub source: String,
+    /// What it would have been there.
+    pub target: String,
+    /// Why.
+    pub problem: Problem,
+}
+
+/// What was pushed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Ledger {
+    /// Artifacts.
+    pub artifacts: Vec<Entry>,
+    /// Labels.
+    pub refs: Vec<Entry>,
+    /// Their parts, each once for each place.
+    pub parts: Vec<Part>,
+    /// What failed.
+    pub failures: Vec<Failure>,
+}
+
+impl Ledger {
+    /// Adds what another one says.
+    pub fn extend(&mut self, other: Ledger) {
+        self.artifacts.extend(other.artifacts);
+        self.refs.extend(other.refs);
+        self.parts.extend(other.parts);
+        self.failures.extend(other.failures);
+    }
+}

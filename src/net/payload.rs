@@ -1,0 +1,123 @@
+//! What a request carries: bytes, or a part of a file that is read while it is sent and never held in memory.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::time::timeout;
+
+use super::limits::Limits;
+
+/// How much of a file is read at once.
+const PIECE: u64 = 512 * 1024;
+/// A server may look through what it got before it answers: it has a second more for every so many bytes.
+const BYTES_A_SECOND: u64 = 20 * 1024 * 1024;
+
+/// What a request carries.
+#[derive(Clone, Default)]
+pub enum Payload {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A few bytes.
+    Bytes(Bytes),
+    /// A part of a file.
+    File(FilePart),
+}
+
+/// A part of a file.
+#[derive(Clone)]
+pub struct FilePart {
+    /// The file, which nobody changes.
+    pub file: Arc<File>,
+    /// Where the part begins.
+    pub from: u64,
+    /// How many bytes it has.
+    pub length: u64,
+    /// Is told of every so many bytes that were handed to the network.
+    pub progress: Arc<dyn Fn(u64) + Send + Sync>,
+}
+
+/// Nothing was answered in time.
+pub(super) struct Late;
+
+impl Payload {
+    /// How many bytes it has.
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Payload::Nothing => 0,
+            Payload::Bytes(bytes) => bytes.len() as u64,
+            Payload::File(part) => part.length,
+        }
+    }
+
+    /// The body of a request, which counts in `sent` what it handed over.
+    pub(super) fn body(&self, sent: &Arc<AtomicU64>, limits: &Arc<Limits>) -> Option<reqwest::Body> {
+        match self {
+            Payload::Nothing => None,
+            Payload::Bytes(bytes) => Some(bytes.clone().into()),
+            Payload::File(part) => Some(part.clone().body(sent.clone(), limits.clone())),
+        }
+    }
+
+    /// Waits for the answer to a request that carries this, as long as the body gets on; and at its end somewhat longer
+    /// for a large one.
+    pub(super) async fn answered<T>(
+        &self,
+        sending: impl Future<Output = T>,
+        sent: &AtomicU64,
+        after: Duration,
+    ) -> Result<T, Late> {
+        let mut sending = pin!(sending);
+        let mut before = 0;
+        loop {
+            let (now, length) = (sent.load(Ordering::Relaxed), self.length());
+            let is_whole = now >= length;
+            let thinking =
+                if is_whole { Duration::from_secs(length / BYTES_A_SECOND) } else { Duration::ZERO };
+            if let Ok(answer) = timeout(after + thinking, &mut sending).await {
+                return Ok(answer);
+            }
+            let now = sent.load(Ordering::Relaxed);
+            if now == before || is_whole {
+                return Err(Late);
+            }
+            before = now;
+        }
+    }
+}
+
+impl FilePart {
+    fn body(self, sent: Arc<AtomicU64>, limits: Arc<Limits>) -> reqwest::Body {
+        let end = self.from.saturating_add(self.length);
+        reqwest::Body::wrap_stream(stream::try_unfold(self.from, move |at| {
+            let (part, sent, limits) = (self.clone(), sent.clone(), limits.clone());
+            async move {
+                if at >= end {
+                    return Ok::<_, io::Error>(None);
+                }
+                let bytes = read(part.file, at, PIECE.min(end - at)).await?;
+                let count = bytes.len() as u64;
+                limits.pace(bytes.len()).await;
+                sent.fetch_add(count, Ordering::Relaxed);
+                (part.progress)(count);
+                Ok(Some((bytes, at + count)))
+            }
+        }))
+    }
+}
+
+async fn read(file: Arc<File>, at: u64, length: u64) -> io::Result<Bytes> {
+    let read = move || {
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, at)?;
+        Ok(Bytes::from(bytes))
+    };
+    tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+}

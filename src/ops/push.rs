@@ -1,0 +1,223 @@
+//! Pushing what the store shows into somebody else's server.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bundle_format::BlobKey;
+use serde::Serialize;
+
+use super::context::Outside;
+use crate::blocking::blocking;
+use crate::ecosystem::push::{Ledger, Outcome, PartState, PushContext, PushOrder};
+use crate::ecosystem::{CollectContext, registry};
+use crate::events::Happening;
+use crate::net::Client;
+use crate::problem::{Kind, Problem};
+use crate::store::{BlobFile, Linked, LinkedRef};
+
+/// How many names are read at once.
+const PAGE: usize = 1000;
+
+/// What was pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PushReport {
+    /// Where to.
+    pub target: String,
+    /// Whether nothing was changed, and everything is what would have been.
+    pub dry_run: bool,
+    /// What became of everything.
+    #[serde(flatten)]
+    pub ledger: Ledger,
+    /// In numbers.
+    pub totals: Totals,
+}
+
+/// A ledger in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Parts by their state, and the bytes that they have.
+    pub parts: BTreeMap<String, Total>,
+    /// Artifacts by their outcome.
+    pub artifacts: BTreeMap<String, u64>,
+    /// Labels by their outcome.
+    pub refs: BTreeMap<String, u64>,
+}
+
+/// How many, and how large together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// How many.
+    pub count: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl PushReport {
+    /// The worst that happened, if it decides the exit code: what was refused outweighs what may come right by itself.
+    pub fn problem(&self) -> Option<Problem> {
+        let worst = self.ledger.failures.iter().max_by_key(|failure| severity(failure.problem.kind));
+        let conflicts: Vec<&str> = self
+            .ledger
+            .refs
+            .iter()
+            .filter(|entry| entry.outcome == Outcome::Conflict)
+            .map(|entry| entry.target.as_str())
+            .collect();
+        let conflict = conflicts.first().map(|first| {
+            let others = if conflicts.len() > 1 {
+                format!(" and {} more", conflicts.len() - 1)
+            } else {
+                String::new()
+            };
+            Problem::new(
+                Kind::Refused,
+                "push.conflict",
+                format!("{first}{others} stands for something else there"),
+            )
+            .hint("without --no-move-tags it is moved")
+        });
+        match (worst, conflict) {
+            (Some(failure), Some(conflict)) if severity(failure.problem.kind) < severity(conflict.kind) => {
+                Some(conflict)
+            }
+            (Some(failure), _) => Some(failure.problem.clone()),
+            (None, conflict) => conflict,
+        }
+    }
+}
+
+fn severity(kind: Kind) -> u8 {
+    match kind {
+        Kind::Interrupted => 0,
+        Kind::Unavailable => 1,
+        Kind::Stale => 2,
+        Kind::Incomplete => 3,
+        Kind::Refused => 4,
+        Kind::Usage => 5,
+        Kind::Failed => 6,
+        Kind::Untrusted => 7,
+    }
+}
+
+/// Pushes to `target`, an ecosystem's word and an address: `docker://registry.example.test/mirror`. `order` has the
+/// rest; its target is overwritten.
+///
+/// # Errors
+/// If the order is wrong, or the target cannot be used at all. What fails for one package stands in the report.
+pub async fn push(target: &str, mut order: PushOrder, outside: &Arc<Outside>) -> Result<PushReport, Problem> {
+    let unknown = || {
+        Problem::new(
+            Kind::Usage,
+            "push.target",
+            format!("{target:?} is no target that this version pushes to"),
+        )
+        .hint("write docker://HOST/PREFIX, for example docker://registry.example.test/mirror")
+    };
+    let (word, rest) = target.split_once(':').ok_or_else(unknown)?;
+    let ecosystem = registry::of_word(word).ok_or_else(unknown)?;
+    let pusher = ecosystem.push().ok_or_else(unknown)?;
+    rest.clone_into(&mut order.target);
+    for selector in &mut order.selectors {
+        let own = selector.split_once(':').filter(|(word, _)| ecosystem.words().contains(word));
+        let (_, what) = own.ok_or_else(|| {
+            let message = format!("{selector:?} selects nothing that can be pushed to {target}");
+            Problem::new(Kind::Usage, "selector.invalid", message).hint(format!("begin it with `{word}:`"))
+        })?;
+        *selector = what.to_owned();
+    }
+    let context = Inside { outside: outside.clone(), ecosystem: ecosystem.name() };
+    let ledger = outside.cancel().race(pusher.push(&order, &context)).await?;
+    if ledger == Ledger::default() && !order.selectors.is_empty() {
+        return Err(Problem::new(Kind::Incomplete, "push.nothing", "nothing is here that matches")
+            .hint("`aftk ls` lists what is here"));
+    }
+    let totals = totals(&ledger);
+    Ok(PushReport { target: target.to_owned(), dry_run: order.dry_run, ledger, totals })
+}
+
+fn totals(ledger: &Ledger) -> Totals {
+    let mut totals = Totals::default();
+    for part in &ledger.parts {
+        let state = match part.state {
+            PartState::Exists => "exists",
+            PartState::Mounted => "mounted",
+            PartState::Pushed => "pushed",
+            PartState::Missing => "missing",
+        };
+        let total = totals.parts.entry(state.to_owned()).or_default();
+        total.count += 1;
+        total.bytes += part.size;
+    }
+    let outcome = |outcome: Outcome| match outcome {
+        Outcome::Present => "present",
+        Outcome::Uploaded => "uploaded",
+        Outcome::Moved => "moved",
+        Outcome::Conflict => "conflict",
+        Outcome::Failed => "failed",
+    };
+    for entry in &ledger.artifacts {
+        *totals.artifacts.entry(outcome(entry.outcome).to_owned()).or_default() += 1;
+    }
+    for entry in &ledger.refs {
+        *totals.refs.entry(outcome(entry.outcome).to_owned()).or_default() += 1;
+    }
+    totals
+}
+
+/// What a pushing ecosystem sees.
+struct Inside {
+    outside: Arc<Outside>,
+    ecosystem: &'static str,
+}
+
+#[async_trait]
+impl PushContext for Inside {
+    fn machine(&self) -> &dyn CollectContext {
+        &*self.outside
+    }
+
+    fn client(&self) -> &Client {
+        self.outside.client()
+    }
+
+    async fn packages(&self) -> Result<Vec<(String, String)>, Problem> {
+        let (store, ecosystem) = (self.outside.store().clone(), self.ecosystem);
+        blocking(move || {
+            let mut packages = Vec::new();
+            let repositories = store.catalogue.repositories()?;
+            for repository in repositories.into_iter().filter(|repository| repository.ecosystem == ecosystem)
+            {
+                let mut after = String::new();
+                loop {
+                    let names = store.catalogue.names(ecosystem, Some(&repository.name), &after, PAGE)?;
+                    let Some(last) = names.last() else { break };
+                    after.clone_from(last);
+                    packages.extend(names.into_iter().map(|name| (repository.name.clone(), name)));
+                }
+            }
+            Ok(packages)
+        })
+        .await
+    }
+
+    async fn package(&self, repository: &str, name: &str) -> Result<(Vec<Linked>, Vec<LinkedRef>), Problem> {
+        let (store, ecosystem) = (self.outside.store().clone(), self.ecosystem);
+        let (repository, name) = (repository.to_owned(), name.to_owned());
+        blocking(move || {
+            let artifacts = store.catalogue.artifacts(ecosystem, Some(&repository), &name)?;
+            Ok((artifacts, store.catalogue.refs(ecosystem, Some(&repository), &name, None)?))
+        })
+        .await
+    }
+
+    async fn open(&self, key: &BlobKey) -> Result<Option<BlobFile>, Problem> {
+        let (store, key) = (self.outside.store().clone(), *key);
+        blocking(move || Ok(store.blobs.open(&key)?)).await
+    }
+
+    fn progress(&self) -> Arc<dyn Fn(u64) + Send + Sync> {
+        let events = self.outside.shared_events();
+        Arc::new(move |bytes| events.emit(Happening::ItemProgress { bytes }))
+    }
+}
