@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek as _, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,24 @@ use crate::problem::{Kind, Problem};
 const HELD: usize = 2048;
 /// How much is read and written at once, in bytes.
 const BUFFER: usize = 64 * 1024;
+
+/// Writes what somebody reads to a file without a name in `directory`, and gives it from its beginning. Blocks.
+///
+/// # Errors
+/// If it cannot be read, or there is no room for it.
+pub fn to_file(from: &mut dyn Read, directory: &Path) -> io::Result<File> {
+    let mut file = fsx::nameless_file(directory)?;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let length = from.read(&mut buffer)?;
+        if length == 0 {
+            let mut file = file.inner().try_clone()?;
+            file.rewind()?;
+            return Ok(file);
+        }
+        file.write_all(buffer.get(..length).unwrap_or_default())?;
+    }
+}
 
 /// What a list consists of.
 pub trait Entry: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {

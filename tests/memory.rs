@@ -122,6 +122,10 @@ impl CollectContext for Context {
         Err(Problem::new(aftk::problem::Kind::Failed, "fake.no-store", "nothing is taken in here"))
     }
 
+    async fn download(&self, _: &aftk::net::Access) -> Result<std::fs::File, Problem> {
+        Err(Problem::new(aftk::problem::Kind::Failed, "fake.no-download", "nothing is downloaded here"))
+    }
+
     async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
         Ok(false)
     }

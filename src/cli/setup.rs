@@ -11,7 +11,7 @@ use crate::problem::{Kind, Problem};
 /// Print the configuration that points a client at a server
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The client: npm
+    /// The client, such as npm, docker or containerd
     #[arg(value_name = "CLIENT")]
     client: String,
     /// The server's address
@@ -31,6 +31,10 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let file = setup::configuration(&arguments.client, &arguments.server)?;
     if !arguments.write && !arguments.undo {
+        session.say(format!("this is for {}", file.place()).as_str());
+        if !file.then.is_empty() {
+            session.say(file.then);
+        }
         return session.finish(&setup::SetupReport::of(&file, None), || output::block(&file.text));
     }
     let home: PathBuf = config::user_home().ok_or_else(|| {
@@ -39,6 +43,9 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let path = home.join(file.path);
     let change = if arguments.write { setup::write } else { setup::undo };
     let changed = change(&path, &file, arguments.dry_run)?;
+    if changed != Change::None && !file.then.is_empty() {
+        session.say(file.then);
+    }
     session.finish(&setup::SetupReport::of(&file, Some(&path)), || {
         let verb = match (changed, arguments.dry_run) {
             (Change::None, _) => "unchanged",

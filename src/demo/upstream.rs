@@ -6,7 +6,7 @@ use bundle_format::Artifact;
 use bytes::Bytes;
 
 use crate::cancel::Cancel;
-use crate::ecosystem::{Answer, ClientRequest, Ecosystem, Route, Serve, ServeContext};
+use crate::ecosystem::{Answer, ClientRequest, Content, Ecosystem, Route, Serve, ServeContext};
 use crate::http_server::{Mount, Served, Server, ServerSettings};
 use crate::problem::Problem;
 use crate::store::Store;
@@ -105,9 +105,9 @@ impl Serve for DemoUpstream {
                 tarball(asked("file")).map(|(_, bytes)| Bytes::from_static(bytes)),
             ),
         };
-        Ok(match body {
-            Some(body) => Answer::Document { media_type, body, vary: "" },
-            None => Answer::Status { status: 404, media_type: "application/json", body: "{}".into() },
-        })
+        Ok(Answer::from(match body {
+            Some(body) => Content::Document { media_type, body, vary: "" },
+            None => Content::Status { status: 404, media_type: "application/json", body: "{}".into() },
+        }))
     }
 }

@@ -4,8 +4,11 @@
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
 mod export;
+mod origin;
 pub mod pattern;
+mod planned;
 pub mod registry;
+mod server_address;
 pub mod template;
 
 #[cfg(feature = "file")]
@@ -16,13 +19,16 @@ mod npm;
 mod oci;
 
 use std::cmp::Ordering;
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use bundle_format::{Artifact, BlobKey, Digest, Ref, Repository, Requirement};
+use bundle_format::{Artifact, BlobKey, Ref, Repository};
 use bytes::Bytes;
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use zeroize::Zeroizing;
@@ -33,8 +39,9 @@ use crate::net::Access;
 use crate::problem::Problem;
 use crate::spill::{Entry, Sorted};
 use crate::store::{Linked, LinkedRef};
-pub use export::{Chosen, Content, Export, ExportContext, ExportKind, Exported, ExportedItem};
+pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
 use pattern::Pattern;
+pub use planned::{Planned, PlannedFile};
 use template::Template;
 
 /// An ecosystem, by what it can do. Every part is optional.
@@ -118,77 +125,6 @@ pub enum RequestBody {
         /// Its size in bytes.
         size: u64,
     },
-}
-
-/// An artifact as resolved, before its files are downloaded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Planned {
-    /// As in [`Artifact`].
-    pub ecosystem: String,
-    /// As in [`Artifact`].
-    pub repository: String,
-    /// As in [`Artifact`].
-    pub name: String,
-    /// As in [`Artifact`].
-    pub version: String,
-    /// As in [`Artifact`].
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub qualifier: String,
-    /// As in [`Artifact`].
-    pub schema: String,
-    /// As in [`Artifact`].
-    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub attributes: std::collections::BTreeMap<String, serde_json::Value>,
-    /// Its files.
-    pub files: Vec<PlannedFile>,
-    /// As in [`Artifact`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub requires: Vec<Requirement>,
-}
-
-impl Planned {
-    /// What makes it one certain artifact; in this order locks and segments list them.
-    pub fn key(&self) -> (&str, &str, &str, &str, &str) {
-        (&self.ecosystem, &self.repository, &self.name, &self.version, &self.qualifier)
-    }
-}
-
-/// A file as resolved. `blob` and `size` are known once it is held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedFile {
-    /// As in [`bundle_format::File`].
-    pub role: String,
-    /// As in [`bundle_format::File`].
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub path: String,
-    /// As in [`bundle_format::File`].
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub media_type: String,
-    /// Where it comes from: an absolute URL, or a path below its repository's route. Empty: it cannot be downloaded,
-    /// only be resolved again (a document cut out of another) or read again (a file of this machine).
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub origin: String,
-    /// What upstream says of it; every one is verified.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub checksums: Vec<Digest>,
-    /// Its blob, once known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blob: Option<BlobKey>,
-    /// Its size in bytes, once known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-    /// Until the size is known: the most bytes it is likely to have, by what upstream says of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub estimate: Option<u64>,
-    /// Whether the store holds it whole: looked up anew in every run, and never part of a lock.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub held: bool,
-}
-
-impl Entry for Planned {
-    fn order(&self, other: &Self) -> Ordering {
-        self.key().cmp(&other.key())
-    }
 }
 
 impl Entry for Ref {
@@ -328,6 +264,8 @@ pub trait CollectContext: Send + Sync {
         from: Box<dyn Read + Send>,
         key: Option<BlobKey>,
     ) -> Result<(BlobKey, u64), Problem>;
+    /// Downloads what is needed for a while into a file without a name, which is at its beginning then.
+    async fn download(&self, access: &Access) -> Result<File, Problem>;
     /// Whether the store holds a blob of that size; then it stays as long as this job needs it.
     async fn hold(&self, key: &BlobKey, size: u64) -> Result<bool, Problem>;
     /// Reads a small blob that is held, at most `limit` bytes.
@@ -421,7 +359,7 @@ pub trait Upstreams: Send + Sync {
 /// Re-validation at import: what comes out of a bundle is hostile until it passed.
 pub trait Admit: Send + Sync {
     /// Checks an artifact's names, paths, roles and checksums. The checksums listed in it have been compared with the
-    /// bytes by the caller; this says whether they are enough. `read` opens small blobs it names (at most 1 MiB).
+    /// bytes by the caller; this says whether they are enough. `read` opens small blobs it names (at most 4 MiB).
     fn admit(
         &self,
         artifact: &Artifact,
@@ -439,6 +377,9 @@ pub enum Principal {
     /// An account of this site.
     Account(String),
 }
+
+/// How the virtual repository of an ecosystem, which has what all others have, is written where a name is needed.
+pub const ALL: &str = "all";
 
 /// A route: an exhaustive table of what clients may ask.
 ///
@@ -463,14 +404,14 @@ pub struct ClientRequest {
     pub action: &'static str,
     /// What the pattern captured, decoded.
     pub captures: Vec<(&'static str, String)>,
-    /// The repository of the mount; `None`: the virtual `all`.
+    /// The repository of the mount; `None`: the virtual `all`, or one that the handler finds out by itself.
     pub repository: Option<String>,
     /// `http://host:port/npm/all/`: what clients reached this mount by, ending in a slash.
     pub base: String,
     /// The raw query.
     pub query: String,
     /// Headers as sent.
-    pub headers: http::HeaderMap,
+    pub headers: HeaderMap,
     /// The body, for routes that take one: at most 1 MiB.
     pub body: Bytes,
     /// Who asks.
@@ -479,7 +420,28 @@ pub struct ClientRequest {
 
 /// What to answer. The server alone does HEAD, ranges, ETags, compression and streaming.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub struct Answer {
+    /// What it says.
+    pub content: Content,
+    /// Headers of the clients' own protocol, besides those that the server sets.
+    pub headers: HeaderMap,
+    /// Whether path and query alone led to it, so that the server may send a blob again without asking, until the store
+    /// changes. Such a change may be noticed [`LASTING`] late: never so where a name may move.
+    pub lasting: bool,
+}
+
+/// How old the server's knowledge of the store's revision may be when it sends a lasting answer again.
+pub const LASTING: Duration = Duration::from_millis(100);
+
+impl From<Content> for Answer {
+    fn from(content: Content) -> Answer {
+        Answer { content, headers: HeaderMap::new(), lasting: false }
+    }
+}
+
+/// What an answer says.
+#[derive(Debug, Clone)]
+pub enum Content {
     /// A document made now.
     Document {
         /// Its media type.
@@ -513,10 +475,18 @@ pub enum Answer {
 pub trait ServeContext: Send + Sync {
     /// The artifacts of one package, in the order of precedence ([`crate::store::Catalogue`]).
     fn artifacts(&self, repository: Option<&str>, name: &str) -> Result<Vec<Linked>, Problem>;
-    /// The refs of one package, in the order of precedence; several sources may have set the same one.
-    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem>;
+    /// The refs of one package, or those with this label, in the order of precedence; several sources may have set the
+    /// same one.
+    fn refs(
+        &self,
+        repository: Option<&str>,
+        name: &str,
+        label: Option<&str>,
+    ) -> Result<Vec<LinkedRef>, Problem>;
     /// Up to `limit` names of packages that come after `after` (empty at first), in byte order, each once.
     fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem>;
+    /// The names of this ecosystem's repositories, in byte order.
+    fn repositories(&self) -> Result<Vec<String>, Problem>;
     /// The file at a path, of what this build has admitted.
     fn file_at(
         &self,
@@ -541,29 +511,64 @@ pub trait ServeContext: Send + Sync {
 pub trait Serve: Send + Sync {
     /// Where its repositories stand: `npm` for `/npm/<repository>/`.
     fn prefix(&self) -> &'static str;
+    /// Whether the segment after the prefix names the repository. Else the handler finds out from the whole request which
+    /// one is meant.
+    fn names_repository_first(&self) -> bool {
+        true
+    }
+    /// Where a repository stands below the prefix, for people; `None`: the virtual one.
+    fn place(&self, repository: Option<&str>) -> String {
+        format!("{}/", repository.unwrap_or(ALL))
+    }
     /// All that clients may ask.
     fn routes(&self) -> &'static [Route];
     /// Answers. Runs on a thread that may block.
     fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem>;
+    /// How an error of the server's own is written for these clients, as JSON: no route, another method, a store that does
+    /// not answer.
+    fn error(&self, _status: u16, message: &str) -> Bytes {
+        Bytes::from(serde_json::json!({ "error": message }).to_string())
+    }
 }
 
 /// Configuring one client.
 pub trait Setup: Send + Sync {
     /// The client's name: `npm`.
     fn client(&self) -> &'static str;
-    /// The client's own file for a server at `server` (`http://host:port`, no trailing slash).
-    fn configuration(&self, server: &str) -> Result<ClientFile, Problem>;
+    /// The client's own file for a server at `server` (`http://host:port`, no trailing slash). `repositories` are those of
+    /// this ecosystem that the server has; none, where that is not known.
+    fn configuration(&self, server: &str, repositories: &[String]) -> Result<ClientFile, Problem>;
 }
 
 /// A client's configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientFile {
-    /// Its path, relative to the user's home directory.
+    /// Its path: absolute, or relative to the user's home directory.
     pub path: &'static str,
-    /// The lines that are ours.
+    /// What is ours.
     pub text: String,
-    /// What begins a comment in it.
-    pub comment: &'static str,
+    /// How it stands in the file.
+    pub form: Form,
+    /// What a person has to do besides, as a sentence; empty for nothing.
+    pub then: &'static str,
+}
+
+impl ClientFile {
+    /// Where it is, as people write it.
+    pub fn place(&self) -> String {
+        if self.path.starts_with('/') { self.path.to_owned() } else { format!("~/{}", self.path) }
+    }
+}
+
+/// How our text stands in a client's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Among the lines of others, between marks; what begins a comment there.
+    Among(&'static str),
+    /// Alone, because two texts make no document of this language; between marks, with what begins a comment.
+    Alone(&'static str),
+    /// Alone and without marks, because this language has no comments.
+    Bare,
 }
 
 /// The context as ops hand it about.

@@ -1,13 +1,11 @@
 //! What a handler sees of the store: one ecosystem's view, at one revision.
 
-use std::os::unix::fs::FileExt as _;
-
 use bundle_format::BlobKey;
 use bytes::Bytes;
 
 use super::site::Site;
-use crate::ecosystem::ServeContext;
 use crate::ecosystem::template::Template;
+use crate::ecosystem::{ALL, ServeContext};
 use crate::problem::{Kind, Problem};
 use crate::store::{FoundFile, Linked, LinkedRef, Revision};
 
@@ -22,9 +20,6 @@ pub(super) struct Context<'a> {
     pub(super) revision: Revision,
 }
 
-/// How the virtual repository of an ecosystem is written where a name is needed.
-pub(super) const ALL: &str = "all";
-
 impl ServeContext for Context<'_> {
     fn artifacts(&self, repository: Option<&str>, name: &str) -> Result<Vec<Linked>, Problem> {
         Ok(self.site.catalogue.artifacts(self.ecosystem, repository, name)?)
@@ -34,8 +29,19 @@ impl ServeContext for Context<'_> {
         Ok(self.site.catalogue.names(self.ecosystem, repository, after, limit)?)
     }
 
-    fn refs(&self, repository: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem> {
-        Ok(self.site.catalogue.refs(self.ecosystem, repository, name)?)
+    fn refs(
+        &self,
+        repository: Option<&str>,
+        name: &str,
+        label: Option<&str>,
+    ) -> Result<Vec<LinkedRef>, Problem> {
+        Ok(self.site.catalogue.refs(self.ecosystem, repository, name, label)?)
+    }
+
+    fn repositories(&self) -> Result<Vec<String>, Problem> {
+        let all = self.site.repositories(self.revision)?;
+        let own = all.iter().filter(|one| one.ecosystem == self.ecosystem);
+        Ok(own.map(|one| one.name.clone()).collect())
     }
 
     fn file_at(&self, repository: Option<&str>, path: &str) -> Result<Option<FoundFile>, Problem> {
@@ -44,15 +50,11 @@ impl ServeContext for Context<'_> {
 
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {
         let blob = self.site.open(key)?;
-        let length = usize::try_from(blob.length).ok().filter(|_| blob.length <= limit).ok_or_else(|| {
+        if blob.length > limit {
             let message = format!("a document of {} bytes is larger than {limit}", blob.length);
-            Problem::new(Kind::Failed, "http.document-too-large", message)
-        })?;
-        let mut bytes = vec![0; length];
-        blob.file.read_exact_at(&mut bytes, 0).map_err(|error| {
-            Problem::new(Kind::Failed, "store.io", format!("blob {key} could not be read")).caused_by(&error)
-        })?;
-        Ok(Bytes::from(bytes))
+            return Err(Problem::new(Kind::Failed, "http.document-too-large", message));
+        }
+        Site::read(key, &blob)
     }
 
     fn derived(

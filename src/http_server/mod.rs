@@ -4,12 +4,14 @@
 //!
 //! - `listener` accepts, `guard` limits how long a connection may wait, `responder` answers a request.
 //! - `origin`, `route` and `mount` find out what is asked for.
-//! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it.
+//! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it; `answers` keeps what needs no
+//!   handler a second time.
 //! - `reply` makes the response, with `ranges`, `conditional`, `compression` and `body`.
 //! - `completion` follows a request to its end; `pages`, `access_log` and `metrics` are for people.
 //! - `site` is what all requests share.
 
 mod access_log;
+mod answers;
 mod body;
 mod completion;
 mod compression;
@@ -139,6 +141,7 @@ impl Server {
         let (misses, writer) = misses::queue();
         let site = site::Site {
             documents: documents::Documents::new(settings.document_cache),
+            answers: answers::Answers::default(),
             misses,
             metrics: metrics::Metrics::new(),
             log: served.log,

@@ -2,11 +2,10 @@
 
 use http::StatusCode;
 
-use super::context::ALL;
 use super::origin::Origin;
 use super::reply::Refusal;
 use super::route::{Matched, Path, RouteTable};
-use crate::ecosystem::{Ecosystem, Serve};
+use crate::ecosystem::{ALL, Ecosystem, Serve};
 use crate::problem::{Kind, Problem};
 
 /// A place in the address space and the ecosystem that answers there.
@@ -16,7 +15,8 @@ pub struct Mount {
     pub host: Option<String>,
     /// The first segments of the path, without slashes around them; may be empty for a host.
     pub prefix: String,
-    /// The repository that stands there. `None`: the next segment names it, `all` the virtual one.
+    /// The repository that stands there. `None`: the next segment names it, `all` the virtual one; or the ecosystem finds
+    /// it out ([`Serve::names_repository_first`]).
     pub repository: Option<String>,
     /// Who answers.
     pub ecosystem: &'static dyn Ecosystem,
@@ -29,7 +29,8 @@ impl std::fmt::Debug for Mount {
 }
 
 impl Mount {
-    /// Where every site has an ecosystem: `/<prefix>/<repository>/`. `None` if it does not serve.
+    /// Where every site has an ecosystem: `/<prefix>/<repository>/`, or `/<prefix>/` for all its repositories. `None` if it
+    /// does not serve.
     pub fn of(ecosystem: &'static dyn Ecosystem) -> Option<Mount> {
         let prefix = ecosystem.serve()?.prefix().to_owned();
         Some(Mount { host: None, prefix, repository: None, ecosystem })
@@ -102,10 +103,8 @@ impl Mounts {
             let same_host = if impersonated { mount.is_host(host) } else { mount.host.is_none() };
             same_host && path.begins_with(&mount.prefix)
         });
-        match here.max_by_key(|(_, mount)| mount.prefix.len()) {
-            Some((index, mount)) => mount.find(index, method, path, origin),
-            None => Ok(None),
-        }
+        let Some((index, mount)) = here.max_by_key(|(_, mount)| mount.prefix.len()) else { return Ok(None) };
+        mount.find(index, method, path, origin).map_err(|refusal| refusal.in_words_of(mount.serve))
     }
 }
 
@@ -143,7 +142,7 @@ impl Mounted {
             base.push_str(segment);
             base.push('/');
         }
-        let named = self.repository.is_none();
+        let named = self.repository.is_none() && self.serve.names_repository_first();
         let repository = if named {
             let Some(name) = path.text(skip) else { return Ok(None) };
             if name.contains('@') {

@@ -16,7 +16,7 @@ use super::origin::Origin;
 use super::reply::{Asked, Refusal, Reply};
 use super::route::{Matched, Path, RouteTable};
 use super::site::Site;
-use crate::ecosystem::{ClientFile, Ecosystem, Route, Setup};
+use crate::ecosystem::{ALL, ClientFile, Ecosystem, Route, Setup};
 use crate::problem::Problem;
 
 const ROUTES: &[Route] = &[
@@ -29,7 +29,8 @@ const ROUTES: &[Route] = &[
 /// The pages of a site.
 pub(super) struct Pages {
     table: RouteTable,
-    setups: Vec<&'static dyn Setup>,
+    /// With the name of the ecosystem whose clients they are.
+    setups: Vec<(&'static str, &'static dyn Setup)>,
 }
 
 /// A page that was asked for.
@@ -45,7 +46,11 @@ pub(super) enum Page {
 impl Pages {
     /// The pages for these ecosystems.
     pub(super) fn new(ecosystems: &[&'static dyn Ecosystem]) -> Result<Pages, Problem> {
-        let setups = ecosystems.iter().flat_map(|ecosystem| ecosystem.setup().iter().copied()).collect();
+        let of = |one: &&'static dyn Ecosystem| {
+            let name = one.name();
+            one.setup().iter().map(move |setup| (name, *setup)).collect::<Vec<_>>()
+        };
+        let setups = ecosystems.iter().flat_map(of).collect();
         Ok(Pages { table: RouteTable::compile(ROUTES)?, setups })
     }
 
@@ -82,10 +87,12 @@ impl Pages {
                 let body = site.metrics.text(revision, site.documents.bytes(), site.misses.dropped());
                 Ok(plain(body, "text/plain; version=0.0.4; charset=utf-8", "", asked, site))
             }
-            Page::Setup(client) => match self.setups.iter().find(|setup| setup.client() == client) {
-                Some(setup) => Ok(text(setup.configuration(&server)?.text)),
+            Page::Setup(client) => match self.setups.iter().find(|(_, setup)| setup.client() == client) {
+                Some((ecosystem, setup)) => {
+                    Ok(text(setup.configuration(&server, &served(site, ecosystem)?)?.text))
+                }
                 None => {
-                    let known: Vec<&str> = self.setups.iter().map(|setup| setup.client()).collect();
+                    let known: Vec<&str> = self.setups.iter().map(|(_, setup)| setup.client()).collect();
                     let message =
                         format!("there is no client {client:?}; these are known: {}", known.join(", "));
                     Ok(Refusal::new(StatusCode::NOT_FOUND, message).into())
@@ -96,7 +103,7 @@ impl Pages {
 
     fn index(&self, site: &Site, mounts: &Mounts, server: &str, asked: Asked<'_>) -> Result<Reply, Problem> {
         let repositories = shown(site, mounts, server)?;
-        let files = self.files(server)?;
+        let files = self.files(site, server)?;
         if !wants_html(asked.headers) {
             return Ok(plain(
                 index_text(server, &repositories, &files),
@@ -117,9 +124,19 @@ impl Pages {
     }
 
     /// Every client's file for this server.
-    fn files(&self, server: &str) -> Result<Vec<(&'static str, ClientFile)>, Problem> {
-        self.setups.iter().map(|setup| Ok((setup.client(), setup.configuration(server)?))).collect()
+    fn files(&self, site: &Site, server: &str) -> Result<Vec<(&'static str, ClientFile)>, Problem> {
+        let file = |(ecosystem, setup): &(&str, &dyn Setup)| {
+            setup.configuration(server, &served(site, ecosystem)?).map(|file| (setup.client(), file))
+        };
+        self.setups.iter().map(file).collect()
     }
+}
+
+/// The names of an ecosystem's repositories.
+fn served(site: &Site, ecosystem: &str) -> Result<Vec<String>, Problem> {
+    let repositories = site.repositories(site.catalogue.revision()?)?;
+    let own = repositories.iter().filter(|one| one.ecosystem == ecosystem);
+    Ok(own.map(|one| one.name.clone()).collect())
 }
 
 fn plain(body: String, media_type: &'static str, vary: &str, asked: Asked<'_>, site: &Site) -> Reply {
@@ -155,15 +172,15 @@ fn shown(site: &Site, mounts: &Mounts, server: &str) -> Result<Vec<Shown>, Probl
     let mut all = Vec::new();
     for mount in mounts.visible() {
         let base = format!("{server}/{}", mount.prefix.join("/"));
-        let of = |name: &str, origin: &str| Shown {
+        let of = |name: Option<&str>, origin: &str| Shown {
             ecosystem: mount.ecosystem,
-            name: name.to_owned(),
-            address: format!("{base}/{name}/"),
+            name: name.unwrap_or(ALL).to_owned(),
+            address: format!("{base}/{}", mount.serve.place(name)),
             origin: origin.to_owned(),
         };
-        all.push(of(super::context::ALL, "everything of this kind"));
+        all.push(of(None, "everything of this kind"));
         let own = repositories.iter().filter(|one| one.ecosystem == mount.ecosystem);
-        all.extend(own.map(|one| of(&one.name, &one.origin)));
+        all.extend(own.map(|one| of(Some(&one.name), &one.origin)));
     }
     Ok(all)
 }
@@ -183,7 +200,7 @@ fn index_text(server: &str, repositories: &[Shown], files: &[(&'static str, Clie
     }
     text.push_str("\nSet a client up\n");
     for (client, file) in files {
-        let _ = writeln!(text, "  {client:<6} ~/{:<22} curl {server}/setup/{client}", file.path);
+        let _ = writeln!(text, "  {client:<10} {:<42} curl {server}/setup/{client}", file.place());
     }
     let _ = writeln!(text, "\nHealth   {server}/-/health\nMetrics  {server}/-/metrics");
     text
@@ -218,11 +235,12 @@ fn index_html(server: &str, repositories: &[Shown], files: &[(&'static str, Clie
     for (client, file) in files {
         let _ = writeln!(
             page,
-            "<section><h3>{0}</h3><p>Add this to <code>~/{1}</code> \
-             (<a href=\"/setup/{0}\">as a file</a>):</p>\n<pre>{2}</pre></section>",
+            "<section><h3>{0}</h3><p>Add this to <code>{1}</code> \
+             (<a href=\"/setup/{0}\">as a file</a>):</p>\n<pre>{2}</pre>\n<p>{3}</p></section>",
             Escaped(client),
-            Escaped(file.path),
+            Escaped(&file.place()),
             Escaped(file.text.trim_end()),
+            Escaped(file.then),
         );
     }
     let _ = write!(
@@ -291,7 +309,12 @@ mod tests {
             address: format!("http://a/npm/{hostile}/"),
             origin: hostile.to_owned(),
         };
-        let file = ClientFile { path: ".npmrc", text: hostile.to_owned(), comment: "#" };
+        let file = ClientFile {
+            path: ".npmrc",
+            text: hostile.to_owned(),
+            form: crate::ecosystem::Form::Among("#"),
+            then: "",
+        };
         let page = index_html("http://a", std::slice::from_ref(&shown), &[("npm", file.clone())]);
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(&quot;x&quot;)"));
         assert!(!index_text("http://a", &[shown], &[("npm", file)]).contains('\u{1b}'));

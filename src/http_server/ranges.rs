@@ -30,6 +30,8 @@ pub(super) fn read(header: &str, length: u64) -> Range {
         (true, _, _, Some(count)) => Range::Part { start: length.saturating_sub(count), end: length },
         (_, Some(start), true, _) => within(start, length, length),
         (_, Some(start), _, Some(last)) if start <= last => within(start, last.saturating_add(1), length),
+        // Ignoring it is allowed as well, but registries of images have to refuse it.
+        (_, Some(_), _, Some(_)) => Range::Unsatisfiable,
         _ => Range::Whole,
     }
 }
@@ -73,7 +75,7 @@ mod tests {
             ("bytes=-0", 10, Unsatisfiable),
             ("bytes=0-", 0, Unsatisfiable),
             ("bytes=-5", 0, Whole),
-            ("bytes=3-2", 10, Whole),
+            ("bytes=3-2", 10, Unsatisfiable),
             ("bytes=0-1,3-4", 10, Whole),
             ("bytes=-", 10, Whole),
             ("bytes=", 10, Whole),

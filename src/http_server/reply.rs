@@ -1,5 +1,6 @@
 //! Answers as HTTP: status, headers and body. Here alone are HEAD, ranges, entity tags and compression done.
 
+use bundle_format::BlobKey;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
@@ -7,14 +8,15 @@ use http::header::{
 };
 use http::{HeaderMap, Response, StatusCode};
 
+use super::answers::Held;
 use super::body::{self, Body, Content};
 use super::completion::Completion;
 use super::compression;
 use super::conditional;
 use super::ranges::{self, Range};
 use super::site::Site;
-use crate::ecosystem::Answer;
-use crate::problem::{Kind, Problem};
+use crate::ecosystem::{self, Answer, Serve};
+use crate::problem::Problem;
 
 /// What is sent, before it is known whether the client wants the body.
 #[derive(Debug)]
@@ -34,23 +36,31 @@ pub(super) struct Refusal {
     status: StatusCode,
     message: String,
     allow: Option<String>,
+    /// The message in the form that clients of a mount read.
+    body: Option<Bytes>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
-        Refusal { status, message: message.into(), allow: None }
+        Refusal { status, message: message.into(), allow: None, body: None }
     }
 
     /// Only these methods.
     pub(super) fn method(allow: String) -> Refusal {
         let message = format!("this path answers {allow} only");
-        Refusal { status: StatusCode::METHOD_NOT_ALLOWED, message, allow: Some(allow) }
+        Refusal { allow: Some(allow), ..Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message) }
+    }
+
+    /// The same in the form that these clients read.
+    pub(super) fn in_words_of(self, serve: &dyn Serve) -> Refusal {
+        Refusal { body: Some(serve.error(self.status.as_u16(), &self.message)), ..self }
     }
 }
 
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Reply {
-        let mut reply = Reply::error(refusal.status, &refusal.message);
+        let body = refusal.body.unwrap_or_else(|| own_error(&refusal.message));
+        let mut reply = Reply::error(refusal.status, body);
         if let Some(allow) = refusal.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
             reply.headers.insert(ALLOW, allow);
         }
@@ -79,31 +89,41 @@ impl Reply {
     /// # Errors
     /// If a blob is not held, or not as it should be.
     pub(super) fn of(answer: Answer, asked: Asked<'_>, site: &Site) -> Result<Reply, Problem> {
-        match answer {
-            Answer::Document { media_type, body, vary } => {
-                Ok(Reply::document(HeaderValue::from_static(media_type), body, vary, asked, site))
+        let mut reply = match answer.content {
+            ecosystem::Content::Document { media_type, body, vary } => {
+                Reply::document(HeaderValue::from_static(media_type), body, vary, asked, site)
             }
-            Answer::Blob { key, size, media_type } => {
-                let tag = format!("\"{key}\"");
-                let mut reply = Reply::new(StatusCode::OK, media_type_of(media_type), Content::Empty, size);
-                let Some((start, end)) = reply.select(&tag, asked) else { return Ok(reply) };
-                let blob = site.open(&key)?;
-                if blob.length != size {
-                    let message = format!("blob {key} has {} bytes instead of {size}", blob.length);
-                    return Err(Problem::new(Kind::Failed, "store.wrong-size", message));
-                }
-                // HEAD gets the same headers, so the blob is looked at, but not read.
-                if asked.is_get {
-                    reply.content = body::part(blob, start, end)?;
-                }
-                Ok(reply)
+            ecosystem::Content::Blob { key, size, media_type } => {
+                return Reply::held(&Held::new(key, size, media_type, answer.headers), asked, site);
             }
-            Answer::Status { status, media_type, body } => {
+            ecosystem::Content::Status { status, media_type, body } => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let length = body.len() as u64;
-                Ok(Reply::new(status, HeaderValue::from_static(media_type), Content::Whole(body), length))
+                Reply::new(status, HeaderValue::from_static(media_type), Content::Whole(body), length)
             }
-        }
+        };
+        reply.headers.extend(answer.headers);
+        Ok(reply)
+    }
+
+    /// A blob, or the part of it that was asked for.
+    ///
+    /// # Errors
+    /// If it is not held, or not as it should be.
+    pub(super) fn held(held: &Held, asked: Asked<'_>, site: &Site) -> Result<Reply, Problem> {
+        let (headers, length) = (held.headers.clone(), held.size);
+        let mut reply =
+            Reply { status: StatusCode::OK, headers, content: Content::Empty, length, failure: None };
+        let Some((start, end)) = reply.select(&held.tag, asked) else { return Ok(reply) };
+        reply.content = match &held.bytes {
+            Some(bytes) => Content::Whole(bytes.slice(within_memory(start, end))),
+            None => {
+                let blob = site.open_sized(&held.key, held.size)?;
+                // HEAD gets the same headers, so the blob is looked at, but not read.
+                if asked.is_get { body::part(blob, start, end)? } else { Content::Empty }
+            }
+        };
+        Ok(reply)
     }
 
     /// A document, compressed if the client takes that.
@@ -134,15 +154,17 @@ impl Reply {
             reply.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         reply.vary(vary);
+        represent(&mut reply.headers, &tag);
         if let Some((start, end)) = reply.select(&tag, asked) {
-            let range = usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(0);
-            reply.content = Content::Whole(bytes.slice(range));
+            reply.content = Content::Whole(bytes.slice(within_memory(start, end)));
         }
         reply
     }
 
     /// A problem as a client may know it.
-    pub(super) fn problem(problem: &Problem) -> Reply {
+    ///
+    /// `serve`: whose clients are to read it.
+    pub(super) fn problem(problem: &Problem, serve: Option<&dyn Serve>) -> Reply {
         let status =
             StatusCode::from_u16(problem.kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // A store that is damaged must not look like one that does not have a package: clients believe a 404.
@@ -151,8 +173,12 @@ impl Reply {
             code if code.starts_with("store.") => StatusCode::INTERNAL_SERVER_ERROR,
             _ => status,
         };
+        let body = |message: &str| match serve {
+            Some(serve) => serve.error(status.as_u16(), message),
+            None => own_error(message),
+        };
         if !status.is_server_error() {
-            return Reply::error(status, &problem.message);
+            return Reply::error(status, body(&problem.message));
         }
         let message = match status {
             StatusCode::SERVICE_UNAVAILABLE => "this is not available at the moment; try again later",
@@ -160,12 +186,11 @@ impl Reply {
         };
         let causes: String = problem.causes.iter().map(|cause| format!(": {cause}")).collect();
         let failure = Some(format!("{}: {problem}{causes}", problem.code));
-        Reply { failure, ..Reply::error(status, message) }
+        Reply { failure, ..Reply::error(status, body(message)) }
     }
 
     /// An error of the server's own.
-    fn error(status: StatusCode, message: &str) -> Reply {
-        let body = Bytes::from(serde_json::json!({ "error": message }).to_string());
+    fn error(status: StatusCode, body: Bytes) -> Reply {
         let length = body.len() as u64;
         Reply::new(status, HeaderValue::from_static("application/json"), Content::Whole(body), length)
     }
@@ -206,10 +231,6 @@ impl Reply {
     /// none are (304, 416).
     fn select(&mut self, tag: &str, asked: Asked<'_>) -> Option<(u64, u64)> {
         let whole = self.length;
-        if let Ok(value) = HeaderValue::try_from(tag) {
-            self.headers.insert(ETAG, value);
-        }
-        self.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         if conditional::is_held(asked.headers, tag) {
             self.status = StatusCode::NOT_MODIFIED;
             self.length = 0;
@@ -256,6 +277,35 @@ impl Reply {
         *response.headers_mut() = self.headers;
         response
     }
+}
+
+impl Held {
+    /// A blob as it is answered with these headers of the ecosystem's own.
+    pub(super) fn new(key: BlobKey, size: u64, media_type: String, own: HeaderMap) -> Held {
+        let mut headers = Reply::new(StatusCode::OK, media_type_of(media_type), Content::Empty, size).headers;
+        headers.extend(own);
+        let tag = format!("\"{key}\"");
+        represent(&mut headers, &tag);
+        Held { headers, tag, key, size, bytes: None }
+    }
+}
+
+/// What is said of everything that has an entity tag.
+fn represent(headers: &mut HeaderMap, tag: &str) {
+    if let Ok(value) = HeaderValue::try_from(tag) {
+        headers.insert(ETAG, value);
+    }
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+}
+
+/// An error for clients of no ecosystem.
+fn own_error(message: &str) -> Bytes {
+    Bytes::from(serde_json::json!({ "error": message }).to_string())
+}
+
+/// A part of what stands in memory, so that its numbers fit.
+fn within_memory(start: u64, end: u64) -> std::ops::Range<usize> {
+    usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(0)
 }
 
 /// The media type of a blob comes from a bundle: it may be anything.

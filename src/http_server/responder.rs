@@ -1,5 +1,6 @@
 //! How one request is answered: by an ecosystem where it has a mount, else by one of our own pages.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
+use super::answers::{self, Held};
 use super::body::Body;
 use super::completion::Completion;
 use super::context::Context;
@@ -22,7 +24,8 @@ use super::reply::{Asked, Refusal, Reply};
 use super::route::Path;
 use super::site::Site;
 use crate::blocking::blocking;
-use crate::ecosystem::{ClientRequest, Principal};
+use crate::clock;
+use crate::ecosystem::{Answer, ClientRequest, Content, Principal};
 use crate::problem::{Kind, Problem};
 
 /// The largest body of a request in bytes.
@@ -80,26 +83,45 @@ impl Responder {
     ) -> Result<Reply, Refusal> {
         let bad = |why: &str| Refusal::new(StatusCode::BAD_REQUEST, why);
         let origin = Origin::of(&parts, ends, &self.trusted_proxies).map_err(bad)?;
+        let is_get = parts.method == Method::GET;
+        let host = if self.mounts.impersonates(origin.host()) { origin.host() } else { "" };
+        let key = (is_get || parts.method == Method::HEAD).then(|| answers::key(host, &parts.uri));
+        if let Some(held) = key.as_deref().and_then(|key| self.site.answers.fresh(key)) {
+            let sent = Reply::held(&held, Asked { headers: &parts.headers, is_get }, &self.site);
+            return Ok(sent.unwrap_or_else(|problem| Reply::problem(&problem, None)));
+        }
+        let key = key.map(Cow::into_owned);
         let path = Path::parse(parts.uri.path()).map_err(bad)?;
         let method = parts.method.as_str();
         if let Some(destination) = self.mounts.find(method, &path, &origin)? {
-            let body = self.collect(&parts.method, body).await?;
-            return Ok(self.handle(destination, parts, body).await);
+            let Some(mount) = self.mounts.get(destination.mount) else {
+                return Err(bad("there is no mount"));
+            };
+            let body = self.collect(&parts.method, body).await;
+            let body = body.map_err(|refusal| refusal.in_words_of(mount.serve))?;
+            let made = self.handle(destination, parts, body, key).await;
+            return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(mount.serve))));
         }
-        if self.mounts.impersonates(origin.host()) {
+        if !host.is_empty() {
             return Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"));
         }
         let page = self.pages.find(method, &path)?;
-        let (here, is_get) = (Arc::clone(self), parts.method == Method::GET);
+        let here = Arc::clone(self);
         let made = blocking(move || {
             let asked = Asked { headers: &parts.headers, is_get };
             here.pages.answer(&page, &here.site, &here.mounts, &origin, asked)
         });
-        Ok(made.await.unwrap_or_else(|problem| Reply::problem(&problem)))
+        Ok(made.await.unwrap_or_else(|problem| Reply::problem(&problem, None)))
     }
 
     /// Lets the ecosystem answer, where that may block.
-    async fn handle(self: &Arc<Responder>, destination: Destination, parts: Parts, body: Bytes) -> Reply {
+    async fn handle(
+        self: &Arc<Responder>,
+        destination: Destination,
+        parts: Parts,
+        body: Bytes,
+        key: Option<String>,
+    ) -> Result<Reply, Problem> {
         let here = Arc::clone(self);
         let is_get = parts.method == Method::GET;
         let made = blocking(move || {
@@ -107,7 +129,12 @@ impl Responder {
             let Some(mount) = mounts.get(destination.mount) else {
                 return Err(Problem::new(Kind::Failed, "http.no-mount", "the mount is gone"));
             };
+            let asked = Asked { headers: &parts.headers, is_get };
+            let begun = clock::instant();
             let revision = site.catalogue.revision()?;
+            if let Some(held) = key.as_deref().and_then(|key| site.answers.at(revision, begun, key)) {
+                return Reply::held(&held, asked, site);
+            }
             if let (true, Some(name)) = (destination.named, &destination.repository) {
                 let repositories = site.repositories(revision)?;
                 let known = |one: &Repository| one.ecosystem == mount.ecosystem && one.name == *name;
@@ -116,7 +143,8 @@ impl Responder {
                         "there is no {} repository {name:?} here; `all` has all of them",
                         mount.ecosystem
                     );
-                    return Ok(Reply::from(Refusal::new(StatusCode::NOT_FOUND, message)));
+                    let refusal = Refusal::new(StatusCode::NOT_FOUND, message);
+                    return Ok(Reply::from(refusal.in_words_of(mount.serve)));
                 }
             }
             let request = ClientRequest {
@@ -125,16 +153,30 @@ impl Responder {
                 repository: destination.repository,
                 base: destination.base,
                 query: parts.uri.query().unwrap_or_default().to_owned(),
-                headers: parts.headers,
+                headers: parts.headers.clone(),
                 body,
                 principal: Principal::Anonymous,
             };
             let (ecosystem, schema) = (mount.ecosystem, mount.schema);
             let context = Context { site, ecosystem, schema, revision };
             let answer = mount.serve.handle(&request, &context)?;
-            Reply::of(answer, Asked { headers: &request.headers, is_get }, site)
+            match (answer, key) {
+                (
+                    Answer { content: Content::Blob { key: blob, size, media_type }, headers, lasting: true },
+                    Some(key),
+                ) => {
+                    let mut held = Held::new(blob, size, media_type, headers);
+                    if size <= answers::SMALL {
+                        held.bytes = Some(Site::read(&blob, &site.open_sized(&blob, size)?)?);
+                    }
+                    let held = Arc::new(held);
+                    site.answers.keep(revision, key, Arc::clone(&held));
+                    Reply::held(&held, asked, site)
+                }
+                (answer, _) => Reply::of(answer, asked, site),
+            }
         });
-        made.await.unwrap_or_else(|problem| Reply::problem(&problem))
+        made.await
     }
 
     /// The body of a request whose method has one.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::error::Fault;
-use super::route::Route;
+use super::route::{Authorities, Route};
 use super::settings::{Proxies, Settings};
 use super::trust;
 use crate::problem::{Kind, Problem};
@@ -98,14 +98,18 @@ impl Pools {
                 .tcp_keepalive(Duration::from_secs(60))
                 .tls_danger_accept_invalid_certs(route.unchecked);
             let builder = identity.iter().cloned().fold(builder, reqwest::ClientBuilder::identity);
+            let builder = match &route.socket {
+                Some(socket) => builder.unix_socket(socket.as_path()),
+                None => builder,
+            };
             proxies.iter().cloned().fold(builder, reqwest::ClientBuilder::proxy)
         };
         let only_these = || builder().tls_certs_only(authorities.iter().cloned()).build();
-        let pool = match route.authorities {
-            Some(_) => only_these(),
+        let pool = match &route.authorities {
+            Some(Authorities { alone: true, .. }) => only_these(),
             // A machine without any authorities, as a bare container, can still read from loopback and from hosts
             // whose authority was named.
-            None => builder().tls_certs_merge(authorities.iter().cloned()).build().or_else(|_| only_these()),
+            _ => builder().tls_certs_merge(authorities.iter().cloned()).build().or_else(|_| only_these()),
         };
         pool.map_err(|error| match &route.identity {
             // All else was built before: the key does not belong to the certificate.
@@ -252,7 +256,8 @@ mod tests {
     #[test]
     fn a_route_that_cannot_be_used_is_named_without_its_secrets() {
         let named_by = "the client's setting".to_owned();
-        let authorities = Some(Authorities { pem: b"sesame".as_slice().into(), named_by: named_by.clone() });
+        let authorities =
+            Some(Authorities { pem: b"sesame".as_slice().into(), alone: true, named_by: named_by.clone() });
         let identity = Some(Identity { pem: b"sesame".to_vec().into(), named_by });
         let pools = Pools::new(&Settings::default()).unwrap();
         for route in [

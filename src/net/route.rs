@@ -1,6 +1,7 @@
 //! What the configuration of a client says of the way to its servers.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
@@ -14,13 +15,15 @@ pub struct Route {
     /// Hosts, domains and networks that are reached without a proxy, separated by commas: besides those of
     /// [`Proxies::except`](super::Proxies::except).
     pub no_proxy: Option<String>,
-    /// The only certificate authorities to trust, besides those of [`Settings::ca_files`](super::Settings::ca_files).
+    /// Certificate authorities to trust besides those of [`Settings::ca_files`](super::Settings::ca_files).
     pub authorities: Option<Authorities>,
     /// What this machine shows of itself, to the origin of the first address alone.
     pub identity: Option<Identity>,
     /// Whether certificates need not be checked. It is followed only for hosts that
     /// [`Settings::insecure_hosts`](super::Settings::insecure_hosts) names, and for loopback.
     pub unchecked: bool,
+    /// The socket of this machine that answers, whatever host an address names.
+    pub socket: Option<PathBuf>,
 }
 
 impl fmt::Debug for Route {
@@ -31,6 +34,7 @@ impl fmt::Debug for Route {
             .field("authorities", &self.authorities.as_ref().map(|authorities| &authorities.named_by))
             .field("identity", &self.identity.as_ref().map(|identity| &identity.named_by))
             .field("unchecked", &self.unchecked)
+            .field("socket", &self.socket)
             .finish()
     }
 }
@@ -49,6 +53,8 @@ pub struct Proxy {
 pub struct Authorities {
     /// Their certificates, PEM.
     pub pem: Bytes,
+    /// Whether they are the only ones, and the system's are not trusted.
+    pub alone: bool,
     /// Who names them, for messages.
     pub named_by: String,
 }

@@ -1,6 +1,7 @@
 //! What a collecting ecosystem sees of this machine: the metadata cache, small blobs, files, the environment.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,13 +17,15 @@ use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::config;
 use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page};
-use crate::events::Events;
+use crate::events::{Events, Happening};
 use crate::fsx;
-use crate::net::{self, DocumentAnswer, Validators};
+use crate::net::{self, Access, DocumentAnswer, Sink, Validators};
 use crate::problem::{Kind, Problem};
 use crate::store::{CachedAnswer, Store};
 
 /// Metadata is settled in small groups, so that an interrupted run does not fetch much of it again.
+/// The largest download that is not kept, in bytes: 1 TiB. One that never ends is cut off.
+const LARGEST_DOWNLOAD: u64 = 1 << 40;
 const SETTLE_EVERY: usize = 64;
 
 /// The context of one collecting job.
@@ -156,6 +159,44 @@ impl Outside {
     }
 }
 
+/// A download that is needed for a while.
+struct Temporary {
+    file: fsx::File,
+    length: u64,
+}
+
+impl Temporary {
+    fn new(directory: &Path) -> Result<Temporary, Problem> {
+        let file = fsx::nameless_file(directory).map_err(|error| no_room(&error))?;
+        Ok(Temporary { file, length: 0 })
+    }
+
+    fn finish(self) -> Result<File, Problem> {
+        let file = self.file.inner().try_clone().and_then(|mut file| file.rewind().map(|()| file));
+        file.map_err(|error| no_room(&error))
+    }
+}
+
+impl Sink for Temporary {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Problem> {
+        self.length += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(|error| no_room(&error))
+    }
+
+    fn restart(&mut self) -> Result<(), Problem> {
+        self.length = 0;
+        self.file.clear().map_err(|error| no_room(&error))
+    }
+}
+
+fn no_room(error: &std::io::Error) -> Problem {
+    Problem::new(Kind::Failed, "input.temporary", "cannot write a temporary file").caused_by(error)
+}
+
 fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
     Problem::new(Kind::Usage, "input.unreadable", format!("cannot read {}", path.display())).caused_by(error)
 }
@@ -208,6 +249,16 @@ impl CollectContext for Outside {
         let (store, intake, name) = (self.store.clone(), self.intake.clone(), name.to_owned());
         let (events, cancel) = (self.events.clone(), self.cancel.clone());
         blocking(move || take_in(&store, &intake, (&name, from, key), &*events, &cancel)).await
+    }
+
+    async fn download(&self, access: &Access) -> Result<File, Problem> {
+        let directory = self.scratch.clone();
+        let mut sink = blocking(move || Temporary::new(&directory)).await?;
+        let events = self.events.clone();
+        let progress = move |bytes| events.emit(Happening::ItemProgress { bytes });
+        let downloaded = self.client.download(access, None, LARGEST_DOWNLOAD, &mut sink, &progress);
+        self.cancel.race(downloaded).await?;
+        sink.finish()
     }
 
     async fn hold(&self, key: &BlobKey, size: u64) -> Result<bool, Problem> {

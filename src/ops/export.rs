@@ -11,7 +11,8 @@ use super::preflight;
 use super::select::{self, Selected, Selector};
 use crate::cancel::Cancel;
 use crate::ecosystem::{
-    Chosen, Content, Ecosystem, Export, ExportContext, ExportKind, Exported, ExportedItem, Note, registry,
+    Chosen, Ecosystem, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem, Note,
+    registry,
 };
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
@@ -81,7 +82,7 @@ pub fn export(
         out: request.out.clone(),
         outcome,
         files: exported.files.len() as u64,
-        bytes: exported.files.values().map(Content::size).sum(),
+        bytes: exported.files.values().map(ExportedFile::size).sum(),
         items: exported.items.clone(),
         notes: exported.notes.clone(),
     };
@@ -173,7 +174,7 @@ impl ExportContext for Context<'_> {
     }
 
     fn refs(&self, repository: &str, name: &str) -> Result<Vec<LinkedRef>, Problem> {
-        Ok(self.store.catalogue.refs(self.ecosystem, Some(repository), name)?)
+        Ok(self.store.catalogue.refs(self.ecosystem, Some(repository), name, None)?)
     }
 
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {
@@ -185,7 +186,7 @@ impl ExportContext for Context<'_> {
 fn must_be_held(exported: &Exported, store: &Store) -> Result<(), Problem> {
     let (mut missing, mut count) = (Vec::new(), 0_u64);
     for content in exported.files.values() {
-        let Content::Blob { key, size } = content else { continue };
+        let ExportedFile::Blob { key, size } = content else { continue };
         if store.blobs.size(key)? != Some(*size) {
             count += 1;
             if missing.len() < NAMED {

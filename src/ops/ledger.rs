@@ -162,6 +162,7 @@ fn still_shown(store: &Store, channel: &str, lock: &Lock) -> Result<bool, Proble
                     &reference.ecosystem,
                     Some(&reference.repository),
                     &reference.name,
+                    Some(&reference.label),
                 )?;
                 refs.iter().any(|linked| linked.source == channel && linked.reference == *reference)
             }

@@ -146,7 +146,7 @@ impl Refs<'_> {
         let of = [&artifact.ecosystem, &artifact.repository, &artifact.name].map(Clone::clone);
         if self.of.as_ref() != Some(&of) {
             let [ecosystem, repository, name] = &of;
-            self.refs = self.store.catalogue.refs(ecosystem, Some(repository), name)?;
+            self.refs = self.store.catalogue.refs(ecosystem, Some(repository), name, None)?;
             self.of = Some(of);
         }
         let mut seen = BTreeSet::new();

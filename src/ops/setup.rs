@@ -1,10 +1,11 @@
-//! Pointing clients at a server: our lines in a client's own file, between marks, so that they can be taken out again.
+//! Pointing clients at a server: our lines in a client's own file, between marks, so that they can be taken out again. Where
+//! a file cannot hold ours and others' text at once, one that is there stays as it is.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ecosystem::{ClientFile, registry};
+use crate::ecosystem::{ClientFile, Form, registry};
 use crate::fsx;
 use crate::problem::{Kind, Problem};
 
@@ -35,7 +36,8 @@ pub fn configuration(client: &str, server: &str) -> Result<ClientFile, Problem> 
     let mut known = Vec::new();
     for setup in registry::ECOSYSTEMS.iter().flat_map(|ecosystem| ecosystem.setup()) {
         if setup.client() == client {
-            return setup.configuration(server.trim_end_matches('/'));
+            // Nobody asks the server here: it may not run yet, or not be reached from this machine.
+            return setup.configuration(server.trim_end_matches('/'), &[]);
         }
         known.push(setup.client());
     }
@@ -43,9 +45,8 @@ pub fn configuration(client: &str, server: &str) -> Result<ClientFile, Problem> 
         .hint(format!("this version knows: {}", known.join(", "))))
 }
 
-fn marks(file: &ClientFile) -> (String, String) {
-    let mark = |word: &str| format!("{} {word} aftk setup", file.comment);
-    (mark("begin"), mark("end"))
+fn mark(comment: &str, word: &str) -> String {
+    format!("{comment} {word} aftk setup")
 }
 
 /// What became of a client's file, or would in a dry run.
@@ -65,22 +66,32 @@ pub enum Change {
 /// written.
 ///
 /// # Errors
-/// If the file cannot be read or written, or somebody broke the marks.
+/// If the file cannot be read or written, somebody broke the marks, or it is no file for others beside us.
 pub fn write(path: &Path, file: &ClientFile, dry_run: bool) -> Result<Change, Problem> {
-    let (begin, end) = marks(file);
     let path = &followed(path);
     let before = read(path)?;
     let mut text = without_ours(&before, file, path)?;
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
+    match file.form {
+        Form::Among(_) if !text.is_empty() && !text.ends_with('\n') => text.push('\n'),
+        Form::Among(_) => {}
+        Form::Alone(_) | Form::Bare if text.trim().is_empty() => text.clear(),
+        Form::Alone(_) | Form::Bare => return Err(taken(path)),
     }
-    let ours = file.text.trim_end();
-    text.push_str(&format!("{begin}\n{ours}\n{end}\n"));
+    match file.form {
+        Form::Among(comment) | Form::Alone(comment) => {
+            let (begin, end) = (mark(comment, "begin"), mark(comment, "end"));
+            text.push_str(&format!("{begin}\n{}\n{end}\n", file.text.trim_end()));
+        }
+        Form::Bare => text.push_str(&file.text),
+    }
     if before == text {
         return Ok(Change::None);
     }
     if !dry_run {
-        fsx::replace_file(path, text.as_bytes()).map_err(|error| unwritable(path, &error))?;
+        let directory = path.parent().filter(|directory| !directory.is_dir());
+        let made = directory.map_or(Ok(()), |one| fsx::create_directory(one, fsx::Access::Ordinary));
+        made.and_then(|()| fsx::replace_file(path, text.as_bytes()))
+            .map_err(|error| unwritable(path, &error))?;
     }
     Ok(Change::Written)
 }
@@ -122,8 +133,14 @@ fn read(path: &Path) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|error| unreadable().caused_by(&error))
 }
 
+/// What is left of a client's file without what we wrote there.
 fn without_ours(text: &str, file: &ClientFile, path: &Path) -> Result<String, Problem> {
-    let (begin, end) = marks(file);
+    let (begin, end) = match file.form {
+        Form::Among(comment) | Form::Alone(comment) => (mark(comment, "begin"), mark(comment, "end")),
+        // Without marks only what is exactly ours is known to be.
+        Form::Bare if text == file.text => return Ok(String::new()),
+        Form::Bare => return Ok(text.to_owned()),
+    };
     let mut kept = String::with_capacity(text.len());
     let mut ours = false;
     for line in text.split_inclusive('\n') {
@@ -142,6 +159,14 @@ fn without_ours(text: &str, file: &ClientFile, path: &Path) -> Result<String, Pr
     Ok(kept)
 }
 
+/// Somebody configured the client already.
+fn taken(path: &Path) -> Problem {
+    let what = "this file has a configuration of its own, which stays as it is";
+    Problem::new(Kind::Refused, "setup.taken", what)
+        .at(path.display())
+        .hint("put what the same command prints without --write into it by hand")
+}
+
 fn unwritable(path: &Path, error: &std::io::Error) -> Problem {
     Problem::new(Kind::Failed, "setup.unwritable", format!("cannot write {}", path.display()))
         .caused_by(error)
@@ -151,11 +176,49 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Problem {
 mod tests {
     use super::*;
 
+    fn client_file(text: &str, form: Form) -> ClientFile {
+        ClientFile { path: ".clientrc", text: text.to_owned(), form, then: "" }
+    }
+
+    #[test]
+    fn a_document_of_somebody_else_stays_as_it_is() {
+        for form in [Form::Alone("#"), Form::Bare] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("made/as/well/client.json");
+            let file = client_file("{ ours }\n", form);
+            assert_eq!(write(&path, &file, true).unwrap(), Change::Written);
+            assert!(!directory.path().join("made").exists());
+            assert_eq!(write(&path, &file, false).unwrap(), Change::Written);
+            assert_eq!(write(&path, &file, false).unwrap(), Change::None);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(text == file.text, form == Form::Bare);
+            assert_eq!(undo(&path, &file, false).unwrap(), Change::Removed);
+            assert!(!path.exists());
+            for theirs in ["{ theirs }\n", &format!("{text}more\n"), &format!("theirs\n{text}")] {
+                fsx::replace_file(&path, theirs.as_bytes()).unwrap();
+                let problem = write(&path, &file, false).unwrap_err();
+                assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Refused, "setup.taken"));
+                assert_eq!(std::fs::read_to_string(&path).unwrap(), theirs);
+            }
+        }
+    }
+
+    #[test]
+    fn a_document_with_marks_is_known_whatever_is_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hosts.toml");
+        write(&path, &client_file("server = 1\n", Form::Alone("#")), false).unwrap();
+        let other = client_file("server = 2\n", Form::Alone("#"));
+        assert_eq!(write(&path, &other, false).unwrap(), Change::Written);
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("server = 1"));
+        assert_eq!(undo(&path, &client_file("", Form::Alone("#")), false).unwrap(), Change::Removed);
+    }
+
     #[test]
     fn our_lines_come_and_go_and_others_stay() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(".clientrc");
-        let file = |text: &str| ClientFile { path: ".clientrc", text: text.to_owned(), comment: "#" };
+        let file = |text: &str| client_file(text, Form::Among("#"));
         fsx::replace_file(&path, b"theirs=1").unwrap();
         assert_eq!(write(&path, &file("ours=1\n"), true).unwrap(), Change::Written);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "theirs=1");
@@ -177,7 +240,7 @@ mod tests {
     fn a_file_of_our_lines_alone_goes_with_them() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(".clientrc");
-        let file = ClientFile { path: ".clientrc", text: "ours=1\n".to_owned(), comment: "#" };
+        let file = client_file("ours=1\n", Form::Among("#"));
         assert_eq!(write(&path, &file, false).unwrap(), Change::Written);
         assert_eq!(undo(&path, &file, true).unwrap(), Change::Removed);
         assert!(path.exists());
@@ -193,7 +256,7 @@ mod tests {
     fn a_link_stays_a_link() {
         let directory = tempfile::tempdir().unwrap();
         let (path, target) = (directory.path().join(".clientrc"), directory.path().join("theirs"));
-        let file = ClientFile { path: ".clientrc", text: "ours=1\n".to_owned(), comment: "#" };
+        let file = client_file("ours=1\n", Form::Among("#"));
         fsx::replace_file(&target, b"").unwrap();
         std::os::unix::fs::symlink(&target, &path).unwrap();
         assert_eq!(write(&path, &file, false).unwrap(), Change::Written);

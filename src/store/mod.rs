@@ -404,13 +404,15 @@ pub trait Catalogue: Send + Sync {
         repository: Option<&str>,
         path: &str,
     ) -> Result<Option<FoundFile>, StoreError>;
-    /// The refs of one package, in the order of precedence; several sources may have set the same one. A ref to a
-    /// version that its source does not show itself is not among them: it would lead to what another one brought.
+    /// The refs of one package, or those with this label, in the order of precedence; several sources may have set the same
+    /// one. A ref to a version that its source does not show itself is not among them: it would lead to what another one
+    /// brought.
     fn refs(
         &self,
         ecosystem: &str,
         repository: Option<&str>,
         name: &str,
+        label: Option<&str>,
     ) -> Result<Vec<LinkedRef>, StoreError>;
     /// Up to `limit` names of packages after `after` (empty at first), in bytewise order, each once.
     fn names(

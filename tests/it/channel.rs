@@ -81,7 +81,7 @@ impl Channel {
     }
 
     fn latest(&self) -> String {
-        let refs = self.inside().catalogue.refs("npm", None, "plain").unwrap();
+        let refs = self.inside().catalogue.refs("npm", None, "plain", None).unwrap();
         refs.into_iter().find(|found| found.reference.label == "latest").unwrap().reference.version
     }
 }

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use aftk::clock;
 use aftk::ecosystem::template::Template;
-use aftk::ecosystem::{Answer, ClientFile, ClientRequest, Ecosystem, Route, Serve, ServeContext, Setup};
+use aftk::ecosystem::{
+    Answer, ClientFile, ClientRequest, Content, Ecosystem, Form, Route, Serve, ServeContext, Setup,
+};
 use aftk::http_server::{Mount, Served, Server, ServerSettings, Timeouts};
 use aftk::problem::{Kind, Problem};
 use bundle_format::{Artifact, BlobKey, Repository};
@@ -69,8 +71,9 @@ impl Setup for Fake {
     fn client(&self) -> &'static str {
         "fakeclient"
     }
-    fn configuration(&self, server: &str) -> Result<ClientFile, Problem> {
-        Ok(ClientFile { path: ".fakerc", text: format!("registry={server}/fake/all/\n"), comment: "#" })
+    fn configuration(&self, server: &str, repositories: &[String]) -> Result<ClientFile, Problem> {
+        let text = format!("registry={server}/fake/all/\nrepositories={}\n", repositories.join(","));
+        Ok(ClientFile { path: ".fakerc", text, form: Form::Among("#"), then: "" })
     }
 }
 
@@ -85,8 +88,9 @@ impl Serve for Fake {
 
     fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem> {
         let capture = |index: usize| request.captures[index].1.as_str();
-        let document =
-            |body: Bytes| Ok(Answer::Document { media_type: "application/json", body, vary: "Accept" });
+        let document = |body: Bytes| {
+            Ok(Answer::from(Content::Document { media_type: "application/json", body, vary: "Accept" }))
+        };
         match request.action {
             "document" => {
                 let body = context.derived(capture(0), "", &mut || {
@@ -97,11 +101,11 @@ impl Serve for Fake {
                 })?;
                 document(body.unwrap())
             }
-            "blob" => Ok(Answer::Blob {
+            "blob" => Ok(Answer::from(Content::Blob {
                 key: BlobKey::from_hex(capture(0)).unwrap(),
                 size: capture(1).parse().unwrap(),
                 media_type: "application/octet-stream".to_owned(),
-            }),
+            })),
             "read" => {
                 let key = BlobKey::from_hex(capture(0)).unwrap();
                 document(context.read(&key, capture(1).parse().unwrap())?)
@@ -119,7 +123,7 @@ impl Serve for Fake {
             "missing" => {
                 context.missed(request.repository.as_deref(), capture(0), capture(1));
                 let body = Bytes::from_static(b"{\"error\":\"not_found\"}");
-                Ok(Answer::Status { status: 404, media_type: "application/json", body })
+                Ok(Answer::from(Content::Status { status: 404, media_type: "application/json", body }))
             }
             "broken" => Err(Problem::new(Kind::Failed, "store.io", "cannot read /secret/place")
                 .because("errno 5 in /secret/place")),

@@ -12,6 +12,8 @@ mod faults;
 mod heal;
 mod hostile;
 mod http_server;
+mod image_journey;
+mod images;
 mod journey;
 mod kill;
 mod lock;

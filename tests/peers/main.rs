@@ -12,6 +12,7 @@
 mod again;
 mod auditor;
 mod command;
+mod images;
 mod inside;
 mod install;
 mod killed;

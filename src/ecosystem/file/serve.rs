@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{ROLE, path};
-use crate::ecosystem::{Answer, ClientRequest, Route, Serve, ServeContext};
+use crate::ecosystem::{Answer, ClientRequest, Content, Route, Serve, ServeContext};
 use crate::problem::Problem;
 
 /// Serves files.
@@ -28,11 +28,11 @@ impl Serve for FileServe {
         let repository = request.repository.as_deref();
         let found = context.file_at(repository, name)?;
         match found.filter(|found| found.name == name && found.file.role == ROLE) {
-            Some(found) => Ok(Answer::Blob {
+            Some(found) => Ok(Answer::from(Content::Blob {
                 key: found.file.blob,
                 size: found.file.size,
                 media_type: media_type(name).to_owned(),
-            }),
+            })),
             None => {
                 context.missed(repository, name, "");
                 Ok(not_found(&format!(
@@ -45,7 +45,7 @@ impl Serve for FileServe {
 
 fn not_found(help: &str) -> Answer {
     let body = Bytes::from(format!("{help}\n"));
-    Answer::Status { status: 404, media_type: "text/plain; charset=utf-8", body }
+    Answer::from(Content::Status { status: 404, media_type: "text/plain; charset=utf-8", body })
 }
 
 /// What browsers and download tools should take a file for, by its extension; never what a bundle claims. Nothing
@@ -92,10 +92,13 @@ mod tests {
         fn artifacts(&self, _: Option<&str>, _: &str) -> Result<Vec<Linked>, Problem> {
             Ok(Vec::new())
         }
-        fn refs(&self, _: Option<&str>, _: &str) -> Result<Vec<LinkedRef>, Problem> {
+        fn refs(&self, _: Option<&str>, _: &str, _: Option<&str>) -> Result<Vec<LinkedRef>, Problem> {
             Ok(Vec::new())
         }
         fn names(&self, _: Option<&str>, _: &str, _: usize) -> Result<Vec<String>, Problem> {
+            Ok(Vec::new())
+        }
+        fn repositories(&self) -> Result<Vec<String>, Problem> {
             Ok(Vec::new())
         }
         fn file_at(&self, repository: Option<&str>, path: &str) -> Result<Option<FoundFile>, Problem> {
@@ -138,16 +141,16 @@ mod tests {
     fn held_files_are_answered_and_others_remembered() {
         let store = Store::default();
         for repository in [Some("local"), None] {
-            let Answer::Blob { key, size, media_type } = ask(&store, repository, "a/page.html") else {
-                panic!("a blob")
-            };
+            let answer = ask(&store, repository, "a/page.html");
+            let Content::Blob { key, size, media_type } = answer.content else { panic!("a blob") };
             assert_eq!((key, size), (BlobKey::of(b"content"), 7));
             assert_eq!(media_type, "application/octet-stream", "no page of a stranger's runs here");
         }
         for (repository, path) in
             [(Some("other"), "a/page.html"), (None, "b"), (None, "../b"), (None, ""), (None, "b\u{1b}[2J")]
         {
-            assert!(matches!(ask(&store, repository, path), Answer::Status { status: 404, .. }), "{path}");
+            let answer = ask(&store, repository, path).content;
+            assert!(matches!(answer, Content::Status { status: 404, .. }), "{path}");
         }
         assert_eq!(*store.0.lock().unwrap(), ["a/page.html", "b"]);
     }

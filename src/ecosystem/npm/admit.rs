@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::SCHEMA;
 use super::version::Version;
 use super::{integrity, names, packument, splice, tarball_name};
-use crate::ecosystem::Admit;
+use crate::ecosystem::{Admit, origin};
 use crate::problem::{Kind, Problem};
 
 /// Re-validates npm's artifacts.
@@ -42,7 +42,7 @@ impl Admit for NpmAdmit {
             if place.replace(file).is_some() {
                 return refuse("it has two files of one role");
             }
-            if let Err(why) = check_origin(&file.origin) {
+            if let Err(why) = origin::check(&file.origin) {
                 return refuse(why);
             }
         }
@@ -136,19 +136,6 @@ fn check_attributes(artifact: &Artifact) -> Result<(), &'static str> {
         }
     }
     Ok(())
-}
-
-/// An origin is shown to people and asked again one day: it must be printable and hold no secret.
-fn check_origin(origin: &str) -> Result<(), &'static str> {
-    if origin.len() > 4096 || origin.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err("a file's origin is no address");
-    }
-    match url::Url::parse(origin) {
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            Err("a file's origin has credentials in it")
-        }
-        _ => Ok(()),
-    }
 }
 
 fn check_tarball(artifact: &Artifact, tarball: &File, published: &Published) -> Result<(), &'static str> {

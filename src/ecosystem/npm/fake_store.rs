@@ -173,8 +173,12 @@ impl ServeContext for FakeStore {
         Ok(self.linked.iter().filter(wanted).cloned().collect())
     }
 
-    fn refs(&self, _: Option<&str>, name: &str) -> Result<Vec<LinkedRef>, Problem> {
+    fn refs(&self, _: Option<&str>, name: &str, _: Option<&str>) -> Result<Vec<LinkedRef>, Problem> {
         Ok(self.refs.iter().filter(|linked| linked.reference.name == name).cloned().collect())
+    }
+
+    fn repositories(&self) -> Result<Vec<String>, Problem> {
+        Ok(vec!["npm".to_owned()])
     }
 
     fn names(&self, _: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem> {

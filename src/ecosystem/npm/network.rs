@@ -48,6 +48,7 @@ impl Network {
             authorities: files.authorities(npmrc).await?,
             identity: own_identity(npmrc),
             unchecked: npmrc.is_strict_ssl_off(),
+            socket: None,
         };
         for (place, certificate, key) in npmrc.identities() {
             let pair = (files.read(certificate, "certfile").await?, files.read(key, "keyfile").await?);
@@ -102,7 +103,7 @@ impl Files<'_> {
             None => Ok(None),
             Some(Trusted::Inline(text)) => {
                 let pem = Bytes::copy_from_slice(text.as_bytes());
-                Ok(Some(Authorities { pem, named_by: "npm's setting ca".to_owned() }))
+                Ok(Some(Authorities { alone: true, pem, named_by: "npm's setting ca".to_owned() }))
             }
             Some(Trusted::File(path)) => {
                 let named_by = format!("the file of npm's setting cafile, {path},");
@@ -111,7 +112,7 @@ impl Files<'_> {
                     _ => PathBuf::from(path),
                 };
                 let pem = self.read(&path, "cafile").await?;
-                Ok(pem.map(|pem| Authorities { pem, named_by }))
+                Ok(pem.map(|pem| Authorities { alone: true, pem, named_by }))
             }
         }
     }

@@ -121,7 +121,7 @@ pub(super) fn dist_tags<'a>(
     package: &'a Package,
 ) -> Result<BTreeMap<String, &'a str>, Problem> {
     let mut tags: BTreeMap<String, &str> = BTreeMap::new();
-    for LinkedRef { reference, source } in context.refs(repository, name)? {
+    for LinkedRef { reference, source } in context.refs(repository, name, None)? {
         let by_first = package.first == Some((source, reference.repository));
         let target = package.versions.iter().find(|held| held.artifact.version == reference.version);
         if let (Some(held), true) = (target, by_first || reference.label != LATEST) {

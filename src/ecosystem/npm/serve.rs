@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::splice::within_quotes;
 use super::{names, packument, search, tarball_name};
-use crate::ecosystem::{Answer, ClientRequest, Route, Serve, ServeContext};
+use crate::ecosystem::{Answer, ClientRequest, Content, Route, Serve, ServeContext};
 use crate::problem::Problem;
 
 /// Serves npm's clients.
@@ -142,12 +142,12 @@ impl Asked<'_> {
         let found = self.context.file_at(self.repository, &path)?;
         // A path is only a string to the store: the file must be a tarball of the package that was asked for.
         match found.filter(|found| found.name == name && found.file.role == "tarball") {
-            Some(found) => Ok(Answer::Blob {
+            Some(found) => Ok(Answer::from(Content::Blob {
                 key: found.file.blob,
                 size: found.file.size,
                 // Never what a bundle claims.
                 media_type: "application/octet-stream".to_owned(),
-            }),
+            })),
             None => Ok(self.missing(name, version)),
         }
     }
@@ -174,7 +174,7 @@ fn no_such_name() -> Answer {
 /// A JSON document that stands in memory. All of them vary, so that no cache between gives one client what another
 /// asked for.
 fn answer(body: Bytes) -> Answer {
-    Answer::Document { media_type: JSON, body, vary: "Accept, Accept-Encoding" }
+    Answer::from(Content::Document { media_type: JSON, body, vary: "Accept, Accept-Encoding" })
 }
 
 fn document(value: &Value) -> Answer {
@@ -184,7 +184,7 @@ fn document(value: &Value) -> Answer {
 /// npm shows `error` to the person, so the code and the help stand in it together.
 fn refusal(status: u16, code: &str, help: &str) -> Answer {
     let body = json!({ "error": format!("{code}: {help}"), "code": code });
-    Answer::Status { status, media_type: JSON, body: Bytes::from(body.to_string()) }
+    Answer::from(Content::Status { status, media_type: JSON, body: Bytes::from(body.to_string()) })
 }
 
 /// The report of the older audit interface when nothing is known. A 404 here makes installs complain.
@@ -221,8 +221,8 @@ mod tests {
 
     /// The answer in a word: the package of a document, the size of a blob, a status.
     fn outcome(answer: &Answer) -> String {
-        match answer {
-            Answer::Document { body, media_type, vary } => {
+        match &answer.content {
+            Content::Document { body, media_type, vary } => {
                 assert_eq!((*media_type, *vary), (JSON, "Accept, Accept-Encoding"));
                 let body: Value = serde_json::from_slice(body).unwrap();
                 match (&body["_id"], &body["version"]) {
@@ -231,11 +231,11 @@ mod tests {
                     _ => body.to_string(),
                 }
             }
-            Answer::Blob { size, media_type, .. } => {
+            Content::Blob { size, media_type, .. } => {
                 assert_eq!(media_type, "application/octet-stream");
                 format!("tarball {size}")
             }
-            Answer::Status { status, body, .. } => {
+            Content::Status { status, body, .. } => {
                 let body: Value = serde_json::from_slice(body).unwrap();
                 assert!(body["error"].as_str().unwrap().starts_with(body["code"].as_str().unwrap()));
                 status.to_string()
@@ -301,7 +301,9 @@ mod tests {
         let store = store();
         assert_eq!(outcome(&store.ask("POST", "-/npm/v1/security/advisories/bulk")), "{}");
         for path in ["-/npm/v1/security/audits/quick", "-/npm/v1/security/audits"] {
-            let Answer::Document { body, .. } = store.ask("POST", path) else { panic!("a document") };
+            let Content::Document { body, .. } = store.ask("POST", path).content else {
+                panic!("a document")
+            };
             let report: Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(report["metadata"]["vulnerabilities"]["critical"], 0, "{path}");
         }
@@ -321,7 +323,7 @@ mod tests {
         let expected =
             [("@x/new", ""), ("@x/mac", "1.0.0"), ("lodash", "9.9.9"), ("lodash", "beta"), ("lodash", "")];
         assert_eq!(misses, expected);
-        let Answer::Status { body, .. } = store.ask("GET", "left-pad/-/left-pad-1.3.0.tgz") else {
+        let Content::Status { body, .. } = store.ask("GET", "left-pad/-/left-pad-1.3.0.tgz").content else {
             panic!("a status")
         };
         let error = "not_found: left-pad@1.3.0 is not in this mirror; collect it outside (npm:left-pad@1.3.0) and \
@@ -344,7 +346,8 @@ mod tests {
             ),
             ("text=nothing", vec![], 0),
         ] {
-            let Answer::Document { body, .. } = store.ask("GET", &format!("-/v1/search?{query}")) else {
+            let Content::Document { body, .. } = store.ask("GET", &format!("-/v1/search?{query}")).content
+            else {
                 panic!("a document")
             };
             let found: Value = serde_json::from_slice(&body).unwrap();
@@ -366,7 +369,8 @@ mod tests {
             ("text=esbuild&from=1&size=1", vec!["@esbuild/linux"]),
             ("text=esbuild%20linux", vec!["@esbuild/linux"]),
         ] {
-            let Answer::Document { body, .. } = store.ask("GET", &format!("-/v1/search?{query}")) else {
+            let Content::Document { body, .. } = store.ask("GET", &format!("-/v1/search?{query}")).content
+            else {
                 panic!("a document")
             };
             let found: Value = serde_json::from_slice(&body).unwrap();

@@ -5,21 +5,19 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tar::EntryType;
 
-use crate::fsx;
+use crate::spill;
 
 /// The most members of an archive.
 const MOST: usize = 200_000;
 /// How many links lead from one to the next.
 const LINKS: usize = 8;
-/// How much is decompressed at once, in bytes.
-const BUFFER: usize = 256 * 1024;
 
 /// The files of a directory or an archive.
 #[derive(Debug, Clone)]
@@ -53,13 +51,20 @@ impl Files {
         if path.is_dir() {
             return Ok(Files::Directory(path.to_owned()));
         }
-        let mut file = File::open(path)?;
+        Files::of_archive(File::open(path)?, scratch)
+    }
+
+    /// The same of an archive that is open.
+    ///
+    /// # Errors
+    /// As [`Files::open`].
+    pub(super) fn of_archive(mut file: File, scratch: &Path) -> io::Result<Files> {
         let mut magic = [0; 4];
         let length = file.read(&mut magic)?;
-        file.seek(SeekFrom::Start(0))?;
+        file.rewind()?;
         let file = match magic.get(..length) {
-            Some([0x1f, 0x8b, ..]) => decompress(flate2::read::MultiGzDecoder::new(file), scratch)?,
-            Some([0x28, 0xb5, 0x2f, 0xfd]) => decompress(zstd::Decoder::new(file)?, scratch)?,
+            Some([0x1f, 0x8b, ..]) => spill::to_file(&mut flate2::read::MultiGzDecoder::new(file), scratch)?,
+            Some([0x28, 0xb5, 0x2f, 0xfd]) => spill::to_file(&mut zstd::Decoder::new(file)?, scratch)?,
             _ => file,
         };
         Ok(Files::Archive(Arc::new(Archive::read(file)?)))
@@ -186,20 +191,6 @@ fn join(directory: &str, path: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-fn decompress(mut from: impl Read, scratch: &Path) -> io::Result<File> {
-    let mut file = fsx::nameless_file(scratch)?;
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let length = from.read(&mut buffer)?;
-        if length == 0 {
-            let mut file = file.inner().try_clone()?;
-            file.seek(SeekFrom::Start(0))?;
-            return Ok(file);
-        }
-        file.write_all(buffer.get(..length).unwrap_or_default())?;
-    }
-}
-
 /// A member of an archive, being read.
 struct Section {
     archive: Arc<Archive>,
@@ -222,7 +213,10 @@ impl Read for Section {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+    use crate::fsx;
 
     /// An archive of members, each a name with its bytes, or with where it leads.
     fn archive(members: &[(&str, &str, Option<&str>)]) -> Vec<u8> {
@@ -294,7 +288,7 @@ mod tests {
     fn a_directory_gives_nothing_from_outside() {
         let directory = fsx::test_directory();
         fsx::replace_file(&directory.path().join("secret"), b"secret").unwrap();
-        std::fs::create_dir_all(directory.path().join("layout")).unwrap();
+        fsx::create_directory(&directory.path().join("layout"), fsx::Access::Private).unwrap();
         fsx::replace_file(&directory.path().join("layout/index.json"), b"{}").unwrap();
         let files = Files::open(&directory.path().join("layout"), directory.path()).unwrap();
         assert_eq!(text(&files, "index.json").as_deref(), Some("{}"));

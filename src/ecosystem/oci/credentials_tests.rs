@@ -93,6 +93,9 @@ impl CollectContext for Machine {
     ) -> Result<(BlobKey, u64), Problem> {
         unreachable!("accounts are not kept")
     }
+    async fn download(&self, _: &crate::net::Access) -> Result<std::fs::File, Problem> {
+        Err(Problem::new(Kind::Failed, "fake.no-download", "nothing is downloaded here"))
+    }
     async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
         unreachable!("accounts are not kept")
     }

@@ -110,6 +110,10 @@ impl CollectContext for Fake {
         Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
     }
 
+    async fn download(&self, _: &crate::net::Access) -> Result<std::fs::File, Problem> {
+        Err(Problem::new(Kind::Failed, "fake.no-download", "nothing is downloaded here"))
+    }
+
     async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
         Ok(false)
     }

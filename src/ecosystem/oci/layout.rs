@@ -4,6 +4,7 @@
 //! its images, which are then walked as those of a registry are, but in the store.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 
 use bundle_format::{BlobKey, Digest};
 use serde::Deserialize;
@@ -100,14 +101,34 @@ struct Saved {
 /// If it cannot be read, is not whole, or does not say what its images are called.
 pub(super) async fn take_in(place: &Place, context: &dyn CollectContext) -> Result<Vec<Image>, Problem> {
     let path = context.directory().join(&place.path);
-    let scratch = context.scratch().to_owned();
-    let shown = place.path.clone();
-    let unreadable = move |error: std::io::Error| {
-        let message = format!("{shown} cannot be read as images");
-        Problem::new(Class::Usage, "oci.bad-archive", message).caused_by(&error)
-    };
-    let open = unreadable.clone();
-    let files = blocking(move || Files::open(&path, &scratch).map_err(open)).await?;
+    let (shown, scratch) = (place.path.clone(), context.scratch().to_owned());
+    let files =
+        blocking(move || Files::open(&path, &scratch).map_err(|error| unreadable(&shown, error))).await?;
+    images(place, files, context).await
+}
+
+/// The same of an archive that was downloaded from a daemon, which `place` says.
+///
+/// # Errors
+/// As [`take_in`].
+pub(super) async fn take_in_archive(
+    place: &Place,
+    archive: File,
+    context: &dyn CollectContext,
+) -> Result<Vec<Image>, Problem> {
+    let (shown, scratch) = (place.path.clone(), context.scratch().to_owned());
+    let files =
+        blocking(move || Files::of_archive(archive, &scratch).map_err(|error| unreadable(&shown, error)))
+            .await?;
+    images(place, files, context).await
+}
+
+fn unreadable(shown: &str, error: std::io::Error) -> Problem {
+    Problem::new(Class::Usage, "oci.bad-archive", format!("{shown} cannot be read as images"))
+        .caused_by(&error)
+}
+
+async fn images(place: &Place, files: Files, context: &dyn CollectContext) -> Result<Vec<Image>, Problem> {
     let reading = Reading { place, files, context };
     let index = reading.document("index.json").await?;
     let saved = reading.document("manifest.json").await?;
@@ -116,7 +137,7 @@ pub(super) async fn take_in(place: &Place, context: &dyn CollectContext) -> Resu
         (None, Some(saved)) => reading.saved(&saved).await?,
         (None, None) => {
             let why = "it has neither index.json (an OCI layout) nor manifest.json (docker save)";
-            return Err(unreadable(std::io::Error::other(why)));
+            return Err(reading.wrong(why.to_owned()));
         }
     };
     images.sort();

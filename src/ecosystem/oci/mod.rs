@@ -6,14 +6,21 @@
 //!
 //! [`reference`] reads names as docker does, [`manifest`] what registries hold, [`record`] is the shape of an artifact.
 //!
-//! Collecting: [`request`] reads a request, [`image_list`] a list that people have anyway ([`image_yaml`], [`dockerfile`]). [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests
-//! to all that belongs to an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is
-//! enough. [`asking`] reads manifests, of registries, to each of which [`registries`] knows the way, or of a [`layout`]
-//! of this machine, which may be in an archive ([`archive_files`]).
+//! Collecting: [`request`] reads a request, [`image_list`] a list that people have anyway ([`image_yaml`],
+//! [`dockerfile`]). [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests to all that belongs to
+//! an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is enough. [`asking`] reads
+//! manifests: of registries, to each of which [`registries`] knows the way and [`credentials`] who is let in, or of a
+//! [`layout`] of this machine, which may be in an archive ([`archive_files`]) or with docker's engine ([`daemon`]).
+//!
+//! Inside: [`admit`] checks what a bundle brings, and [`serve`] is the registry: [`address`] finds out which repository is
+//! meant, [`lists`] and [`referrers`] are what is not sent as it came, [`refusal`] the rest. [`setup`] points clients at
+//! it.
 //!
 //! Exporting: [`selector`] reads which images are meant, [`export`] finds what the store has of them, and [`to_layout`] or
 //! [`to_docker`] says what files that makes.
 
+mod address;
+mod admit;
 mod archive_files;
 mod asking;
 #[cfg(test)]
@@ -22,6 +29,7 @@ mod credential_helper;
 mod credentials;
 #[cfg(test)]
 mod credentials_tests;
+mod daemon;
 mod dockerfile;
 mod export;
 #[cfg(test)]
@@ -32,15 +40,20 @@ mod found;
 mod image_list;
 mod image_yaml;
 mod layout;
+mod lists;
 mod manifest;
 mod platform;
 mod prove;
 mod record;
 mod reference;
+mod referrers;
+mod refusal;
 mod registries;
 mod request;
 mod resolve;
 mod selector;
+mod serve;
+mod setup;
 mod tags;
 mod to_docker;
 mod to_layout;
@@ -50,7 +63,10 @@ use async_trait::async_trait;
 use bundle_format::Artifact;
 
 use super::pattern::Pattern;
-use super::{Collect, CollectContext, Ecosystem, Export, Gathered, Proof, Request, Resolution, Upstreams};
+use super::{
+    Admit, Collect, CollectContext, Ecosystem, Export, Gathered, Proof, Request, Resolution, Serve, Setup,
+    Upstreams,
+};
 use crate::problem::Problem;
 
 /// The schema of images' artifacts.
@@ -66,7 +82,13 @@ impl Ecosystem for Oci {
 
     /// As other tools have them: images of registries, and what stands on this machine.
     fn words(&self) -> &'static [&'static str] {
-        &[request::REGISTRY, request::LAYOUT, request::LAYOUT_ARCHIVE, request::DOCKER_ARCHIVE]
+        &[
+            request::REGISTRY,
+            request::LAYOUT,
+            request::LAYOUT_ARCHIVE,
+            request::DOCKER_ARCHIVE,
+            request::DAEMON,
+        ]
     }
 
     fn schema(&self) -> &'static str {
@@ -95,6 +117,18 @@ impl Ecosystem for Oci {
 
     fn pattern(&self, text: &str) -> Result<Box<dyn Pattern>, Problem> {
         Ok(Box::new(selector::Images::read(text)?))
+    }
+
+    fn admit(&self) -> Option<&dyn Admit> {
+        Some(&admit::OciAdmit)
+    }
+
+    fn serve(&self) -> Option<&dyn Serve> {
+        Some(&serve::OciServe)
+    }
+
+    fn setup(&self) -> &[&dyn Setup] {
+        setup::CLIENTS
     }
 }
 

@@ -1,11 +1,12 @@
 //! The shape of an artifact: one manifest with the blobs that it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bundle_format::{Artifact, Digest, Requirement};
 use serde_json::Value;
 
 use super::manifest::{Descriptor, Kind, Manifest};
+use super::reference::read_digest;
 
 /// The role of the manifest itself.
 pub(crate) const MANIFEST: &str = "manifest";
@@ -37,7 +38,7 @@ pub(crate) fn parts(manifest: &Manifest) -> Vec<(&'static str, &Descriptor)> {
     let config = manifest.config.iter().map(|config| (CONFIG, config));
     let layers = manifest.layers.iter().map(|layer| (LAYER, layer));
     let mut parts: Vec<(&'static str, &Descriptor)> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     parts.extend(config.chain(layers).filter(|(_, part)| seen.insert(&part.digest)));
     parts
 }
@@ -62,7 +63,9 @@ pub(crate) fn requires(repository: &str, manifest: &Manifest, absent: &[&Digest]
     if manifest.kind != Kind::Index {
         return Vec::new();
     }
-    let carried = manifest.manifests.iter().filter(|entry| !absent.contains(&&entry.digest));
+    // Both lists may be long, and come from a bundle.
+    let absent: HashSet<&Digest> = absent.iter().copied().collect();
+    let carried = manifest.manifests.iter().filter(|entry| !absent.contains(&entry.digest));
     let mut edges: Vec<Requirement> = carried
         .map(|entry| Requirement {
             name: repository.to_owned(),
@@ -75,11 +78,14 @@ pub(crate) fn requires(repository: &str, manifest: &Manifest, absent: &[&Digest]
     edges
 }
 
-/// Whether an artifact says that it does without this part.
-pub(crate) fn is_absent(artifact: &Artifact, digest: &Digest) -> bool {
-    let absent = artifact.attributes.get(ABSENT).and_then(Value::as_array);
-    let digest = digest.to_string();
-    absent.is_some_and(|absent| absent.iter().any(|one| one.as_str() == Some(&digest)))
+/// What an artifact says that it does without.
+///
+/// # Errors
+/// If that is no list of digests.
+pub(crate) fn absent(artifact: &Artifact) -> Result<Vec<Digest>, String> {
+    let Some(absent) = artifact.attributes.get(ABSENT) else { return Ok(Vec::new()) };
+    let absent = absent.as_array().ok_or_else(|| format!("its attribute {ABSENT:?} is no list"))?;
+    absent.iter().map(|one| read_digest(one.as_str().unwrap_or_default())).collect()
 }
 
 /// The manifest that an artifact says something of, as it was recorded.

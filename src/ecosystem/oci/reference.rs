@@ -119,13 +119,17 @@ impl Name {
             return Err("this is the id of a local image; name the image as its registry knows it".to_owned());
         }
         let (registry, path) = match text.split_once('/') {
-            Some((first, path)) if is_host(first) => (first, path.to_owned()),
-            Some(_) => (DOCKER, text.to_owned()),
-            None => (DOCKER, format!("{OFFICIAL}{text}")),
+            Some((first, path)) if is_host(first) => (first, path),
+            _ => (DOCKER, text),
         };
+        Name::at(registry, path)
+    }
+
+    /// The repository of this path at a registry. docker's own keeps what has one part only under `library/`.
+    pub(crate) fn at(registry: &str, path: &str) -> Result<Name, String> {
         let path = match path.contains('/') {
             false if registry == DOCKER => format!("{OFFICIAL}{path}"),
-            _ => path,
+            _ => path.to_owned(),
         };
         check_registry(registry)?;
         check_path(&path)?;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bundle_format::{BlobKey, Digest};
 
+use super::daemon;
 use super::image_list;
 use super::layout::{self, Place};
 use super::reference::{Name, Reference, Which, read_digest};
@@ -18,6 +19,8 @@ pub(super) const LAYOUT: &str = "oci";
 pub(super) const LAYOUT_ARCHIVE: &str = "oci-archive";
 /// What `docker save` writes.
 pub(super) const DOCKER_ARCHIVE: &str = "docker-archive";
+/// What a docker engine of this machine has.
+pub(super) const DAEMON: &str = "docker-daemon";
 
 /// Reads the name of an image; `docker://` before it, as other tools want it, is no part of it.
 ///
@@ -63,6 +66,9 @@ impl fmt::Display for Image {
 /// # Errors
 /// As [`read`].
 pub(super) fn check(word: &str, what: &str) -> Result<(), Problem> {
+    if word == DAEMON {
+        return read(what).map(drop);
+    }
     if word != REGISTRY {
         return Place::read(what, |_| true).map(drop).map_err(|why| bad_name(what, why));
     }
@@ -74,7 +80,9 @@ pub(super) fn check(word: &str, what: &str) -> Result<(), Problem> {
 /// # Errors
 /// As [`read`], or if the list or archive cannot be read.
 pub(super) async fn parse(word: &str, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
-    let images = if word != REGISTRY {
+    let images = if word == DAEMON {
+        daemon::take_in(&read(what)?, context).await?
+    } else if word != REGISTRY {
         let directory = context.directory();
         let place = Place::read(what, |path| directory.join(path).exists());
         layout::take_in(&place.map_err(|why| bad_name(what, why))?, context).await?

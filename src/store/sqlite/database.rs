@@ -1,7 +1,7 @@
 //! Connections: one that writes, some that read, and what every transaction has in common.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -11,8 +11,11 @@ use super::schema;
 use crate::fsx;
 use crate::store::StoreError;
 
-/// How many idle connections are kept for reading.
+/// How many connections are kept for reading.
 const READERS: usize = 8;
+/// Who finds all of them in use waits this long for one, and then opens another: that costs several times what most reads
+/// do. Not for ever, because who has one may be waiting as well, for what it reads in between.
+const READER_WAIT: Duration = Duration::from_millis(20);
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 96;
 /// A writer waits this long, in steps of [`WAIT`], for the writers of other processes.
@@ -38,7 +41,15 @@ pub(super) enum Durable {
 pub(super) struct Database {
     path: PathBuf,
     writer: Mutex<Writer>,
-    readers: Mutex<Vec<Connection>>,
+    readers: Mutex<Readers>,
+    /// Told when one is idle again.
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct Readers {
+    idle: Vec<Connection>,
+    in_use: usize,
 }
 
 struct Writer {
@@ -68,7 +79,7 @@ impl Database {
         connection.pragma_update(None, "journal_size_limit", LOG_PAGES * 4096)?;
         schema::migrate(&mut connection, made)?;
         let writer = Mutex::new(Writer { connection, durable: Durable::Now });
-        Ok(Database { path: path.to_owned(), writer, readers: Mutex::new(Vec::new()) })
+        Ok(Database { path: path.to_owned(), writer, readers: Mutex::default(), returned: Condvar::new() })
     }
 
     /// Reads. Several statements see one state only within a transaction of their own.
@@ -76,8 +87,8 @@ impl Database {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
+        let mut reader = self.reader();
+        let connection = match reader.connection.take() {
             Some(connection) => connection,
             None => {
                 let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -89,11 +100,18 @@ impl Database {
             }
         };
         let result = work(&connection);
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < READERS {
-            readers.push(connection);
-        }
+        reader.connection = Some(connection);
         result
+    }
+
+    /// A place among the readers, with a connection if one is idle.
+    fn reader(&self) -> Reader<'_> {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let all_in_use = |readers: &mut Readers| readers.idle.is_empty() && readers.in_use >= READERS;
+        let waited = self.returned.wait_timeout_while(readers, READER_WAIT, all_in_use);
+        let (mut readers, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        readers.in_use += 1;
+        Reader { database: self, connection: readers.idle.pop() }
     }
 
     /// Reads with several statements that all see the same state.
@@ -133,6 +151,23 @@ impl Database {
     /// Lets other processes in between two transactions of a long job.
     pub(super) fn pause(&self) {
         std::thread::sleep(2 * WAIT);
+    }
+}
+
+/// Somebody who reads; the connection is somebody else's afterwards.
+struct Reader<'a> {
+    database: &'a Database,
+    connection: Option<Connection>,
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let mut readers = self.database.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.in_use -= 1;
+        if readers.idle.len() < READERS {
+            readers.idle.extend(self.connection.take());
+        }
+        self.database.returned.notify_one();
     }
 }
 
@@ -190,6 +225,31 @@ mod tests {
     use rusqlite::StatementStatus;
 
     use super::*;
+
+    /// Reads in the middle of so many other reads.
+    fn read_within(database: &Database, depth: usize) -> i64 {
+        let read = database.read(|connection| {
+            if depth > 0 {
+                return Ok(read_within(database, depth - 1));
+            }
+            Ok(connection.query_row("SELECT 7", [], |row| row.get(0))?)
+        });
+        read.unwrap()
+    }
+
+    #[test]
+    fn readers_share_few_connections_and_never_wait_for_ever() {
+        let home = fsx::test_directory();
+        let database = Database::open(&home.path().join("catalogue.sqlite"), false).unwrap();
+        assert_eq!(read_within(&database, READERS + 2), 7);
+        std::thread::scope(|scope| {
+            for _ in 0..4 * READERS {
+                scope.spawn(|| (0..50).for_each(|_| assert_eq!(read_within(&database, 0), 7)));
+            }
+        });
+        let readers = database.readers.lock().unwrap();
+        assert!(readers.in_use == 0 && (1..=READERS).contains(&readers.idle.len()));
+    }
 
     #[test]
     fn a_statement_is_not_prepared_anew_for_each_value() {

@@ -153,8 +153,9 @@ impl Catalogue for SqliteCatalogue {
         ecosystem: &str,
         repository: Option<&str>,
         name: &str,
+        label: Option<&str>,
     ) -> Result<Vec<LinkedRef>, StoreError> {
-        self.database.read(|connection| view::refs(connection, ecosystem, repository, name))
+        self.database.read(|connection| view::refs(connection, ecosystem, repository, name, label))
     }
 
     fn names(

@@ -99,7 +99,7 @@ fn line(name: &str, version: &str, text: &str) -> String {
 }
 
 fn tagged(catalogue: &dyn Catalogue, name: &str, label: &str) -> Option<String> {
-    let refs = catalogue.refs("npm", None, name).unwrap();
-    let found = refs.into_iter().find(|found| found.reference.label == label);
-    found.map(|found| found.reference.version)
+    let refs = catalogue.refs("npm", None, name, Some(label)).unwrap();
+    assert!(refs.iter().all(|found| found.reference.label == label));
+    refs.into_iter().next().map(|found| found.reference.version)
 }

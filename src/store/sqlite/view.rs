@@ -111,10 +111,13 @@ pub(super) fn refs(
     ecosystem: &str,
     repository: Option<&str>,
     name: &str,
+    label: Option<&str>,
 ) -> Result<Vec<LinkedRef>, StoreError> {
+    // Only so does SQLite look a label up among the many that a package may have.
+    let labelled = if label.is_some() { "AND l.label = :label" } else { "AND :label IS NULL" };
     let sql = format!(
         "SELECT r.ecosystem, r.name AS repository, l.name, l.label, l.version, s.hosted, s.name AS source \
-         FROM repository r CROSS JOIN ref l ON l.repository = r.id AND l.name = :name {VISIBLE} {precedence} \
+         FROM repository r CROSS JOIN ref l ON l.repository = r.id AND l.name = :name {labelled} {VISIBLE} {precedence} \
          WHERE r.id IN ({REPOSITORIES}) AND EXISTS (SELECT 1 FROM artifact a CROSS JOIN link o \
          ON o.artifact = a.id AND o.source = s.id AND o.since <= s.visible \
          AND (o.until IS NULL OR o.until > s.visible) \
@@ -123,7 +126,9 @@ pub(super) fn refs(
         precedence = precedence("l")
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let parameters = named_params! { ":ecosystem": ecosystem, ":repository": repository, ":name": name };
+    let parameters = named_params! {
+        ":ecosystem": ecosystem, ":repository": repository, ":name": name, ":label": label
+    };
     let rows = statement.query_map(parameters, |row| {
         let reference = Ref {
             ecosystem: row.get("ecosystem")?,

@@ -45,7 +45,6 @@ fn ranges_are_exact() {
         ("bytes=-40000", Some(60_000..100_000)),
         ("bytes=-1000000", Some(0..100_000)),
         ("bytes=0-1,5-6", None),
-        ("bytes=6-5", None),
         ("pages=1-2", None),
         ("nonsense", None),
     ] {
@@ -60,7 +59,7 @@ fn ranges_are_exact() {
             None => assert!(response.status == 200 && response.body == bytes, "{range}"),
         }
     }
-    for range in ["bytes=100000-", "bytes=-0", "bytes=99999999999999999999-"] {
+    for range in ["bytes=100000-", "bytes=-0", "bytes=6-5", "bytes=99999999999999999999-"] {
         let response = client.ask("GET", &path, &[&format!("Range: {range}")]);
         assert_eq!((response.status, response.header("content-range")), (416, Some("bytes */100000")));
         assert_eq!(response.body, b"");

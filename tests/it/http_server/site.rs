@@ -53,7 +53,7 @@ fn a_person_is_told_what_this_is() {
     assert_eq!(text.header("content-type"), Some("text/plain; charset=utf-8"));
     assert!(text.text().contains("curl http://aftk.test:2385/setup/fakeclient"));
     let setup = site.get("/setup/fakeclient", &[]);
-    assert_eq!(setup.text(), "registry=http://aftk.test:2385/fake/all/\n");
+    assert_eq!(setup.text(), "registry=http://aftk.test:2385/fake/all/\nrepositories=origin_5000\n");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn proxied(address: String) -> Route {
 
 fn authorities() -> Option<Authorities> {
     let pem = std::fs::read(authority()).unwrap().into();
-    Some(Authorities { pem, named_by: "npm's setting cafile".to_owned() })
+    Some(Authorities { alone: true, pem, named_by: "npm's setting cafile".to_owned() })
 }
 
 fn at_localhost(upstream: &FakeUpstream, path: &str) -> String {
@@ -74,7 +74,7 @@ async fn authorities_of_a_route_are_the_only_ones_besides_the_users_own() {
     let upstream = with_tls();
     upstream.route("/a", Reply::ok("safe"));
     let other = include_bytes!("../support/tls/client-authority.pem").as_slice().into();
-    let other = Authorities { pem: other, named_by: "npm's setting ca".to_owned() };
+    let other = Authorities { alone: true, pem: other, named_by: "npm's setting ca".to_owned() };
     let access = by(&at_localhost(&upstream, "/a"), Route { authorities: Some(other), ..Route::default() });
     let environment = Settings { environment_ca_files: vec![authority()], ..Settings::default() };
     let client = noting(environment).0;

@@ -108,7 +108,7 @@ impl Catalogue for FakeStore {
     fn file_at(&self, _: &str, _: &str, _: Option<&str>, _: &str) -> Result<Option<FoundFile>, StoreError> {
         unsupported()
     }
-    fn refs(&self, _: &str, _: Option<&str>, _: &str) -> Result<Vec<LinkedRef>, StoreError> {
+    fn refs(&self, _: &str, _: Option<&str>, _: &str, _: Option<&str>) -> Result<Vec<LinkedRef>, StoreError> {
         unsupported()
     }
     fn names(&self, _: &str, _: Option<&str>, _: &str, _: usize) -> Result<Vec<String>, StoreError> {

@@ -4,6 +4,7 @@ pub(crate) mod connect_proxy;
 pub(crate) mod crash;
 pub(crate) mod fake_store;
 pub(crate) mod fake_upstream;
+pub(crate) mod images;
 pub(crate) mod npm_project;
 pub(crate) mod raw_http;
 pub(crate) mod serving;

@@ -208,7 +208,7 @@ fn two_sources_of_one_record_show_it_once() {
     );
     let found = catalogue.artifacts("npm", None, "a").unwrap();
     assert_eq!((found.len(), &found[0].source), (1, &prod()));
-    assert_eq!(catalogue.refs("npm", None, "a").unwrap().len(), 1);
+    assert_eq!(catalogue.refs("npm", None, "a", None).unwrap().len(), 1);
     assert_eq!(tagged(catalogue, "a", "latest").unwrap(), "1");
     assert_eq!(catalogue.repositories().unwrap()[0].origin, "p");
     assert_eq!(catalogue.list(None, 10).unwrap().len(), 2, "ls shows both");

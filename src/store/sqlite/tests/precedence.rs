@@ -8,7 +8,7 @@ fn channel(name: &str) -> Source {
 
 /// The refs of `a`, as `label=version channel`, in order.
 fn refs(catalogue: &dyn Catalogue) -> Vec<String> {
-    let found = catalogue.refs("npm", None, "a").unwrap();
+    let found = catalogue.refs("npm", None, "a", None).unwrap();
     let text = |linked: LinkedRef| {
         let Source::Channel(source) = linked.source else { panic!("a channel") };
         format!("{}={} {source}", linked.reference.label, linked.reference.version)

@@ -1,0 +1,79 @@
+//! Artifacts between resolving and packing.
+
+use std::cmp::Ordering;
+
+use bundle_format::{BlobKey, Digest, Requirement};
+use serde::{Deserialize, Serialize};
+
+use crate::spill::Entry;
+
+/// An artifact as resolved, before its files are downloaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// As in [`Artifact`].
+    pub ecosystem: String,
+    /// As in [`Artifact`].
+    pub repository: String,
+    /// As in [`Artifact`].
+    pub name: String,
+    /// As in [`Artifact`].
+    pub version: String,
+    /// As in [`Artifact`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub qualifier: String,
+    /// As in [`Artifact`].
+    pub schema: String,
+    /// As in [`Artifact`].
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub attributes: std::collections::BTreeMap<String, serde_json::Value>,
+    /// Its files.
+    pub files: Vec<PlannedFile>,
+    /// As in [`Artifact`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Requirement>,
+}
+
+impl Planned {
+    /// What makes it one certain artifact; in this order locks and segments list them.
+    pub fn key(&self) -> (&str, &str, &str, &str, &str) {
+        (&self.ecosystem, &self.repository, &self.name, &self.version, &self.qualifier)
+    }
+}
+
+/// A file as resolved. `blob` and `size` are known once it is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedFile {
+    /// As in [`bundle_format::File`].
+    pub role: String,
+    /// As in [`bundle_format::File`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// As in [`bundle_format::File`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub media_type: String,
+    /// Where it comes from: an absolute URL, or a path below its repository's route. Empty: it cannot be downloaded,
+    /// only be resolved again (a document cut out of another) or read again (a file of this machine).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub origin: String,
+    /// What upstream says of it; every one is verified.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checksums: Vec<Digest>,
+    /// Its blob, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<BlobKey>,
+    /// Its size in bytes, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Until the size is known: the most bytes it is likely to have, by what upstream says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<u64>,
+    /// Whether the store holds it whole: looked up anew in every run, and never part of a lock.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+}
+
+impl Entry for Planned {
+    fn order(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}

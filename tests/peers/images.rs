@@ -1,0 +1,273 @@
+//! Images: made by buildah, held by a real registry outside, and pulled inside by docker, containerd and skopeo, by the
+//! names that they have outside.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::command::{Outcome, bounded, run};
+use super::inside::Inside;
+use super::outside;
+
+/// What was collected of a registry.
+struct Collected {
+    /// The registry's name: the address that nobody answers at inside.
+    registry: String,
+    /// The bundle is here.
+    stick: PathBuf,
+    /// The manifests as the registry has them, by the images' names.
+    manifests: Vec<(&'static str, String)>,
+}
+
+/// The images: for two platforms, with a layer in zstd, and of docker's own form.
+const NAMES: [&str; 3] = ["team/app:1.0", "team/zstd:1.0", "team/single:2.1"];
+
+#[test]
+fn docker_pulls_and_runs_an_image() {
+    let collected = collected();
+    let inside = Inside::new();
+    inside.import(&collected.stick);
+    let _server = inside.serve();
+    let engine = Engine::start(&inside);
+    // Docker asks mirrors for its own registry's images alone; others are pulled under the mirror's name.
+    let image = format!("127.0.0.1:2385/{}/team/app:1.0", collected.registry.replace(':', "_"));
+    let digest = format!("Digest: {}", collected.digest("team/app:1.0"));
+    let pulled = engine.docker(&["pull", &image]).succeeded();
+    assert!(pulled.stdout.contains(&digest), "{}", pulled.stdout);
+    let ran = engine.docker(&["run", "--rm", "--network", "none", &image]).succeeded();
+    assert_eq!(ran.stdout, "amd64\n");
+}
+
+#[test]
+fn containerd_pulls_by_the_name_outside() {
+    let collected = collected();
+    let inside = Inside::new();
+    inside.import(&collected.stick);
+    let _server = inside.serve();
+    let hosts = inside.path("hosts/_default");
+    fs::create_dir_all(&hosts).unwrap();
+    let setup = ["setup", "containerd", "--server", "http://127.0.0.1:2385"];
+    fs::write(hosts.join("hosts.toml"), run(inside.aftk().args(setup)).succeeded().stdout).unwrap();
+    let socket = inside.path("containerd.sock");
+    let mut daemon = in_network_of(&inside, "containerd");
+    daemon.arg("--root").arg(inside.path("containerd")).arg("--state").arg(inside.path("containerd-state"));
+    let _daemon = Daemon::start(daemon.arg("--address").arg(&socket), &socket);
+    for (name, _) in &collected.manifests {
+        let mut ctr = inside.program("ctr");
+        ctr.arg("--address").arg(&socket).args(["images", "pull", "--snapshotter", "native", "--hosts-dir"]);
+        run(ctr.arg(inside.path("hosts")).arg(format!("{}/{name}", collected.registry))).succeeded();
+    }
+    let listed =
+        run(inside.program("ctr").arg("--address").arg(&socket).args(["images", "list"])).succeeded();
+    for (name, _) in &collected.manifests {
+        assert!(listed.stdout.contains(&collected.digest(name)), "{name}: {}", listed.stdout);
+    }
+}
+
+#[test]
+fn skopeo_copies_all_platforms_by_the_name_outside() {
+    let collected = collected();
+    let inside = Inside::new();
+    inside.import(&collected.stick);
+    let _server = inside.serve();
+    let directory = inside.user().join(".config/containers/registries.conf.d");
+    fs::create_dir_all(&directory).unwrap();
+    let setup = run(inside.program("curl").args(["-sf", "http://127.0.0.1:2385/setup/podman"])).succeeded();
+    fs::write(directory.join("aftk.conf"), setup.stdout).unwrap();
+    for (number, (name, manifest)) in collected.manifests.iter().enumerate() {
+        let image = format!("docker://{}/{name}", collected.registry);
+        let raw = run(inside.program("skopeo").args(["inspect", "--raw", &image])).succeeded();
+        assert_eq!(raw.stdout, *manifest, "{name}");
+        let copy = inside.path(&format!("copy-{number}"));
+        let mut skopeo = inside.program("skopeo");
+        run(skopeo.args(["copy", "-q", "--all", &image]).arg(format!("dir:{}", copy.display()))).succeeded();
+        assert_eq!(fs::read_to_string(copy.join("manifest.json")).unwrap(), *manifest, "{name}");
+    }
+    let gone = format!("docker://{}/team/gone:1.0", collected.registry);
+    run(inside.program("skopeo").args(["inspect", "--raw", &gone]))
+        .ended(1)
+        .complained("is not in this mirror");
+}
+
+#[test]
+fn an_archive_of_skopeo_is_what_the_registry_has() {
+    let collected = collected();
+    let archive = outside::directory().join("app.tar");
+    let image = format!("docker://{}/team/app:1.0", collected.registry);
+    let target = format!("oci-archive:{}:1.0", archive.display());
+    run(bounded(&[], "skopeo").args(["copy", "-q", "--all", "--src-tls-verify=false", &image, &target]))
+        .succeeded();
+    let request = format!("oci-archive:{}#name={}/team/app", archive.display(), collected.registry);
+    let mut collect = outside::aftk_behind(&[]);
+    collect.args(["collect", "-n", "--json", "--channel", "archive", &request, "--out"]);
+    let report = run(collect.arg(outside::directory().join("stick-archive"))).succeeded().json();
+    let digest = collected.digest("team/app:1.0").replace(':', "%3A");
+    let purls: Vec<&str> =
+        report["artifacts"].as_array().unwrap().iter().map(|one| one["purl"].as_str().unwrap()).collect();
+    assert_eq!(purls.len(), 3);
+    assert!(purls.iter().any(|purl| purl.contains(&digest)), "{digest}: {purls:?}");
+}
+
+impl Collected {
+    /// The digest of an image's manifest.
+    fn digest(&self, name: &str) -> String {
+        let (_, manifest) = self.manifests.iter().find(|(known, _)| *known == name).unwrap();
+        bundle_format::BlobKey::of(manifest.as_bytes()).to_string()
+    }
+}
+
+/// The images, made, pushed and collected once for all journeys. The registry goes on until the tests end.
+fn collected() -> &'static Collected {
+    static COLLECTED: OnceLock<Collected> = OnceLock::new();
+    COLLECTED.get_or_init(|| {
+        let directory = outside::directory().join("images");
+        fs::create_dir_all(&directory).unwrap();
+        let registry = registry(&directory);
+        make_images(&directory, &registry);
+        let names = NAMES.map(|name| format!("docker:{registry}/{name}"));
+        let stick = outside::directory().join("stick-images");
+        let mut collect = outside::aftk_behind(&[]);
+        run(collect.args(["collect", "--channel", "images", "--out"]).arg(&stick).args(&names)).succeeded();
+        let manifests = NAMES.map(|name| {
+            let image = format!("docker://{registry}/{name}");
+            let raw = run(bounded(&[], "skopeo").args(["inspect", "--raw", "--tls-verify=false", &image]));
+            (name, raw.succeeded().stdout)
+        });
+        Collected { registry, stick, manifests: manifests.into() }
+    })
+}
+
+/// Starts a registry that nobody stops before the tests end; its name.
+fn registry(directory: &Path) -> String {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let configuration = directory.join("registry.yml");
+    let storage = directory.join("registry");
+    let text = format!(
+        "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n",
+        storage.display()
+    );
+    fs::write(&configuration, text).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "docker-registry", "serve"]).arg(&configuration);
+    // Ended with the thread that started it, so that thread must live as long as the tests.
+    let (told, started) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        told.send(()).unwrap();
+        child.wait()
+    });
+    started.recv().unwrap();
+    wait_for(|| TcpStream::connect(&address).is_ok(), "the registry");
+    address
+}
+
+/// An image of two layers for each of two platforms, and others with the same layers.
+fn make_images(directory: &Path, registry: &str) {
+    let storage = directory.join("storage");
+    let buildah = |words: &[&str]| -> Outcome {
+        let mut command = bounded(&[], "buildah");
+        command.arg("--root").arg(&storage).arg("--runroot").arg(directory.join("run"));
+        run(command.args(["--storage-driver", "vfs"]).args(words)).succeeded()
+    };
+    buildah(&["manifest", "create", "both"]);
+    for architecture in ["amd64", "arm64"] {
+        let files = directory.join(architecture);
+        fs::create_dir_all(files.join("bin")).unwrap();
+        fs::copy("/bin/busybox", files.join("bin/busybox")).unwrap();
+        std::os::unix::fs::symlink("busybox", files.join("bin/sh")).unwrap();
+        fs::write(files.join("architecture"), format!("{architecture}\n")).unwrap();
+        let (base, whole) = (format!("base-{architecture}"), format!("whole-{architecture}"));
+        let container = buildah(&["from", "--arch", architecture, "scratch"]).stdout;
+        buildah(&["copy", "-q", container.trim(), files.to_str().unwrap(), "/"]);
+        let words = r#"["/bin/sh", "-c", "/bin/busybox cat /architecture"]"#;
+        buildah(&["config", "--arch", architecture, "--cmd", words, container.trim()]);
+        buildah(&["commit", "-q", container.trim(), &base]);
+        let container = buildah(&["from", "--pull-never", "--arch", architecture, &base]).stdout;
+        let more = directory.join("more");
+        fs::write(&more, architecture.repeat(100_000)).unwrap();
+        buildah(&["copy", "-q", container.trim(), more.to_str().unwrap(), "/more"]);
+        buildah(&["commit", "-q", container.trim(), &whole]);
+        buildah(&["manifest", "add", "both", &whole]);
+    }
+    let to = |name: &str| format!("docker://{registry}/{name}");
+    buildah(&["manifest", "push", "--all", "--tls-verify=false", "both", &to("team/app:1.0")]);
+    let zstd =
+        ["push", "--tls-verify=false", "--compression-format", "zstd", "--format", "oci", "whole-amd64"];
+    buildah(&[&zstd[..], &[&to("team/zstd:1.0")]].concat());
+    buildah(&["push", "--tls-verify=false", "--format", "v2s2", "whole-amd64", &to("team/single:2.1")]);
+}
+
+/// A program that sees the network of a site, and else this machine: `ip netns exec` hides what engines need of /sys.
+fn in_network_of(inside: &Inside, program: &str) -> Command {
+    let [.., name] = inside.enter();
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/run/netns/{name}")).arg(program).env("HOME", inside.user());
+    command
+}
+
+fn wait_for(is_there: impl Fn() -> bool, what: &str) {
+    let waited = Instant::now();
+    while !is_there() {
+        assert!(waited.elapsed() < Duration::from_secs(60), "{what} is not ready");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A daemon that ends when it is dropped.
+struct Daemon(Child);
+
+impl Daemon {
+    /// Starts it, and waits for its socket.
+    fn start(command: &mut Command, socket: &Path) -> Daemon {
+        let log = fs::File::create(socket.with_extension("log")).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let daemon = Daemon(child);
+        let answers = || std::os::unix::net::UnixStream::connect(socket).is_ok();
+        wait_for(answers, &format!("{command:?}"));
+        daemon
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It has mounts and children to clear away, so it is asked first.
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        for _ in 0..100 {
+            if let Ok(Some(_)) = self.0.try_wait() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A docker engine in a site.
+struct Engine {
+    socket: PathBuf,
+    _daemon: Daemon,
+}
+
+impl Engine {
+    fn start(inside: &Inside) -> Engine {
+        let socket = inside.path("docker.sock");
+        let mut daemon = in_network_of(inside, "dockerd");
+        daemon.args(["--bridge=none", "--iptables=false", "--storage-driver=vfs", "--data-root"]);
+        daemon.arg(inside.path("docker")).arg("--exec-root").arg(inside.path("docker-run"));
+        daemon.arg("--pidfile").arg(inside.path("docker.pid"));
+        daemon.arg("--host").arg(format!("unix://{}", socket.display()));
+        let daemon = Daemon::start(&mut daemon, &socket);
+        Engine { socket, _daemon: daemon }
+    }
+
+    fn docker(&self, words: &[&str]) -> Outcome {
+        let mut command = bounded(&[], "docker");
+        command.arg("--host").arg(format!("unix://{}", self.socket.display())).args(words);
+        run(&mut command)
+    }
+}
