@@ -53,6 +53,8 @@ fn the_verbs_are_these() {
         "verify",
         "import",
         "serve",
+        "export",
+        "push",
         "ls",
         "check",
         "gc",

@@ -66,16 +66,16 @@ pub trait ExportContext: Send + Sync {
 #[derive(Debug, Clone, Default)]
 pub struct Exported {
     /// Its files by their paths, which are relative, without `.` and `..`, and of at most 100 bytes.
-    pub files: BTreeMap<String, FileContent>,
+    pub files: BTreeMap<String, ExportedFile>,
     /// What its readers find in it.
     pub items: Vec<ExportedItem>,
     /// What a person should know, such as what was left out.
     pub notes: Vec<Note>,
 }
 
-/// The bytes of a file.
+/// What a file of an export consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileContent {
+pub enum ExportedFile {
     /// Made for this export.
     Document(Bytes),
     /// A blob of the store.
@@ -87,12 +87,12 @@ pub enum FileContent {
     },
 }
 
-impl FileContent {
+impl ExportedFile {
     /// How many bytes it has.
     pub fn size(&self) -> u64 {
         match self {
-            FileContent::Document(bytes) => bytes.len() as u64,
-            FileContent::Blob { size, .. } => *size,
+            ExportedFile::Document(bytes) => bytes.len() as u64,
+            ExportedFile::Blob { size, .. } => *size,
         }
     }
 }

@@ -40,7 +40,7 @@ use crate::net::Access;
 use crate::problem::Problem;
 use crate::spill::{Entry, Sorted};
 use crate::store::{Linked, LinkedRef};
-pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedItem, FileContent};
+pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
 use pattern::Pattern;
 pub use planned::{Planned, PlannedFile};
 use template::Template;

@@ -11,7 +11,8 @@ use super::preflight;
 use super::select::{self, Selected, Selector};
 use crate::cancel::Cancel;
 use crate::ecosystem::{
-    Chosen, Ecosystem, Export, ExportContext, ExportKind, Exported, ExportedItem, FileContent, Note, registry,
+    Chosen, Ecosystem, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem, Note,
+    registry,
 };
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
@@ -81,7 +82,7 @@ pub fn export(
         out: request.out.clone(),
         outcome,
         files: exported.files.len() as u64,
-        bytes: exported.files.values().map(FileContent::size).sum(),
+        bytes: exported.files.values().map(ExportedFile::size).sum(),
         items: exported.items.clone(),
         notes: exported.notes.clone(),
     };
@@ -185,7 +186,7 @@ impl ExportContext for Context<'_> {
 fn must_be_held(exported: &Exported, store: &Store) -> Result<(), Problem> {
     let (mut missing, mut count) = (Vec::new(), 0_u64);
     for content in exported.files.values() {
-        let FileContent::Blob { key, size } = content else { continue };
+        let ExportedFile::Blob { key, size } = content else { continue };
         if store.blobs.size(key)? != Some(*size) {
             count += 1;
             if missing.len() < NAMED {

@@ -11,7 +11,7 @@ use bundle_format::BlobHasher;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
-use crate::ecosystem::FileContent;
+use crate::ecosystem::ExportedFile;
 use crate::events::{Events, Happening};
 use crate::fsx::{self, Access, AtomicDirectory, AtomicFile};
 use crate::problem::{Kind, Problem};
@@ -33,7 +33,7 @@ pub enum Outcome {
 }
 
 /// Files by their paths.
-pub(super) type Files = BTreeMap<String, FileContent>;
+pub(super) type Files = BTreeMap<String, ExportedFile>;
 
 /// Reads the files of an export.
 pub(super) struct Reading<'a> {
@@ -183,12 +183,12 @@ impl Reading<'_> {
     }
 
     /// Copies a file; what comes from the store is hashed on the way, and must be what its key says.
-    fn copy(&self, path: &str, content: &FileContent, out: &mut dyn Write) -> Result<(), Failure> {
+    fn copy(&self, path: &str, content: &ExportedFile, out: &mut dyn Write) -> Result<(), Failure> {
         let bytes = content.size();
         self.events.emit(Happening::ItemStart { item: path.to_owned(), bytes: Some(bytes) });
         match content {
-            FileContent::Document(bytes) => out.write_all(bytes)?,
-            FileContent::Blob { key, size } => {
+            ExportedFile::Document(bytes) => out.write_all(bytes)?,
+            ExportedFile::Blob { key, size } => {
                 let damaged = |why: String| {
                     let message = format!("the store cannot give {key}");
                     let problem = Problem::new(Kind::Untrusted, "store.damaged", message).because(why);

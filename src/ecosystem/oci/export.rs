@@ -15,7 +15,7 @@ use super::request::{DOCKER_ARCHIVE, LAYOUT, LAYOUT_ARCHIVE};
 use super::to_docker::DockerArchive;
 use super::to_layout::Layout;
 use super::{Oci, SCHEMA};
-use crate::ecosystem::{Chosen, Export, ExportContext, ExportKind, Exported, FileContent};
+use crate::ecosystem::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile};
 use crate::problem::{Kind, Problem};
 
 impl Export for Oci {
@@ -95,16 +95,16 @@ pub(super) struct HeldManifest<'a> {
     /// Its digest.
     pub(super) digest: Digest,
     /// Its bytes.
-    pub(super) content: FileContent,
+    pub(super) content: ExportedFile,
     artifact: &'a Artifact,
 }
 
 impl HeldManifest<'_> {
     /// A blob that it names, if it is carried.
-    pub(super) fn part(&self, digest: &Digest) -> Option<FileContent> {
+    pub(super) fn part(&self, digest: &Digest) -> Option<ExportedFile> {
         let key = digest.blob_key()?;
         let file = self.artifact.files.iter().find(|file| file.role != MANIFEST && file.blob == key)?;
-        Some(FileContent::Blob { key, size: file.size })
+        Some(ExportedFile::Blob { key, size: file.size })
     }
 }
 
@@ -175,7 +175,7 @@ impl<'a> Package<'a> {
         let bytes = self.context.read(&file.blob, manifest::LARGEST)?;
         let manifest = Manifest::read(&bytes, &file.media_type)
             .map_err(|why| bad_record(format!("{}@{version}: {why}", self.name)))?;
-        let content = FileContent::Blob { key: file.blob, size: file.size };
+        let content = ExportedFile::Blob { key: file.blob, size: file.size };
         Ok(Some(HeldManifest { manifest, digest, content, artifact }))
     }
 

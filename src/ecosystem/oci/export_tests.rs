@@ -11,7 +11,7 @@ use super::collect_tests::{image, resolve, with_index};
 use super::fake::{Fake, HOST};
 use super::manifest::{OCI_INDEX, OCI_MANIFEST};
 use super::request::{DOCKER_ARCHIVE, LAYOUT};
-use crate::ecosystem::{Chosen, Export as _, ExportContext, Exported, FileContent, Resolution};
+use crate::ecosystem::{Chosen, Export as _, ExportContext, Exported, ExportedFile, Resolution};
 use crate::problem::{Kind, Problem};
 use crate::store::{Generation, Linked, LinkedRef, Source};
 
@@ -107,8 +107,8 @@ impl ExportContext for Held {
 
 fn document(exported: &Exported, path: &str) -> Value {
     match &exported.files[path] {
-        FileContent::Document(bytes) => serde_json::from_slice(bytes).unwrap(),
-        FileContent::Blob { key, .. } => panic!("{path} is the blob {key}"),
+        ExportedFile::Document(bytes) => serde_json::from_slice(bytes).unwrap(),
+        ExportedFile::Blob { key, .. } => panic!("{path} is the blob {key}"),
     }
 }
 

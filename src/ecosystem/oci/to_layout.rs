@@ -10,7 +10,7 @@ use super::layout::{IMAGE_NAME, OWN_NAME, REF_NAME};
 use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX};
 use super::platform::{self, Platform};
 use super::record;
-use crate::ecosystem::{Exported, ExportedItem, FileContent, Note};
+use crate::ecosystem::{Exported, ExportedFile, ExportedItem, Note};
 use crate::problem::Problem;
 
 /// The most platforms that a note names.
@@ -21,7 +21,7 @@ pub(super) const NAMED: usize = 8;
 pub(super) struct Layout {
     /// Those that are wanted of an index; all, if none is named.
     platforms: Vec<Platform>,
-    files: BTreeMap<String, FileContent>,
+    files: BTreeMap<String, ExportedFile>,
     /// With their digests.
     entries: BTreeMap<(EntryName, String), Value>,
     pub(super) notes: BTreeSet<Note>,
@@ -156,15 +156,15 @@ impl Layout {
     }
 
     /// Adds a blob, once.
-    pub(super) fn blob(&mut self, content: &FileContent) {
-        if let FileContent::Blob { key, .. } = content {
+    pub(super) fn blob(&mut self, content: &ExportedFile) {
+        if let ExportedFile::Blob { key, .. } = content {
             self.files.insert(blob_path(&key.hex()), content.clone());
         }
     }
 
     /// Adds a document beside the layout's own.
     pub(super) fn document(&mut self, path: &str, document: &Value) {
-        self.files.insert(path.to_owned(), FileContent::Document(Bytes::from(document.to_string())));
+        self.files.insert(path.to_owned(), ExportedFile::Document(Bytes::from(document.to_string())));
     }
 
     /// Adds a manifest to the layout's index. What containerd and docker look for and what others do is the same name: a
