@@ -9,6 +9,7 @@ pub mod pattern;
 mod planned;
 pub mod push;
 pub mod registry;
+mod serve;
 mod server_address;
 pub mod template;
 
@@ -24,12 +25,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bundle_format::{Artifact, BlobKey, Ref, Repository};
 use bytes::Bytes;
-use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use zeroize::Zeroizing;
@@ -39,11 +38,10 @@ pub use crate::findings::{Gap, Note};
 use crate::net::Access;
 use crate::problem::Problem;
 use crate::spill::{Entry, Sorted};
-use crate::store::{Linked, LinkedRef};
 pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
 use pattern::Pattern;
 pub use planned::{Planned, PlannedFile};
-use template::Template;
+pub use serve::{ALL, Answer, ClientRequest, Content, LASTING, Principal, Route, Serve, ServeContext};
 
 /// An ecosystem, by what it can do. Every part is optional.
 pub trait Ecosystem: Send + Sync {
@@ -405,168 +403,6 @@ pub trait Admit: Send + Sync {
     ) -> Result<(), Problem>;
     /// Checks a ref.
     fn admit_ref(&self, reference: &Ref) -> Result<(), Problem>;
-}
-
-/// Who asks. Every handler is given one from the first day, though reading is open so far.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Principal {
-    /// Nobody said who.
-    Anonymous,
-    /// An account of this site.
-    Account(String),
-}
-
-/// How the virtual repository of an ecosystem, which has what all others have, is written where a name is needed.
-pub const ALL: &str = "all";
-
-/// A route: an exhaustive table of what clients may ask.
-///
-/// The pattern's segments are separated by `/`: a literal, `{name}` (one segment, percent-decoded once, never
-/// empty), `@{name}` (one that begins with the literal, which is not captured), or `{name...}` (one segment or more,
-/// up to what the pattern has after it). First match wins. An encoded slash (`@scope%2fname`) is taken by a plain
-/// `{name}` only. A trailing slash counts, but for the mount's own root.
-#[derive(Debug, Clone, Copy)]
-pub struct Route {
-    /// `GET` (also answers HEAD), `POST`, `PUT` …
-    pub method: &'static str,
-    /// Below the mount.
-    pub pattern: &'static str,
-    /// The handler's own name for it.
-    pub action: &'static str,
-}
-
-/// A request of a client, matched.
-#[derive(Debug, Clone)]
-pub struct ClientRequest {
-    /// The route's action.
-    pub action: &'static str,
-    /// What the pattern captured, decoded.
-    pub captures: Vec<(&'static str, String)>,
-    /// The repository of the mount; `None`: the virtual `all`, or one that the handler finds out by itself.
-    pub repository: Option<String>,
-    /// `http://host:port/npm/all/`: what clients reached this mount by, ending in a slash.
-    pub base: String,
-    /// The raw query.
-    pub query: String,
-    /// Headers as sent.
-    pub headers: HeaderMap,
-    /// The body, for routes that take one: at most 1 MiB.
-    pub body: Bytes,
-    /// Who asks.
-    pub principal: Principal,
-}
-
-/// What to answer. The server alone does HEAD, ranges, ETags, compression and streaming.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// What it says.
-    pub content: Content,
-    /// Headers of the clients' own protocol, besides those that the server sets.
-    pub headers: HeaderMap,
-    /// Whether path and query alone led to it, so that the server may send a blob again without asking, until the store
-    /// changes. Such a change may be noticed [`LASTING`] late: never so where a name may move.
-    pub lasting: bool,
-}
-
-/// How old the server's knowledge of the store's revision may be when it sends a lasting answer again.
-pub const LASTING: Duration = Duration::from_millis(100);
-
-impl From<Content> for Answer {
-    fn from(content: Content) -> Answer {
-        Answer { content, headers: HeaderMap::new(), lasting: false }
-    }
-}
-
-/// What an answer says.
-#[derive(Debug, Clone)]
-pub enum Content {
-    /// A document made now.
-    Document {
-        /// Its media type.
-        media_type: &'static str,
-        /// Its bytes.
-        body: Bytes,
-        /// The headers that it varies by, if any.
-        vary: &'static str,
-    },
-    /// A blob of the store.
-    Blob {
-        /// Its key; also its ETag.
-        key: BlobKey,
-        /// Its size in bytes.
-        size: u64,
-        /// Its media type.
-        media_type: String,
-    },
-    /// An answer with another status than 200, in the client's own form.
-    Status {
-        /// The HTTP status.
-        status: u16,
-        /// Its media type.
-        media_type: &'static str,
-        /// Its bytes.
-        body: Bytes,
-    },
-}
-
-/// What a serving ecosystem sees of the store: only what its repository's links allow.
-pub trait ServeContext: Send + Sync {
-    /// The artifacts of one package, in the order of precedence ([`crate::store::Catalogue`]).
-    fn artifacts(&self, repository: Option<&str>, name: &str) -> Result<Vec<Linked>, Problem>;
-    /// The refs of one package, or those with this label, in the order of precedence; several sources may have set the
-    /// same one.
-    fn refs(
-        &self,
-        repository: Option<&str>,
-        name: &str,
-        label: Option<&str>,
-    ) -> Result<Vec<LinkedRef>, Problem>;
-    /// Up to `limit` names of packages that come after `after` (empty at first), in byte order, each once.
-    fn names(&self, repository: Option<&str>, after: &str, limit: usize) -> Result<Vec<String>, Problem>;
-    /// The names of this ecosystem's repositories, in byte order.
-    fn repositories(&self) -> Result<Vec<String>, Problem>;
-    /// The file at a path, of what this build has admitted.
-    fn file_at(
-        &self,
-        repository: Option<&str>,
-        path: &str,
-    ) -> Result<Option<crate::store::FoundFile>, Problem>;
-    /// A small blob's bytes, at most `limit`.
-    fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
-    /// A document derived from the store, its gaps filled with `filling`: from a bounded cache keyed by revision, or
-    /// made now. `key` says nothing of the filling, which clients choose.
-    fn derived(
-        &self,
-        key: &str,
-        filling: &str,
-        make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
-    ) -> Result<Option<Bytes>, Problem>;
-    /// Records that something was asked for and was not there.
-    fn missed(&self, repository: Option<&str>, name: &str, version: &str);
-}
-
-/// Serving: routes and their handler.
-pub trait Serve: Send + Sync {
-    /// Where its repositories stand: `npm` for `/npm/<repository>/`.
-    fn prefix(&self) -> &'static str;
-    /// Whether the segment after the prefix names the repository. Else the handler finds out from the whole request which
-    /// one is meant.
-    fn names_repository_first(&self) -> bool {
-        true
-    }
-    /// Where a repository stands below the prefix, for people; `None`: the virtual one.
-    fn place(&self, repository: Option<&str>) -> String {
-        format!("{}/", repository.unwrap_or(ALL))
-    }
-    /// All that clients may ask.
-    fn routes(&self) -> &'static [Route];
-    /// Answers. Runs on a thread that may block.
-    fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem>;
-    /// How an error of the server's own is written for these clients, as JSON: no route, another method, a store that does
-    /// not answer.
-    fn error(&self, _status: u16, message: &str) -> Bytes {
-        Bytes::from(serde_json::json!({ "error": message }).to_string())
-    }
 }
 
 /// Configuring one client.
