@@ -53,6 +53,7 @@ fn the_verbs_are_these() {
         "verify",
         "import",
         "serve",
+        "push",
         "ls",
         "check",
         "gc",

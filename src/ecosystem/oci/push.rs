@@ -6,6 +6,7 @@
 //! pulls a tag at any time finds a whole image, and whatever was stopped goes on with what is missing.
 
 mod blob;
+mod harbor;
 mod manifest;
 mod mapping;
 mod plan;
@@ -23,7 +24,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use super::Oci;
 use super::reference::{Name, check_tag};
 use super::registries::Registries;
-use crate::ecosystem::push::{Entry, Failure, Ledger, Outcome, Part, Push, PushContext, PushOrder};
+use crate::ecosystem::push::{Entry, Failure, Ledger, Outcome, Part, Product, Push, PushContext, PushOrder};
 use crate::events::Happening;
 use crate::problem::{Kind, Problem};
 use mapping::{Mapping, Selector};
@@ -114,6 +115,9 @@ async fn one(
     let Some(mut plan) = plan::plan(from, selectors, target.context).await? else { return Ok(()) };
     if let Some(label) = &target.order.label {
         relabel(&mut plan, label, from)?;
+    }
+    if target.order.product == Product::Harbor {
+        target.ensure_project(to).await?;
     }
     let Plan { blobs, steps, tags } = plan;
     let uploads = blobs.into_iter().map(|blob| async move {
