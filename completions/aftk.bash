@@ -910,7 +910,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__push)
-            opts="-n -j -C -q -y -v -h --map --keep-host --tag --no-move-tags --rewrite-location --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-n -j -C -q -y -v -h --map --keep-host --tag --no-move-tags --rewrite-location --product --create-projects --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -926,6 +926,10 @@ _aftk() {
                     ;;
                 --rewrite-location)
                     COMPREPLY=($(compgen -W "never same-host" -- "${cur}"))
+                    return 0
+                    ;;
+                --product)
+                    COMPREPLY=($(compgen -W "generic harbor" -- "${cur}"))
                     return 0
                     ;;
                 --ca-file)

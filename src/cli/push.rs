@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use super::network::NetworkArguments;
 use super::output;
 use super::session::Session;
-use crate::ecosystem::push::{Outcome, PushOrder};
+use crate::ecosystem::push::{Outcome, Product, PushOrder};
 use crate::ops::push::{self, PushReport};
 use crate::problem::Problem;
 use crate::units;
@@ -38,6 +38,12 @@ pub(super) struct Arguments {
     /// host it names
     #[arg(long, value_name = "HOW", default_value = "never")]
     rewrite_location: Rewrite,
+    /// What the registry is: harbor looks for the project of each image before
+    #[arg(long, value_name = "NAME", default_value = "generic")]
+    product: ProductName,
+    /// Make projects that are not there (with --product harbor), for their members alone
+    #[arg(long)]
+    create_projects: bool,
     /// Only look what is there, and say what would be done
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -52,6 +58,12 @@ enum Rewrite {
     SameHost,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ProductName {
+    Generic,
+    Harbor,
+}
+
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let store = session.existing_store()?;
     let order = PushOrder {
@@ -62,6 +74,11 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         label: arguments.tag,
         moves_labels: !arguments.no_move_tags,
         same_host: arguments.rewrite_location == Rewrite::SameHost,
+        product: match arguments.product {
+            ProductName::Generic => Product::Generic,
+            ProductName::Harbor => Product::Harbor,
+        },
+        creates_projects: arguments.create_projects,
         dry_run: arguments.dry_run,
     };
     let report = session.block_on(async {

@@ -28,8 +28,22 @@ pub struct PushOrder {
     pub moves_labels: bool,
     /// Whether an upload goes on at the host where it began, whatever host the server names.
     pub same_host: bool,
+    /// What the target is.
+    pub product: Product,
+    /// Whether a project that is missing there is made, where the product has projects.
+    pub creates_projects: bool,
     /// Only looks at what is there.
     pub dry_run: bool,
+}
+
+/// Products whose ways differ from what all registries have in common.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Product {
+    /// Any registry.
+    #[default]
+    Generic,
+    /// Harbor, which has projects.
+    Harbor,
 }
 
 /// What ops hand to a pushing ecosystem.

@@ -315,3 +315,48 @@ fn an_index_with_absent_entries_is_explained() {
     assert!(target.shown("mirror/team/app", digest).is_some(), "the platform itself is there");
     assert_eq!(BlobKey::of(&target.shown("mirror/team/app", digest).unwrap()).to_string(), digest);
 }
+
+/// A registry with Harbor's projects: those that are made with its interface (`api/v2.0/swagger.yaml`). Without its
+/// project, nothing of an image is shown or taken, and the answer is 401.
+fn harbor() -> FakeRegistry {
+    let made = AtomicUsize::new(0);
+    FakeRegistry::odd(move |seen| {
+        let is_there = made.load(Ordering::SeqCst) > 0;
+        match (seen.method.as_str(), seen.path.as_str()) {
+            ("HEAD", "/api/v2.0/projects?project_name=mirror") => {
+                Some(Reply::status(if is_there { 200 } else { 404 }))
+            }
+            ("POST", "/api/v2.0/projects") => {
+                assert_eq!(seen.body, br#"{"metadata":{"public":"false"},"project_name":"mirror"}"#);
+                let is_admin = seen.header("authorization") == Some("Basic cm9ib3QkYWZ0azpzZXNhbWU=");
+                made.fetch_add(usize::from(is_admin), Ordering::SeqCst);
+                Some(Reply::status(if is_admin { 201 } else { 401 }))
+            }
+            (_, path) if path.starts_with("/v2/mirror/") && !is_there => Some(Reply::status(401)),
+            _ => None,
+        }
+    })
+}
+
+/// <https://github.com/goharbor/harbor/issues/6892>: no project is made by pushing. The name of a robot has a `$`.
+#[test]
+fn harbor_6892_projects_are_made_if_that_is_wanted() {
+    let (house, target) = (House::new(), harbor());
+    let accounts = json!({"auths": {target.host(): {"auth": "cm9ib3QkYWZ0azpzZXNhbWU="}}}).to_string();
+    std::fs::create_dir(house.sides.path("user").join(".docker")).unwrap();
+    std::fs::write(house.sides.path("user").join(".docker/config.json"), accounts).unwrap();
+    house.push(&target, &["--product", "harbor", "--create-projects"]).done();
+    assert_eq!(target.count("POST", "/api/v2.0/projects"), 1, "once for all images");
+    assert!(house.is_there(&target, "team/app", "1") && house.is_there(&target, "team/other", "1"));
+}
+
+/// <https://github.com/goharbor/harbor/issues/966>: a missing project looks as if one were not let in.
+#[test]
+fn harbor_966_a_missing_project_is_named() {
+    let (house, target) = (House::new(), harbor());
+    let ran = house.push(&target, &["--product", "harbor"]);
+    let report = ran.json();
+    assert_eq!((ran.code, report["error"]["code"].as_str()), (Some(6), Some("push.no-project")), "{report}");
+    assert!(report["error"]["hints"].to_string().contains("--create-projects"), "{report}");
+    assert_eq!(target.count("POST", ""), 0);
+}

@@ -6,6 +6,7 @@
 //! pulls a tag at any time finds a whole image, and whatever was stopped goes on with what is missing.
 
 mod blob;
+mod harbor;
 mod manifest;
 mod mapping;
 mod plan;
@@ -23,10 +24,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use super::Oci;
 use super::reference::{Name, check_tag};
 use super::registries::Registries;
-use crate::ecosystem::push::{Entry, Failure, Ledger, Outcome, Part, Push, PushContext, PushOrder};
+use super::selector::Images;
+use crate::ecosystem::push::{Entry, Failure, Ledger, Outcome, Part, Product, Push, PushContext, PushOrder};
 use crate::events::Happening;
 use crate::problem::{Kind, Problem};
-use mapping::{Mapping, Selector};
+use mapping::Mapping;
 use plan::{Image, Plan};
 use registry::{Repository, Target};
 
@@ -39,8 +41,8 @@ const AT_ONCE: usize = 8;
 impl Push for Oci {
     async fn push(&self, order: &PushOrder, context: &dyn PushContext) -> Result<Ledger, Problem> {
         let mapping = Mapping::read(order)?;
-        let selectors: Vec<Selector> =
-            order.selectors.iter().map(|text| Selector::read(text)).collect::<Result<_, _>>()?;
+        let selectors: Vec<Images> =
+            order.selectors.iter().map(|text| Images::read(text)).collect::<Result<_, _>>()?;
         if let Some(tag) = &order.label {
             check_tag(tag).map_err(|why| Problem::new(Kind::Usage, "push.tag", why))?;
         }
@@ -82,7 +84,7 @@ fn is_nobody_there(problem: &Problem) -> bool {
 /// What is pushed, and what it becomes.
 async fn repositories(
     mapping: &Mapping,
-    selectors: &[Selector],
+    selectors: &[Images],
     context: &dyn PushContext,
 ) -> Result<Vec<(Name, Name)>, Problem> {
     let mut jobs = Vec::new();
@@ -107,13 +109,16 @@ async fn repositories(
 async fn one(
     repository: &Repository<'_>,
     from: &Name,
-    selectors: &[Selector],
+    selectors: &[Images],
     ledger: &mut Ledger,
 ) -> Result<(), Problem> {
     let (target, to) = (repository.target, &repository.name);
     let Some(mut plan) = plan::plan(from, selectors, target.context).await? else { return Ok(()) };
     if let Some(label) = &target.order.label {
         relabel(&mut plan, label, from)?;
+    }
+    if target.order.product == Product::Harbor {
+        target.ensure_project(to).await?;
     }
     let Plan { blobs, steps, tags } = plan;
     let uploads = blobs.into_iter().map(|blob| async move {

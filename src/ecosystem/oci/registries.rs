@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::credentials::Credentials;
 use super::reference::{DOCKER, Name, check_path, check_registry, read_digest};
 use crate::ecosystem::{CollectContext, Upstreams};
-use crate::net::{Access, Account, Authorities, Identity, Route, SignIn};
+use crate::net::{Access, Account, Authorities, Credential, Identity, Route, SignIn};
 use crate::problem::{Kind, Problem};
 
 /// Where docker keeps the certificates of registries: a directory for each (docker's "Verify repository client with
@@ -116,6 +116,28 @@ impl Registries {
         let plain = address("http")?;
         let ping = plain.join("v2/").map_err(|error| bad(format!("{registry}: {error}")))?;
         if context.speaks_plain_http(&ping).await { Ok(plain) } else { address("https") }
+    }
+
+    /// What lets one in at a path beside `/v2/`: user and password are shown without being asked for, as interfaces of
+    /// products have it.
+    ///
+    /// # Errors
+    /// As [`Registries::access_for`].
+    pub(crate) async fn access_beside(
+        &self,
+        name: &Name,
+        path: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Access, Problem> {
+        let Known { address, route } = self.known(&name.registry, context).await?;
+        let url = address.join(path).map_err(|error| {
+            Problem::new(Kind::Failed, "oci.bad-address", format!("{name} has no address")).caused_by(&error)
+        })?;
+        let credential = match self.account(name, context).await? {
+            Some(Account::Password { user, password }) => Some(Credential::basic(&url, &user, &password)),
+            _ => None,
+        };
+        Ok(Access { credential, route, ..Access::open(url) })
     }
 
     /// What lets one read at a path below `/v2/` of a repository.

@@ -1,7 +1,7 @@
-//! Which images are pushed, and what they are called at the target.
+//! What images are called at the target.
 
-use super::super::reference::{DOCKER, Name, check_path, check_registry, check_tag, read_digest};
-use crate::ecosystem::pattern::matches as is_match;
+use super::super::reference::{Name, check_path, check_registry};
+use crate::ecosystem::pattern::matches;
 use crate::ecosystem::push::PushOrder;
 use crate::problem::{Kind, Problem};
 
@@ -14,13 +14,6 @@ pub(super) struct Mapping {
     keep_host: bool,
     /// Patterns of whole names, and what they become below the prefix.
     rules: Vec<(String, String)>,
-}
-
-/// What a person selects: names and tags by patterns, or one manifest.
-pub(super) struct Selector {
-    name: String,
-    tag: Option<String>,
-    digest: Option<String>,
 }
 
 fn usage(code: &'static str, message: String) -> Problem {
@@ -89,7 +82,7 @@ impl Mapping {
 /// `name` with its stars in place of what those of the pattern stand for, if it matches the text; each takes as little
 /// as it can.
 fn replaced(pattern: &str, name: &str, text: &str) -> Option<String> {
-    if !is_match(pattern, text) {
+    if !matches(pattern, text) {
         return None;
     }
     let mut found = Vec::new();
@@ -113,56 +106,6 @@ fn replaced(pattern: &str, name: &str, text: &str) -> Option<String> {
         result.push_str(part);
     }
     Some(result)
-}
-
-impl Selector {
-    /// Reads `NAME`, `NAME:TAG` or `NAME@DIGEST`, with `*` and `?` in names and tags.
-    ///
-    /// # Errors
-    /// If it is none.
-    pub(super) fn read(text: &str) -> Result<Selector, Problem> {
-        let wrong = |why: String| {
-            usage("selector.invalid", "this selects no images".to_owned())
-                .at(text)
-                .because(why)
-                .hint("write docker:redis, docker:registry.example.test/team/*, docker:redis:7* or docker:redis@sha256:…")
-        };
-        let given = text.trim_start_matches('/');
-        let (given, digest) = match given.split_once('@') {
-            Some((name, digest)) => (name, Some(read_digest(digest).map_err(wrong)?.to_string())),
-            None => (given, None),
-        };
-        let after_slash = given.rfind('/').map_or(0, |slash| slash + 1);
-        let (name, tag) = match given.rfind(':').filter(|colon| *colon >= after_slash) {
-            Some(colon) => (given.get(..colon), given.get(colon + 1..)),
-            None => (Some(given), None),
-        };
-        let name =
-            name.filter(|name| !name.is_empty()).ok_or_else(|| wrong("no image is named".to_owned()))?;
-        if let Some(tag) = tag {
-            check_tag(&tag.replace(['*', '?'], "_")).map_err(wrong)?;
-        }
-        Ok(Selector { name: name.to_owned(), tag: tag.map(str::to_owned), digest })
-    }
-
-    /// Whether it is about a repository, by any of the names that docker has for it.
-    pub(super) fn names(&self, name: &Name) -> bool {
-        let short = if name.registry == DOCKER { name.path.strip_prefix("library/") } else { None };
-        let familiar = if name.registry == DOCKER { Some(name.path.as_str()) } else { None };
-        is_match(&self.name, &name.to_string())
-            || familiar.into_iter().chain(short).any(|name| is_match(&self.name, name))
-    }
-
-    /// Whether it takes a tag that points at a manifest.
-    pub(super) fn takes(&self, tag: &str, digest: &str) -> bool {
-        self.digest.as_deref().is_none_or(|own| own == digest)
-            && self.tag.as_deref().is_none_or(|pattern| is_match(pattern, tag))
-    }
-
-    /// Whether it takes a manifest that nobody's tag points at.
-    pub(super) fn takes_untagged(&self, digest: &str) -> bool {
-        self.tag.is_none() && self.digest.as_deref().is_none_or(|own| own == digest)
-    }
 }
 
 #[cfg(test)]
@@ -212,31 +155,6 @@ mod tests {
         ] {
             let map: Vec<&str> = Some(map).filter(|map| !map.is_empty()).into_iter().collect();
             assert!(mapping(target, &map, false).is_err(), "{target} {map:?}");
-        }
-    }
-
-    #[test]
-    fn selectors_know_all_names_of_docker() {
-        let name = Name::read("redis").unwrap();
-        for (text, names) in [
-            ("redis", true),
-            ("redis:7", true),
-            ("library/redis", true),
-            ("docker.io/library/*", true),
-            ("*", true),
-            ("re*:7.?", true),
-            ("other", false),
-            ("docker.io/redis/*", false),
-        ] {
-            assert_eq!(Selector::read(text).unwrap().names(&name), names, "{text}");
-        }
-        let selector = Selector::read("host:5000/a:1.*").unwrap();
-        assert!(selector.names(&Name::read("host:5000/a").unwrap()));
-        assert!(
-            selector.takes("1.2", "sha256:x") && !selector.takes("2", "x") && !selector.takes_untagged("x")
-        );
-        for bad in ["", ":7", "a:b c", "a@sha256:1"] {
-            assert!(Selector::read(bad).is_err(), "{bad}");
         }
     }
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::super::manifest::{self, Manifest};
 use super::super::reference::{Name, check_tag, read_digest};
+use super::super::selector::Images;
 use super::super::{SCHEMA, record, referrers};
-use super::mapping::Selector;
 use crate::ecosystem::push::PushContext;
 use crate::problem::{Kind, Problem};
 use crate::store;
@@ -54,7 +54,7 @@ pub(super) struct Plan {
 /// If the store lacks a manifest or blob, or has another one than it says.
 pub(super) async fn plan(
     name: &Name,
-    selectors: &[Selector],
+    selectors: &[Images],
     context: &dyn PushContext,
 ) -> Result<Option<Plan>, Problem> {
     let (artifacts, refs) = context.package(&name.registry, &name.path).await?;
@@ -73,7 +73,7 @@ pub(super) async fn plan(
             labels.entry(reference.label).or_insert(reference.version);
         }
     }
-    let selectors: Vec<&Selector> = selectors.iter().filter(|selector| selector.names(name)).collect();
+    let selectors: Vec<&Images> = selectors.iter().filter(|selector| selector.names(name)).collect();
     let wanted = wanted(&artifacts, &labels, &selectors);
     if wanted.is_empty() {
         return Ok(None);
@@ -110,7 +110,7 @@ pub(super) fn speaks_of(tag: &str) -> Option<String> {
 fn wanted(
     artifacts: &HashMap<String, Artifact>,
     labels: &BTreeMap<String, String>,
-    selectors: &[&Selector],
+    selectors: &[&Images],
 ) -> BTreeSet<String> {
     if selectors.is_empty() {
         return artifacts.keys().cloned().collect();

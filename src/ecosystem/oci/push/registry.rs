@@ -1,6 +1,6 @@
 //! The registry that is pushed to, and one of its repositories.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex as Quick, PoisonError};
 
 use bundle_format::Digest;
@@ -22,7 +22,9 @@ pub(super) type Place = Arc<Mutex<Option<String>>>;
 pub(super) struct Target<'a> {
     pub(super) order: &'a PushOrder,
     pub(super) context: &'a dyn PushContext,
-    registries: Registries,
+    pub(super) registries: Registries,
+    /// Projects that are known to be there.
+    pub(super) projects: Mutex<HashSet<String>>,
     places: Quick<HashMap<Digest, Place>>,
 }
 
@@ -38,7 +40,8 @@ impl<'a> Target<'a> {
         registries: Registries,
         context: &'a dyn PushContext,
     ) -> Target<'a> {
-        Target { order, context, registries, places: Quick::default() }
+        let (projects, places) = (Mutex::default(), Quick::default());
+        Target { order, context, registries, projects, places }
     }
 
     /// Where a blob is known to be.
