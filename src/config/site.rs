@@ -1,6 +1,6 @@
 //! `site.toml`: how a site serves.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -23,11 +23,46 @@ pub struct Site {
 pub struct Serve {
     /// Where it listens: `address:port`.
     pub listen: String,
+    /// The file of the certificate's chain, in PEM; relative to the file's own directory, as is the key's.
+    pub tls_cert: Option<PathBuf>,
+    /// The file of the certificate's key, in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Whether certificates come from the site's own authority.
+    pub tls: Option<SiteTls>,
+    /// The names and addresses, besides those that are known here, by which clients reach the server.
+    pub tls_names: Vec<String>,
+}
+
+/// Where a site's certificates come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum SiteTls {
+    /// Of its own authority: `tls = "self"`.
+    #[serde(rename = "self")]
+    Own,
 }
 
 impl Default for Serve {
     fn default() -> Serve {
-        Serve { listen: "127.0.0.1:2385".to_owned() }
+        Serve {
+            listen: "127.0.0.1:2385".to_owned(),
+            tls_cert: None,
+            tls_key: None,
+            tls: None,
+            tls_names: Vec::new(),
+        }
+    }
+}
+
+impl Serve {
+    /// Says what does not go together.
+    fn check(&self) -> Result<(), &'static str> {
+        match (&self.tls_cert, &self.tls_key, self.tls) {
+            (Some(_), None, _) => Err("tls_cert needs tls_key beside it"),
+            (None, Some(_), _) => Err("tls_key needs tls_cert beside it"),
+            (Some(_), _, Some(_)) => Err("tls_cert and tls = \"self\" exclude each other"),
+            (_, _, None) if !self.tls_names.is_empty() => Err("tls_names needs tls = \"self\" beside it"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -39,7 +74,16 @@ impl Site {
     pub fn read(path: &Path) -> Result<Site, Problem> {
         match super::read::<Site>(path)? {
             None => Ok(Site::default()),
-            Some(site) if site.format == 1 => Ok(site),
+            Some(mut site) if site.format == 1 => {
+                site.serve
+                    .check()
+                    .map_err(|what| Problem::new(Kind::Usage, "config.invalid", what).at(path.display()))?;
+                let directory = path.parent().unwrap_or(Path::new(""));
+                for file in [&mut site.serve.tls_cert, &mut site.serve.tls_key].into_iter().flatten() {
+                    *file = directory.join(&*file);
+                }
+                Ok(site)
+            }
             Some(site) => Err(Problem::new(
                 Kind::Usage,
                 "config.invalid",
