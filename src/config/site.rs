@@ -93,3 +93,37 @@ impl Site {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(serve: &str) -> Result<Serve, Problem> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site.toml");
+        crate::fsx::replace_file(&path, format!("format = 1\n[serve]\n{serve}").as_bytes()).unwrap();
+        let mut site = Site::read(&path)?;
+        for file in [&mut site.serve.tls_cert, &mut site.serve.tls_key].into_iter().flatten() {
+            *file = file.strip_prefix(directory.path()).unwrap_or(file).to_owned();
+        }
+        Ok(site.serve)
+    }
+
+    #[test]
+    fn tls_comes_from_files_beside_it_or_from_the_site_itself() {
+        let files = read("tls_cert = \"chain.pem\"\ntls_key = \"/etc/key.pem\"").unwrap();
+        assert_eq!(files.tls_cert.as_deref(), Some(Path::new("chain.pem")));
+        assert_eq!(files.tls_key.as_deref(), Some(Path::new("/etc/key.pem")));
+        let own = read("tls = \"self\"\ntls_names = [\"mirror.example.test\"]").unwrap();
+        assert_eq!((own.tls, own.tls_names.len()), (Some(SiteTls::Own), 1));
+        for wrong in [
+            "tls = \"other\"",
+            "tls_cert = \"a\"",
+            "tls_key = \"a\"",
+            "tls_cert = \"a\"\ntls_key = \"b\"\ntls = \"self\"",
+            "tls_names = [\"a\"]",
+        ] {
+            assert_eq!(read(wrong).unwrap_err().kind, Kind::Usage, "{wrong}");
+        }
+    }
+}

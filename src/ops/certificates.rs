@@ -181,3 +181,71 @@ fn all_names(given: &[String], listen: &[SocketAddr]) -> Vec<String> {
     names.retain(|name| known.insert(name.clone()));
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Silent;
+
+    fn issue(authority: &SiteAuthority, directory: &Path) {
+        let issued = authority.issue(&["mirror.example.test".to_owned()], clock::now()).unwrap();
+        fsx::replace_file(&directory.join("chain.pem"), issued.chain.as_bytes()).unwrap();
+        fsx::replace_file(&directory.join("key.pem"), issued.key.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn files_are_read_again_when_they_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let (authority, _) = SiteAuthority::open_or_make(&directory.path().join("tls")).unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let source = CertificateSource::Files { chain: path("chain.pem"), key: path("key.pem") };
+        assert_eq!(source.open(&[], &Silent).unwrap_err().code, "tls.file");
+        issue(&authority, directory.path());
+        let (_, mut certificates) = source.open(&[], &Silent).unwrap();
+        let now = clock::now();
+        assert!(certificates.next(now).unwrap().is_none());
+        let old_key = std::fs::read(path("key.pem")).unwrap();
+        issue(&authority, directory.path());
+        assert!(certificates.next(now).unwrap().is_some());
+        assert!(certificates.next(now).unwrap().is_none());
+        // What does not go together is said once, and taken when it does.
+        let new_key = std::fs::read(path("key.pem")).unwrap();
+        fsx::replace_file(&path("key.pem"), &old_key).unwrap();
+        let problem = certificates.next(now).unwrap_err();
+        assert_eq!(
+            (problem.code.as_ref(), source.open(&[], &Silent).unwrap_err().code.as_ref()),
+            ("tls.key", "tls.key")
+        );
+        assert!(certificates.next(now).unwrap().is_none());
+        fsx::remove(&path("key.pem")).unwrap();
+        assert!(certificates.next(now).unwrap().is_none());
+        fsx::replace_file(&path("key.pem"), &new_key).unwrap();
+        assert!(certificates.next(now).unwrap().is_some());
+        for damaged in ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            fsx::replace_file(&path("chain.pem"), damaged.as_bytes()).unwrap();
+            assert_eq!(certificates.next(now).unwrap_err().code, "tls.certificate", "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn the_site_s_own_certificate_is_new_before_the_old_one_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let source = CertificateSource::Own { directory: directory.path().to_owned(), names: Vec::new() };
+        let (_, mut certificates) = source.open(&[], &Silent).unwrap();
+        let day = Duration::from_secs(24 * 60 * 60);
+        let now = clock::now();
+        assert!(certificates.next(now + day * 59).unwrap().is_none());
+        assert!(certificates.next(now + day * 61).unwrap().is_some());
+        assert!(certificates.next(now + day * 61).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_certificate_is_for_every_name_once() {
+        let listen = ["192.0.2.7:1", "0.0.0.0:1", "[::]:1", "127.0.0.1:1"].map(|one| one.parse().unwrap());
+        let names = all_names(&["mirror.example.test".to_owned(), "localhost".to_owned()], &listen);
+        for name in ["mirror.example.test", "localhost", "127.0.0.1", "::1", "192.0.2.7"] {
+            assert_eq!(names.iter().filter(|one| *one == name).count(), 1, "{names:?}");
+        }
+        assert!(!names.iter().any(|name| matches!(name.as_str(), "0.0.0.0" | "::")));
+    }
+}

@@ -4,6 +4,7 @@ mod clients;
 mod paths;
 mod representations;
 mod site;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
