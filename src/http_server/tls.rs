@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -136,7 +136,7 @@ pub(super) async fn begin(
 }
 
 fn provider() -> CryptoProvider {
-    aws_lc_rs::default_provider()
+    rustls::crypto::aws_lc_rs::default_provider()
 }
 
 /// The certificate that is shown.

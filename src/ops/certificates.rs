@@ -157,7 +157,10 @@ fn certificate(chain: &Path, key: &Path, bytes: &(Vec<u8>, Vec<u8>)) -> Result<C
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let unreadable = || Problem::new(Kind::Usage, "tls.file", "cannot read this file").at(path.display());
+    let unreadable = || {
+        Problem::new(Kind::Usage, "tls.file", "a file of the listener's certificate cannot be read")
+            .at(path.display())
+    };
     match fsx::read_limited(path, LIMIT) {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(unreadable().because("it is not there")),
