@@ -36,6 +36,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let site = Site::read(&Layout::new(&session.home).site())?;
+    let certificate = certificate_source(&arguments, &site, session)?;
     let store = session.store()?;
     if store.catalogue.list(None, 1)?.is_empty() {
         let home = session.home.display();
@@ -43,7 +44,6 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             "the store in {home} is empty; what `aftk import PATH` takes in is served at once"
         ));
     }
-    let certificate = certificate_source(&arguments, &site, session)?;
     let listen = if arguments.listen.is_empty() { vec![site.serve.listen] } else { arguments.listen };
     // A log that nobody reads must not stop the server: a failed write is dropped.
     let events = session.events.clone();
