@@ -980,13 +980,25 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__serve)
-            opts="-C -q -y -v -h --listen --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-C -q -y -v -h --listen --tls-cert --tls-key --tls-self --tls-name --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1018,13 +1030,17 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__setup)
-            opts="-n -C -q -y -v -h --server --write --undo --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-n -C -q -y -v -h --server --ca --write --undo --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -168,6 +168,9 @@ complete -c aftk -n "__fish_aftk_using_subcommand import" -s y -l yes -d 'Answer
 complete -c aftk -n "__fish_aftk_using_subcommand import" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -l listen -d 'Listen on ADDRESS:PORT; several are possible; port 0 takes a free one [default: site.toml, else 127.0.0.1:2385]' -r
+complete -c aftk -n "__fish_aftk_using_subcommand serve" -l tls-cert -d 'Speak TLS, and show the certificate in FILE (PEM, with the chain behind it); read again when it changes' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand serve" -l tls-key -d 'The private key of that certificate (PEM)' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand serve" -l tls-name -d 'A name or address by which clients reach this server, for certificates of its own authority; several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -177,6 +180,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand serve" -l progress -d 'How to 
 plain\t''
 json\t''
 none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand serve" -l tls-self -d 'Speak TLS with certificates of this site\'s own authority, which is made if there is none'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
@@ -388,6 +392,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand login" -s y -l yes -d 'Answer 
 complete -c aftk -n "__fish_aftk_using_subcommand login" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand login" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l server -d 'The server\'s address' -r
+complete -c aftk -n "__fish_aftk_using_subcommand setup" -l ca -d 'The certificate authority (PEM) that clients need to believe an https server [default: this site\'s own, if it has one]' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''

@@ -147,6 +147,11 @@ fn a_wrong_call_is_2_and_prints_nothing_on_stdout() {
         &["collect", "--limit-rate", "fast", "file:./a"],
         &["collect", "file:./a", "--file", "aftk.toml"],
         &["setup", "npm", "--write", "--undo"],
+        &["setup", "npm", "--server", "https://mirror.example.test", "--ca", "missing.pem"],
+        &["setup", "ca", "--write"],
+        &["serve", "--tls-cert", "a"],
+        &["serve", "--tls-self", "--tls-cert", "a", "--tls-key", "b"],
+        &["serve", "--tls-name", "mirror.example.test"],
         &["completion", "command.com"],
         &["collect", "--channel", "No Name", "file:./a"],
         &["collect"],
@@ -383,6 +388,62 @@ fn unknown_keys_are_named_with_their_place() {
         let output = aftk(directory.path(), &[verb]);
         assert_eq!(code(&output), 2, "{}", stderr(&output));
         assert!(stderr(&output).contains(key) && stderr(&output).contains(place), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_site_of_its_own_authority_hands_it_to_clients() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let none = aftk(at, &["setup", "ca"]);
+    assert_eq!(code(&none), 1);
+    assert!(stderr(&none).contains("--tls-self"), "{}", stderr(&none));
+    write(&at.join("home/site.toml"), "format = 1\n[serve]\nlisten = \"127.0.0.1:0\"\ntls = \"self\"\n");
+    let mut server = Command::new(env!("CARGO_BIN_EXE_aftk"))
+        .args(["--home", "home", "serve", "--tls-name", "mirror.example.test"])
+        .current_dir(at)
+        .env_clear()
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(server.stderr.take().unwrap()));
+    let mut said = String::new();
+    for line in lines {
+        let line = line.unwrap();
+        said.push_str(&format!("{line}\n"));
+        if line.starts_with("serving on https://127.0.0.1:") {
+            break;
+        }
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(said.contains("serving on https") && said.contains("mirror.example.test, "), "{said}");
+    let authority = aftk(at, &["setup", "ca"]);
+    assert!(stdout(&authority).starts_with("-----BEGIN CERTIFICATE-----\n"), "{}", stdout(&authority));
+    let fingerprint = stderr(&authority).trim().rsplit(' ').next().unwrap().to_owned();
+    assert!(fingerprint.len() == 95 && said.contains(&fingerprint), "{said}{fingerprint}");
+
+    let setup = |arguments: &[&str]| {
+        let output = aftk(at, &[&["setup"], arguments].concat());
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        (stdout(&output).to_owned(), stderr(&output).to_owned())
+    };
+    assert!(setup(&["npm", "--server", "https://mirror.example.test"]).0.contains("ca=\"-----BEGIN"));
+    assert!(!setup(&["npm", "--server", "http://mirror.example.test"]).0.contains("ca="));
+    let (_, advice) = setup(&["docker", "--server", "https://mirror.example.test:2385"]);
+    assert!(advice.contains("/etc/docker/certs.d/mirror.example.test:2385/ca.crt"), "{advice}");
+    // A client's machine has no such site, and is given the file.
+    write(&at.join("other.pem"), stdout(&authority));
+    let arguments = ["setup", "npm", "--server", "https://mirror.example.test", "--ca", "other.pem"];
+    let given = with(at, &[("AFTK_HOME", "other")], &arguments);
+    assert!(stdout(&given).contains("ca=\"-----BEGIN"), "{}", stderr(&given));
+    for (arguments, what) in [
+        (["serve", "--tls-cert", "none.pem", "--tls-key", "none.pem"], "at none.pem"),
+        (["serve", "--tls-self", "--tls-name", "a b", "-q"], "\"a b\""),
+    ] {
+        let refused = aftk(at, &arguments);
+        assert_eq!(code(&refused), 2, "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(what), "{}", stderr(&refused));
     }
 }
 

@@ -1,13 +1,15 @@
 //! `aftk serve`: the mirror that clients use.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::session::Session;
 use crate::config::Site;
 use crate::events::Happening;
 use crate::http_server::AccessLog;
-use crate::ops::serve;
-use crate::problem::Problem;
+use crate::ops::certificates::CertificateSource;
+use crate::ops::serve::{self, ServeRequest};
+use crate::problem::{Kind, Problem};
 use crate::store::Layout;
 
 /// Serve the store to clients
@@ -18,10 +20,23 @@ pub(super) struct Arguments {
     /// Listen on ADDRESS:PORT; several are possible; port 0 takes a free one [default: site.toml, else 127.0.0.1:2385]
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
+    /// Speak TLS, and show the certificate in FILE (PEM, with the chain behind it); read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Speak TLS with certificates of this site's own authority, which is made if there is none
+    #[arg(long, conflicts_with = "tls_cert")]
+    tls_self: bool,
+    /// A name or address by which clients reach this server, for certificates of its own authority; several are possible
+    #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
+    tls_name: Vec<String>,
 }
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let site = Site::read(&Layout::new(&session.home).site())?;
+    let certificate = certificate_source(&arguments, &site, session)?;
     let store = session.store()?;
     if store.catalogue.list(None, 1)?.is_empty() {
         let home = session.home.display();
@@ -36,9 +51,39 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         events.emit(Happening::Message { message: record.to_string() });
     });
     let log = (!session.global.quiet).then_some(log);
-    session.block_on(serve::serve(&store, &listen, log, &session.cancel, |addresses| {
+    let request = ServeRequest { listen, certificate };
+    session.block_on(serve::serve(&store, request, log, &*session.events, &session.cancel, |addresses| {
         for address in addresses {
-            session.events.emit(Happening::Serving { address: format!("http://{address}/") });
+            session.events.emit(Happening::Serving { address });
         }
     }))
+}
+
+/// Where the certificate comes from: as the command line says, else as `site.toml` does.
+fn certificate_source(
+    arguments: &Arguments,
+    site: &Site,
+    session: &Session,
+) -> Result<Option<CertificateSource>, Problem> {
+    if let (Some(chain), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) {
+        return Ok(Some(CertificateSource::Files { chain: session.path(chain), key: session.path(key) }));
+    }
+    let file = &site.serve;
+    if arguments.tls_self || file.tls.is_some() {
+        let names = if arguments.tls_name.is_empty() { &file.tls_names } else { &arguments.tls_name };
+        let directory = Layout::new(&session.home).tls();
+        return Ok(Some(CertificateSource::Own { directory, names: names.clone() }));
+    }
+    if !arguments.tls_name.is_empty() {
+        return Err(Problem::new(
+            Kind::Usage,
+            "serve.tls",
+            "--tls-name is for certificates of the site's own authority",
+        )
+        .hint("give --tls-self as well"));
+    }
+    Ok(match (&file.tls_cert, &file.tls_key) {
+        (Some(chain), Some(key)) => Some(CertificateSource::Files { chain: chain.clone(), key: key.clone() }),
+        _ => None,
+    })
 }

@@ -17,7 +17,7 @@ use crate::problem::{Kind, Problem};
 pub use environment::{all_with_prefix, variable, variable_os};
 pub use home::{default_home, user_home};
 pub use project::{AllowedGap, Mode, Project, template};
-pub use site::{Serve, Site};
+pub use site::{Serve, Site, SiteTls};
 
 /// The most bytes that a configuration file may have.
 const LIMIT: u64 = 1024 * 1024;

@@ -1,6 +1,6 @@
 //! `site.toml`: how a site serves.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -23,11 +23,46 @@ pub struct Site {
 pub struct Serve {
     /// Where it listens: `address:port`.
     pub listen: String,
+    /// The file of the certificate's chain, in PEM; relative to the file's own directory, as is the key's.
+    pub tls_cert: Option<PathBuf>,
+    /// The file of the certificate's key, in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Whether certificates come from the site's own authority.
+    pub tls: Option<SiteTls>,
+    /// The names and addresses, besides those that are known here, by which clients reach the server.
+    pub tls_names: Vec<String>,
+}
+
+/// Where a site's certificates come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum SiteTls {
+    /// Of its own authority: `tls = "self"`.
+    #[serde(rename = "self")]
+    Own,
 }
 
 impl Default for Serve {
     fn default() -> Serve {
-        Serve { listen: "127.0.0.1:2385".to_owned() }
+        Serve {
+            listen: "127.0.0.1:2385".to_owned(),
+            tls_cert: None,
+            tls_key: None,
+            tls: None,
+            tls_names: Vec::new(),
+        }
+    }
+}
+
+impl Serve {
+    /// Says what does not go together.
+    fn check(&self) -> Result<(), &'static str> {
+        match (&self.tls_cert, &self.tls_key, self.tls) {
+            (Some(_), None, _) => Err("tls_cert needs tls_key beside it"),
+            (None, Some(_), _) => Err("tls_key needs tls_cert beside it"),
+            (Some(_), _, Some(_)) => Err("tls_cert and tls = \"self\" exclude each other"),
+            (_, _, None) if !self.tls_names.is_empty() => Err("tls_names needs tls = \"self\" beside it"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -39,13 +74,56 @@ impl Site {
     pub fn read(path: &Path) -> Result<Site, Problem> {
         match super::read::<Site>(path)? {
             None => Ok(Site::default()),
-            Some(site) if site.format == 1 => Ok(site),
+            Some(mut site) if site.format == 1 => {
+                site.serve
+                    .check()
+                    .map_err(|what| Problem::new(Kind::Usage, "config.invalid", what).at(path.display()))?;
+                let directory = path.parent().unwrap_or(Path::new(""));
+                for file in [&mut site.serve.tls_cert, &mut site.serve.tls_key].into_iter().flatten() {
+                    *file = directory.join(&*file);
+                }
+                Ok(site)
+            }
             Some(site) => Err(Problem::new(
                 Kind::Usage,
                 "config.invalid",
                 format!("format {} is not known; this version reads format 1", site.format),
             )
             .at(path.display())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(serve: &str) -> Result<Serve, Problem> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site.toml");
+        crate::fsx::replace_file(&path, format!("format = 1\n[serve]\n{serve}").as_bytes()).unwrap();
+        let mut site = Site::read(&path)?;
+        for file in [&mut site.serve.tls_cert, &mut site.serve.tls_key].into_iter().flatten() {
+            *file = file.strip_prefix(directory.path()).unwrap_or(file).to_owned();
+        }
+        Ok(site.serve)
+    }
+
+    #[test]
+    fn tls_comes_from_files_beside_it_or_from_the_site_itself() {
+        let files = read("tls_cert = \"chain.pem\"\ntls_key = \"/etc/key.pem\"").unwrap();
+        assert_eq!(files.tls_cert.as_deref(), Some(Path::new("chain.pem")));
+        assert_eq!(files.tls_key.as_deref(), Some(Path::new("/etc/key.pem")));
+        let own = read("tls = \"self\"\ntls_names = [\"mirror.example.test\"]").unwrap();
+        assert_eq!((own.tls, own.tls_names.len()), (Some(SiteTls::Own), 1));
+        for wrong in [
+            "tls = \"other\"",
+            "tls_cert = \"a\"",
+            "tls_key = \"a\"",
+            "tls_cert = \"a\"\ntls_key = \"b\"\ntls = \"self\"",
+            "tls_names = [\"a\"]",
+        ] {
+            assert_eq!(read(wrong).unwrap_err().kind, Kind::Usage, "{wrong}");
         }
     }
 }

@@ -17,14 +17,14 @@ use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::config;
-use crate::events::Events;
+use crate::events::{Events, Silent};
 use crate::fsx;
 use crate::net::{Client, Settings};
 use crate::ops::collect::{self, CollectReport, CollectRequest};
 use crate::ops::context::Outside;
 use crate::ops::import::{self, ImportRequest};
 use crate::ops::lock::{Order, Place};
-use crate::ops::serve;
+use crate::ops::serve::{self, ServeRequest};
 use crate::ops::verify::{self, VerifyReport};
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
@@ -316,19 +316,19 @@ async fn serve_and_install(
     let (ready, listening) = tokio::sync::oneshot::channel();
     let (serving, until) = (store.clone(), cancel.clone());
     let server = tokio::spawn(async move {
-        serve::serve(&serving, &["127.0.0.1:0".to_owned()], None, &until, |addresses| {
-            let _ = ready.send(addresses.first().map(ToString::to_string).unwrap_or_default());
+        let request = ServeRequest { listen: vec!["127.0.0.1:0".to_owned()], certificate: None };
+        serve::serve(&serving, request, None, &Silent, &until, |addresses| {
+            let _ = ready.send(addresses.into_iter().next().unwrap_or_default());
         })
         .await
     });
-    let Ok(address) = listening.await else {
+    let Ok(server_url) = listening.await else {
         return match server.await {
             Ok(Err(problem)) => Err(problem),
             _ => Err(Problem::new(Kind::Failed, "demo.serve", "the mirror did not start")),
         };
     };
-    let server_url = format!("http://{address}");
-    steps.done("inside: serve it", began, format!("listening on {server_url}/"));
+    steps.done("inside: serve it", began, format!("listening on {server_url}"));
 
     let began = clock::instant();
     let project = inside.join("project");

@@ -409,9 +409,19 @@ pub trait Admit: Send + Sync {
 pub trait Setup: Send + Sync {
     /// The client's name: `npm`.
     fn client(&self) -> &'static str;
-    /// The client's own file for a server at `server` (`http://host:port`, no trailing slash). `repositories` are those of
-    /// this ecosystem that the server has; none, where that is not known.
-    fn configuration(&self, server: &str, repositories: &[String]) -> Result<ClientFile, Problem>;
+    /// The client's own file for a server.
+    fn configuration(&self, server: &SetupServer<'_>) -> Result<ClientFile, Problem>;
+}
+
+/// What a client is pointed at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SetupServer<'a> {
+    /// Its address: `http://host:port`, no trailing slash.
+    pub address: &'a str,
+    /// The repositories of the client's ecosystem that it has; none, where that is not known.
+    pub repositories: &'a [String],
+    /// The certificate authority that clients need to believe it, in PEM; none, where they need no other than they have.
+    pub authority: Option<&'a str>,
 }
 
 /// A client's configuration file.
@@ -425,13 +435,26 @@ pub struct ClientFile {
     pub form: Form,
     /// What a person has to do besides, as a sentence; empty for nothing.
     pub then: &'static str,
+    /// Where the client looks for the server's certificate authority, if that has to be in a file of its own: absolute, or
+    /// relative to the user's home directory.
+    pub authority_file: Option<String>,
 }
 
 impl ClientFile {
     /// Where it is, as people write it.
     pub fn place(&self) -> String {
-        if self.path.starts_with('/') { self.path.to_owned() } else { format!("~/{}", self.path) }
+        place(self.path)
     }
+
+    /// What to do with the server's certificate authority, as a sentence; nothing, where there is nothing to do.
+    pub fn authority_advice(&self) -> Option<String> {
+        let place = place(self.authority_file.as_deref()?);
+        Some(format!("the server's certificate authority has to be in {place}: `aftk setup ca` prints it"))
+    }
+}
+
+fn place(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("~/{path}") }
 }
 
 /// How our text stands in a client's file.

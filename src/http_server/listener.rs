@@ -12,13 +12,15 @@ use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::Timeouts;
-use super::guard::{Guarded, Phase};
-use super::origin::Ends;
+use super::guard::Phase;
+use super::origin::{Ends, Speech};
 use super::responder::Responder;
+use super::tls::{self, Begun, Tls};
 
 /// The largest head of a request in bytes; a larger one is answered with 431, as is one of more than 100 lines. It is
 /// also what may wait to be written before the next piece of a body is read, so a client that stalls holds one piece.
@@ -42,6 +44,7 @@ enum Stop {
 pub(super) async fn serve(
     responder: Arc<Responder>,
     listeners: Vec<TcpListener>,
+    tls: Option<Tls>,
     connections: usize,
     timeouts: Timeouts,
     shutdown: impl Future<Output = ()>,
@@ -52,7 +55,7 @@ pub(super) async fn serve(
         .into_iter()
         .map(|listener| {
             let (responder, slots, stopped) = (Arc::clone(&responder), Arc::clone(&slots), stopped.clone());
-            tokio::spawn(accept(listener, responder, slots, timeouts, stopped))
+            tokio::spawn(accept(listener, tls.clone(), responder, slots, timeouts, stopped))
         })
         .collect();
     shutdown.await;
@@ -70,6 +73,7 @@ pub(super) async fn serve(
 
 async fn accept(
     listener: TcpListener,
+    tls: Option<Tls>,
     responder: Arc<Responder>,
     slots: Arc<Semaphore>,
     timeouts: Timeouts,
@@ -84,6 +88,7 @@ async fn accept(
                 tokio::spawn(connection(
                     Arc::clone(&responder),
                     stream,
+                    tls.clone(),
                     timeouts,
                     stopped.clone(),
                     crowd,
@@ -103,20 +108,48 @@ async fn accept(
 async fn connection(
     responder: Arc<Responder>,
     stream: TcpStream,
+    tls: Option<Tls>,
     timeouts: Timeouts,
     mut stopped: watch::Receiver<Stop>,
     crowd: Crowd,
     _slot: OwnedSemaphorePermit,
 ) {
     let (Ok(remote), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
-    let ends = Ends { remote, local };
     // An answer is written in one go; waiting for more to send with it only delays it.
     let _ = stream.set_nodelay(true);
     responder.site.metrics.opened();
     let phase = Arc::new(Phase::new());
-    let io = TokioIo::new(Guarded::new(stream, Arc::clone(&phase), timeouts));
+    let begun = tokio::select! {
+        begun = tls::begin(tls.as_ref(), stream, Arc::clone(&phase), timeouts) => begun,
+        () = reached(&mut stopped, Stop::Soon) => Err(io::ErrorKind::Interrupted.into()),
+    };
+    let ends = |speech| Ends { remote, local, speech };
+    let ended = match begun {
+        Ok(Begun::Plain(stream, speech)) => {
+            exchange(&responder, stream, ends(speech), phase, stopped, crowd).await
+        }
+        Ok(Begun::Tls(stream)) => {
+            exchange(&responder, stream, ends(Speech::Tls), phase, stopped, crowd).await
+        }
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %remote, "a connection ended early");
+    }
+    responder.site.metrics.closed();
+}
+
+/// Answers the requests on a connection, one after the other.
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    responder: &Arc<Responder>,
+    stream: S,
+    ends: Ends,
+    phase: Arc<Phase>,
+    mut stopped: watch::Receiver<Stop>,
+    crowd: Crowd,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let service = service_fn(|request| {
-        let answered = Arc::clone(&responder).respond(ends, Arc::clone(&phase), request);
+        let answered = Arc::clone(responder).respond(ends, Arc::clone(&phase), request);
         async {
             let mut response = answered.await;
             if crowd.is_thick() {
@@ -128,25 +161,16 @@ async fn connection(
     let mut builder = http1::Builder::new();
     // Timeouts are the guard's. Never `pipeline_flush`: it lets hyper buffer whole bodies for a client that pipelines.
     builder.header_read_timeout(None).max_buf_size(BUFFER).half_close(false);
-    let mut serving = std::pin::pin!(builder.serve_connection(io, service));
-    let ended = tokio::select! {
-        ended = serving.as_mut() => Some(ended),
-        () = reached(&mut stopped, Stop::Soon) => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            serving.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = serving => ended,
-                () = reached(&mut stopped, Stop::Now) => Ok(()),
-            }
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %remote, "a connection ended early");
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = serving.as_mut() => return Ok(ended?),
+        () = reached(&mut stopped, Stop::Soon) => {}
     }
-    responder.site.metrics.closed();
+    serving.as_mut().graceful_shutdown();
+    tokio::select! {
+        ended = serving => Ok(ended?),
+        () = reached(&mut stopped, Stop::Now) => Ok(()),
+    }
 }
 
 /// The other connections. Where slots are few, none is kept for a client that may not ask again.

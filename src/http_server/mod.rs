@@ -2,7 +2,7 @@
 //!
 //! Ecosystems say what there is ([`crate::ecosystem::Serve`]); everything that is HTTP happens here, once:
 //!
-//! - `listener` accepts, `guard` limits how long a connection may wait, `responder` answers a request.
+//! - `listener` accepts, `tls` shakes hands, `guard` limits how long a connection may wait, `responder` answers a request.
 //! - `origin`, `route` and `mount` find out what is asked for.
 //! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it; `answers` keeps what needs no
 //!   handler a second time.
@@ -30,6 +30,7 @@ mod reply;
 mod responder;
 mod route;
 mod site;
+mod tls;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -41,6 +42,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 pub use access_log::{AccessLog, AccessRecord};
 pub use mount::Mount;
+pub use tls::{Certificate, Tls};
 
 use crate::ecosystem::Ecosystem;
 use crate::problem::{Kind, Problem};
@@ -51,6 +53,8 @@ use crate::store::{Blobs, Catalogue};
 pub struct ServerSettings {
     /// The addresses; port 0 takes a free one.
     pub listen: Vec<SocketAddr>,
+    /// How it speaks TLS; without it, it speaks HTTP alone.
+    pub tls: Option<Tls>,
     /// Proxies next to us, whose `X-Forwarded-Proto`, `-Host` and `-For` are believed. Nobody else's are.
     pub trusted_proxies: Vec<IpAddr>,
     /// The most connections at once. Fewer if the process may not open two files for each.
@@ -65,6 +69,7 @@ impl Default for ServerSettings {
     fn default() -> ServerSettings {
         ServerSettings {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 2385))],
+            tls: None,
             trusted_proxies: Vec::new(),
             connections: 16_384,
             timeouts: Timeouts::default(),
@@ -126,6 +131,7 @@ impl std::fmt::Debug for Served {
 pub struct Server {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
+    tls: Option<Tls>,
     connections: usize,
     timeouts: Timeouts,
     responder: Arc<responder::Responder>,
@@ -152,7 +158,7 @@ impl Server {
         let responder = responder::Responder {
             site: Arc::new(site),
             mounts: mount::Mounts::compile(&served.mounts)?,
-            pages: pages::Pages::new(&served.ecosystems)?,
+            pages: pages::Pages::new(&served.ecosystems, settings.tls.as_ref().and_then(Tls::authority))?,
             trusted_proxies: settings.trusted_proxies,
             body_timeout: settings.timeouts.body,
         };
@@ -164,6 +170,7 @@ impl Server {
         Ok(Server {
             listeners,
             addresses,
+            tls: settings.tls,
             connections: settings.connections.clamp(1, connections_possible()),
             timeouts: settings.timeouts,
             responder: Arc::new(responder),
@@ -179,8 +186,14 @@ impl Server {
     /// Answers until `shutdown` is done, lets what has begun end, and returns.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let catalogue = Arc::clone(&self.responder.site.catalogue);
-        let serving =
-            listener::serve(self.responder, self.listeners, self.connections, self.timeouts, shutdown);
+        let serving = listener::serve(
+            self.responder,
+            self.listeners,
+            self.tls,
+            self.connections,
+            self.timeouts,
+            shutdown,
+        );
         tokio::select! {
             () = serving => {}
             () = self.misses.run(&catalogue) => {}

@@ -13,6 +13,19 @@ pub(super) struct Ends {
     pub(super) remote: SocketAddr,
     /// Ours.
     pub(super) local: SocketAddr,
+    /// What is spoken between them.
+    pub(super) speech: Speech,
+}
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speech {
+    /// HTTP.
+    Plain,
+    /// HTTP within TLS.
+    Tls,
+    /// HTTP, where the listener speaks TLS: nothing is answered but that.
+    PlainByMistake,
 }
 
 /// The address a client used.
@@ -30,9 +43,17 @@ impl Origin {
     /// Reads it from a request. The error says what is wrong.
     pub(super) fn of(parts: &Parts, ends: Ends, trusted: &[IpAddr]) -> Result<Origin, &'static str> {
         let proxied = is_trusted(ends, trusted);
+        let spoken = match ends.speech {
+            Speech::Plain => "http",
+            Speech::Tls => "https",
+            Speech::PlainByMistake => {
+                return Err("this port speaks TLS; ask it with https:// instead of http://");
+            }
+        };
         let scheme = match proxied.then(|| last(&parts.headers, &FORWARDED_PROTO)).flatten() {
             Some("https") => "https",
-            _ => "http",
+            Some("http") => "http",
+            _ => spoken,
         };
         if let Some(host) = proxied.then(|| last(&parts.headers, &FORWARDED_HOST)).flatten() {
             return Origin::new(scheme, host);
@@ -151,9 +172,26 @@ mod tests {
         builder.body(()).unwrap().into_parts().0
     }
 
+    fn ends(local: &str, speech: Speech) -> Ends {
+        Ends { remote: "192.0.2.7:1".parse().unwrap(), local: local.parse().unwrap(), speech }
+    }
+
+    #[test]
+    fn an_address_has_the_scheme_that_is_spoken_unless_a_proxy_says_another() {
+        let of = |speech, headers: &[_]| {
+            let ends = ends("192.0.2.1:2385", speech);
+            Origin::of(&request(headers), ends, &[ends.remote.ip()]).map(|origin| origin.to_string())
+        };
+        let forwarded = |scheme| [("host", "a"), ("x-forwarded-proto", scheme)];
+        assert_eq!(of(Speech::Tls, &[("host", "a:1")]).unwrap(), "https://a:1");
+        assert_eq!(of(Speech::Tls, &forwarded("http")).unwrap(), "http://a");
+        assert_eq!(of(Speech::Plain, &forwarded("https")).unwrap(), "https://a");
+        assert!(of(Speech::PlainByMistake, &forwarded("https")).is_err());
+    }
+
     #[test]
     fn forwarded_headers_count_only_from_a_trusted_proxy() {
-        let ends = Ends { remote: "192.0.2.7:1".parse().unwrap(), local: "192.0.2.1:2385".parse().unwrap() };
+        let ends = ends("192.0.2.1:2385", Speech::Plain);
         let parts = request(&[
             ("host", "Inside:2385"),
             ("x-forwarded-proto", "https"),
@@ -171,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_request_names_one_host() {
-        let ends = Ends { remote: "192.0.2.7:1".parse().unwrap(), local: "[::1]:2385".parse().unwrap() };
+        let ends = ends("[::1]:2385", Speech::Plain);
         assert!(Origin::of(&request(&[]), ends, &[]).is_err());
         assert!(Origin::of(&request(&[("host", "a"), ("host", "a")]), ends, &[]).is_err());
         assert!(Origin::of(&request(&[("host", "a<b")]), ends, &[]).is_err());

@@ -16,13 +16,14 @@ use super::origin::Origin;
 use super::reply::{Asked, Refusal, Reply};
 use super::route::{Matched, Path, RouteTable};
 use super::site::Site;
-use crate::ecosystem::{ALL, ClientFile, Ecosystem, Route, Setup};
+use crate::ecosystem::{ALL, ClientFile, Ecosystem, Route, Setup, SetupServer};
 use crate::problem::Problem;
 
 const ROUTES: &[Route] = &[
     Route { method: "GET", pattern: "/", action: "index" },
     Route { method: "GET", pattern: "/-/health", action: "health" },
     Route { method: "GET", pattern: "/-/metrics", action: "metrics" },
+    Route { method: "GET", pattern: "/setup/ca.pem", action: "authority" },
     Route { method: "GET", pattern: "/setup/{client}", action: "setup" },
 ];
 
@@ -31,6 +32,8 @@ pub(super) struct Pages {
     table: RouteTable,
     /// With the name of the ecosystem whose clients they are.
     setups: Vec<(&'static str, &'static dyn Setup)>,
+    /// The certificate authority that clients need to believe us, in PEM.
+    authority: Option<String>,
 }
 
 /// A page that was asked for.
@@ -39,19 +42,24 @@ pub(super) enum Page {
     Index,
     Health,
     Metrics,
+    /// The certificate authority that clients need.
+    Authority,
     /// Of this client.
     Setup(String),
 }
 
 impl Pages {
     /// The pages for these ecosystems.
-    pub(super) fn new(ecosystems: &[&'static dyn Ecosystem]) -> Result<Pages, Problem> {
+    pub(super) fn new(
+        ecosystems: &[&'static dyn Ecosystem],
+        authority: Option<String>,
+    ) -> Result<Pages, Problem> {
         let of = |one: &&'static dyn Ecosystem| {
             let name = one.name();
             one.setup().iter().map(move |setup| (name, *setup)).collect::<Vec<_>>()
         };
         let setups = ecosystems.iter().flat_map(of).collect();
-        Ok(Pages { table: RouteTable::compile(ROUTES)?, setups })
+        Ok(Pages { table: RouteTable::compile(ROUTES)?, setups, authority })
     }
 
     /// Finds the page at a path.
@@ -60,6 +68,7 @@ impl Pages {
             Matched::Action("index", _) => Ok(Page::Index),
             Matched::Action("health", _) => Ok(Page::Health),
             Matched::Action("metrics", _) => Ok(Page::Metrics),
+            Matched::Action("authority", _) => Ok(Page::Authority),
             Matched::Action(_, captures) => {
                 Ok(Page::Setup(captures.into_iter().next().map(|(_, client)| client).unwrap_or_default()))
             }
@@ -87,9 +96,16 @@ impl Pages {
                 let body = site.metrics.text(revision, site.documents.bytes(), site.misses.dropped());
                 Ok(plain(body, "text/plain; version=0.0.4; charset=utf-8", "", asked, site))
             }
+            Page::Authority => match &self.authority {
+                Some(pem) => Ok(plain(pem.clone(), "application/x-pem-file", "", asked, site)),
+                None => {
+                    let message = "this server has no certificate authority of its own to hand out";
+                    Ok(Refusal::new(StatusCode::NOT_FOUND, message).into())
+                }
+            },
             Page::Setup(client) => match self.setups.iter().find(|(_, setup)| setup.client() == client) {
                 Some((ecosystem, setup)) => {
-                    Ok(text(setup.configuration(&server, &served(site, ecosystem)?)?.text))
+                    Ok(text(self.configuration(*setup, ecosystem, site, &server)?.text))
                 }
                 None => {
                     let known: Vec<&str> = self.setups.iter().map(|(_, setup)| setup.client()).collect();
@@ -126,9 +142,23 @@ impl Pages {
     /// Every client's file for this server.
     fn files(&self, site: &Site, server: &str) -> Result<Vec<(&'static str, ClientFile)>, Problem> {
         let file = |(ecosystem, setup): &(&str, &dyn Setup)| {
-            setup.configuration(server, &served(site, ecosystem)?).map(|file| (setup.client(), file))
+            self.configuration(*setup, ecosystem, site, server).map(|file| (setup.client(), file))
         };
         self.setups.iter().map(file).collect()
+    }
+
+    /// A client's file for this server.
+    fn configuration(
+        &self,
+        setup: &dyn Setup,
+        ecosystem: &str,
+        site: &Site,
+        server: &str,
+    ) -> Result<ClientFile, Problem> {
+        // A proxy that is asked without TLS has no certificate to believe.
+        let authority = self.authority.as_deref().filter(|_| server.starts_with("https:"));
+        let repositories = served(site, ecosystem)?;
+        setup.configuration(&SetupServer { address: server, repositories: &repositories, authority })
     }
 }
 
@@ -202,6 +232,9 @@ fn index_text(server: &str, repositories: &[Shown], files: &[(&'static str, Clie
     for (client, file) in files {
         let _ = writeln!(text, "  {client:<10} {:<42} curl {server}/setup/{client}", file.place());
     }
+    if files.iter().any(|(_, file)| file.authority_file.is_some()) {
+        let _ = writeln!(text, "\nCertificate authority   curl --insecure {server}/setup/ca.pem");
+    }
     let _ = writeln!(text, "\nHealth   {server}/-/health\nMetrics  {server}/-/metrics");
     text
 }
@@ -236,11 +269,12 @@ fn index_html(server: &str, repositories: &[Shown], files: &[(&'static str, Clie
         let _ = writeln!(
             page,
             "<section><h3>{0}</h3><p>Add this to <code>{1}</code> \
-             (<a href=\"/setup/{0}\">as a file</a>):</p>\n<pre>{2}</pre>\n<p>{3}</p></section>",
+             (<a href=\"/setup/{0}\">as a file</a>):</p>\n<pre>{2}</pre>\n<p>{3}</p><p>{4}</p></section>",
             Escaped(client),
             Escaped(&file.place()),
             Escaped(file.text.trim_end()),
             Escaped(file.then),
+            Escaped(&file.authority_advice().unwrap_or_default()),
         );
     }
     let _ = write!(
@@ -314,6 +348,7 @@ mod tests {
             text: hostile.to_owned(),
             form: crate::ecosystem::Form::Among("#"),
             then: "",
+            authority_file: None,
         };
         let page = index_html("http://a", std::slice::from_ref(&shown), &[("npm", file.clone())]);
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(&quot;x&quot;)"));

@@ -5,6 +5,7 @@
 
 mod accession;
 mod believed;
+pub mod certificates;
 pub mod check;
 pub mod collect;
 pub mod context;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ecosystem::{ClientFile, Form, registry};
+use crate::ecosystem::{ClientFile, Form, SetupServer, registry};
 use crate::fsx;
 use crate::problem::{Kind, Problem};
 
@@ -28,16 +28,18 @@ impl SetupReport {
     }
 }
 
-/// The configuration of a client for a server.
+/// The configuration of a client for a server, and for the certificate authority, in PEM, that the client needs to believe
+/// it, if it needs one.
 ///
 /// # Errors
 /// Usage (2), if no ecosystem knows the client or the server's address is not one.
-pub fn configuration(client: &str, server: &str) -> Result<ClientFile, Problem> {
+pub fn configuration(client: &str, server: &str, authority: Option<&str>) -> Result<ClientFile, Problem> {
     let mut known = Vec::new();
     for setup in registry::ECOSYSTEMS.iter().flat_map(|ecosystem| ecosystem.setup()) {
         if setup.client() == client {
             // Nobody asks the server here: it may not run yet, or not be reached from this machine.
-            return setup.configuration(server.trim_end_matches('/'), &[]);
+            let address = server.trim_end_matches('/');
+            return setup.configuration(&SetupServer { address, repositories: &[], authority });
         }
         known.push(setup.client());
     }
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
 
     fn client_file(text: &str, form: Form) -> ClientFile {
-        ClientFile { path: ".clientrc", text: text.to_owned(), form, then: "" }
+        ClientFile { path: ".clientrc", text: text.to_owned(), form, then: "", authority_file: None }
     }
 
     #[test]

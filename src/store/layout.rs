@@ -5,6 +5,7 @@
 //!   site.toml                      how this side serves
 //!   keys/NAME.pem, NAME.pub        private keys (PKCS#8, PEM) and their public ones (SPKI, PEM)
 //!   trust/                         the chain of root documents, and what makes this site one
+//!   tls/                           the site's own certificate authority, for a listener that speaks TLS
 //!   channels/CHANNEL/              the lock and the ledger of collecting without a project
 //!   store/
 //!     blobs/sha256/ab/abcd…        blobs, raw, read-only, named by all 64 hex digits of their sha256
@@ -51,6 +52,11 @@ impl Layout {
     /// Where the root documents are.
     pub fn trust(&self) -> PathBuf {
         self.home.join("trust")
+    }
+
+    /// Where the site's own certificate authority is.
+    pub fn tls(&self) -> PathBuf {
+        self.home.join("tls")
     }
 
     /// Lock and ledger of a channel; the channel's name has been checked.

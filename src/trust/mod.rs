@@ -14,6 +14,7 @@ mod key_file;
 pub mod root;
 pub mod sequence;
 mod signer;
+mod site_authority;
 #[cfg(test)]
 mod testing;
 pub mod time;
@@ -36,6 +37,7 @@ pub use key::PublicKey;
 pub use root::{EVERY_CHANNEL, Principal, Require, Revocation, Role, Root};
 pub use sequence::Mark;
 pub use signer::{CommandSigner, KeySigner};
+pub use site_authority::{CERTIFICATE_LIFE, ListenerCertificate, SiteAuthority};
 pub use verifier::TrustVerifier;
 
 /// The key that `collect` uses when none is named; made when it is first needed.

@@ -4,6 +4,7 @@ mod clients;
 mod paths;
 mod representations;
 mod site;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +15,7 @@ use aftk::clock;
 use aftk::ecosystem::template::Template;
 use aftk::ecosystem::{
     Answer, ClientFile, ClientRequest, Content, Ecosystem, Form, Route, Serve, ServeContext, Setup,
+    SetupServer,
 };
 use aftk::http_server::{Mount, Served, Server, ServerSettings, Timeouts};
 use aftk::problem::{Kind, Problem};
@@ -71,9 +73,14 @@ impl Setup for Fake {
     fn client(&self) -> &'static str {
         "fakeclient"
     }
-    fn configuration(&self, server: &str, repositories: &[String]) -> Result<ClientFile, Problem> {
-        let text = format!("registry={server}/fake/all/\nrepositories={}\n", repositories.join(","));
-        Ok(ClientFile { path: ".fakerc", text, form: Form::Among("#"), then: "" })
+    fn configuration(&self, server: &SetupServer<'_>) -> Result<ClientFile, Problem> {
+        let (address, repositories) = (server.address, server.repositories.join(","));
+        let mut text = format!("registry={address}/fake/all/\nrepositories={repositories}\n");
+        let authority_file = server.authority.map(|authority| {
+            text.push_str(authority);
+            ".fakeca".to_owned()
+        });
+        Ok(ClientFile { path: ".fakerc", text, form: Form::Among("#"), then: "", authority_file })
     }
 }
 

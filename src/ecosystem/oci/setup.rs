@@ -5,7 +5,7 @@ use url::Url;
 
 use super::address;
 use super::reference::{DOCKER, check_registry};
-use crate::ecosystem::{ClientFile, Form, Setup, server_address};
+use crate::ecosystem::{ClientFile, Form, Setup, SetupServer, server_address};
 use crate::problem::{Kind, Problem};
 
 /// The clients that can be configured.
@@ -34,12 +34,12 @@ impl Setup for Client {
         }
     }
 
-    fn configuration(&self, server: &str, registries: &[String]) -> Result<ClientFile, Problem> {
+    fn configuration(&self, server: &SetupServer<'_>) -> Result<ClientFile, Problem> {
         let mirror = Mirror::read(server)?;
         Ok(match self {
             Client::Docker => docker(&mirror),
             Client::Containerd => containerd(&mirror),
-            Client::Podman | Client::Skopeo => podman(&mirror, registries),
+            Client::Podman | Client::Skopeo => podman(&mirror, server.repositories),
             Client::K3s => k3s(&mirror),
         })
     }
@@ -55,15 +55,17 @@ struct Mirror {
     is_plain: bool,
     /// Whether it is this machine, where docker does without TLS unasked.
     is_loopback: bool,
+    /// Whether clients do not know its certificate authority.
+    is_private: bool,
 }
 
 impl Mirror {
-    fn read(server: &str) -> Result<Mirror, Problem> {
-        let url = server_address::read(server)?;
+    fn read(server: &SetupServer<'_>) -> Result<Mirror, Problem> {
+        let url = server_address::read(server.address)?;
         if url.path() != "/" {
             let what = "clients of images look for a registry at the root of its host";
             return Err(Problem::new(Kind::Usage, "oci.server-path", what)
-                .at(server)
+                .at(server.address)
                 .hint("give the server's address without a path"));
         }
         let host = url.host_str().unwrap_or_default();
@@ -72,7 +74,13 @@ impl Mirror {
             authority: url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
             is_plain: url.scheme() == "http",
             is_loopback: is_loopback(&url),
+            is_private: server.authority.is_some(),
         })
+    }
+
+    /// The path of its certificate authority's file, if clients need one.
+    fn authority_file(&self, path: impl Into<String>) -> Option<String> {
+        self.is_private.then(|| path.into())
     }
 }
 
@@ -97,6 +105,7 @@ fn docker(mirror: &Mirror) -> ClientFile {
         form: Form::Bare,
         then: "docker reads it when it is started again. It asks a mirror for images without a host in their name only: \
                others are pulled as MIRROR/registry.example.test/team/app",
+        authority_file: mirror.authority_file(format!("/etc/docker/certs.d/{}/ca.crt", mirror.authority)),
     }
 }
 
@@ -104,15 +113,19 @@ fn docker(mirror: &Mirror) -> ClientFile {
 /// ask the internet for whatever the mirror does not have. It must stand among the others as well: containerd 1.6 throws a
 /// file away that names none, and asks the internet for everything.
 fn containerd(mirror: &Mirror) -> ClientFile {
+    const AUTHORITY: &str = "/etc/containerd/certs.d/_default/aftk-ca.crt";
+    let authority_file = mirror.authority_file(AUTHORITY);
+    let authority = authority_file.as_ref().map(|path| format!("ca = \"{path}\"\n")).unwrap_or_default();
     ClientFile {
         path: "/etc/containerd/certs.d/_default/hosts.toml",
         text: format!(
-            "server = \"{0}\"\n\n[host.\"{0}\"]\ncapabilities = [\"pull\", \"resolve\"]\n",
+            "server = \"{0}\"\n{authority}\n[host.\"{0}\"]\ncapabilities = [\"pull\", \"resolve\"]\n{authority}",
             mirror.address
         ),
         form: Form::Alone("#"),
         then: "containerd reads it where its config.toml says config_path = \"/etc/containerd/certs.d\" for registries; \
                ctr wants --hosts-dir /etc/containerd/certs.d",
+        authority_file,
     }
 }
 
@@ -146,15 +159,23 @@ fn podman(mirror: &Mirror, registries: &[String]) -> ClientFile {
         text,
         form: Form::Among("#"),
         then: "",
+        authority_file: mirror
+            .authority_file(format!(".config/containers/certs.d/{}/ca.crt", mirror.authority)),
     }
 }
 
 fn k3s(mirror: &Mirror) -> ClientFile {
+    let authority_file = mirror.authority_file("/etc/rancher/k3s/aftk-ca.crt");
+    let mut text = format!("mirrors:\n  \"*\":\n    endpoint:\n      - \"{}\"\n", mirror.address);
+    if let Some(path) = &authority_file {
+        text.push_str(&format!("configs:\n  \"{}\":\n    tls:\n      ca_file: {path}\n", mirror.authority));
+    }
     ClientFile {
         path: "/etc/rancher/k3s/registries.yaml",
-        text: format!("mirrors:\n  \"*\":\n    endpoint:\n      - \"{}\"\n", mirror.address),
+        text,
         form: Form::Alone("#"),
         then: "k3s reads it when it is started again; with --disable-default-registry-endpoint it asks nobody else",
+        authority_file,
     }
 }
 
@@ -164,9 +185,18 @@ mod tests {
 
     const MIRROR: &str = "http://mirror.example.test:2385";
 
+    fn configuration(
+        client: Client,
+        address: &str,
+        repositories: &[String],
+        authority: Option<&str>,
+    ) -> Result<ClientFile, Problem> {
+        client.configuration(&SetupServer { address, repositories, authority })
+    }
+
     fn text(client: Client, server: &str, registries: &[&str]) -> String {
         let registries: Vec<String> = registries.iter().map(|one| (*one).to_owned()).collect();
-        client.configuration(server, &registries).unwrap().text
+        configuration(client, server, &registries, None).unwrap().text
     }
 
     #[test]
@@ -222,10 +252,34 @@ mod tests {
     }
 
     #[test]
+    fn every_client_is_told_where_the_authority_is() {
+        for (client, place) in [
+            (Client::Docker, "/etc/docker/certs.d/mirror.example.test:2385/ca.crt"),
+            (Client::Containerd, "/etc/containerd/certs.d/_default/aftk-ca.crt"),
+            (Client::Podman, ".config/containers/certs.d/mirror.example.test:2385/ca.crt"),
+            (Client::Skopeo, ".config/containers/certs.d/mirror.example.test:2385/ca.crt"),
+            (Client::K3s, "/etc/rancher/k3s/aftk-ca.crt"),
+        ] {
+            let server = "https://mirror.example.test:2385";
+            let file = configuration(client, server, &[], Some("PEM")).unwrap();
+            assert_eq!(file.authority_file.as_deref(), Some(place));
+            // These two have to be told in their own file; for the others the place is enough.
+            let named = matches!(client, Client::Containerd | Client::K3s);
+            assert_eq!(file.text.contains(place), named, "{}", file.text);
+            let public = configuration(client, server, &[], None).unwrap();
+            assert!(public.authority_file.is_none() && !public.text.contains("aftk-ca"));
+        }
+        let hosts = configuration(Client::Containerd, "https://m", &[], Some("PEM")).unwrap().text;
+        let hosts: toml::Table = hosts.parse().unwrap();
+        assert_eq!(hosts["ca"], hosts["host"]["https://m"]["ca"]);
+    }
+
+    #[test]
     fn what_is_no_address_of_a_registry_is_refused() {
         for client in CLIENTS {
             for bad in ["", "mirror", "http://u:p@mirror/", "http://mirror/below", "ftp://mirror"] {
-                assert_eq!(client.configuration(bad, &[]).unwrap_err().kind, Kind::Usage, "{bad}");
+                let server = SetupServer { address: bad, ..SetupServer::default() };
+                assert_eq!(client.configuration(&server).unwrap_err().kind, Kind::Usage, "{bad}");
             }
         }
     }
