@@ -112,6 +112,29 @@ fn an_archive_of_skopeo_is_what_the_registry_has() {
     assert!(purls.iter().any(|purl| purl.contains(&digest)), "{digest}: {purls:?}");
 }
 
+#[test]
+fn what_was_collected_is_pushed_on_and_exported() {
+    let collected = collected();
+    let target = format!("docker://{}/copies", collected.registry);
+    let mut push = outside::aftk_behind(&[]);
+    let all = format!("docker:{}/team/*", collected.registry);
+    run(push.args(["push", &target, "--keep-host", &all])).succeeded();
+    for (name, manifest) in &collected.manifests {
+        let host = collected.registry.replace(':', "_");
+        let image = format!("docker://{}/copies/{host}/{name}", collected.registry);
+        let raw = run(bounded(&[], "skopeo").args(["inspect", "--raw", "--tls-verify=false", &image]));
+        assert_eq!(raw.succeeded().stdout, *manifest, "{name}");
+    }
+    let archive = outside::directory().join("exported.tar");
+    let selector = format!("docker:{}/team/app:1.0", collected.registry);
+    let mut export = outside::aftk_behind(&[]);
+    run(export.args(["export", "oci-archive"]).arg(&archive).arg(&selector)).succeeded();
+    let image = format!("oci-archive:{}", archive.display());
+    let raw = run(bounded(&[], "skopeo").args(["inspect", "--raw", &image])).succeeded();
+    let (_, manifest) = &collected.manifests[0];
+    assert_eq!(raw.stdout, *manifest);
+}
+
 impl Collected {
     /// The digest of an image's manifest.
     fn digest(&self, name: &str) -> String {
