@@ -4,13 +4,13 @@
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
 mod export;
-mod origin;
+pub mod origin;
 pub mod pattern;
 mod planned;
 pub mod push;
 pub mod registry;
 mod serve;
-mod server_address;
+pub mod server_address;
 pub mod template;
 
 #[cfg(feature = "file")]

@@ -7,7 +7,7 @@ use url::Url;
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn check(origin: &str) -> Result<(), &'static str> {
+pub fn check(origin: &str) -> Result<(), &'static str> {
     if origin.len() > 4096 || origin.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err("a file's origin is no address");
     }

@@ -10,25 +10,25 @@ use crate::spill::Entry;
 /// An artifact as resolved, before its files are downloaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planned {
-    /// As in [`Artifact`].
+    /// As in [`Artifact`](bundle_format::Artifact).
     pub ecosystem: String,
-    /// As in [`Artifact`].
+    /// As in [`Artifact`](bundle_format::Artifact).
     pub repository: String,
-    /// As in [`Artifact`].
+    /// As in [`Artifact`](bundle_format::Artifact).
     pub name: String,
-    /// As in [`Artifact`].
+    /// As in [`Artifact`](bundle_format::Artifact).
     pub version: String,
-    /// As in [`Artifact`].
+    /// As in [`Artifact`](bundle_format::Artifact).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub qualifier: String,
-    /// As in [`Artifact`].
+    /// As in [`Artifact`](bundle_format::Artifact).
     pub schema: String,
-    /// As in [`Artifact`].
+    /// As in [`Artifact`](bundle_format::Artifact).
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub attributes: std::collections::BTreeMap<String, serde_json::Value>,
     /// Its files.
     pub files: Vec<PlannedFile>,
-    /// As in [`Artifact`].
+    /// As in [`Artifact`](bundle_format::Artifact).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Requirement>,
 }

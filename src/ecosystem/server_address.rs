@@ -9,7 +9,7 @@ use crate::problem::{Kind, Problem};
 ///
 /// # Errors
 /// Usage (2), if it is none, or holds what does not belong into a file.
-pub(super) fn read(server: &str) -> Result<Url, Problem> {
+pub fn read(server: &str) -> Result<Url, Problem> {
     let wrong = |why: String| {
         Problem::new(Kind::Usage, "setup.server-address", format!("{server:?} is not a server's address"))
             .because(why)
