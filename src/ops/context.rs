@@ -24,9 +24,9 @@ use crate::problem::{Kind, Problem};
 use crate::store::{CachedAnswer, Store};
 
 /// Metadata is settled in small groups, so that an interrupted run does not fetch much of it again.
+const SETTLE_EVERY: usize = 64;
 /// The largest download that is not kept, in bytes: 1 TiB. One that never ends is cut off.
 const LARGEST_DOWNLOAD: u64 = 1 << 40;
-const SETTLE_EVERY: usize = 64;
 
 /// The context of one collecting job.
 pub struct Outside {

@@ -9,8 +9,9 @@
 //! Collecting: [`request`] reads a request, [`image_list`] a list that people have anyway ([`image_yaml`],
 //! [`dockerfile`]). [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests to all that belongs to
 //! an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is enough. [`asking`] reads
-//! manifests: of registries, to each of which [`registries`] knows the way and [`credentials`] who is let in (which [`login`] writes down), or of a
-//! [`layout`] of this machine, which may be in an archive ([`archive_files`]) or with docker's engine ([`daemon`]).
+//! manifests: of registries, to each of which [`registries`] knows the way and [`credentials`] who is let in (which
+//! [`login`] writes down), or of a [`layout`] of this machine, which may be in an archive ([`archive_files`]) or with
+//! docker's engine ([`daemon`]).
 //!
 //! Inside: [`admit`] checks what a bundle brings, and [`serve`] is the registry: [`address`] finds out which repository is
 //! meant, [`lists`] and [`referrers`] are what is not sent as it came, [`refusal`] the rest. [`setup`] points clients at
