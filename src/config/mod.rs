@@ -19,6 +19,8 @@ pub use home::{default_home, user_home};
 pub use project::{AllowedGap, Mode, Project, template};
 pub use site::{Serve, Site, SiteTls};
 
+pub use crate::access::{Hosted, Read};
+
 /// The most bytes that a configuration file may have.
 const LIMIT: u64 = 1024 * 1024;
 

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
+use crate::access::{Hosted, Read};
 use crate::problem::{Kind, Problem};
 
 /// How a site serves.
@@ -15,6 +16,21 @@ pub struct Site {
     /// The listener.
     #[serde(default)]
     pub serve: Serve,
+    /// The repositories that clients write into; no two of one ecosystem have one name.
+    #[serde(default, deserialize_with = "hosted")]
+    pub hosted: Vec<Hosted>,
+}
+
+fn hosted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Hosted>, D::Error> {
+    let hosted = Vec::<Hosted>::deserialize(deserializer)?;
+    for (index, one) in hosted.iter().enumerate() {
+        let others = hosted.get(..index).unwrap_or_default();
+        if others.iter().any(|other| (&other.ecosystem, &other.name) == (&one.ecosystem, &one.name)) {
+            let message = format!("there are two hosted repositories {:?} of {}", one.name, one.ecosystem);
+            return Err(de::Error::custom(message));
+        }
+    }
+    Ok(hosted)
 }
 
 /// The listener.
@@ -23,6 +39,8 @@ pub struct Site {
 pub struct Serve {
     /// Where it listens: `address:port`.
     pub listen: String,
+    /// Whether whoever asks is answered.
+    pub read: Read,
     /// The file of the certificate's chain, in PEM; relative to the file's own directory, as is the key's.
     pub tls_cert: Option<PathBuf>,
     /// The file of the certificate's key, in PEM.
@@ -45,6 +63,7 @@ impl Default for Serve {
     fn default() -> Serve {
         Serve {
             listen: "127.0.0.1:2385".to_owned(),
+            read: Read::default(),
             tls_cert: None,
             tls_key: None,
             tls: None,
@@ -98,15 +117,19 @@ impl Site {
 mod tests {
     use super::*;
 
-    fn read(serve: &str) -> Result<Serve, Problem> {
+    fn read_site(text: &str) -> Result<Site, Problem> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.toml");
-        crate::fsx::replace_file(&path, format!("format = 1\n[serve]\n{serve}").as_bytes()).unwrap();
+        crate::fsx::replace_file(&path, format!("format = 1\n{text}").as_bytes()).unwrap();
         let mut site = Site::read(&path)?;
         for file in [&mut site.serve.tls_cert, &mut site.serve.tls_key].into_iter().flatten() {
             *file = file.strip_prefix(directory.path()).unwrap_or(file).to_owned();
         }
-        Ok(site.serve)
+        Ok(site)
+    }
+
+    fn read(serve: &str) -> Result<Serve, Problem> {
+        read_site(&format!("[serve]\n{serve}")).map(|site| site.serve)
     }
 
     #[test]
@@ -124,6 +147,46 @@ mod tests {
             "tls_names = [\"a\"]",
         ] {
             assert_eq!(read(wrong).unwrap_err().kind, Kind::Usage, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_site_says_who_may_read_and_write() {
+        assert_eq!(read("").unwrap().read, Read::Open);
+        assert_eq!(read("read = \"accounts\"").unwrap().read, Read::Accounts);
+        let site = read_site(
+            "[[hosted]]\necosystem = \"oci\"\nname = \"team\"\nwrite = [\"*\"]\nquota = \"50GiB\"\n\
+             [[hosted]]\necosystem = \"npm\"\nname = \"team\"\nwrite = [\"ada\", \"ci\"]\n",
+        );
+        let hosted = site.unwrap().hosted;
+        assert_eq!((hosted[0].quota, hosted[1].quota), (Some(50 << 30), None));
+        assert!(hosted[0].may_write("eve") && !hosted[1].may_write("eve") && hosted[1].may_write("ci"));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_place() {
+        let table = "[[hosted]]\necosystem = \"oci\"\n";
+        for (text, line, message) in [
+            (format!("{table}name = \"team\"\n"), 2, "missing field `write`"),
+            (
+                format!("{table}name = \"registry.example.test\"\nwrite = []\n"),
+                4,
+                "cannot name a hosted repository",
+            ),
+            (format!("{table}name = \"team\"\nwrite = [\"a:b\"]\n"), 5, "cannot name an account"),
+            (format!("{table}name = \"team\"\nwrite = []\nquota = \"lots\"\n"), 6, "is not a size"),
+            (format!("{table}name = \"team\"\nwrite = []\nscopes = []\n"), 6, "unknown field `scopes`"),
+            (
+                format!("{table}name = \"t\"\nwrite = []\n{table}name = \"t\"\nwrite = []\n"),
+                2,
+                "there are two",
+            ),
+            ("[serve]\nread = \"all\"\n".to_owned(), 3, "unknown variant `all`"),
+        ] {
+            let problem = read_site(&text).unwrap_err();
+            let place = problem.place.unwrap();
+            assert!(problem.message.contains(message), "{text}: {}", problem.message);
+            assert!(place.contains(&format!("site.toml:{line}:")), "{text}: {place}");
         }
     }
 }
