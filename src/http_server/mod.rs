@@ -4,6 +4,7 @@
 //!
 //! - `listener` accepts, `tls` shakes hands, `guard` limits how long a connection may wait, `responder` answers a request.
 //! - `origin`, `route` and `mount` find out what is asked for.
+//! - `hosting` is what a handler that writes can do besides: `receive` brings large bodies into `uploads`.
 //! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it; `answers` keeps what needs no
 //!   handler a second time.
 //! - `reply` makes the response, with `ranges`, `conditional`, `compression` and `body`.
@@ -19,6 +20,7 @@ mod conditional;
 mod context;
 mod documents;
 mod guard;
+mod hosting;
 mod listener;
 mod metrics;
 mod misses;
@@ -26,11 +28,13 @@ mod mount;
 mod origin;
 mod pages;
 mod ranges;
+mod receive;
 mod reply;
 mod responder;
 mod route;
 mod site;
 mod tls;
+mod uploads;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -44,6 +48,7 @@ pub use access_log::{AccessLog, AccessRecord};
 pub use mount::Mount;
 pub use tls::{Certificate, Tls};
 
+use crate::access::Hosted;
 use crate::ecosystem::Ecosystem;
 use crate::problem::{Kind, Problem};
 use crate::store::{Blobs, Catalogue};
@@ -114,6 +119,8 @@ pub struct Served {
     pub catalogue: Arc<dyn Catalogue>,
     /// What stands where; [`Mount::of`] each ecosystem for the usual places.
     pub mounts: Vec<Mount>,
+    /// The repositories that clients write into.
+    pub hosted: Vec<Hosted>,
     /// Whose clients `/setup/` knows.
     pub ecosystems: Vec<&'static dyn Ecosystem>,
     /// Who is told of every request.
@@ -151,6 +158,9 @@ impl Server {
             misses,
             metrics: metrics::Metrics::new(),
             log: served.log,
+            hosted: served.hosted,
+            uploads: uploads::Uploads::default(),
+            writing: Mutex::default(),
             repositories: Mutex::new(None),
             blobs: served.blobs,
             catalogue: served.catalogue,
@@ -235,5 +245,5 @@ fn connections_possible() -> usize {
         Err(_) => limit.current,
     };
     let files = usize::try_from(files.unwrap_or(1 << 20)).unwrap_or(1 << 20).min(1 << 20);
-    (files.saturating_sub(256) / 2).max(8)
+    (files.saturating_sub(256 + uploads::MOST) / 2).max(8)
 }

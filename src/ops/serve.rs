@@ -47,6 +47,7 @@ pub async fn serve(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let settings = ServerSettings { listen: addresses, tls, ..ServerSettings::default() };
     let served = Served {
+        hosted: Vec::new(),
         blobs: Arc::clone(&store.blobs),
         catalogue: Arc::clone(&store.catalogue),
         mounts: registry::ECOSYSTEMS.iter().flat_map(|ecosystem| Mount::of(*ecosystem)).collect(),

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use disk::DiskBlobs;
 pub use error::{CATALOGUE_DAMAGED, RESTORE_CATALOGUE, StoreError};
-pub use hashes::has_digest;
+pub use hashes::{has_digest, reads_as};
 pub use layout::Layout;
 #[cfg(any(test, feature = "faults"))]
 pub use memory::MemoryBlobs;
