@@ -41,7 +41,7 @@ use crate::spill::{Entry, Sorted};
 pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
 use pattern::Pattern;
 pub use planned::{Planned, PlannedFile};
-pub use serve::{ALL, Answer, ClientRequest, Content, LASTING, Principal, Route, Serve, ServeContext};
+pub use serve::{ALL, Answer, BASIC, ClientRequest, Content, LASTING, Principal, Route, Serve, ServeContext};
 
 /// An ecosystem, by what it can do. Every part is optional.
 pub trait Ecosystem: Send + Sync {

@@ -4,6 +4,7 @@
 //!
 //! - `listener` accepts, `tls` shakes hands, `guard` limits how long a connection may wait, `responder` answers a request.
 //! - `origin`, `route` and `mount` find out what is asked for.
+//! - `gate` lets in who may read, `accounts` knows whose credentials those are, and `token` gives tokens for them.
 //! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it; `answers` keeps what needs no
 //!   handler a second time.
 //! - `reply` makes the response, with `ranges`, `conditional`, `compression` and `body`.
@@ -11,6 +12,7 @@
 //! - `site` is what all requests share.
 
 mod access_log;
+mod accounts;
 mod answers;
 mod body;
 mod completion;
@@ -18,6 +20,7 @@ mod compression;
 mod conditional;
 mod context;
 mod documents;
+mod gate;
 mod guard;
 mod listener;
 mod metrics;
@@ -31,6 +34,7 @@ mod responder;
 mod route;
 mod site;
 mod tls;
+mod token;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -41,6 +45,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 
 pub use access_log::{AccessLog, AccessRecord};
+pub use accounts::Accounts;
+pub use gate::Access;
 pub use mount::Mount;
 pub use tls::{Certificate, Tls};
 
@@ -116,6 +122,8 @@ pub struct Served {
     pub mounts: Vec<Mount>,
     /// Whose clients `/setup/` knows.
     pub ecosystems: Vec<&'static dyn Ecosystem>,
+    /// Who may read and write.
+    pub access: Access,
     /// Who is told of every request.
     pub log: Option<AccessLog>,
 }
@@ -157,6 +165,7 @@ impl Server {
         };
         let responder = responder::Responder {
             site: Arc::new(site),
+            access: served.access,
             mounts: mount::Mounts::compile(&served.mounts)?,
             pages: pages::Pages::new(&served.ecosystems, settings.tls.as_ref().and_then(Tls::authority))?,
             trusted_proxies: settings.trusted_proxies,

@@ -12,6 +12,7 @@ pub(crate) const JSON: &str = "application/json";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     BlobUnknown,
+    Denied,
     DigestInvalid,
     ManifestUnknown,
     NameInvalid,
@@ -20,6 +21,7 @@ pub(crate) enum Code {
     PaginationNumberInvalid,
     SizeInvalid,
     TooManyRequests,
+    Unauthorized,
     Unsupported,
     /// docker's own, for what the client cannot mend.
     Unknown,
@@ -29,6 +31,7 @@ impl Code {
     fn name(self) -> &'static str {
         match self {
             Code::BlobUnknown => "BLOB_UNKNOWN",
+            Code::Denied => "DENIED",
             Code::DigestInvalid => "DIGEST_INVALID",
             Code::ManifestUnknown => "MANIFEST_UNKNOWN",
             Code::NameInvalid => "NAME_INVALID",
@@ -36,6 +39,7 @@ impl Code {
             Code::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Code::SizeInvalid => "SIZE_INVALID",
             Code::TooManyRequests => "TOOMANYREQUESTS",
+            Code::Unauthorized => "UNAUTHORIZED",
             Code::Unsupported => "UNSUPPORTED",
             Code::Unknown => "UNKNOWN",
         }
@@ -45,6 +49,8 @@ impl Code {
         match self {
             Code::BlobUnknown | Code::ManifestUnknown | Code::NameUnknown | Code::Unsupported => 404,
             Code::DigestInvalid | Code::NameInvalid | Code::PaginationNumberInvalid => 400,
+            Code::Unauthorized => 401,
+            Code::Denied => 403,
             Code::SizeInvalid => 413,
             Code::TooManyRequests => 429,
             Code::Unknown => 500,
@@ -55,6 +61,8 @@ impl Code {
     fn of(status: u16) -> Code {
         match status {
             400 => Code::NameInvalid,
+            401 => Code::Unauthorized,
+            403 => Code::Denied,
             413 => Code::SizeInvalid,
             429 => Code::TooManyRequests,
             404 | 405 => Code::Unsupported,

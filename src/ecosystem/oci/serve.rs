@@ -66,6 +66,24 @@ impl Serve for OciServe {
         Ok(answer)
     }
 
+    fn is_greeting(&self, action: &str) -> bool {
+        action == "version"
+    }
+
+    fn scope(&self, captures: &[(&'static str, String)]) -> String {
+        let name = captures.iter().find(|(key, _)| *key == "name").map(|(_, name)| name);
+        // What stands in quotes there must not end them.
+        let name = name.filter(|name| address::read(name, None).is_ok());
+        name.map(|name| format!("repository:{name}:pull,push")).unwrap_or_default()
+    }
+
+    /// Only `Bearer`: docker without credentials gives up where a `Basic` stands beside it.
+    fn challenge(&self, origin: &str, scope: &str) -> String {
+        let service = origin.split_once("://").map_or(origin, |(_, host)| host);
+        let scope = if scope.is_empty() { String::new() } else { format!(",scope=\"{scope}\"") };
+        format!("Bearer realm=\"{origin}/-/token\",service=\"{service}\"{scope}")
+    }
+
     fn error(&self, status: u16, message: &str) -> Bytes {
         of_server(status, message)
     }
