@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &str)] = &[
     // The rooms that know nothing of the verbs.
     ("net", "clock problem units"),
     ("store", "blocking clock fsx problem"),
-    ("trust", "clock fsx problem store"),
+    ("trust", "access clock fsx problem store"),
     ("ecosystem", "access blocking clock events findings net problem spill store"),
     ("http_server", "access blocking clock ecosystem problem store trust"),
     // The verbs.

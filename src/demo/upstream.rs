@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::cancel::Cancel;
 use crate::ecosystem::{Answer, ClientRequest, Content, Ecosystem, Route, Serve, ServeContext};
-use crate::http_server::{Mount, Served, Server, ServerSettings};
+use crate::http_server::{Access, Mount, Served, Server, ServerSettings};
 use crate::problem::Problem;
 use crate::store::Store;
 
@@ -38,11 +38,11 @@ pub(super) fn start(store: &Store, cancel: &Cancel) -> Result<String, Problem> {
         ecosystem: &DemoUpstream,
     };
     let served = Served {
-        hosted: Vec::new(),
         blobs: store.blobs.clone(),
         catalogue: store.catalogue.clone(),
         mounts: vec![mount],
         ecosystems: Vec::new(),
+        access: Access::default(),
         log: None,
     };
     let server = Server::bind(settings, served)?;

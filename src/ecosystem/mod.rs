@@ -43,7 +43,8 @@ pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFi
 use pattern::Pattern;
 pub use planned::{Planned, PlannedFile};
 pub use serve::{
-    ALL, Answer, ClientRequest, Content, LASTING, Principal, QUESTION, Route, Serve, ServeContext, Takes,
+    ALL, Answer, BASIC, ClientRequest, Content, LASTING, Principal, QUESTION, Route, Serve, ServeContext,
+    Takes,
 };
 
 /// An ecosystem, by what it can do. Every part is optional.

@@ -12,14 +12,17 @@ use crate::access::Hosted;
 use crate::problem::Problem;
 use crate::store::{Linked, LinkedRef};
 
-/// Who asks. Every handler is given one from the first day, though reading is open so far.
+/// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
-    /// Nobody said who.
+    /// Nobody said who; or somebody whom the site gave a token that says so.
     Anonymous,
     /// An account of this site.
     Account(String),
 }
+
+/// What clients of most ecosystems are told when they need an account: to send its name and password (RFC 7617).
+pub const BASIC: &str = "Basic realm=\"aftk\"";
 
 /// How the virtual repository of an ecosystem, which has what all others have, is written where a name is needed.
 pub const ALL: &str = "all";
@@ -211,6 +214,21 @@ pub trait Serve: Send + Sync {
     /// Writing, for ecosystems that have hosted repositories: what answers routes that write.
     fn host(&self) -> Option<&dyn Host> {
         None
+    }
+
+    /// Whether clients ask this first, to learn how to sign in. Where there are accounts that may write, nobody is
+    /// answered then who shows no credentials, even if everybody may read.
+    fn is_greeting(&self, _action: &str) -> bool {
+        false
+    }
+    /// What a request is about, in the words of these clients' challenges; may be empty.
+    fn scope(&self, _captures: &[(&'static str, String)]) -> String {
+        String::new()
+    }
+    /// How clients are told to show who they are: the value of `WWW-Authenticate` in an answer of 401. `origin` is
+    /// `https://host:port` as they reach us; tokens are had from `/-/token` there. `scope` is what [`Serve::scope`] says.
+    fn challenge(&self, _origin: &str, _scope: &str) -> String {
+        BASIC.to_owned()
     }
     /// How an error of the server's own is written for these clients, as JSON: no route, another method, a store that does
     /// not answer.

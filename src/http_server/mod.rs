@@ -4,6 +4,7 @@
 //!
 //! - `listener` accepts, `tls` shakes hands, `guard` limits how long a connection may wait, `responder` answers a request.
 //! - `origin`, `route` and `mount` find out what is asked for.
+//! - `gate` lets in who may read, `accounts` knows whose credentials those are, and `token` gives tokens for them.
 //! - `hosting` is what a handler that writes can do besides: `receive` brings large bodies into `uploads`.
 //! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it; `answers` keeps what needs no
 //!   handler a second time.
@@ -12,6 +13,7 @@
 //! - `site` is what all requests share.
 
 mod access_log;
+mod accounts;
 mod answers;
 mod body;
 mod completion;
@@ -19,6 +21,7 @@ mod compression;
 mod conditional;
 mod context;
 mod documents;
+mod gate;
 mod guard;
 mod hosting;
 mod listener;
@@ -34,6 +37,7 @@ mod responder;
 mod route;
 mod site;
 mod tls;
+mod token;
 mod uploads;
 
 use std::future::Future;
@@ -45,10 +49,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 
 pub use access_log::{AccessLog, AccessRecord};
+pub use accounts::Accounts;
+pub use gate::Access;
 pub use mount::Mount;
 pub use tls::{Certificate, Tls};
 
-use crate::access::Hosted;
 use crate::ecosystem::Ecosystem;
 use crate::problem::{Kind, Problem};
 use crate::store::{Blobs, Catalogue};
@@ -119,10 +124,10 @@ pub struct Served {
     pub catalogue: Arc<dyn Catalogue>,
     /// What stands where; [`Mount::of`] each ecosystem for the usual places.
     pub mounts: Vec<Mount>,
-    /// The repositories that clients write into.
-    pub hosted: Vec<Hosted>,
     /// Whose clients `/setup/` knows.
     pub ecosystems: Vec<&'static dyn Ecosystem>,
+    /// Who may read and write.
+    pub access: Access,
     /// Who is told of every request.
     pub log: Option<AccessLog>,
 }
@@ -158,7 +163,7 @@ impl Server {
             misses,
             metrics: metrics::Metrics::new(),
             log: served.log,
-            hosted: served.hosted,
+            hosted: served.access.hosted.clone(),
             uploads: uploads::Uploads::default(),
             writing: Mutex::default(),
             repositories: Mutex::new(None),
@@ -167,6 +172,7 @@ impl Server {
         };
         let responder = responder::Responder {
             site: Arc::new(site),
+            access: served.access,
             mounts: mount::Mounts::compile(&served.mounts)?,
             pages: pages::Pages::new(&served.ecosystems, settings.tls.as_ref().and_then(Tls::authority))?,
             trusted_proxies: settings.trusted_proxies,

@@ -99,14 +99,19 @@ impl Mounts {
         path: &Path<'_>,
         origin: &Origin,
     ) -> Result<Option<Destination>, Refusal> {
+        let Some((index, mount)) = self.at(path, origin) else { return Ok(None) };
+        mount.find(index, method, path, origin).map_err(|refusal| refusal.in_words_of(mount.serve))
+    }
+
+    /// The mount that stands at a path, and its number.
+    pub(super) fn at(&self, path: &Path<'_>, origin: &Origin) -> Option<(usize, &Mounted)> {
         let host = origin.host();
         let impersonated = self.impersonates(host);
         let here = self.0.iter().enumerate().filter(|(_, mount)| {
             let same_host = if impersonated { mount.is_host(host) } else { mount.host.is_none() };
             same_host && path.begins_with(&mount.prefix)
         });
-        let Some((index, mount)) = here.max_by_key(|(_, mount)| mount.prefix.len()) else { return Ok(None) };
-        mount.find(index, method, path, origin).map_err(|refusal| refusal.in_words_of(mount.serve))
+        here.max_by_key(|(_, mount)| mount.prefix.len())
     }
 }
 

@@ -27,6 +27,12 @@ const ROUTES: &[Route] = &[
     Route::get("/setup/{client}", "setup"),
 ];
 
+/// Whether the page at a path is everybody's, whoever may read: what watches a server has no account, and clients need
+/// the certificate authority before they can show theirs. Other pages name what is served.
+pub(super) fn is_everybodys(path: &str) -> bool {
+    matches!(path, "/-/health" | "/setup/ca.pem")
+}
+
 /// The pages of a site.
 pub(super) struct Pages {
     table: RouteTable,

@@ -12,22 +12,25 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
+use super::accounts::{Asker, Denied};
 use super::answers::{self, Held};
 use super::body::Body;
 use super::completion::Completion;
 use super::context::Context;
+use super::gate::Access;
 use super::guard::Phase;
 use super::mount::{Destination, Mounted, Mounts};
 use super::origin::{self, Ends, Origin};
-use super::pages::Pages;
+use super::pages::{self, Pages};
 use super::receive::{self, Carried};
 use super::reply::{Asked, Refusal, Reply};
 use super::route::Path;
 use super::site::Site;
+use super::token;
 use crate::blocking::blocking;
 use crate::clock;
 use crate::ecosystem::host::{Host, Receiving};
-use crate::ecosystem::{Answer, ClientRequest, Content, Principal, QUESTION, Takes};
+use crate::ecosystem::{Answer, BASIC, ClientRequest, Content, Principal, QUESTION, Takes};
 use crate::problem::{Kind, Problem};
 use crate::store::Revision;
 
@@ -39,6 +42,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Answers requests.
 pub(super) struct Responder {
     pub(super) site: Arc<Site>,
+    pub(super) access: Access,
     pub(super) mounts: Mounts,
     pub(super) pages: Pages,
     pub(super) trusted_proxies: Vec<IpAddr>,
@@ -86,6 +90,14 @@ impl Responder {
     ) -> Result<Reply, Refusal> {
         let bad = |why: &str| Refusal::new(StatusCode::BAD_REQUEST, why);
         let origin = Origin::of(&parts, ends, &self.trusted_proxies).map_err(bad)?;
+        if parts.uri.path() == token::PATH {
+            return self.token(parts, body).await;
+        }
+        let asker = match self.access.asker(&parts.headers).await {
+            Ok(asker) if self.access.admits(&asker) || pages::is_everybodys(parts.uri.path()) => asker,
+            Ok(_) => return self.denied(Denied::Needed, &parts, &origin),
+            Err(denied) => return self.denied(denied, &parts, &origin),
+        };
         let is_get = parts.method == Method::GET;
         let host = if self.mounts.impersonates(origin.host()) { origin.host() } else { "" };
         let key = (is_get || parts.method == Method::HEAD).then(|| answers::key(host, &parts.uri));
@@ -100,18 +112,32 @@ impl Responder {
             let Some(mount) = self.mounts.get(destination.mount) else {
                 return Err(bad("there is no mount"));
             };
+            if asker == Asker::Nobody && mount.serve.is_greeting(destination.action) {
+                match self.access.has_writers(mount.ecosystem).await {
+                    Ok(false) => {}
+                    Ok(true) => return self.denied(Denied::Needed, &parts, &origin),
+                    Err(denied) => return self.denied(denied, &parts, &origin),
+                }
+            }
             let serve = mount.serve;
+            let principal = asker.into();
             let most = match destination.takes {
                 Takes::Question => QUESTION,
+                // Nobody writes without an account, so nothing of theirs needs to be in memory.
+                Takes::Document(_) if principal == Principal::Anonymous => {
+                    drain(body).await;
+                    let made = self.handle(destination, parts, Bytes::new(), principal, None).await;
+                    return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
+                }
                 Takes::Document(most) => most,
                 Takes::Upload => {
-                    let made = self.receive(destination, parts, body).await;
+                    let made = self.receive(destination, parts, body, principal).await;
                     return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
                 }
             };
             let body = self.collect(&parts.method, body, most).await;
             let body = body.map_err(|refusal| refusal.in_words_of(serve))?;
-            let made = self.handle(destination, parts, body, key).await;
+            let made = self.handle(destination, parts, body, principal, key).await;
             return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
         }
         if !host.is_empty() {
@@ -126,12 +152,39 @@ impl Responder {
         Ok(made.await.unwrap_or_else(|problem| Reply::problem(&problem, None)))
     }
 
+    /// Gives a token.
+    async fn token(&self, parts: Parts, body: &mut Incoming) -> Result<Reply, Refusal> {
+        let form = match parts.method {
+            Method::GET | Method::HEAD => None,
+            Method::POST => Some(self.collect(&parts.method, body, QUESTION).await?),
+            _ => return Err(Refusal::method(token::METHODS.to_owned())),
+        };
+        match token::answer(&self.access, &parts.headers, form.as_ref()).await {
+            Ok(reply) => Ok(reply),
+            Err(denied) => denied.refuse(|| BASIC.to_owned(), None),
+        }
+    }
+
+    /// Turns a request away in the words of whoever answers at its path.
+    fn denied(&self, denied: Denied, parts: &Parts, origin: &Origin) -> Result<Reply, Refusal> {
+        let path = Path::parse(parts.uri.path()).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, why))?;
+        let Some((_, mount)) = self.mounts.at(&path, origin) else {
+            return denied.refuse(|| BASIC.to_owned(), None);
+        };
+        let scope = match self.mounts.find(parts.method.as_str(), &path, origin) {
+            Ok(Some(destination)) => mount.serve.scope(&destination.captures),
+            _ => String::new(),
+        };
+        denied.refuse(|| mount.serve.challenge(&origin.to_string(), &scope), Some(mount.serve))
+    }
+
     /// Lets the ecosystem answer, where that may block.
     async fn handle(
         self: &Arc<Responder>,
         destination: Destination,
         parts: Parts,
         body: Bytes,
+        principal: Principal,
         key: Option<String>,
     ) -> Result<Reply, Problem> {
         let here = Arc::clone(self);
@@ -157,7 +210,7 @@ impl Responder {
                 }
             }
             let writes = destination.takes != Takes::Question;
-            let request = client_request(destination, &parts, body);
+            let request = client_request(destination, &parts, body, principal);
             let context = here.context(mount, revision, &request.principal);
             let answer = match mount.serve.host().filter(|_| writes) {
                 Some(host) => host.write(&request, &context)?,
@@ -188,12 +241,13 @@ impl Responder {
         destination: Destination,
         parts: Parts,
         body: &mut Incoming,
+        principal: Principal,
     ) -> Result<Reply, Problem> {
         let here = Arc::clone(self);
         let begun = blocking(move || {
             let number = destination.mount;
             let (mount, host) = here.hosting(number)?;
-            let request = client_request(destination, &parts, Bytes::new());
+            let request = client_request(destination, &parts, Bytes::new(), principal);
             let context = here.context(mount, here.site.catalogue.revision()?, &request.principal);
             let receiving = host.receive(&request, &context)?;
             drop(context);
@@ -270,7 +324,12 @@ fn gone() -> Problem {
     Problem::new(Kind::Failed, "http.no-mount", "nobody answers at this route")
 }
 
-fn client_request(destination: Destination, parts: &Parts, body: Bytes) -> ClientRequest {
+fn client_request(
+    destination: Destination,
+    parts: &Parts,
+    body: Bytes,
+    principal: Principal,
+) -> ClientRequest {
     ClientRequest {
         action: destination.action,
         captures: destination.captures,
@@ -279,7 +338,7 @@ fn client_request(destination: Destination, parts: &Parts, body: Bytes) -> Clien
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers.clone(),
         body,
-        principal: Principal::Anonymous,
+        principal,
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) enum Code {
     PaginationNumberInvalid,
     SizeInvalid,
     TooManyRequests,
+    Unauthorized,
     Unsupported,
     /// docker's own, for what the client cannot mend.
     Unknown,
@@ -44,6 +45,7 @@ impl Code {
             Code::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Code::SizeInvalid => "SIZE_INVALID",
             Code::TooManyRequests => "TOOMANYREQUESTS",
+            Code::Unauthorized => "UNAUTHORIZED",
             Code::Unsupported => "UNSUPPORTED",
             Code::Unknown => "UNKNOWN",
         }
@@ -61,6 +63,7 @@ impl Code {
             | Code::ManifestInvalid
             | Code::NameInvalid
             | Code::PaginationNumberInvalid => 400,
+            Code::Unauthorized => 401,
             Code::Denied => 403,
             Code::SizeInvalid => 413,
             Code::TooManyRequests => 429,
@@ -72,6 +75,8 @@ impl Code {
     fn of(status: u16) -> Code {
         match status {
             400 => Code::NameInvalid,
+            401 => Code::Unauthorized,
+            403 => Code::Denied,
             413 => Code::SizeInvalid,
             429 => Code::TooManyRequests,
             404 | 405 => Code::Unsupported,

@@ -5,7 +5,7 @@
 
 use bundle_format::Digest;
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use url::form_urlencoded;
 
 use super::reference::{Name, check_tag, read_digest};
@@ -82,6 +82,24 @@ impl Serve for OciServe {
 
     fn host(&self) -> Option<&dyn Host> {
         Some(self)
+    }
+
+    fn is_greeting(&self, action: &str) -> bool {
+        action == "version"
+    }
+
+    fn scope(&self, captures: &[(&'static str, String)]) -> String {
+        let name = captures.iter().find(|(key, _)| *key == "name").map(|(_, name)| name);
+        // What stands in quotes there must not end them.
+        let name = name.filter(|name| address::read(name, None).is_ok());
+        name.map(|name| format!("repository:{name}:pull,push")).unwrap_or_default()
+    }
+
+    /// Only `Bearer`: docker without credentials gives up where a `Basic` stands beside it.
+    fn challenge(&self, origin: &str, scope: &str) -> String {
+        let service = origin.split_once("://").map_or(origin, |(_, host)| host);
+        let scope = if scope.is_empty() { String::new() } else { format!(",scope=\"{scope}\"") };
+        format!("Bearer realm=\"{origin}/-/token\",service=\"{service}\"{scope}")
     }
 
     fn error(&self, status: u16, message: &str) -> Bytes {
@@ -289,6 +307,11 @@ pub(super) fn document(media_type: &'static str, body: Bytes) -> Answer {
 }
 
 /// Asks a client to say who it is.
-pub(super) fn unauthorized(_request: &ClientRequest, name: &Name) -> Answer {
-    refuse(Code::Denied, &format!("an account is needed to write into {name}"))
+pub(super) fn unauthorized(request: &ClientRequest, name: &Name) -> Answer {
+    let mut answer = refuse(Code::Unauthorized, &format!("an account is needed to write into {name}"));
+    let (scheme, below) = request.base.split_once("://").unwrap_or_default();
+    let host = below.split('/').next().unwrap_or_default();
+    let challenge = OciServe.challenge(&format!("{scheme}://{host}"), &OciServe.scope(&request.captures));
+    answer.headers.extend(HeaderValue::try_from(challenge).ok().map(|value| (WWW_AUTHENTICATE, value)));
+    answer
 }
