@@ -18,7 +18,6 @@ use super::accounts::{Credentials, Denied, Shown, TOKEN_LIFE};
 use super::gate::Access;
 use super::reply::Reply;
 use crate::access::Read;
-use crate::clock;
 
 /// Where it stands, on every host.
 pub(super) const PATH: &str = "/-/token";
@@ -62,12 +61,8 @@ pub(super) async fn answer(
         None => None,
     };
     let token = accounts.token(&list, account.as_deref());
-    let body = json!({
-        "token": token,
-        "access_token": token,
-        "expires_in": TOKEN_LIFE.as_secs(),
-        "issued_at": clock::now_text(),
-    });
+    // No `issued_at`: clients would reckon by their own clock from ours, and behind an air gap the two may well differ.
+    let body = json!({ "token": token, "access_token": token, "expires_in": TOKEN_LIFE.as_secs() });
     Ok(Reply::secret(StatusCode::OK, Bytes::from(body.to_string())))
 }
 

@@ -49,7 +49,7 @@ fn token(response: &Response) -> String {
     let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(body["token"], body["access_token"]);
     assert_eq!(body["expires_in"], 300);
-    assert!(body["issued_at"].as_str().unwrap().ends_with('Z'));
+    assert!(body["issued_at"].is_null(), "clocks differ behind an air gap");
     assert_eq!(response.header("cache-control"), Some("no-store"));
     format!("Authorization: Bearer {}", body["token"].as_str().unwrap())
 }
