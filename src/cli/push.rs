@@ -7,6 +7,7 @@ use super::output;
 use super::session::Session;
 use crate::ecosystem::push::{Outcome, Product, PushOrder};
 use crate::ops::push::{self, PushReport};
+use crate::ops::select::Selector;
 use crate::problem::Problem;
 use crate::units;
 
@@ -19,7 +20,8 @@ pub(super) struct Arguments {
     /// The registry, and what all names there begin with: `docker://registry.example.test/mirror`
     #[arg(value_name = "TARGET")]
     target: String,
-    /// Only what matches, with all that belongs to it: `docker:redis`, `docker:registry.example.test/team/*:1.*`
+    /// Only what matches, with all that belongs to it: `docker:redis`, `docker:registry.example.test/team/*:1.*`,
+    /// `channel:prod`, `bundle:prod/42`
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
     /// What names become: 'docker.io/library/*=base/*'; the first that matches counts
@@ -65,10 +67,11 @@ enum ProductName {
 }
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
+    let selectors =
+        arguments.selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let store = session.existing_store()?;
     let order = PushOrder {
         target: String::new(),
-        selectors: arguments.selectors,
         map: arguments.map,
         keep_host: arguments.keep_host,
         label: arguments.tag,
@@ -83,7 +86,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     };
     let report = session.block_on(async {
         let outside = arguments.network.outside(session, &store, &session.directory)?;
-        push::push(&arguments.target, order, &outside).await
+        push::push(&arguments.target, order, selectors, &outside).await
     })?;
     match report.problem() {
         None => session.finish(&report, || show(&report, session)),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bundle_format::BlobKey;
 use serde::Serialize;
 
-use super::CollectContext;
+use super::{Chosen, CollectContext};
 use crate::net::Client;
 use crate::problem::Problem;
 use crate::store::{BlobFile, Linked, LinkedRef};
@@ -16,8 +16,6 @@ use crate::store::{BlobFile, Linked, LinkedRef};
 pub struct PushOrder {
     /// The target, without the word before its colon: `//registry.example.test/team`.
     pub target: String,
-    /// What is pushed, each as the ecosystem reads it, without the word before its colon; all, if there is none.
-    pub selectors: Vec<String>,
     /// What goes where: `PATTERN=NAME`. The first that matches counts.
     pub map: Vec<String>,
     /// Whether the name of the source's server stays part of the names.
@@ -53,8 +51,6 @@ pub trait PushContext: Send + Sync {
     fn machine(&self) -> &dyn CollectContext;
     /// The one HTTP client.
     fn client(&self) -> &Client;
-    /// All packages of this ecosystem in the view: repository and name, in order.
-    async fn packages(&self) -> Result<Vec<(String, String)>, Problem>;
     /// The artifacts and refs of one package, in the order of precedence.
     async fn package(&self, repository: &str, name: &str) -> Result<(Vec<Linked>, Vec<LinkedRef>), Problem>;
     /// Opens a blob; `None` if it is not held.
@@ -66,11 +62,17 @@ pub trait PushContext: Send + Sync {
 /// Pushing into servers of an ecosystem's own protocol.
 #[async_trait]
 pub trait Push: Send + Sync {
-    /// Pushes. What fails for one package stops no other, and stands in the ledger.
+    /// Pushes what was chosen, with all that belongs to it. What fails for one package stops no other, and stands in the
+    /// ledger.
     ///
     /// # Errors
     /// If the order is wrong, or the target cannot be used at all.
-    async fn push(&self, order: &PushOrder, context: &dyn PushContext) -> Result<Ledger, Problem>;
+    async fn push(
+        &self,
+        order: &PushOrder,
+        chosen: &[Chosen],
+        context: &dyn PushContext,
+    ) -> Result<Ledger, Problem>;
 }
 
 /// What became of one thing.

@@ -5,6 +5,7 @@
 
 mod accession;
 mod believed;
+mod carried;
 pub mod certificates;
 pub mod check;
 pub mod collect;
@@ -39,6 +40,7 @@ pub mod select;
 pub mod serve;
 pub mod setup;
 mod signing;
+mod snapshots;
 #[cfg(test)]
 mod testing;
 mod unpack;

@@ -288,7 +288,7 @@ fn names_that_would_collide_are_kept_apart() {
     house.push(&target, &["--map", &pattern]).done();
     assert_eq!(target.shown("mirror/base/app", "1"), house.source.shown("team/app", "1"));
     let ran = house.push(&target, &["docker:nothing"]);
-    assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (Some(4), Some("push.nothing")));
+    assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (Some(4), Some("selector.nothing")));
 }
 
 #[test]
@@ -314,6 +314,33 @@ fn an_index_with_absent_entries_is_explained() {
     let digest = entries[0]["digest"].as_str().unwrap();
     assert!(target.shown("mirror/team/app", digest).is_some(), "the platform itself is there");
     assert_eq!(BlobKey::of(&target.shown("mirror/team/app", digest).unwrap()).to_string(), digest);
+}
+
+#[test]
+fn a_bundle_is_pushed_as_it_was_whatever_its_channel_shows_since() {
+    let source = FakeRegistry::start();
+    source.image("team/app", "1", LAYER);
+    let house = House::of(source, &["team/app:1"]);
+    let first = house.source.shown("team/app", "1").unwrap();
+    house.source.image("team/app", "1", b"a later layer");
+    house.source.image("team/other", "1", LAYER);
+    let requests = ["app", "other"].map(|name| format!("docker:{}/team/{name}:1", house.source.host()));
+    house.sides.run("out", &["collect", &requests[0], &requests[1], "--out", "../stick"]).done();
+
+    let target = FakeRegistry::start();
+    house.push(&target, &["bundle:default/1"]).done();
+    assert_eq!(target.shown("mirror/team/app", "1"), Some(first));
+    assert_eq!(target.shown("mirror/team/other", "1"), None);
+    house.push(&target, &["channel:default"]).done();
+    assert!(house.is_there(&target, "team/app", "1") && house.is_there(&target, "team/other", "1"));
+    let target = FakeRegistry::start();
+    house.push(&target, &["pkg:oci/other@*", "bundle:default/2"]).done();
+    assert!(house.is_there(&target, "team/app", "1") && house.is_there(&target, "team/other", "1"));
+    for gone in ["bundle:default/9", "bundle:other/1", "channel:other", "npm:*"] {
+        let ran = house.push(&target, &["docker:*", gone]);
+        assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (Some(4), Some("selector.nothing")));
+    }
+    assert_eq!(house.push(&target, &["bundle:default"]).code, Some(2));
 }
 
 /// A registry with Harbor's projects: those that are made with its interface (`api/v2.0/swagger.yaml`). Without its

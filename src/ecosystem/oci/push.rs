@@ -22,9 +22,10 @@ use bundle_format::Digest;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::Oci;
+use super::export::packages;
 use super::reference::{Name, check_tag};
 use super::registries::Registries;
-use super::selector::Images;
+use crate::ecosystem::Chosen;
 use crate::ecosystem::push::{Entry, Failure, Ledger, Outcome, Part, Product, Push, PushContext, PushOrder};
 use crate::events::Happening;
 use crate::problem::{Kind, Problem};
@@ -39,34 +40,37 @@ const AT_ONCE: usize = 8;
 
 #[async_trait]
 impl Push for Oci {
-    async fn push(&self, order: &PushOrder, context: &dyn PushContext) -> Result<Ledger, Problem> {
+    async fn push(
+        &self,
+        order: &PushOrder,
+        chosen: &[Chosen],
+        context: &dyn PushContext,
+    ) -> Result<Ledger, Problem> {
         let mapping = Mapping::read(order)?;
-        let selectors: Vec<Images> =
-            order.selectors.iter().map(|text| Images::read(text)).collect::<Result<_, _>>()?;
         if let Some(tag) = &order.label {
             check_tag(tag).map_err(|why| Problem::new(Kind::Usage, "push.tag", why))?;
         }
-        let jobs = repositories(&mapping, &selectors, context).await?;
+        let jobs = repositories(&mapping, chosen)?;
         let registries = Registries::load(context.machine()).await?;
         let target = Target::new(order, registries, context);
         let target = &target;
         target.reach(&mapping.registry).await?;
         let stage = Happening::Stage { name: "push".to_owned(), items: None, bytes: None };
         context.machine().events().emit(stage);
-        let pushes = jobs.into_iter().map(|(from, to)| {
-            let selectors = &selectors;
-            async move {
+        let mut pushes = Vec::new();
+        for Job { from, to, chosen } in jobs {
+            pushes.push(async move {
                 let (source, named) = (from.to_string(), to.to_string());
                 let mut ledger = Ledger::default();
                 let repository = Repository { target, name: to };
-                match one(&repository, &from, selectors, &mut ledger).await {
+                match one(&repository, &from, chosen, &mut ledger).await {
                     Ok(()) => {}
                     Err(problem) if is_nobody_there(&problem) => return Err(problem),
                     Err(problem) => ledger.failures.push(Failure { source, target: named, problem }),
                 }
                 Ok(ledger)
-            }
-        });
+            });
+        }
         let mut pushes = pin!(futures_util::stream::iter(pushes).buffered(REPOSITORIES));
         let mut whole = Ledger::default();
         while let Some(ledger) = pushes.try_next().await? {
@@ -81,26 +85,29 @@ fn is_nobody_there(problem: &Problem) -> bool {
     matches!(problem.code.as_ref(), "net.connect" | "net.tls")
 }
 
-/// What is pushed, and what it becomes.
-async fn repositories(
-    mapping: &Mapping,
-    selectors: &[Images],
-    context: &dyn PushContext,
-) -> Result<Vec<(Name, Name)>, Problem> {
+/// A repository that is pushed.
+struct Job<'a> {
+    from: Name,
+    /// What it becomes.
+    to: Name,
+    /// What of it was chosen.
+    chosen: &'a [Chosen],
+}
+
+/// What is pushed, repository by repository.
+fn repositories<'a>(mapping: &Mapping, chosen: &'a [Chosen]) -> Result<Vec<Job<'a>>, Problem> {
     let mut jobs = Vec::new();
     let mut taken: HashMap<Name, Name> = HashMap::new();
-    for (registry, path) in context.packages().await? {
-        let from = Name { registry, path };
-        if !selectors.is_empty() && !selectors.iter().any(|selector| selector.names(&from)) {
-            continue;
-        }
+    for chosen in packages(chosen) {
+        let Some(first) = chosen.first() else { continue };
+        let from = Name { registry: first.repository.clone(), path: first.name.clone() };
         let to = mapping.target(&from)?;
         if let Some(other) = taken.insert(to.clone(), from.clone()) {
             let message = format!("{other} and {from} would both become {to}");
             return Err(Problem::new(Kind::Refused, "push.same-name", message)
                 .hint("keep them apart with --keep-host, or say what each becomes with --map"));
         }
-        jobs.push((from, to));
+        jobs.push(Job { from, to, chosen });
     }
     Ok(jobs)
 }
@@ -109,11 +116,11 @@ async fn repositories(
 async fn one(
     repository: &Repository<'_>,
     from: &Name,
-    selectors: &[Images],
+    chosen: &[Chosen],
     ledger: &mut Ledger,
 ) -> Result<(), Problem> {
     let (target, to) = (repository.target, &repository.name);
-    let Some(mut plan) = plan::plan(from, selectors, target.context).await? else { return Ok(()) };
+    let Some(mut plan) = plan::plan(from, chosen, target.context).await? else { return Ok(()) };
     if let Some(label) = &target.order.label {
         relabel(&mut plan, label, from)?;
     }
