@@ -30,7 +30,10 @@ fn identity_token() -> Option<Account> {
 fn signing_in(url: Url, account: Option<Account>) -> Access {
     let scope = "repository:library/alpine:pull".to_owned();
     let remedy = "docker login registry.example.test".to_owned();
-    Access { sign_in: Some(Arc::new(SignIn { account, scope, remedy })), ..Access::open(url) }
+    Access {
+        sign_in: Some(Arc::new(SignIn { account, scope, remedy, ..SignIn::default() })),
+        ..Access::open(url)
+    }
 }
 
 fn challenge(realm: &str) -> String {
@@ -78,7 +81,7 @@ async fn anybody_gets_a_token_and_shows_it_from_then_on() {
     // Another account, another scope and another origin are let in by tokens of their own.
     tokens.route("/token?service=registry.example.test", token("let-me-in"));
     read(&client, &signing_in(registry.at("/a"), password())).await.unwrap();
-    let sign_in = SignIn { account: None, scope: String::new(), remedy: String::new() };
+    let sign_in = SignIn::default();
     let unscoped = Access { sign_in: Some(Arc::new(sign_in)), ..access };
     read(&client, &unscoped).await.unwrap();
     assert_eq!(shown(&tokens.requests()), [None, Some(BASIC), None]);
