@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::target::{self, Target};
 use crate::problem::{Kind, Problem};
 
 /// How a site serves.
@@ -15,6 +16,9 @@ pub struct Site {
     /// The listener.
     #[serde(default)]
     pub serve: Serve,
+    /// Where to push, by names.
+    #[serde(default, rename = "target")]
+    pub targets: Vec<Target>,
 }
 
 /// The listener.
@@ -75,11 +79,14 @@ impl Site {
         match super::read::<Site>(path)? {
             None => Ok(Site::default()),
             Some(mut site) if site.format == 1 => {
-                site.serve
-                    .check()
+                let checked = site.serve.check().map_err(str::to_owned);
+                checked
+                    .and_then(|()| target::check(&site.targets))
                     .map_err(|what| Problem::new(Kind::Usage, "config.invalid", what).at(path.display()))?;
                 let directory = path.parent().unwrap_or(Path::new(""));
-                for file in [&mut site.serve.tls_cert, &mut site.serve.tls_key].into_iter().flatten() {
+                let authorities = site.targets.iter_mut().flat_map(|target| &mut target.ca_file);
+                let own = [&mut site.serve.tls_cert, &mut site.serve.tls_key].into_iter().flatten();
+                for file in own.chain(authorities) {
                     *file = directory.join(&*file);
                 }
                 Ok(site)
@@ -98,7 +105,7 @@ impl Site {
 mod tests {
     use super::*;
 
-    fn read(serve: &str) -> Result<Serve, Problem> {
+    fn read_site(serve: &str) -> Result<Site, Problem> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.toml");
         crate::fsx::replace_file(&path, format!("format = 1\n[serve]\n{serve}").as_bytes()).unwrap();
@@ -106,7 +113,36 @@ mod tests {
         for file in [&mut site.serve.tls_cert, &mut site.serve.tls_key].into_iter().flatten() {
             *file = file.strip_prefix(directory.path()).unwrap_or(file).to_owned();
         }
-        Ok(site.serve)
+        Ok(site)
+    }
+
+    fn read(serve: &str) -> Result<Serve, Problem> {
+        read_site(serve).map(|site| site.serve)
+    }
+
+    #[test]
+    fn targets_have_names_of_their_own_and_no_accounts() {
+        let read = |target: &str| {
+            let target = format!("\n[[target]]\nname = \"prod\"\n{target}");
+            read_site(&target).map(|site| site.targets)
+        };
+        let url = "url = \"docker://registry.example.test/mirror\"";
+        let whole = read(&format!("{url}\nproduct = \"nexus\"\nca_file = [\"ca.pem\"]")).unwrap();
+        assert_eq!((whole[0].product, whole[0].keep_host), (Some(super::super::Product::Nexus), None));
+        assert!(whole[0].ca_file[0].is_absolute());
+        for wrong in [
+            "",
+            "url = \"nowhere\"",
+            "url = \"docker://me:sesame@registry.example.test\"",
+            &format!("{url}\nrealm_override = \"https://me@registry.example.test\""),
+            &format!("{url}\nproduct = \"other\""),
+            &format!("{url}\n[[target]]\nname = \"prod\"\n{url}"),
+            &format!("{url}\n[[target]]\nname = \"a/b\"\n{url}"),
+        ] {
+            assert_eq!(read(wrong).unwrap_err().kind, Kind::Usage, "{wrong}");
+        }
+        let unknown = read(&format!("{url}\npassword = \"sesame\"")).unwrap_err();
+        assert!(unknown.place.unwrap().ends_with("site.toml:7:1"));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct PushOrder {
     pub moves_labels: bool,
     /// Whether an upload goes on at the host where it began, whatever host the server names.
     pub same_host: bool,
+    /// Where tokens are asked for, whatever the server names.
+    pub realm: Option<String>,
     /// What the target is.
     pub product: Product,
     /// Whether a project that is missing there is made, where the product has projects.
@@ -42,6 +44,8 @@ pub enum Product {
     Generic,
     /// Harbor, which has projects.
     Harbor,
+    /// Nexus Repository, which often does not know what it is called.
+    Nexus,
 }
 
 /// What ops hand to a pushing ecosystem.
@@ -105,9 +109,23 @@ pub enum PartState {
     Missing,
 }
 
+impl PartState {
+    /// The state in one word, as reports and events have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            PartState::Exists => "exists",
+            PartState::Mounted => "mounted",
+            PartState::Pushed => "pushed",
+            PartState::Missing => "missing",
+        }
+    }
+}
+
 /// A part of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Part {
+    /// The repository of the target that it went to.
+    pub repository: String,
     /// Its digest.
     pub digest: String,
     /// Its size in bytes.
@@ -130,6 +148,9 @@ pub struct Entry {
     /// What a label stood for before, if that was something else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
+    /// The parts of an artifact. What several have in one repository stands in each of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
 }
 
 /// A package that could not be pushed whole.
@@ -150,8 +171,8 @@ pub struct Ledger {
     pub artifacts: Vec<Entry>,
     /// Labels.
     pub refs: Vec<Entry>,
-    /// Their parts, each once for each place.
-    pub parts: Vec<Part>,
+    /// Projects that were made; in a dry run: would be.
+    pub projects: Vec<String>,
     /// What failed.
     pub failures: Vec<Failure>,
 }
@@ -161,7 +182,7 @@ impl Ledger {
     pub fn extend(&mut self, other: Ledger) {
         self.artifacts.extend(other.artifacts);
         self.refs.extend(other.refs);
-        self.parts.extend(other.parts);
+        self.projects.extend(other.projects);
         self.failures.extend(other.failures);
     }
 }

@@ -1,6 +1,6 @@
 //! Pushing what the store shows into somebody else's server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::context::Outside;
 use super::select::{self, Selector};
 use crate::blocking::blocking;
-use crate::ecosystem::push::{Ledger, Outcome, PartState, PushContext, PushOrder};
+use crate::ecosystem::push::{Ledger, Outcome, PushContext, PushOrder};
 use crate::ecosystem::{CollectContext, registry};
 use crate::events::Happening;
 use crate::net::Client;
@@ -34,7 +34,7 @@ pub struct PushReport {
 /// A ledger in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Parts by their state, and the bytes that they have.
+    /// Parts by their state, each once for each repository, and the bytes that they have.
     pub parts: BTreeMap<String, Total>,
     /// Artifacts by their outcome.
     pub artifacts: BTreeMap<String, u64>,
@@ -132,16 +132,13 @@ pub async fn push(
 
 fn totals(ledger: &Ledger) -> Totals {
     let mut totals = Totals::default();
-    for part in &ledger.parts {
-        let state = match part.state {
-            PartState::Exists => "exists",
-            PartState::Mounted => "mounted",
-            PartState::Pushed => "pushed",
-            PartState::Missing => "missing",
-        };
-        let total = totals.parts.entry(state.to_owned()).or_default();
-        total.count += 1;
-        total.bytes += part.size;
+    let mut counted = HashSet::new();
+    for part in ledger.artifacts.iter().flat_map(|artifact| &artifact.parts) {
+        if counted.insert((&part.repository, &part.digest)) {
+            let total = totals.parts.entry(part.state.word().to_owned()).or_default();
+            total.count += 1;
+            total.bytes += part.size;
+        }
     }
     let outcome = |outcome: Outcome| match outcome {
         Outcome::Present => "present",

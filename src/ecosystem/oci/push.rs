@@ -9,6 +9,7 @@ mod blob;
 mod harbor;
 mod manifest;
 mod mapping;
+mod nexus;
 mod plan;
 mod referrers;
 mod registry;
@@ -51,7 +52,7 @@ impl Push for Oci {
             check_tag(tag).map_err(|why| Problem::new(Kind::Usage, "push.tag", why))?;
         }
         let jobs = repositories(&mapping, chosen)?;
-        let registries = Registries::load(context.machine()).await?;
+        let registries = nexus::signing_in(order, Registries::load(context.machine()).await?)?;
         let target = Target::new(order, registries, context);
         let target = &target;
         target.reach(&mapping.registry).await?;
@@ -62,8 +63,8 @@ impl Push for Oci {
             pushes.push(async move {
                 let (source, named) = (from.to_string(), to.to_string());
                 let mut ledger = Ledger::default();
-                let repository = Repository { target, name: to };
-                match one(&repository, &from, chosen, &mut ledger).await {
+                let repository = Repository { target, name: to, is_to_come: false };
+                match one(repository, &from, chosen, &mut ledger).await {
                     Ok(()) => {}
                     Err(problem) if is_nobody_there(&problem) => return Err(problem),
                     Err(problem) => ledger.failures.push(Failure { source, target: named, problem }),
@@ -114,26 +115,28 @@ fn repositories<'a>(mapping: &Mapping, chosen: &'a [Chosen]) -> Result<Vec<Job<'
 
 /// Pushes one repository.
 async fn one(
-    repository: &Repository<'_>,
+    mut repository: Repository<'_>,
     from: &Name,
     chosen: &[Chosen],
     ledger: &mut Ledger,
 ) -> Result<(), Problem> {
-    let (target, to) = (repository.target, &repository.name);
+    let target = repository.target;
     let Some(mut plan) = plan::plan(from, chosen, target.context).await? else { return Ok(()) };
     if let Some(label) = &target.order.label {
         relabel(&mut plan, label, from)?;
     }
     if target.order.product == Product::Harbor {
-        target.ensure_project(to).await?;
+        repository.is_to_come = target.ensure_project(&repository.name, ledger).await?;
     }
+    let (repository, to) = (&repository, &repository.name);
     let Plan { blobs, steps, tags } = plan;
     let uploads = blobs.into_iter().map(|blob| async move {
         let state = repository.push_blob(&blob).await?;
-        Ok::<_, Problem>(Part { digest: blob.digest.to_string(), size: blob.size, state })
+        let (repository, digest) = (to.to_string(), blob.digest.to_string());
+        Ok::<_, Problem>((blob.digest, Part { repository, digest, size: blob.size, state }))
     });
-    let parts: Vec<Part> = futures_util::stream::iter(uploads).buffered(AT_ONCE).try_collect().await?;
-    ledger.parts.extend(parts);
+    let parts: HashMap<Digest, Part> =
+        futures_util::stream::iter(uploads).buffered(AT_ONCE).try_collect().await?;
     let mut lost = HashSet::new();
     for step in &steps {
         let uploads = step.clone().into_iter().map(|image| async move {
@@ -154,7 +157,9 @@ async fn one(
                     Outcome::Failed
                 }
             };
-            ledger.artifacts.push(Entry { source, target, version: digest.to_string(), outcome, was: None });
+            let parts = image.parts.iter().filter_map(|part| parts.get(part).cloned()).collect();
+            let version = digest.to_string();
+            ledger.artifacts.push(Entry { source, target, version, outcome, was: None, parts });
         }
     }
     let there = steps.iter().flatten().filter(|image| !lost.contains(&image.digest));
@@ -173,6 +178,7 @@ async fn one(
             version: digest.to_string(),
             outcome,
             was,
+            parts: Vec::new(),
         });
     }
     Ok(())

@@ -25,8 +25,14 @@ pub(super) struct Image {
     pub(super) subject: Option<Digest>,
     /// How a list of what refers to its subject describes it.
     pub(super) descriptor: Value,
-    /// What it names and the store does not have: entries of an index, on purpose.
+    /// The blobs that it names and that are pushed.
+    pub(super) parts: Vec<Digest>,
+    /// Whether it names entries of an index that the store does not have, on purpose.
     pub(super) is_sparse: bool,
+    /// Whether it names a blob twice, as signatures may.
+    pub(super) repeats: bool,
+    /// What it is, if it is neither an index nor an image with a file system.
+    pub(super) artifact_type: Option<String>,
     /// The manifests of the same repository that come first.
     after: Vec<Digest>,
 }
@@ -177,8 +183,13 @@ async fn read(
         }
     }
     let entries = manifest.manifests.iter().map(|entry| entry.digest.clone());
+    let mut layers = HashSet::new();
+    let is_plain = manifest.kind == manifest::Kind::Index || manifest.is_of_file_system();
     let image = Image {
         digest,
+        repeats: !manifest.layers.iter().all(|layer| layers.insert(&layer.digest)),
+        parts: blobs.iter().map(|blob| blob.digest.clone()).collect(),
+        artifact_type: (!is_plain).then(|| manifest.artifact_type.clone()),
         blob: file.blob,
         media_type: manifest.media_type.clone(),
         is_sparse: !record::absent(artifact).map_err(bad)?.is_empty(),
