@@ -8,7 +8,9 @@ use super::output;
 use super::session::Session;
 use crate::config::{Product, Rewrite, Site, Target};
 use crate::ecosystem::push::{self as push_seam, Outcome, PushOrder};
+use crate::ops::gather::{self, TemporaryStore};
 use crate::ops::push::{self, PushReport};
+use crate::ops::requests;
 use crate::ops::select::Selector;
 use crate::problem::{Kind, Problem};
 use crate::store::Layout;
@@ -28,6 +30,10 @@ pub(super) struct Arguments {
     /// `channel:prod`, `bundle:prod/42`
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
+    /// Push what REQUEST stands for, read as collect does, in place of what the store has: docker-archive:FILE,
+    /// oci-archive:FILE, oci:DIR, docker-daemon:IMAGE; it is staged in TMPDIR. Several are possible
+    #[arg(long, value_name = "REQUEST")]
+    from: Vec<String>,
     /// What names become: 'docker.io/library/*=base/*'; the first that matches counts
     #[arg(long, value_name = "PATTERN=NAME")]
     map: Vec<String>,
@@ -94,9 +100,19 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let target = target(&arguments, session)?;
     let network = arguments.network.and(&target.ca_file, &target.insecure_host);
     let (url, order) = (target.url.clone(), order(target, arguments.dry_run));
-    let store = session.existing_store()?;
+    for request in &arguments.from {
+        requests::check(request)?;
+    }
+    let temporary = if arguments.from.is_empty() { None } else { Some(TemporaryStore::make()?) };
+    let store = match &temporary {
+        Some(temporary) => temporary.store.clone(),
+        None => session.existing_store()?,
+    };
     let report = session.block_on(async {
         let outside = network.outside(session, &store, &session.directory)?;
+        if temporary.is_some() {
+            gather::gather(&arguments.from, &outside, usize::from(network.jobs)).await?;
+        }
         push::push(&url, order, selectors, &outside).await
     })?;
     match report.problem() {

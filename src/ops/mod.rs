@@ -14,6 +14,7 @@ pub mod difference;
 pub mod export;
 pub mod export_files;
 pub mod fetch;
+pub mod gather;
 pub mod gc;
 mod heal;
 pub mod import;

@@ -404,3 +404,30 @@ fn each_image_says_where_its_parts_went_and_events_what_becomes_of_them() {
     let again = house.sides.run("out", &["push", &to, "--progress", "json"]).stderr;
     assert_eq!(again.matches(r#""state":"exists""#).count(), 4, "{again}");
 }
+
+#[test]
+fn archives_are_pushed_without_a_store() {
+    let house = House::new();
+    for kind in ["oci", "oci-archive"] {
+        let out = house.sides.path(&format!("project/{kind}-out"));
+        house.sides.run("out", &["export", kind, out.to_str().unwrap()]).done();
+    }
+    for (number, request) in ["oci:oci-out", "oci-archive:./oci-archive-out"].into_iter().enumerate() {
+        let target = FakeRegistry::start();
+        let to = format!("docker://{}/mirror", target.host());
+        let home = format!("none{number}");
+        house.sides.run(&home, &["push", &to, "--from", request, "docker:*/app"]).done();
+        assert!(house.is_there(&target, "team/app", "1") && target.shown("mirror/team/other", "1").is_none());
+        // What was read is gone, and no store was made.
+        assert!(!house.sides.path(&home).exists());
+        let left = house.sides.path("").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.filter(|name| name.to_string_lossy().starts_with("aftk-")).count(), 0);
+    }
+    let target = FakeRegistry::start();
+    let to = format!("docker://{}/mirror", target.host());
+    let push = |from: &str| house.sides.run("none", &["push", &to, "--json", "--from", from]);
+    assert_eq!((push("oci:gone").code, push("gone").code), (Some(2), Some(2)));
+    // From another registry all the same.
+    push(&format!("docker:{}/team/app:1", house.source.host())).done();
+    assert!(house.is_there(&target, "team/app", "1"));
+}
