@@ -38,13 +38,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PATTERN=NAME")]
     map: Vec<String>,
     /// Keep the host of the source in names: docker.io/library/redis; else they begin after it
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(), hide_possible_values = true)]
     keep_host: Option<bool>,
     /// Tag what is pushed with TAG, in place of its own tags; for one image
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
     /// Leave tags alone that point at something else there, and end with 6
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(), hide_possible_values = true)]
     no_move_tags: Option<bool>,
     /// Where an upload goes on: only where the registry says, if that is its own address; or at the same host, whatever
     /// host it names [default: same-host with --product nexus, else never]
@@ -58,7 +58,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME")]
     product: Option<Product>,
     /// Make projects that are not there (with --product harbor), for their members alone
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new())]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(), hide_possible_values = true)]
     create_projects: Option<bool>,
     /// Only look what is there, and say what would be done
     #[arg(short = 'n', long)]

@@ -7,7 +7,7 @@ use super::records::Named;
 use crate::ecosystem::pattern::{self, Choice, Pattern};
 use crate::ecosystem::{Chosen, registry};
 use crate::problem::{Kind, Problem};
-use crate::store::{Linked, LinkedRef, Source, Store};
+use crate::store::{Cursor, Linked, LinkedRef, Source, Store};
 
 /// How many rows are read at once.
 const PAGE: usize = 1000;
@@ -110,7 +110,7 @@ pub fn each(
     let mut counts = vec![0; selectors.len()];
     let carried: Vec<_> = selectors.iter().map(|one| one.carried(store)).collect::<Result<_, Problem>>()?;
     let mut refs = Refs { store, of: None, refs: Vec::new(), are_wanted: labels_of.is_some() };
-    let mut cursor = None;
+    let mut cursor = labels_of.map(Cursor::before);
     loop {
         let page = store.catalogue.list(cursor.as_ref(), PAGE)?;
         let Some(last) = page.last() else { return Ok(counts) };
@@ -118,7 +118,7 @@ pub fn each(
         for listed in page {
             let linked = listed.linked;
             if labels_of.is_some_and(|ecosystem| linked.artifact.ecosystem != ecosystem) {
-                continue;
+                return Ok(counts);
             }
             let mut labels = BTreeSet::new();
             let mut is_selected = selectors.is_empty();

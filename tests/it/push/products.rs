@@ -83,19 +83,20 @@ fn nexus_lets_in(realm: &'static str) {
     assert!(house.is_there(&target, "team/app", "1"));
 }
 
-/// <https://github.com/sonatype/nexus-public/issues/611>: behind a proxy that says the port, the realm has it twice.
+/// <https://github.com/sonatype/nexus-public/issues/611> and 651: behind a proxy that says the port, the realm has it twice.
 #[test]
-fn nexus_611_a_realm_with_two_ports_is_at_the_registry() {
+fn nexus_611_and_651_a_realm_with_two_ports_is_at_the_registry() {
     nexus_lets_in("http://HOST:5001/v2/token");
 }
 
-/// <https://github.com/sonatype/nexus-public/issues/580>: the realm's scheme is `null`.
+/// <https://github.com/sonatype/nexus-public/issues/580> and 565: the realm's scheme is `null`.
 #[test]
-fn nexus_580_a_realm_without_a_scheme_is_at_the_registry() {
+fn nexus_580_and_565_a_realm_without_a_scheme_is_at_the_registry() {
     nexus_lets_in("null://HOST/v2/token");
 }
 
-/// <https://github.com/sonatype/nexus-public/issues/435>: the realm has the scheme of another port.
+/// <https://github.com/sonatype/nexus-public/issues/435>: the realm has the scheme of another port. There it is plain HTTP
+/// on a port of https, which `tests/it/net/sign_in.rs` has.
 #[test]
 fn nexus_435_a_realm_of_another_scheme_is_at_the_registry() {
     nexus_lets_in("https://HOST/v2/token");
@@ -128,9 +129,9 @@ fn nexus_is_shown_the_account_from_the_first_request_on() {
     assert!(house.is_there(&target, "team/app", "1"));
 }
 
-/// <https://github.com/sonatype/nexus-public/issues/651>: what is wrong with a realm is wrong with a Location as well.
+/// What a proxy makes wrong with realms (sonatype/nexus-public#611) can be wrong with a Location as well.
 #[test]
-fn nexus_651_uploads_go_on_at_the_same_host() {
+fn nexus_gets_uploads_at_the_host_where_they_began() {
     let house = House::new();
     let target = FakeRegistry::saying(|seen, reply| {
         let here = format!("https://{}:5001", seen.header("host").unwrap());

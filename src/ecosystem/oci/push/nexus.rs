@@ -1,5 +1,5 @@
-//! Nexus: behind a proxy it names itself wrongly where one signs in (sonatype/nexus-public#611, #580, #435) and where
-//! uploads go on (#651); and it may not answer HEAD for manifests as it answers GET (#1059).
+//! Nexus: behind a proxy it names itself wrongly where one signs in (sonatype/nexus-public#611, #651, #580, #435) and where
+//! uploads go on; and it may not answer HEAD for manifests as it answers GET (#1059).
 
 use url::Url;
 
