@@ -7,6 +7,7 @@ use super::accession::BATCH;
 use super::context::Outside;
 use super::{fetch, lock, recall, records, resolve};
 use crate::blocking::blocking;
+use crate::events::Happening;
 use crate::fsx;
 use crate::problem::{Kind, Problem};
 use crate::store::{Change, ChangeSet, Merge, Precondition, Source, Store};
@@ -41,6 +42,8 @@ impl TemporaryStore {
 /// # Errors
 /// As collecting does.
 pub async fn gather(texts: &[String], outside: &Arc<Outside>, jobs: usize) -> Result<(), Problem> {
+    let stage = Happening::Stage { name: "read".to_owned(), items: None, bytes: None };
+    outside.shared_events().emit(stage);
     let requests = Arc::new(lock::parse(texts, &**outside).await?);
     let resolved = resolve::resolve(requests.to_vec(), &[], &[], &**outside).await?;
     let mut lock = recall::recall(resolved, outside).await?.0;
