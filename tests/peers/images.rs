@@ -155,7 +155,7 @@ fn what_was_collected_is_pushed_on_and_exported() {
     let target = format!("docker://{}/copies", collected.registry);
     let mut push = outside::aftk_behind(&[]);
     let all = format!("docker:{}/team/*", collected.registry);
-    run(push.args(["push", &target, "--keep-host", &all])).succeeded();
+    run(push.args(["push", &target, "--keep-host", &all, "bundle:images/1"])).succeeded();
     for (name, manifest) in &collected.manifests {
         let host = collected.registry.replace(':', "_");
         let image = format!("docker://{}/copies/{host}/{name}", collected.registry);
@@ -170,6 +170,14 @@ fn what_was_collected_is_pushed_on_and_exported() {
     let raw = run(bounded(&[], "skopeo").args(["inspect", "--raw", &image])).succeeded();
     let (_, manifest) = &collected.manifests[0];
     assert_eq!(raw.stdout, *manifest);
+    // And from there into a registry again, without a store.
+    let (target, from) =
+        (format!("docker://{}/archived", collected.registry), format!("oci-archive:{}", archive.display()));
+    let mut push = outside::aftk_behind(&[]);
+    run(push.args(["push", &target, "--from", &from])).succeeded();
+    let image = format!("docker://{}/archived/team/app:1.0", collected.registry);
+    let raw = run(bounded(&[], "skopeo").args(["inspect", "--raw", "--tls-verify=false", &image]));
+    assert_eq!(raw.succeeded().stdout, *manifest);
 }
 
 impl Collected {

@@ -70,7 +70,7 @@ impl Export for Oci {
 }
 
 /// What was chosen, repository by repository.
-fn packages(chosen: &[Chosen]) -> impl Iterator<Item = &[Chosen]> {
+pub(super) fn packages(chosen: &[Chosen]) -> impl Iterator<Item = &[Chosen]> {
     chosen.chunk_by(|a, b| (&a.repository, &a.name) == (&b.repository, &b.name))
 }
 

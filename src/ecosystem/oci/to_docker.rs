@@ -170,13 +170,7 @@ impl DockerArchive {
 
 /// Docker loads images whose layers are file systems and all there.
 fn must_be_loadable(held: &HeldManifest<'_>) -> Result<(), String> {
-    let Manifest { config, layers, artifact_type, kind, .. } = &held.manifest;
-    let is_image = config.as_ref().is_some_and(|config| {
-        matches!(
-            config.media_type.as_str(),
-            "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json"
-        )
-    });
+    let Manifest { layers, artifact_type, .. } = &held.manifest;
     let is_layer = |layer: &Descriptor| {
         let kind = layer.media_type.as_str();
         (kind.starts_with("application/vnd.oci.image.layer.")
@@ -185,7 +179,7 @@ fn must_be_loadable(held: &HeldManifest<'_>) -> Result<(), String> {
                 .iter()
                 .any(|end| kind.ends_with(end))
     };
-    if *kind != Kind::Image || !is_image || !layers.iter().all(is_layer) {
+    if !held.manifest.is_of_file_system() || !layers.iter().all(is_layer) {
         return Err(format!("docker cannot load it, as it is no image but {artifact_type:?}"));
     }
     let parts = held.manifest.blobs();
