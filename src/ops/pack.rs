@@ -280,16 +280,14 @@ fn hash_file(path: &Path, cancel: &Cancel) -> Result<BlobKey, Problem> {
     hash(file, &crate::events::Silent, cancel).map_err(|error| unwritable(path, &error))
 }
 
-fn hash(mut file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<BlobKey> {
+fn hash(file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<BlobKey> {
     let mut hasher = BlobHasher::default();
-    let mut buffer = vec![0; super::BUFFER];
-    loop {
+    fsx::read_ahead(file, &mut |bytes| {
         cancel.check_io()?;
-        let length = file.read(&mut buffer)?;
-        let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
         hasher.update(bytes);
-        events.emit(Happening::ItemProgress { bytes: length as u64 });
-    }
+        events.emit(Happening::ItemProgress { bytes: bytes.len() as u64 });
+        Ok(())
+    })?;
     Ok(hasher.finish())
 }
 
