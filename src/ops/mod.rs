@@ -4,6 +4,7 @@
 //! same for the command line, `--json` and whatever comes later.
 
 mod accession;
+mod archive_index;
 mod believed;
 pub mod certificates;
 pub mod check;

@@ -11,6 +11,7 @@ use bundle_format::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::archive_index;
 use super::intake::Intake;
 use super::ledger::LockedLedger;
 use super::lock_file::Lock;
@@ -113,6 +114,10 @@ pub fn pack(
     let blobs = files.filter_map(|file| Some((file.blob?, file.size?)));
     let plan = VolumePlan::new(&snapshot.segments, blobs).map_err(|error| unpackable(&error))?;
     unread?;
+    let plan = match archive_index::of(records::of_lock(lock))? {
+        Some(index) => plan.with_index(index).map_err(|error| unpackable(&error))?,
+        None => plan,
+    };
 
     // Held to the end and beyond: two that pack the same would write the same file.
     let mut ledger = LockedLedger::open(packing.ledger)?;
