@@ -161,7 +161,7 @@ mod tests {
             assert_eq!(read(wrong).unwrap_err().kind, Kind::Usage, "{wrong}");
         }
         let unknown = read(&format!("{url}\npassword = \"sesame\"")).unwrap_err();
-        assert!(unknown.place.unwrap().ends_with("site.toml:7:1"));
+        assert!(unknown.place.unwrap().ends_with("site.toml:6:1"));
     }
 
     #[test]
