@@ -5,7 +5,7 @@
 
 use bundle_format::{Artifact, Digest};
 
-use super::reference::{self, DOCKER, OFFICIAL, is_host, read_digest};
+use super::reference::{self, DOCKER, Name, OFFICIAL, is_host, read_digest};
 use crate::ecosystem::pattern::{Choice, Pattern, matches};
 use crate::problem::{Kind, Problem};
 
@@ -17,6 +17,8 @@ const WILD: [char; 2] = ['*', '?'];
 pub(super) struct Images {
     /// Of the registry and path.
     name: String,
+    /// Of the same in a repository that this site hosts, whose names have no host.
+    hosted: Option<String>,
     which: Which,
 }
 
@@ -45,7 +47,10 @@ impl Images {
 
 impl Pattern for Images {
     fn choose(&self, artifact: &Artifact) -> Choice<'_> {
-        if !matches(&self.name, &format!("{}/{}", artifact.repository, artifact.name)) {
+        let name = Name { registry: artifact.repository.clone(), path: artifact.name.clone() };
+        let hosted = self.hosted.as_ref().filter(|_| name.is_hosted());
+        let name = name.to_string();
+        if !matches(&self.name, &name) && !hosted.is_some_and(|hosted| matches(hosted, &name)) {
             return Choice::No;
         }
         match &self.which {
@@ -71,8 +76,12 @@ fn read(text: &str) -> Result<Images, String> {
         (None, Some(tag)) => Which::Tag(tag.to_owned()),
         (None, None) => Which::All,
     };
-    let name = if name.starts_with('*') { name.to_owned() } else { complete(name)? };
-    Ok(Images { name, which })
+    if name.starts_with('*') {
+        return Ok(Images { name: name.to_owned(), hosted: None, which });
+    }
+    let says_host = name.split_once('/').is_none_or(|(first, _)| is_host(first));
+    let hosted = (!says_host).then(|| name.to_owned());
+    Ok(Images { name: complete(name)?, hosted, which })
 }
 
 /// A pattern with the registry that it leaves out.
@@ -109,7 +118,13 @@ mod tests {
             ("*/app:1", "*/app", Some("1")),
         ] {
             let which = tag.map_or(Which::All, |tag| Which::Tag(tag.to_owned()));
-            assert_eq!(Images::read(text).unwrap(), Images { name: name.to_owned(), which }, "{text}");
+            let read = Images::read(text).unwrap();
+            assert_eq!((read.name.as_str(), read.which), (name, which), "{text}");
+        }
+        for (text, hosted) in
+            [("team/app:1", Some("team/app")), ("redis", None), ("docker.io/team/app", None), ("*", None)]
+        {
+            assert_eq!(Images::read(text).unwrap().hosted.as_deref(), hosted, "{text}");
         }
         for bad in ["", "Redis", "a//b", "redis:", "redis:-", "redis@sha256:12", "ho st/app"] {
             assert!(Images::read(bad).is_err(), "{bad}");

@@ -66,7 +66,8 @@ impl Mapping {
         let own = match mapped {
             Some(mapped) => mapped,
             // No name of a host has an underscore, and no name of a repository a colon.
-            None if self.keep_host => whole.replacen(':', "_", 1),
+            // What this site hosts has no host to lose.
+            None if self.keep_host || source.is_hosted() => whole.replacen(':', "_", 1),
             None => source.path.clone(),
         };
         let path = if self.prefix.is_empty() { own } else { format!("{}/{own}", self.prefix) };
@@ -128,6 +129,8 @@ mod tests {
         let kept = mapping("//registry.example.test:5000", &[], true).unwrap();
         assert_eq!(mapped(&kept, "host:5000/a/b").unwrap(), "registry.example.test:5000/host_5000/a/b");
         assert_eq!(mapped(&kept, "[::1]:5000/a").unwrap_err().code, "push.name");
+        let hosted = plain.target(&Name::hosted("team", "app").unwrap()).unwrap();
+        assert_eq!(hosted.to_string(), "registry.example.test/mirror/team/app");
         let rules = ["docker.io/library/*=base/*", "*/team/*=all/*-*", "quay.example.test/x=y"];
         let map = mapping("registry.example.test", &rules, false).unwrap();
         for (source, target) in [
