@@ -83,9 +83,9 @@ impl Serve for DemoUpstream {
 
     fn routes(&self) -> &'static [Route] {
         const ROUTES: &[Route] = &[
-            Route { method: "GET", pattern: "@{scope}/{name}/-/{file}", action: "tarball" },
-            Route { method: "GET", pattern: "{name}/-/{file}", action: "tarball" },
-            Route { method: "GET", pattern: "{name}", action: "document" },
+            Route::get("@{scope}/{name}/-/{file}", "tarball"),
+            Route::get("{name}/-/{file}", "tarball"),
+            Route::get("{name}", "document"),
         ];
         ROUTES
     }

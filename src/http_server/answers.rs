@@ -94,6 +94,11 @@ impl Answers {
         }
     }
 
+    /// Believes nothing more until the revision is asked for again: this process has just committed.
+    pub(super) fn doubt(&self) {
+        self.state().confirmed = None;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,6 +5,7 @@
 //! - `listener` accepts, `tls` shakes hands, `guard` limits how long a connection may wait, `responder` answers a request.
 //! - `origin`, `route` and `mount` find out what is asked for.
 //! - `gate` lets in who may read, `accounts` knows whose credentials those are, and `token` gives tokens for them.
+//! - `hosting` is what a handler that writes can do besides: `receive` brings large bodies into `uploads`.
 //! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it; `answers` keeps what needs no
 //!   handler a second time.
 //! - `reply` makes the response, with `ranges`, `conditional`, `compression` and `body`.
@@ -22,6 +23,7 @@ mod context;
 mod documents;
 mod gate;
 mod guard;
+mod hosting;
 mod listener;
 mod metrics;
 mod misses;
@@ -29,12 +31,14 @@ mod mount;
 mod origin;
 mod pages;
 mod ranges;
+mod receive;
 mod reply;
 mod responder;
 mod route;
 mod site;
 mod tls;
 mod token;
+mod uploads;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -159,6 +163,9 @@ impl Server {
             misses,
             metrics: metrics::Metrics::new(),
             log: served.log,
+            hosted: served.access.hosted.clone(),
+            uploads: uploads::Uploads::default(),
+            writing: Mutex::default(),
             repositories: Mutex::new(None),
             blobs: served.blobs,
             catalogue: served.catalogue,
@@ -244,5 +251,5 @@ fn connections_possible() -> usize {
         Err(_) => limit.current,
     };
     let files = usize::try_from(files.unwrap_or(1 << 20)).unwrap_or(1 << 20).min(1 << 20);
-    (files.saturating_sub(256) / 2).max(8)
+    (files.saturating_sub(256 + uploads::MOST) / 2).max(8)
 }

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::origin::Origin;
 use super::reply::Refusal;
 use super::route::{Matched, Path, RouteTable};
-use crate::ecosystem::{ALL, Ecosystem, Serve};
+use crate::ecosystem::{ALL, Ecosystem, Serve, Takes};
 use crate::problem::{Kind, Problem};
 
 /// A place in the address space and the ecosystem that answers there.
@@ -53,6 +53,8 @@ pub(super) struct Mounted {
 pub(super) struct Destination {
     /// Which of the mounts.
     pub(super) mount: usize,
+    /// What its requests bring.
+    pub(super) takes: Takes,
     pub(super) action: &'static str,
     pub(super) captures: Vec<(&'static str, String)>,
     /// `None`: the virtual one.
@@ -164,8 +166,8 @@ impl Mounted {
             self.repository.clone()
         };
         match self.table.find(method, path, skip) {
-            Matched::Action(action, captures) => {
-                Ok(Some(Destination { mount: index, action, captures, repository, named, base }))
+            Matched::Action(action, takes, captures) => {
+                Ok(Some(Destination { mount: index, action, takes, captures, repository, named, base }))
             }
             Matched::OtherMethods(allow) => Err(Refusal::method(allow)),
             Matched::Nothing => Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")),

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bundle_format::Repository;
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
@@ -19,20 +19,23 @@ use super::completion::Completion;
 use super::context::Context;
 use super::gate::Access;
 use super::guard::Phase;
-use super::mount::{Destination, Mounts};
+use super::mount::{Destination, Mounted, Mounts};
 use super::origin::{self, Ends, Origin};
 use super::pages::{self, Pages};
+use super::receive::{self, Carried};
 use super::reply::{Asked, Refusal, Reply};
 use super::route::Path;
 use super::site::Site;
 use super::token;
 use crate::blocking::blocking;
 use crate::clock;
-use crate::ecosystem::{Answer, BASIC, ClientRequest, Content, Principal};
+use crate::ecosystem::host::{Host, Receiving};
+use crate::ecosystem::{Answer, BASIC, ClientRequest, Content, Principal, QUESTION, Takes};
 use crate::problem::{Kind, Problem};
+use crate::store::Revision;
 
-/// The largest body of a request in bytes.
-const BODY_LIMIT: usize = 1024 * 1024;
+/// How much of a body that nobody wants is read, in bytes.
+const DRAINED: usize = 1024 * 1024;
 /// How long a body that nobody wants is read, so that the client can read why.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -117,10 +120,26 @@ impl Responder {
                     Err(denied) => return self.denied(denied, &parts, &origin),
                 }
             }
-            let body = self.collect(&parts.method, body).await;
-            let body = body.map_err(|refusal| refusal.in_words_of(mount.serve))?;
-            let made = self.handle(destination, parts, body, asker.into(), key).await;
-            return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(mount.serve))));
+            let serve = mount.serve;
+            let principal = asker.into();
+            let most = match destination.takes {
+                Takes::Question => QUESTION,
+                // Nobody writes without an account, so nothing of theirs needs to be in memory.
+                Takes::Document(_) if principal == Principal::Anonymous => {
+                    drain(body).await;
+                    let made = self.handle(destination, parts, Bytes::new(), principal, None).await;
+                    return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
+                }
+                Takes::Document(most) => most,
+                Takes::Upload => {
+                    let made = self.receive(destination, parts, body, principal).await;
+                    return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
+                }
+            };
+            let body = self.collect(&parts.method, body, most).await;
+            let body = body.map_err(|refusal| refusal.in_words_of(serve))?;
+            let made = self.handle(destination, parts, body, principal, key).await;
+            return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
         }
         if !host.is_empty() {
             return Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"));
@@ -138,7 +157,7 @@ impl Responder {
     async fn token(&self, parts: Parts, body: &mut Incoming) -> Result<Reply, Refusal> {
         let form = match parts.method {
             Method::GET | Method::HEAD => None,
-            Method::POST => Some(self.collect(&parts.method, body).await?),
+            Method::POST => Some(self.collect(&parts.method, body, QUESTION).await?),
             _ => return Err(Refusal::method(token::METHODS.to_owned())),
         };
         let query = parts.uri.query().unwrap_or_default();
@@ -175,10 +194,7 @@ impl Responder {
         let here = Arc::clone(self);
         let is_get = parts.method == Method::GET;
         let made = blocking(move || {
-            let (site, mounts) = (&*here.site, &here.mounts);
-            let Some(mount) = mounts.get(destination.mount) else {
-                return Err(Problem::new(Kind::Failed, "http.no-mount", "the mount is gone"));
-            };
+            let (site, mount) = (&*here.site, here.mounts.get(destination.mount).ok_or_else(gone)?);
             let asked = Asked { headers: &parts.headers, is_get };
             let begun = clock::instant();
             let revision = site.catalogue.revision()?;
@@ -197,19 +213,13 @@ impl Responder {
                     return Ok(Reply::from(refusal.in_words_of(mount.serve)));
                 }
             }
-            let request = ClientRequest {
-                action: destination.action,
-                captures: destination.captures,
-                repository: destination.repository,
-                base: destination.base,
-                query: parts.uri.query().unwrap_or_default().to_owned(),
-                headers: parts.headers.clone(),
-                body,
-                principal,
+            let writes = destination.takes != Takes::Question;
+            let request = client_request(destination, &parts, body, principal);
+            let context = here.context(mount, revision, &request.principal);
+            let answer = match mount.serve.host().filter(|_| writes) {
+                Some(host) => host.write(&request, &context)?,
+                None => mount.serve.handle(&request, &context)?,
             };
-            let (ecosystem, schema) = (mount.ecosystem, mount.schema);
-            let context = Context { site, ecosystem, schema, revision };
-            let answer = mount.serve.handle(&request, &context)?;
             match (answer, key) {
                 (
                     Answer { content: Content::Blob { key: blob, size, media_type }, headers, lasting: true },
@@ -229,16 +239,70 @@ impl Responder {
         made.await
     }
 
+    /// Lets the ecosystem say where a body goes, brings it there, and lets it go on.
+    async fn receive(
+        self: &Arc<Responder>,
+        destination: Destination,
+        parts: Parts,
+        body: &mut Incoming,
+        principal: Principal,
+    ) -> Result<Reply, Problem> {
+        let here = Arc::clone(self);
+        let begun = blocking(move || {
+            let number = destination.mount;
+            let (mount, host) = here.hosting(number)?;
+            let request = client_request(destination, &parts, Bytes::new(), principal);
+            let context = here.context(mount, here.site.catalogue.revision()?, &request.principal);
+            let receiving = host.receive(&request, &context)?;
+            drop(context);
+            Ok((receiving, request, number))
+        });
+        let (receiving, request, mount) = begun.await?;
+        let here = Arc::clone(self);
+        let answer = match receiving {
+            Receiving::Answer(answer) => answer,
+            Receiving::Into { upload, most } => {
+                let carried = Carried::new(&self.site, upload);
+                let (carried, end) = receive::receive(body, carried, most, self.body_timeout).await?;
+                let finished = blocking(move || {
+                    let (mount, host) = here.hosting(mount)?;
+                    let context = here.context(mount, here.site.catalogue.revision()?, &request.principal);
+                    match carried.take() {
+                        Some(upload) => host.received(&request, upload, end, &context),
+                        None => Err(gone()),
+                    }
+                });
+                finished.await?
+            }
+        };
+        // Nobody reads what is left of the body; an answer that is lost on the way would look like a broken connection.
+        if !body.is_end_stream() {
+            drain(body).await;
+        }
+        Reply::of(answer, Asked { headers: &HeaderMap::new(), is_get: false }, &self.site)
+    }
+
+    /// The mount of a route that takes uploads, and what answers there.
+    fn hosting(&self, mount: usize) -> Result<(&Mounted, &dyn Host), Problem> {
+        let mount = self.mounts.get(mount).ok_or_else(gone)?;
+        Ok((mount, mount.serve.host().ok_or_else(gone)?))
+    }
+
+    fn context<'a>(&'a self, mount: &Mounted, revision: Revision, principal: &'a Principal) -> Context<'a> {
+        let (ecosystem, schema) = (mount.ecosystem, mount.schema);
+        Context { site: &self.site, principal, claims: Mutex::default(), ecosystem, schema, revision }
+    }
+
     /// The body of a request whose method has one.
-    async fn collect(&self, method: &Method, body: &mut Incoming) -> Result<Bytes, Refusal> {
+    async fn collect(&self, method: &Method, body: &mut Incoming, most: usize) -> Result<Bytes, Refusal> {
         if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) || body.is_end_stream() {
             return Ok(Bytes::new());
         }
         let large = || {
-            let message = format!("the body is larger than {BODY_LIMIT} bytes");
+            let message = format!("the body is larger than {most} bytes");
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
         };
-        if body.size_hint().lower() > BODY_LIMIT as u64 {
+        if body.size_hint().lower() > most as u64 {
             return Err(large());
         }
         let collected = async {
@@ -247,7 +311,7 @@ impl Responder {
                 let frame =
                     frame.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body is not whole"))?;
                 let Ok(data) = frame.into_data() else { continue };
-                if all.len() + data.len() > BODY_LIMIT {
+                if all.len() + data.len() > most {
                     return Err(large());
                 }
                 all.extend_from_slice(&data);
@@ -259,12 +323,35 @@ impl Responder {
     }
 }
 
+/// A mistake in an ecosystem: a route leads where nobody answers.
+fn gone() -> Problem {
+    Problem::new(Kind::Failed, "http.no-mount", "nobody answers at this route")
+}
+
+fn client_request(
+    destination: Destination,
+    parts: &Parts,
+    body: Bytes,
+    principal: Principal,
+) -> ClientRequest {
+    ClientRequest {
+        action: destination.action,
+        captures: destination.captures,
+        repository: destination.repository,
+        base: destination.base,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers.clone(),
+        body,
+        principal,
+    }
+}
+
 async fn drain(body: &mut Incoming) {
     let read = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {
             read += frame.data_ref().map_or(0, Bytes::len);
-            if read > BODY_LIMIT {
+            if read > DRAINED {
                 return;
             }
         }

@@ -29,24 +29,20 @@ use crate::support::raw_http::{Client, Response};
 /// An ecosystem whose packages are what the tests need.
 struct Fake;
 
-const fn get(pattern: &'static str, action: &'static str) -> Route {
-    Route { method: "GET", pattern, action }
-}
-
 const ROUTES: &[Route] = &[
-    get("/document/{name}", "document"),
-    get("/blob/{key}/{size}", "blob"),
-    get("/read/{key}/{limit}", "read"),
-    get("/files/{path...}", "captured"),
-    get("/broken", "broken"),
-    get("/refused", "refused"),
-    get("/slow", "slow"),
-    get("/missing/{name}/{version}", "missing"),
-    get("/lasting/{key}/{size}", "lasting"),
-    get("/who", "who"),
-    get("/hello", "hello"),
-    Route { method: "POST", pattern: "/echo", action: "echo" },
-    get("/{package}", "captured"),
+    Route::get("/document/{name}", "document"),
+    Route::get("/blob/{key}/{size}", "blob"),
+    Route::get("/read/{key}/{limit}", "read"),
+    Route::get("/files/{path...}", "captured"),
+    Route::get("/broken", "broken"),
+    Route::get("/refused", "refused"),
+    Route::get("/slow", "slow"),
+    Route::get("/missing/{name}/{version}", "missing"),
+    Route::get("/lasting/{key}/{size}", "lasting"),
+    Route::get("/who", "who"),
+    Route::get("/hello", "hello"),
+    Route::post("/echo", "echo"),
+    Route::get("/{package}", "captured"),
 ];
 
 static MADE: AtomicUsize = AtomicUsize::new(0);
