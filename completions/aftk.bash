@@ -1058,26 +1058,46 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__push)
-            opts="-n -j -C -q -y -v -h --map --keep-host --tag --no-move-tags --rewrite-location --product --create-projects --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-n -j -C -q -y -v -h --from --map --keep-host --tag --no-move-tags --rewrite-location --realm-override --product --create-projects --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --map)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-host)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --tag)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --no-move-tags)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
                 --rewrite-location)
                     COMPREPLY=($(compgen -W "never same-host" -- "${cur}"))
                     return 0
                     ;;
+                --realm-override)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --product)
-                    COMPREPLY=($(compgen -W "generic harbor" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "generic harbor nexus" -- "${cur}"))
+                    return 0
+                    ;;
+                --create-projects)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --ca-file)

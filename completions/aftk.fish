@@ -203,12 +203,21 @@ complete -c aftk -n "__fish_aftk_using_subcommand export" -s q -l quiet -d 'Prin
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l from -d 'Push what REQUEST stands for, read as collect does, in place of what the store has: docker-archive:FILE, oci-archive:FILE, oci:DIR, docker-daemon:IMAGE; it is staged in TMPDIR. Several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l map -d 'What names become: \'docker.io/library/*=base/*\'; the first that matches counts' -r
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l keep-host -d 'Keep the host of the source in names: docker.io/library/redis; else they begin after it' -r -f -a "true\t''
+false\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l tag -d 'Tag what is pushed with TAG, in place of its own tags; for one image' -r
-complete -c aftk -n "__fish_aftk_using_subcommand push" -l rewrite-location -d 'Where an upload goes on: only where the registry says, if that is its own address; or at the same host, whatever host it names' -r -f -a "never\t''
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l no-move-tags -d 'Leave tags alone that point at something else there, and end with 6' -r -f -a "true\t''
+false\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l rewrite-location -d 'Where an upload goes on: only where the registry says, if that is its own address; or at the same host, whatever host it names [default: same-host with --product nexus, else never]' -r -f -a "never\t''
 same-host\t''"
-complete -c aftk -n "__fish_aftk_using_subcommand push" -l product -d 'What the registry is: harbor looks for the project of each image before' -r -f -a "generic\t''
-harbor\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l realm-override -d 'Ask for tokens at URL, whatever place to sign in at the registry names' -r
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l product -d 'What the registry is: harbor looks for the project of each image before; nexus shows the account from the first request on, and asks the registry itself for tokens, whatever host it names [default: generic]' -r -f -a "generic\t''
+harbor\t''
+nexus\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l create-projects -d 'Make projects that are not there (with --product harbor), for their members alone' -r -f -a "true\t''
+false\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l limit-rate -d 'Move at most so many bytes a second, for example 2MiB' -r
@@ -222,9 +231,6 @@ complete -c aftk -n "__fish_aftk_using_subcommand push" -l progress -d 'How to s
 plain\t''
 json\t''
 none\t''"
-complete -c aftk -n "__fish_aftk_using_subcommand push" -l keep-host -d 'Keep the host of the source in names: docker.io/library/redis; else they begin after it'
-complete -c aftk -n "__fish_aftk_using_subcommand push" -l no-move-tags -d 'Leave tags alone that point at something else there, and end with 6'
-complete -c aftk -n "__fish_aftk_using_subcommand push" -l create-projects -d 'Make projects that are not there (with --product harbor), for their members alone'
 complete -c aftk -n "__fish_aftk_using_subcommand push" -s n -l dry-run -d 'Only look what is there, and say what would be done'
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand push" -s q -l quiet -d 'Print only results and errors'

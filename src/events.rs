@@ -73,6 +73,14 @@ pub enum Happening {
         /// Why it needed none.
         reason: String,
     },
+    /// An item is in one of the states that its verb has: a layer `exists` at the target, is `mounted` there, `uploading`
+    /// or `pushed`, and in a dry run `missing`.
+    ItemState {
+        /// What a person knows it by.
+        item: String,
+        /// The state.
+        state: String,
+    },
     /// Something that will be missing inside.
     Gap(Gap),
     /// Something a person should know, which stops nothing.

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// The archive or directory to be made; a file of other contents is left as it is
     #[arg(value_name = "OUT")]
     out: PathBuf,
-    /// Only what matches: `docker:redis:7`, `docker:registry.example.org/team/*`, `channel:prod`
+    /// Only what matches: `docker:redis:7`, `docker:registry.example.org/team/*`, `channel:prod`, `bundle:prod/42`
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
     /// Only this platform of each image, for example linux/arm64; several are possible. docker-archive holds one, by

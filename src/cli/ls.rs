@@ -9,7 +9,7 @@ use crate::problem::Problem;
 /// List what the store shows
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Only what matches: `npm:@org/*`, `docker:redis:7`, `channel:prod`
+    /// Only what matches: `npm:@org/*`, `docker:redis:7`, `channel:prod`, `bundle:prod/42`, `pkg:npm/left-pad`
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
 }

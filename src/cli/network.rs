@@ -29,6 +29,14 @@ pub(super) struct NetworkArguments {
 }
 
 impl NetworkArguments {
+    /// The same, with authorities and hosts that a file names besides; its paths do not begin at -C.
+    pub(super) fn and(mut self, ca_files: &[PathBuf], insecure_hosts: &[String]) -> NetworkArguments {
+        let whole = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        self.ca_file.extend(ca_files.iter().map(whole));
+        self.insecure_host.extend_from_slice(insecure_hosts);
+        self
+    }
+
     /// The context of a collecting job that works in `directory`.
     pub(super) fn outside(
         &self,

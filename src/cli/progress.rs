@@ -88,8 +88,10 @@ impl Lines {
                 ))
             }
             Happening::ItemDone { item } if self.verbose > 1 => Some(format!("  {}", printable(item))),
-            Happening::ItemSkip { item, reason } if self.verbose > 0 => {
-                Some(format!("  {}: {}", printable(item), printable(reason)))
+            Happening::ItemSkip { item, reason: why } | Happening::ItemState { item, state: why }
+                if self.verbose > 0 =>
+            {
+                Some(format!("  {}: {}", printable(item), printable(why)))
             }
             _ => None,
         }

@@ -1,13 +1,19 @@
 //! `aftk push TARGET`: bring what is held into another registry.
 
 use clap::ValueEnum;
+use clap::builder::{FalseyValueParser, PossibleValue};
 
 use super::network::NetworkArguments;
 use super::output;
 use super::session::Session;
-use crate::ecosystem::push::{Outcome, Product, PushOrder};
+use crate::config::{Product, Rewrite, Site, Target};
+use crate::ecosystem::push::{self as push_seam, Outcome, PushOrder};
+use crate::ops::gather::{self, TemporaryStore};
 use crate::ops::push::{self, PushReport};
-use crate::problem::Problem;
+use crate::ops::requests;
+use crate::ops::select::Selector;
+use crate::problem::{Kind, Problem};
+use crate::store::Layout;
 use crate::units;
 
 /// Push images into a registry
@@ -16,34 +22,44 @@ use crate::units;
 /// Accounts are those that docker and podman keep.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The registry, and what all names there begin with: `docker://registry.example.test/mirror`
+    /// The registry, and what all names there begin with: `docker://registry.example.test/mirror`; or the name of a
+    /// [[target]] in site.toml, which says that and has what follows as keys (keep_host = true)
     #[arg(value_name = "TARGET")]
     target: String,
-    /// Only what matches, with all that belongs to it: `docker:redis`, `docker:registry.example.test/team/*:1.*`
+    /// Only what matches, with all that belongs to it: `docker:redis`, `docker:registry.example.test/team/*:1.*`,
+    /// `channel:prod`, `bundle:prod/42`
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
+    /// Push what REQUEST stands for, read as collect does, in place of what the store has: docker-archive:FILE,
+    /// oci-archive:FILE, oci:DIR, docker-daemon:IMAGE; it is staged in TMPDIR. Several are possible
+    #[arg(long, value_name = "REQUEST")]
+    from: Vec<String>,
     /// What names become: 'docker.io/library/*=base/*'; the first that matches counts
     #[arg(long, value_name = "PATTERN=NAME")]
     map: Vec<String>,
     /// Keep the host of the source in names: docker.io/library/redis; else they begin after it
-    #[arg(long)]
-    keep_host: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(), hide_possible_values = true)]
+    keep_host: Option<bool>,
     /// Tag what is pushed with TAG, in place of its own tags; for one image
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
     /// Leave tags alone that point at something else there, and end with 6
-    #[arg(long)]
-    no_move_tags: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(), hide_possible_values = true)]
+    no_move_tags: Option<bool>,
     /// Where an upload goes on: only where the registry says, if that is its own address; or at the same host, whatever
-    /// host it names
-    #[arg(long, value_name = "HOW", default_value = "never")]
-    rewrite_location: Rewrite,
-    /// What the registry is: harbor looks for the project of each image before
-    #[arg(long, value_name = "NAME", default_value = "generic")]
-    product: ProductName,
+    /// host it names [default: same-host with --product nexus, else never]
+    #[arg(long, value_name = "HOW")]
+    rewrite_location: Option<Rewrite>,
+    /// Ask for tokens at URL, whatever place to sign in at the registry names
+    #[arg(long, value_name = "URL")]
+    realm_override: Option<String>,
+    /// What the registry is: harbor looks for the project of each image before; nexus shows the account from the first
+    /// request on, and asks the registry itself for tokens, whatever host it names [default: generic]
+    #[arg(long, value_name = "NAME")]
+    product: Option<Product>,
     /// Make projects that are not there (with --product harbor), for their members alone
-    #[arg(long)]
-    create_projects: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(), hide_possible_values = true)]
+    create_projects: Option<bool>,
     /// Only look what is there, and say what would be done
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -51,39 +67,53 @@ pub(super) struct Arguments {
     network: NetworkArguments,
 }
 
-// What stands at a value itself would give it a paragraph in the verb's help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Rewrite {
-    Never,
-    SameHost,
+impl ValueEnum for Rewrite {
+    fn value_variants<'a>() -> &'a [Rewrite] {
+        &[Rewrite::Never, Rewrite::SameHost]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Rewrite::Never => "never",
+            Rewrite::SameHost => "same-host",
+        }))
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ProductName {
-    Generic,
-    Harbor,
+impl ValueEnum for Product {
+    fn value_variants<'a>() -> &'a [Product] {
+        &[Product::Generic, Product::Harbor, Product::Nexus]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Product::Generic => "generic",
+            Product::Harbor => "harbor",
+            Product::Nexus => "nexus",
+        }))
+    }
 }
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
-    let store = session.existing_store()?;
-    let order = PushOrder {
-        target: String::new(),
-        selectors: arguments.selectors,
-        map: arguments.map,
-        keep_host: arguments.keep_host,
-        label: arguments.tag,
-        moves_labels: !arguments.no_move_tags,
-        same_host: arguments.rewrite_location == Rewrite::SameHost,
-        product: match arguments.product {
-            ProductName::Generic => Product::Generic,
-            ProductName::Harbor => Product::Harbor,
-        },
-        creates_projects: arguments.create_projects,
-        dry_run: arguments.dry_run,
+    let selectors =
+        arguments.selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let target = target(&arguments, session)?;
+    let network = arguments.network.and(&target.ca_file, &target.insecure_host);
+    let (url, order) = (target.url.clone(), order(target, arguments.dry_run));
+    for request in &arguments.from {
+        requests::check(request)?;
+    }
+    let temporary = if arguments.from.is_empty() { None } else { Some(TemporaryStore::make()?) };
+    let store = match &temporary {
+        Some(temporary) => temporary.store.clone(),
+        None => session.existing_store()?,
     };
     let report = session.block_on(async {
-        let outside = arguments.network.outside(session, &store, &session.directory)?;
-        push::push(&arguments.target, order, &outside).await
+        let outside = network.outside(session, &store, &session.directory)?;
+        if temporary.is_some() {
+            gather::gather(&arguments.from, &outside, usize::from(network.jobs)).await?;
+        }
+        push::push(&url, order, selectors, &outside).await
     })?;
     match report.problem() {
         None => session.finish(&report, || show(&report, session)),
@@ -91,7 +121,65 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     }
 }
 
+/// The target that is meant, with what the command line says of it in place of what `site.toml` does. What has a colon is
+/// an address, and anything else a name.
+fn target(arguments: &Arguments, session: &Session) -> Result<Target, Problem> {
+    let said = &arguments.target;
+    let file = if said.contains(':') {
+        Target { url: said.clone(), ..Target::default() }
+    } else {
+        let path = Layout::new(&session.home).site();
+        let mut targets = Site::read(&path)?.targets;
+        let known: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
+        let found = known.iter().position(|name| name == said);
+        found.map(|at| targets.swap_remove(at)).ok_or_else(|| {
+            let message = format!("no target is called {said:?} in {}", path.display());
+            let problem = Problem::new(Kind::Usage, "push.target", message);
+            let problem = match known.is_empty() {
+                true => problem,
+                false => problem.because(format!("these are: {}", known.join(", "))),
+            };
+            problem.hint("write docker://HOST/PREFIX, or name it in site.toml: [[target]] with name and url")
+        })?
+    };
+    Ok(Target {
+        map: if arguments.map.is_empty() { file.map } else { arguments.map.clone() },
+        keep_host: arguments.keep_host.or(file.keep_host),
+        tag: arguments.tag.clone().or(file.tag),
+        no_move_tags: arguments.no_move_tags.or(file.no_move_tags),
+        rewrite_location: arguments.rewrite_location.or(file.rewrite_location),
+        realm_override: arguments.realm_override.clone().or(file.realm_override),
+        product: arguments.product.or(file.product),
+        create_projects: arguments.create_projects.or(file.create_projects),
+        ..file
+    })
+}
+
+fn order(target: Target, dry_run: bool) -> PushOrder {
+    let is_nexus = target.product == Some(Product::Nexus);
+    PushOrder {
+        target: String::new(),
+        map: target.map,
+        keep_host: target.keep_host.unwrap_or(false),
+        label: target.tag,
+        moves_labels: !target.no_move_tags.unwrap_or(false),
+        same_host: target.rewrite_location.map_or(is_nexus, |rewrite| rewrite == Rewrite::SameHost),
+        realm: target.realm_override,
+        product: match target.product {
+            None | Some(Product::Generic) => push_seam::Product::Generic,
+            Some(Product::Harbor) => push_seam::Product::Harbor,
+            Some(Product::Nexus) => push_seam::Product::Nexus,
+        },
+        creates_projects: target.create_projects.unwrap_or(false),
+        dry_run,
+    }
+}
+
 fn show(report: &PushReport, session: &Session) {
+    for project in &report.ledger.projects {
+        let word = if report.dry_run { "would be made" } else { "made" };
+        output::line(&format!("{project}  project {word}"));
+    }
     for entry in &report.ledger.refs {
         let word = match (entry.outcome, report.dry_run) {
             (Outcome::Present, _) => "present".to_owned(),

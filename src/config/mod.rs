@@ -6,6 +6,7 @@ mod environment;
 mod home;
 mod project;
 mod site;
+mod target;
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ pub use environment::{all_with_prefix, variable, variable_os};
 pub use home::{default_home, user_home};
 pub use project::{AllowedGap, Mode, Project, template};
 pub use site::{Serve, Site, SiteTls};
+pub use target::{Product, Rewrite, Target};
 
 pub use crate::access::{Hosted, Read};
 

@@ -216,9 +216,10 @@ async fn collect_some(
     }
 }
 
-/// Whether a collect failed because there is no registry, or none that answers.
+/// Whether a collect failed because there is no registry, or none that answers or lets one in.
 fn is_without_registry(problem: &Problem) -> bool {
-    problem.kind == Kind::Unavailable || problem.code == "npm.no-registry"
+    let codes = ["npm.no-registry", "net.unauthorized", "net.forbidden"];
+    problem.kind == Kind::Unavailable || codes.contains(&problem.code.as_ref())
 }
 
 /// What becomes of the user's `npm_config_…` variables, which beat what a project's npmrc says.
@@ -387,6 +388,7 @@ mod tests {
         let says = |kind, code| is_without_registry(&Problem::new(kind, code, "it failed"));
         assert!(says(Kind::Unavailable, "net.connect"));
         assert!(says(Kind::Usage, "npm.no-registry"));
+        assert!(says(Kind::Refused, "net.forbidden"));
         for (kind, code) in [
             (Kind::Interrupted, "job.interrupted"),
             (Kind::Failed, "store.io"),

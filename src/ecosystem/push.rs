@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bundle_format::BlobKey;
 use serde::Serialize;
 
-use super::CollectContext;
+use super::{Chosen, CollectContext};
 use crate::net::Client;
 use crate::problem::Problem;
 use crate::store::{BlobFile, Linked, LinkedRef};
@@ -16,8 +16,6 @@ use crate::store::{BlobFile, Linked, LinkedRef};
 pub struct PushOrder {
     /// The target, without the word before its colon: `//registry.example.test/team`.
     pub target: String,
-    /// What is pushed, each as the ecosystem reads it, without the word before its colon; all, if there is none.
-    pub selectors: Vec<String>,
     /// What goes where: `PATTERN=NAME`. The first that matches counts.
     pub map: Vec<String>,
     /// Whether the name of the source's server stays part of the names.
@@ -28,6 +26,8 @@ pub struct PushOrder {
     pub moves_labels: bool,
     /// Whether an upload goes on at the host where it began, whatever host the server names.
     pub same_host: bool,
+    /// Where tokens are asked for, whatever the server names.
+    pub realm: Option<String>,
     /// What the target is.
     pub product: Product,
     /// Whether a project that is missing there is made, where the product has projects.
@@ -44,6 +44,8 @@ pub enum Product {
     Generic,
     /// Harbor, which has projects.
     Harbor,
+    /// Nexus Repository, which often does not know what it is called.
+    Nexus,
 }
 
 /// What ops hand to a pushing ecosystem.
@@ -53,8 +55,6 @@ pub trait PushContext: Send + Sync {
     fn machine(&self) -> &dyn CollectContext;
     /// The one HTTP client.
     fn client(&self) -> &Client;
-    /// All packages of this ecosystem in the view: repository and name, in order.
-    async fn packages(&self) -> Result<Vec<(String, String)>, Problem>;
     /// The artifacts and refs of one package, in the order of precedence.
     async fn package(&self, repository: &str, name: &str) -> Result<(Vec<Linked>, Vec<LinkedRef>), Problem>;
     /// Opens a blob; `None` if it is not held.
@@ -66,11 +66,17 @@ pub trait PushContext: Send + Sync {
 /// Pushing into servers of an ecosystem's own protocol.
 #[async_trait]
 pub trait Push: Send + Sync {
-    /// Pushes. What fails for one package stops no other, and stands in the ledger.
+    /// Pushes what was chosen, with all that belongs to it. What fails for one package stops no other, and stands in the
+    /// ledger.
     ///
     /// # Errors
     /// If the order is wrong, or the target cannot be used at all.
-    async fn push(&self, order: &PushOrder, context: &dyn PushContext) -> Result<Ledger, Problem>;
+    async fn push(
+        &self,
+        order: &PushOrder,
+        chosen: &[Chosen],
+        context: &dyn PushContext,
+    ) -> Result<Ledger, Problem>;
 }
 
 /// What became of one thing.
@@ -103,9 +109,23 @@ pub enum PartState {
     Missing,
 }
 
+impl PartState {
+    /// The state in one word, as reports and events have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            PartState::Exists => "exists",
+            PartState::Mounted => "mounted",
+            PartState::Pushed => "pushed",
+            PartState::Missing => "missing",
+        }
+    }
+}
+
 /// A part of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Part {
+    /// The repository of the target that it went to.
+    pub repository: String,
     /// Its digest.
     pub digest: String,
     /// Its size in bytes.
@@ -128,6 +148,9 @@ pub struct Entry {
     /// What a label stood for before, if that was something else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
+    /// The parts of an artifact. What several have in one repository stands in each of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
 }
 
 /// A package that could not be pushed whole.
@@ -148,8 +171,8 @@ pub struct Ledger {
     pub artifacts: Vec<Entry>,
     /// Labels.
     pub refs: Vec<Entry>,
-    /// Their parts, each once for each place.
-    pub parts: Vec<Part>,
+    /// Projects that were made; in a dry run: would be.
+    pub projects: Vec<String>,
     /// What failed.
     pub failures: Vec<Failure>,
 }
@@ -159,7 +182,7 @@ impl Ledger {
     pub fn extend(&mut self, other: Ledger) {
         self.artifacts.extend(other.artifacts);
         self.refs.extend(other.refs);
-        self.parts.extend(other.parts);
+        self.projects.extend(other.projects);
         self.failures.extend(other.failures);
     }
 }

@@ -155,6 +155,8 @@ impl Fault {
             | Fault::Location { .. }
             | Fault::Realm { .. }
             | Fault::TooLarge { .. } => Kind::Refused,
+            // Asking again would be answered in the same way.
+            Fault::Status { status: 401 | 403, .. } => Kind::Refused,
             Fault::Status { status: 404 | 410, .. } => Kind::Incomplete,
             Fault::Size { .. } => Kind::Untrusted,
             _ => Kind::Unavailable,
@@ -171,7 +173,7 @@ impl Fault {
             }
             Fault::Status { advice: Some(advice), .. } => return Some(advice.clone()),
             Fault::Realm { .. } => {
-                "the server itself names where to sign in: ask who runs it, or who runs what stands between"
+                "the server itself names where to sign in: ask who runs it, or who runs what stands between; where a push goes, `--realm-override URL` says it instead"
             }
             Fault::Location { .. } => {
                 "behind a proxy it may not know what it is called: with `--rewrite-location same-host` the upload goes on where it began"

@@ -14,6 +14,7 @@ use super::access::Access;
 use super::body::{Answer, header_text};
 use super::client::Client;
 use super::error::{Fault, NetError};
+use super::own_host::at_own_host;
 use super::payload::Payload;
 use super::redact;
 use super::redirect::without_user;
@@ -128,19 +129,24 @@ impl Sent {
     pub fn location(&self, same_host: bool) -> Result<Option<Url>, Unsent> {
         let Some(value) = self.headers.get(header::LOCATION) else { return Ok(None) };
         let text = std::str::from_utf8(value.as_bytes()).ok().filter(|text| text.len() <= LONGEST_LOCATION);
-        let url = text.and_then(|text| self.url.join(text).ok());
+        let url = match same_host {
+            true => text.and_then(|text| at_own_host(text, &self.url)),
+            false => text.and_then(|text| self.url.join(text).ok()),
+        };
         let refuse = |fault| Unsent::from(NetError::new(&self.url, fault));
-        let mut url =
-            without_user(url.ok_or_else(|| refuse(Fault::Protocol("a Location that is no address")))?);
+        let Some(url) = url else {
+            return Err(refuse(match text {
+                // Such as one with two ports.
+                Some(text) if !same_host && at_own_host(text, &self.url).is_some() => {
+                    Fault::Location { to: text.to_owned() }
+                }
+                _ => Fault::Protocol("a Location that is no address"),
+            }));
+        };
+        let mut url = without_user(url);
         url.set_fragment(None);
         if url.origin() != self.url.origin() {
-            if !same_host || url.cannot_be_a_base() {
-                return Err(refuse(Fault::Location { to: redact(&url).to_string() }));
-            }
-            let mut own = self.url.clone();
-            own.set_path(url.path());
-            own.set_query(url.query());
-            url = own;
+            return Err(refuse(Fault::Location { to: redact(&url).to_string() }));
         }
         Ok(Some(url))
     }

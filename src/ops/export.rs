@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::export_files::{self, Outcome};
 use super::preflight;
-use super::select::{self, Selected, Selector};
+use super::select::{self, Selector};
 use crate::cancel::Cancel;
 use crate::ecosystem::{
-    Chosen, Ecosystem, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem, Note,
-    registry,
+    Ecosystem, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem, Note, registry,
 };
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
@@ -73,7 +72,11 @@ pub fn export(
     cancel: &Cancel,
 ) -> Result<ExportReport, Problem> {
     let (ecosystem, export, kind) = find(&request.kind)?;
-    let chosen = choose(store, ecosystem, kind, selectors)?;
+    let use_for = format!("{} can hold", kind.name);
+    let chosen = select::chosen(store, ecosystem.name(), selectors, &use_for)?;
+    if chosen.is_empty() {
+        return Err(select::nothing(format!("nothing is here that {use_for}")));
+    }
     let context = Context { store, ecosystem: ecosystem.name() };
     let exported = export.export(kind.name, &chosen, &request.platforms, &context)?;
     must_be_held(&exported, store)?;
@@ -121,45 +124,6 @@ fn find(kind: &str) -> Result<(&'static dyn Ecosystem, &'static dyn Export, &'st
         "export.unknown-kind",
         format!("there is no form of export called {kind:?}"),
     ))
-}
-
-/// What selectors select of an ecosystem, each artifact once, whichever sources show it.
-fn choose(
-    store: &Store,
-    ecosystem: &dyn Ecosystem,
-    kind: &ExportKind,
-    selectors: &[Selector],
-) -> Result<Vec<Chosen>, Problem> {
-    let mut chosen: Vec<Chosen> = Vec::new();
-    let counts =
-        select::each(store, Some(ecosystem.name()), selectors, &mut |Selected { linked, labels }| {
-            let artifact = linked.artifact;
-            let (repository, name, version) = (artifact.repository, artifact.name, artifact.version);
-            chosen.push(Chosen { repository, name, version, labels });
-            Ok(())
-        })?;
-    let nothing = |what: String| {
-        Problem::new(Kind::Incomplete, "export.nothing", what).hint("`aftk ls` lists what is here")
-    };
-    if let Some((selector, _)) = selectors.iter().zip(counts).find(|(_, count)| *count == 0) {
-        let message = format!("{} selects nothing here that {} can hold", selector.text(), kind.name);
-        return Err(nothing(message));
-    }
-    if chosen.is_empty() {
-        return Err(nothing(format!("nothing is here that {} can hold", kind.name)));
-    }
-    chosen.sort();
-    chosen.dedup_by(|later, first| {
-        let is_same = (&later.repository, &later.name, &later.version)
-            == (&first.repository, &first.name, &first.version);
-        if is_same {
-            first.labels.append(&mut later.labels);
-            first.labels.sort();
-            first.labels.dedup();
-        }
-        is_same
-    });
-    Ok(chosen)
 }
 
 /// One ecosystem's view of the store.

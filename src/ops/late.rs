@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use bundle_format::{Mode, RecordOrder, SegmentReader, Snapshot, limits};
+use bundle_format::{Mode, RecordOrder, Snapshot};
 
-use super::media;
+use super::snapshots;
 use crate::cancel::Cancel;
 use crate::problem::{Kind, Problem};
 use crate::store::{Generation, Store};
@@ -15,9 +15,7 @@ fn newer(store: &Store, snapshot: &Snapshot) -> Result<Vec<Snapshot>, Problem> {
     let mut found = Vec::new();
     for entry in store.catalogue.snapshots(&snapshot.channel)? {
         if (entry.epoch, entry.sequence) > (snapshot.epoch, snapshot.sequence) {
-            let bytes = super::read_blob(store, &entry.snapshot, limits::MAX_DOCUMENT)?;
-            let newer = Snapshot::from_bytes(&bytes);
-            found.push(newer.map_err(|error| media::problem(error, entry.snapshot.to_string().as_ref()))?);
+            found.push(snapshots::read(store, &entry)?);
         }
     }
     Ok(found)
@@ -62,11 +60,7 @@ pub(super) fn give_way(
                 continue;
             }
             cancel.check()?;
-            let bytes = super::read_blob(store, &segment.digest, limits::MAX_SEGMENT as u64)?;
-            let records: Result<Vec<_>, _> =
-                SegmentReader::new(segment, bytes.as_ref(), &mut order).collect();
-            let records =
-                records.map_err(|error| media::problem(error, segment.digest.to_string().as_ref()))?;
+            let records = snapshots::segment(store, segment, &mut order)?;
             for batch in records.chunks(super::accession::BATCH) {
                 store.catalogue.give_way(generation, batch)?;
             }

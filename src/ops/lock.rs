@@ -177,7 +177,7 @@ pub async fn lock(request: &LockRequest, outside: &Arc<Outside>) -> Result<LockR
 /// Refused (6) if it may not be resolved and the held lock answers other requests; incomplete (4) for gaps.
 pub async fn obtain(order: &Order, outside: &Arc<Outside>, resolving: Resolving) -> Result<Locked, Problem> {
     must_be_channel(&order.channel)?;
-    let requests = Arc::new(parse(order, &**outside).await?);
+    let requests = Arc::new(parse(&order.requests, &**outside).await?);
     let mut identities: Vec<String> = requests.iter().map(|request| request.identity.clone()).collect();
     identities.sort();
     let mut platforms = order.platforms.clone();
@@ -237,11 +237,11 @@ pub fn must_be_channel(name: &str) -> Result<&str, Problem> {
         .hint("use lower-case letters, digits, `.`, `_` and `-`, at most 32"))
 }
 
-/// Reads the requests of an order, each once.
-async fn parse(order: &Order, context: &dyn CollectContext) -> Result<Vec<Request>, Problem> {
+/// Reads requests, each once.
+pub(super) async fn parse(texts: &[String], context: &dyn CollectContext) -> Result<Vec<Request>, Problem> {
     let mut parsed: Vec<Request> = Vec::new();
     let mut known = HashSet::new();
-    for text in &order.requests {
+    for text in texts {
         let request = requests::parse(text, context).await?;
         if known.insert(request.identity.clone()) {
             parsed.push(request);

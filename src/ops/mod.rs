@@ -5,7 +5,9 @@
 
 mod accession;
 pub mod account;
+mod archive_index;
 mod believed;
+mod carried;
 pub mod certificates;
 pub mod check;
 pub mod collect;
@@ -14,6 +16,7 @@ pub mod difference;
 pub mod export;
 pub mod export_files;
 pub mod fetch;
+pub mod gather;
 pub mod gc;
 mod heal;
 pub mod import;
@@ -40,6 +43,7 @@ pub mod select;
 pub mod serve;
 pub mod setup;
 mod signing;
+mod snapshots;
 #[cfg(test)]
 mod testing;
 mod unpack;

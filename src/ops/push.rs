@@ -1,6 +1,6 @@
 //! Pushing what the store shows into somebody else's server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,16 +8,14 @@ use bundle_format::BlobKey;
 use serde::Serialize;
 
 use super::context::Outside;
+use super::select::{self, Selector};
 use crate::blocking::blocking;
-use crate::ecosystem::push::{Ledger, Outcome, PartState, PushContext, PushOrder};
+use crate::ecosystem::push::{Ledger, Outcome, PushContext, PushOrder};
 use crate::ecosystem::{CollectContext, registry};
 use crate::events::Happening;
 use crate::net::Client;
 use crate::problem::{Kind, Problem};
 use crate::store::{BlobFile, Linked, LinkedRef};
-
-/// How many names are read at once.
-const PAGE: usize = 1000;
 
 /// What was pushed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,7 +34,7 @@ pub struct PushReport {
 /// A ledger in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Parts by their state, and the bytes that they have.
+    /// Parts by their state, each once for each repository, and the bytes that they have.
     pub parts: BTreeMap<String, Total>,
     /// Artifacts by their outcome.
     pub artifacts: BTreeMap<String, u64>,
@@ -100,12 +98,17 @@ fn severity(kind: Kind) -> u8 {
     }
 }
 
-/// Pushes to `target`, an ecosystem's word and an address: `docker://registry.example.test/mirror`. `order` has the
-/// rest; its target is overwritten.
+/// Pushes what selectors select, or all of the target's ecosystem if there is none, to `target`, an ecosystem's word and an
+/// address: `docker://registry.example.test/mirror`. `order` has the rest; its target is overwritten.
 ///
 /// # Errors
-/// If the order is wrong, or the target cannot be used at all. What fails for one package stands in the report.
-pub async fn push(target: &str, mut order: PushOrder, outside: &Arc<Outside>) -> Result<PushReport, Problem> {
+/// If the order is wrong, a selector selects nothing, or the target cannot be used at all. What fails for one package stands in the report.
+pub async fn push(
+    target: &str,
+    mut order: PushOrder,
+    selectors: Vec<Selector>,
+    outside: &Arc<Outside>,
+) -> Result<PushReport, Problem> {
     let unknown = || {
         Problem::new(
             Kind::Usage,
@@ -118,36 +121,24 @@ pub async fn push(target: &str, mut order: PushOrder, outside: &Arc<Outside>) ->
     let ecosystem = registry::of_word(word).ok_or_else(unknown)?;
     let pusher = ecosystem.push().ok_or_else(unknown)?;
     rest.clone_into(&mut order.target);
-    for selector in &mut order.selectors {
-        let own = selector.split_once(':').filter(|(word, _)| ecosystem.words().contains(word));
-        let (_, what) = own.ok_or_else(|| {
-            let message = format!("{selector:?} selects nothing that can be pushed to {target}");
-            Problem::new(Kind::Usage, "selector.invalid", message).hint(format!("begin it with `{word}:`"))
-        })?;
-        *selector = what.to_owned();
-    }
-    let context = Inside { outside: outside.clone(), ecosystem: ecosystem.name() };
-    let ledger = outside.cancel().race(pusher.push(&order, &context)).await?;
-    if ledger == Ledger::default() && !order.selectors.is_empty() {
-        return Err(Problem::new(Kind::Incomplete, "push.nothing", "nothing is here that matches")
-            .hint("`aftk ls` lists what is here"));
-    }
+    let (store, name, use_for) =
+        (outside.store().clone(), ecosystem.name(), format!("can be pushed to {target}"));
+    let chosen = blocking(move || select::chosen(&store, name, &selectors, &use_for)).await?;
+    let context = Inside { outside: outside.clone(), ecosystem: name };
+    let ledger = outside.cancel().race(pusher.push(&order, &chosen, &context)).await?;
     let totals = totals(&ledger);
     Ok(PushReport { target: target.to_owned(), dry_run: order.dry_run, ledger, totals })
 }
 
 fn totals(ledger: &Ledger) -> Totals {
     let mut totals = Totals::default();
-    for part in &ledger.parts {
-        let state = match part.state {
-            PartState::Exists => "exists",
-            PartState::Mounted => "mounted",
-            PartState::Pushed => "pushed",
-            PartState::Missing => "missing",
-        };
-        let total = totals.parts.entry(state.to_owned()).or_default();
-        total.count += 1;
-        total.bytes += part.size;
+    let mut counted = HashSet::new();
+    for part in ledger.artifacts.iter().flat_map(|artifact| &artifact.parts) {
+        if counted.insert((&part.repository, &part.digest)) {
+            let total = totals.parts.entry(part.state.word().to_owned()).or_default();
+            total.count += 1;
+            total.bytes += part.size;
+        }
     }
     let outcome = |outcome: Outcome| match outcome {
         Outcome::Present => "present",
@@ -179,26 +170,6 @@ impl PushContext for Inside {
 
     fn client(&self) -> &Client {
         self.outside.client()
-    }
-
-    async fn packages(&self) -> Result<Vec<(String, String)>, Problem> {
-        let (store, ecosystem) = (self.outside.store().clone(), self.ecosystem);
-        blocking(move || {
-            let mut packages = Vec::new();
-            let repositories = store.catalogue.repositories()?;
-            for repository in repositories.into_iter().filter(|repository| repository.ecosystem == ecosystem)
-            {
-                let mut after = String::new();
-                loop {
-                    let names = store.catalogue.names(ecosystem, Some(&repository.name), &after, PAGE)?;
-                    let Some(last) = names.last() else { break };
-                    after.clone_from(last);
-                    packages.extend(names.into_iter().map(|name| (repository.name.clone(), name)));
-                }
-            }
-            Ok(packages)
-        })
-        .await
     }
 
     async fn package(&self, repository: &str, name: &str) -> Result<(Vec<Linked>, Vec<LinkedRef>), Problem> {

@@ -401,6 +401,13 @@ pub struct Cursor {
     pub(super) link: i64,
 }
 
+impl Cursor {
+    /// The place before everything of an ecosystem.
+    pub fn before(ecosystem: &str) -> Cursor {
+        Cursor { ecosystem: ecosystem.to_owned(), ..Cursor::default() }
+    }
+}
+
 /// What `ls` shows: an artifact and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {

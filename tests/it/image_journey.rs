@@ -139,8 +139,12 @@ fn an_image_crosses_the_gap() {
     let upstream = image.registry();
     let request = format!("docker:{}/team/app:1.0", host(&upstream));
     let refused = collect(&sides, &[&request]);
-    assert_eq!(refused.code, Some(5), "{}", refused.stderr);
-    assert!(refused.stderr.contains("docker login"), "{}", refused.stderr);
+    assert_eq!(refused.code, Some(6), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains(" login ") && refused.stderr.contains("--user USER"),
+        "{}",
+        refused.stderr
+    );
 
     log_in(&sides, &upstream);
     let report = collect(&sides, &["--json", &request]).json();

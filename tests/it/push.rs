@@ -1,5 +1,7 @@
 //! Images go from one registry into another by way of the store, whatever that one does meanwhile.
 
+mod products;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bundle_format::BlobKey;
@@ -34,6 +36,13 @@ impl House {
         arguments.extend(requests.iter().map(String::as_str));
         sides.run("out", &arguments).done();
         House { sides, source }
+    }
+
+    /// Keeps an account of docker's, `me` with the password `sesame`, for a registry.
+    fn sign_in(&self, target: &FakeRegistry) {
+        let accounts = json!({"auths": {target.host(): {"auth": "bWU6c2VzYW1l"}}}).to_string();
+        std::fs::create_dir_all(self.sides.path("user").join(".docker")).unwrap();
+        std::fs::write(self.sides.path("user").join(".docker/config.json"), accounts).unwrap();
     }
 
     fn push(&self, target: &FakeRegistry, arguments: &[&str]) -> Ran {
@@ -261,7 +270,10 @@ fn who_is_not_let_in_is_told_what_helps() {
         (ran.code, report["failures"][0]["problem"]["code"].as_str()),
         (Some(6), Some("net.unauthorized"))
     );
-    assert!(report["error"]["hints"].to_string().contains("docker login"), "{report}");
+    assert!(
+        report["error"]["hints"].to_string().contains(&format!("login {} --user", target.host())),
+        "{report}"
+    );
 }
 
 #[test]
@@ -271,9 +283,7 @@ fn an_account_of_docker_is_shown_to_the_registry() {
         let is_known = seen.path == "/v2/" || seen.header("authorization") == Some("Basic bWU6c2VzYW1l");
         (!is_known).then(|| Reply::status(401).header("WWW-Authenticate", "Basic realm=\"x\""))
     });
-    let accounts = json!({"auths": {target.host(): {"auth": "bWU6c2VzYW1l"}}}).to_string();
-    std::fs::create_dir(house.sides.path("user").join(".docker")).unwrap();
-    std::fs::write(house.sides.path("user").join(".docker/config.json"), accounts).unwrap();
+    house.sign_in(&target);
     house.push(&target, &["docker:*/app"]).done();
     assert!(house.is_there(&target, "team/app", "1"));
 }
@@ -288,7 +298,7 @@ fn names_that_would_collide_are_kept_apart() {
     house.push(&target, &["--map", &pattern]).done();
     assert_eq!(target.shown("mirror/base/app", "1"), house.source.shown("team/app", "1"));
     let ran = house.push(&target, &["docker:nothing"]);
-    assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (Some(4), Some("push.nothing")));
+    assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (Some(4), Some("selector.nothing")));
 }
 
 #[test]
@@ -316,47 +326,108 @@ fn an_index_with_absent_entries_is_explained() {
     assert_eq!(BlobKey::of(&target.shown("mirror/team/app", digest).unwrap()).to_string(), digest);
 }
 
-/// A registry with Harbor's projects: those that are made with its interface (`api/v2.0/swagger.yaml`). Without its
-/// project, nothing of an image is shown or taken, and the answer is 401.
-fn harbor() -> FakeRegistry {
-    let made = AtomicUsize::new(0);
-    FakeRegistry::odd(move |seen| {
-        let is_there = made.load(Ordering::SeqCst) > 0;
-        match (seen.method.as_str(), seen.path.as_str()) {
-            ("HEAD", "/api/v2.0/projects?project_name=mirror") => {
-                Some(Reply::status(if is_there { 200 } else { 404 }))
-            }
-            ("POST", "/api/v2.0/projects") => {
-                assert_eq!(seen.body, br#"{"metadata":{"public":"false"},"project_name":"mirror"}"#);
-                let is_admin = seen.header("authorization") == Some("Basic cm9ib3QkYWZ0azpzZXNhbWU=");
-                made.fetch_add(usize::from(is_admin), Ordering::SeqCst);
-                Some(Reply::status(if is_admin { 201 } else { 401 }))
-            }
-            (_, path) if path.starts_with("/v2/mirror/") && !is_there => Some(Reply::status(401)),
-            _ => None,
-        }
-    })
-}
-
-/// <https://github.com/goharbor/harbor/issues/6892>: no project is made by pushing. The name of a robot has a `$`.
 #[test]
-fn harbor_6892_projects_are_made_if_that_is_wanted() {
-    let (house, target) = (House::new(), harbor());
-    let accounts = json!({"auths": {target.host(): {"auth": "cm9ib3QkYWZ0azpzZXNhbWU="}}}).to_string();
-    std::fs::create_dir(house.sides.path("user").join(".docker")).unwrap();
-    std::fs::write(house.sides.path("user").join(".docker/config.json"), accounts).unwrap();
-    house.push(&target, &["--product", "harbor", "--create-projects"]).done();
-    assert_eq!(target.count("POST", "/api/v2.0/projects"), 1, "once for all images");
+fn a_bundle_is_pushed_as_it_was_whatever_its_channel_shows_since() {
+    let source = FakeRegistry::start();
+    source.image("team/app", "1", LAYER);
+    let house = House::of(source, &["team/app:1"]);
+    let first = house.source.shown("team/app", "1").unwrap();
+    house.source.image("team/app", "1", b"a later layer");
+    house.source.image("team/other", "1", LAYER);
+    let requests = ["app", "other"].map(|name| format!("docker:{}/team/{name}:1", house.source.host()));
+    house.sides.run("out", &["collect", &requests[0], &requests[1], "--out", "../stick"]).done();
+
+    let target = FakeRegistry::start();
+    house.push(&target, &["bundle:default/1"]).done();
+    assert_eq!(target.shown("mirror/team/app", "1"), Some(first));
+    assert_eq!(target.shown("mirror/team/other", "1"), None);
+    house.push(&target, &["channel:default"]).done();
     assert!(house.is_there(&target, "team/app", "1") && house.is_there(&target, "team/other", "1"));
+    let target = FakeRegistry::start();
+    house.push(&target, &["pkg:oci/other@*", "bundle:default/2"]).done();
+    assert!(house.is_there(&target, "team/app", "1") && house.is_there(&target, "team/other", "1"));
+    for gone in ["bundle:default/9", "bundle:other/1", "channel:other", "npm:*"] {
+        let ran = house.push(&target, &["docker:*", gone]);
+        assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (Some(4), Some("selector.nothing")));
+    }
+    assert_eq!(house.push(&target, &["bundle:default"]).code, Some(2));
 }
 
-/// <https://github.com/goharbor/harbor/issues/966>: a missing project looks as if one were not let in.
 #[test]
-fn harbor_966_a_missing_project_is_named() {
-    let (house, target) = (House::new(), harbor());
-    let ran = house.push(&target, &["--product", "harbor"]);
+fn targets_have_names_and_the_command_line_beats_their_file() {
+    let (house, target) = (House::new(), FakeRegistry::start());
+    let site = house.sides.path("out").join("site.toml");
+    let file = format!(
+        "format = 1\n[[target]]\nname = \"docker\"\nurl = \"docker://{}/mirror\"\nkeep_host = true\nmap = [\"*/app=base/app\"]\n",
+        target.host()
+    );
+    std::fs::write(&site, &file).unwrap();
+    let push = |arguments: &[&str]| house.sides.run("out", &[&["push", "--json", "-q"], arguments].concat());
+    // The name of an ecosystem's requests is a name like others.
+    let report = push(&["docker"]).json();
+    assert_eq!(report["target"], format!("docker://{}/mirror", target.host()));
+    let kept = format!("mirror/{}/team/other", house.source.host().replace(':', "_"));
+    assert!(target.shown("mirror/base/app", "1").is_some() && target.shown(&kept, "1").is_some());
+    push(&["docker", "--keep-host=false", "--map", "*/other=own/other"]).done();
+    assert!(house.is_there(&target, "team/app", "1") && target.shown("mirror/own/other", "1").is_some());
+    assert!(push(&["prod"]).json()["error"]["causes"].to_string().contains("these are: docker"));
+    std::fs::write(&site, format!("{file}password = \"sesame\"\n")).unwrap();
+    let ran = push(&["docker"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.json()["error"]["place"].as_str().unwrap().ends_with("site.toml:7:1"), "{}", ran.stdout);
+}
+
+#[test]
+fn each_image_says_where_its_parts_went_and_events_what_becomes_of_them() {
+    let (house, target) = (House::new(), FakeRegistry::start());
+    let to = format!("docker://{}/mirror", target.host());
+    let ran = house.sides.run("out", &["push", &to, "--json", "--progress", "json"]);
     let report = ran.json();
-    assert_eq!((ran.code, report["error"]["code"].as_str()), (Some(6), Some("push.no-project")), "{report}");
-    assert!(report["error"]["hints"].to_string().contains("--create-projects"), "{report}");
-    assert_eq!(target.count("POST", ""), 0);
+    for artifact in report["artifacts"].as_array().unwrap() {
+        let (repository, _) = artifact["target"].as_str().unwrap().split_once('@').unwrap();
+        let parts = artifact["parts"].as_array().unwrap();
+        assert!(parts.len() == 2 && parts.iter().all(|part| part["repository"] == repository), "{artifact}");
+    }
+    let events = ran.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let states: Vec<(String, String)> = events
+        .filter(|event| event["event"] == "item-state")
+        .map(|event| ["item", "state"].map(|key| event[key].as_str().unwrap().to_owned()).into())
+        .collect();
+    let layer = BlobKey::of(LAYER).to_string();
+    let of = |name: &str| {
+        let item = format!("{}/mirror/team/{name} {layer}", target.host());
+        states.iter().filter(|(of, _)| *of == item).map(|(_, state)| state.as_str()).collect::<Vec<_>>()
+    };
+    let mut both = [of("app"), of("other")];
+    both.sort();
+    assert_eq!(both, [vec!["mounted"], vec!["uploading", "pushed"]]);
+    let again = house.sides.run("out", &["push", &to, "--progress", "json"]).stderr;
+    assert_eq!(again.matches(r#""state":"exists""#).count(), 4, "{again}");
+}
+
+#[test]
+fn archives_are_pushed_without_a_store() {
+    let house = House::new();
+    for kind in ["oci", "oci-archive"] {
+        let out = house.sides.path(&format!("project/{kind}-out"));
+        house.sides.run("out", &["export", kind, out.to_str().unwrap()]).done();
+    }
+    for (number, request) in ["oci:oci-out", "oci-archive:./oci-archive-out"].into_iter().enumerate() {
+        let target = FakeRegistry::start();
+        let to = format!("docker://{}/mirror", target.host());
+        let home = format!("none{number}");
+        house.sides.run(&home, &["push", &to, "--from", request, "docker:*/app"]).done();
+        assert!(house.is_there(&target, "team/app", "1") && target.shown("mirror/team/other", "1").is_none());
+        // What was read is gone, and no store was made.
+        assert!(!house.sides.path(&home).exists());
+        let left = house.sides.path("").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.filter(|name| name.to_string_lossy().starts_with("aftk-")).count(), 0);
+    }
+    let target = FakeRegistry::start();
+    let to = format!("docker://{}/mirror", target.host());
+    let push = |from: &str| house.sides.run("none", &["push", &to, "--json", "--from", from]);
+    assert_eq!((push("oci:gone").code, push("gone").code), (Some(2), Some(2)));
+    // From another registry all the same.
+    push(&format!("docker:{}/team/app:1", house.source.host())).done();
+    assert!(house.is_there(&target, "team/app", "1"));
 }

@@ -131,6 +131,21 @@ fn skopeo_copies_all_platforms_by_the_name_outside() {
 }
 
 #[test]
+fn skopeo_reads_the_bundle_itself() {
+    let collected = collected();
+    let volume = fs::read_dir(&collected.stick).unwrap().map(|entry| entry.unwrap().path());
+    let volume = volume.into_iter().find(|path| path.extension().is_some_and(|end| end == "tar")).unwrap();
+    // The third is of docker's own type, which skopeo does not look for by name in any layout.
+    for (number, (name, manifest)) in collected.manifests.iter().take(2).enumerate() {
+        let image = format!("oci-archive:{}:{}/{name}", volume.display(), collected.registry);
+        let copy = outside::directory().join(format!("of-bundle-{number}"));
+        let mut skopeo = bounded(&[], "skopeo");
+        run(skopeo.args(["copy", "-q", "--all", &image]).arg(format!("dir:{}", copy.display()))).succeeded();
+        assert_eq!(fs::read_to_string(copy.join("manifest.json")).unwrap(), *manifest, "{name}");
+    }
+}
+
+#[test]
 fn an_archive_of_skopeo_is_what_the_registry_has() {
     let collected = collected();
     let archive = outside::directory().join("app.tar");
@@ -155,7 +170,7 @@ fn what_was_collected_is_pushed_on_and_exported() {
     let target = format!("docker://{}/copies", collected.registry);
     let mut push = outside::aftk_behind(&[]);
     let all = format!("docker:{}/team/*", collected.registry);
-    run(push.args(["push", &target, "--keep-host", &all])).succeeded();
+    run(push.args(["push", &target, "--keep-host", &all, "bundle:images/1"])).succeeded();
     for (name, manifest) in &collected.manifests {
         let host = collected.registry.replace(':', "_");
         let image = format!("docker://{}/copies/{host}/{name}", collected.registry);
@@ -170,6 +185,14 @@ fn what_was_collected_is_pushed_on_and_exported() {
     let raw = run(bounded(&[], "skopeo").args(["inspect", "--raw", &image])).succeeded();
     let (_, manifest) = &collected.manifests[0];
     assert_eq!(raw.stdout, *manifest);
+    // And from there into a registry again, without a store.
+    let (target, from) =
+        (format!("docker://{}/archived", collected.registry), format!("oci-archive:{}", archive.display()));
+    let mut push = outside::aftk_behind(&[]);
+    run(push.args(["push", &target, "--from", &from])).succeeded();
+    let image = format!("docker://{}/archived/team/app:1.0", collected.registry);
+    let raw = run(bounded(&[], "skopeo").args(["inspect", "--raw", "--tls-verify=false", &image]));
+    assert_eq!(raw.succeeded().stdout, *manifest);
 }
 
 impl Collected {

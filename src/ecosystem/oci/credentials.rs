@@ -158,7 +158,7 @@ impl AuthFile {
                 Problem::new(Kind::Usage, "oci.bad-account", message)
                     .at(self.path.display())
                     .because("its auth is not a user, a colon and a password, in base64")
-                    .hint(format!("sign in again, and it is written anew: docker login {host}"))
+                    .hint(format!("sign in again, and it is written anew: `aftk login {host} --user USER`"))
             })?;
             if account.is_some() {
                 return Ok(account);
@@ -225,5 +225,5 @@ fn damaged(path: &Path, error: &serde_json::Error) -> Problem {
     Problem::new(Kind::Usage, "oci.bad-auth-file", "the file with the accounts for registries cannot be read")
         .at(format!("{}:{}:{}", path.display(), error.line(), error.column()))
         .because(why)
-        .hint("mend it, or move it away and sign in again: docker login HOST")
+        .hint("mend it, or move it away and sign in again: `aftk login HOST --user USER`")
 }

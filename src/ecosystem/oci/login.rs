@@ -13,7 +13,7 @@ use super::Oci;
 use super::credential_helper;
 use super::credentials;
 use super::reference::check_registry;
-use super::registries::Registries;
+use super::registries::{Registries, remedy};
 use crate::ecosystem::{CollectContext, Keeping, Login, MetadataRequest};
 use crate::net::{Access, Account, SignIn};
 use crate::problem::{Kind, Problem};
@@ -40,8 +40,7 @@ impl Login for Oci {
         let registries = Registries::load(context).await?;
         let account = Account::Password { user: user.to_owned(), password: password.clone() };
         // What asks for no repository is answered to everybody who has an account.
-        let sign_in =
-            SignIn { account: Some(account), scope: String::new(), remedy: format!("docker login {host}") };
+        let sign_in = SignIn { account: Some(account), remedy: remedy(host), ..SignIn::default() };
         let ping = registries.ping(host, context).await?;
         let access = Access { sign_in: Some(Arc::new(sign_in)), ..ping };
         let request =

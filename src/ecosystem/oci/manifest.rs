@@ -25,6 +25,10 @@ pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
      application/vnd.docker.distribution.manifest.v2+json";
 
+/// The types of configurations of images with a file system.
+const FILE_SYSTEMS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+
 /// The annotation of an index's entry that says which other entry an attestation is of (BuildKit).
 const ATTESTED: &str = "vnd.docker.reference.digest";
 
@@ -162,6 +166,12 @@ fn read_all(raw: Option<Vec<RawDescriptor>>) -> Result<Vec<Descriptor>, String> 
 }
 
 impl Manifest {
+    /// Whether it is an image with a file system, as engines run them.
+    pub(crate) fn is_of_file_system(&self) -> bool {
+        self.kind == Kind::Image
+            && self.config.as_ref().is_some_and(|config| FILE_SYSTEMS.contains(&config.media_type.as_str()))
+    }
+
     /// Reads a manifest. `content_type` is the media type that it was served under; its own, if it has one, must be
     /// the same: else clients would disagree about what it is (CVE-2021-41190).
     ///

@@ -9,6 +9,7 @@ mod blob;
 mod harbor;
 mod manifest;
 mod mapping;
+mod nexus;
 mod plan;
 mod referrers;
 mod registry;
@@ -22,9 +23,10 @@ use bundle_format::Digest;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::Oci;
+use super::export::packages;
 use super::reference::{Name, check_tag};
 use super::registries::Registries;
-use super::selector::Images;
+use crate::ecosystem::Chosen;
 use crate::ecosystem::push::{Entry, Failure, Ledger, Outcome, Part, Product, Push, PushContext, PushOrder};
 use crate::events::Happening;
 use crate::problem::{Kind, Problem};
@@ -39,34 +41,37 @@ const AT_ONCE: usize = 8;
 
 #[async_trait]
 impl Push for Oci {
-    async fn push(&self, order: &PushOrder, context: &dyn PushContext) -> Result<Ledger, Problem> {
+    async fn push(
+        &self,
+        order: &PushOrder,
+        chosen: &[Chosen],
+        context: &dyn PushContext,
+    ) -> Result<Ledger, Problem> {
         let mapping = Mapping::read(order)?;
-        let selectors: Vec<Images> =
-            order.selectors.iter().map(|text| Images::read(text)).collect::<Result<_, _>>()?;
         if let Some(tag) = &order.label {
             check_tag(tag).map_err(|why| Problem::new(Kind::Usage, "push.tag", why))?;
         }
-        let jobs = repositories(&mapping, &selectors, context).await?;
-        let registries = Registries::load(context.machine()).await?;
+        let jobs = repositories(&mapping, chosen)?;
+        let registries = nexus::signing_in(order, Registries::load(context.machine()).await?)?;
         let target = Target::new(order, registries, context);
         let target = &target;
         target.reach(&mapping.registry).await?;
         let stage = Happening::Stage { name: "push".to_owned(), items: None, bytes: None };
         context.machine().events().emit(stage);
-        let pushes = jobs.into_iter().map(|(from, to)| {
-            let selectors = &selectors;
-            async move {
+        let mut pushes = Vec::new();
+        for Job { from, to, chosen } in jobs {
+            pushes.push(async move {
                 let (source, named) = (from.to_string(), to.to_string());
                 let mut ledger = Ledger::default();
-                let repository = Repository { target, name: to };
-                match one(&repository, &from, selectors, &mut ledger).await {
+                let repository = Repository { target, name: to, is_to_come: false };
+                match one(repository, &from, chosen, &mut ledger).await {
                     Ok(()) => {}
                     Err(problem) if is_nobody_there(&problem) => return Err(problem),
                     Err(problem) => ledger.failures.push(Failure { source, target: named, problem }),
                 }
                 Ok(ledger)
-            }
-        });
+            });
+        }
         let mut pushes = pin!(futures_util::stream::iter(pushes).buffered(REPOSITORIES));
         let mut whole = Ledger::default();
         while let Some(ledger) = pushes.try_next().await? {
@@ -81,52 +86,57 @@ fn is_nobody_there(problem: &Problem) -> bool {
     matches!(problem.code.as_ref(), "net.connect" | "net.tls")
 }
 
-/// What is pushed, and what it becomes.
-async fn repositories(
-    mapping: &Mapping,
-    selectors: &[Images],
-    context: &dyn PushContext,
-) -> Result<Vec<(Name, Name)>, Problem> {
+/// A repository that is pushed.
+struct Job<'a> {
+    from: Name,
+    /// What it becomes.
+    to: Name,
+    /// What of it was chosen.
+    chosen: &'a [Chosen],
+}
+
+/// What is pushed, repository by repository.
+fn repositories<'a>(mapping: &Mapping, chosen: &'a [Chosen]) -> Result<Vec<Job<'a>>, Problem> {
     let mut jobs = Vec::new();
     let mut taken: HashMap<Name, Name> = HashMap::new();
-    for (registry, path) in context.packages().await? {
-        let from = Name { registry, path };
-        if !selectors.is_empty() && !selectors.iter().any(|selector| selector.names(&from)) {
-            continue;
-        }
+    for chosen in packages(chosen) {
+        let Some(first) = chosen.first() else { continue };
+        let from = Name { registry: first.repository.clone(), path: first.name.clone() };
         let to = mapping.target(&from)?;
         if let Some(other) = taken.insert(to.clone(), from.clone()) {
             let message = format!("{other} and {from} would both become {to}");
             return Err(Problem::new(Kind::Refused, "push.same-name", message)
                 .hint("keep them apart with --keep-host, or say what each becomes with --map"));
         }
-        jobs.push((from, to));
+        jobs.push(Job { from, to, chosen });
     }
     Ok(jobs)
 }
 
 /// Pushes one repository.
 async fn one(
-    repository: &Repository<'_>,
+    mut repository: Repository<'_>,
     from: &Name,
-    selectors: &[Images],
+    chosen: &[Chosen],
     ledger: &mut Ledger,
 ) -> Result<(), Problem> {
-    let (target, to) = (repository.target, &repository.name);
-    let Some(mut plan) = plan::plan(from, selectors, target.context).await? else { return Ok(()) };
+    let target = repository.target;
+    let Some(mut plan) = plan::plan(from, chosen, target.context).await? else { return Ok(()) };
     if let Some(label) = &target.order.label {
         relabel(&mut plan, label, from)?;
     }
     if target.order.product == Product::Harbor {
-        target.ensure_project(to).await?;
+        repository.is_to_come = target.ensure_project(&repository.name, ledger).await?;
     }
+    let (repository, to) = (&repository, &repository.name);
     let Plan { blobs, steps, tags } = plan;
     let uploads = blobs.into_iter().map(|blob| async move {
         let state = repository.push_blob(&blob).await?;
-        Ok::<_, Problem>(Part { digest: blob.digest.to_string(), size: blob.size, state })
+        let (repository, digest) = (to.to_string(), blob.digest.to_string());
+        Ok::<_, Problem>((blob.digest, Part { repository, digest, size: blob.size, state }))
     });
-    let parts: Vec<Part> = futures_util::stream::iter(uploads).buffered(AT_ONCE).try_collect().await?;
-    ledger.parts.extend(parts);
+    let parts: HashMap<Digest, Part> =
+        futures_util::stream::iter(uploads).buffered(AT_ONCE).try_collect().await?;
     let mut lost = HashSet::new();
     for step in &steps {
         let uploads = step.clone().into_iter().map(|image| async move {
@@ -147,7 +157,9 @@ async fn one(
                     Outcome::Failed
                 }
             };
-            ledger.artifacts.push(Entry { source, target, version: digest.to_string(), outcome, was: None });
+            let parts = image.parts.iter().filter_map(|part| parts.get(part).cloned()).collect();
+            let version = digest.to_string();
+            ledger.artifacts.push(Entry { source, target, version, outcome, was: None, parts });
         }
     }
     let there = steps.iter().flatten().filter(|image| !lost.contains(&image.digest));
@@ -166,6 +178,7 @@ async fn one(
             version: digest.to_string(),
             outcome,
             was,
+            parts: Vec::new(),
         });
     }
     Ok(())

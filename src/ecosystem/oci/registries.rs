@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::credentials::Credentials;
 use super::reference::{DOCKER, Name, check_path, check_registry, read_digest};
 use crate::ecosystem::{CollectContext, Upstreams};
-use crate::net::{Access, Account, Authorities, Credential, Identity, Route, SignIn};
+use crate::net::{Access, Account, Authorities, Credential, Identity, Realm, Route, SignIn};
 use crate::problem::{Kind, Problem};
 
 /// Where docker keeps the certificates of registries: a directory for each (docker's "Verify repository client with
@@ -26,6 +26,10 @@ pub(crate) struct Registries {
     /// What the installed client calls the server of names without a host.
     docker: Option<String>,
     credentials: Credentials,
+    /// Where tokens are asked for.
+    realm: Realm,
+    /// Whether user and password are shown from the first request on.
+    shows_first: bool,
     /// What was found out.
     known: Mutex<HashMap<String, Known>>,
 }
@@ -48,7 +52,14 @@ impl Registries {
             context.ask_client("docker", &["info", "--format", "{{.IndexServerAddress}}"], false).await;
         let docker = docker.map(|answer| answer.trim().to_owned()).filter(|answer| !answer.is_empty());
         let credentials = Credentials::load(context).await?;
-        Ok(Registries { docker, credentials, known: Mutex::default() })
+        let (realm, known) = (Realm::default(), Mutex::default());
+        Ok(Registries { docker, credentials, realm, shows_first: false, known })
+    }
+
+    /// The same, where signing in is done in another way than the registry asks for.
+    #[must_use]
+    pub(super) fn signing_in(self, realm: Realm, shows_first: bool) -> Registries {
+        Registries { realm, shows_first, ..self }
     }
 
     async fn known(&self, registry: &str, context: &dyn CollectContext) -> Result<Known, Problem> {
@@ -171,13 +182,17 @@ impl Registries {
         let sign_in = SignIn {
             account: self.account(name, context).await?,
             scope,
-            remedy: match name.registry.as_str() {
-                DOCKER => "docker login".to_owned(),
-                registry => format!("docker login {registry}"),
-            },
+            remedy: remedy(&name.registry),
+            realm: self.realm.clone(),
+            shows_first: self.shows_first,
         };
         Ok(Access { sign_in: Some(Arc::new(sign_in)), route, ..Access::open(url) })
     }
+}
+
+/// What a person calls to be let in at a registry.
+pub(super) fn remedy(registry: &str) -> String {
+    format!("`aftk login {registry} --user USER`")
 }
 
 /// The certificates that docker has for a registry.

@@ -5,7 +5,7 @@
 
 use bundle_format::{Artifact, Digest};
 
-use super::reference::{self, DOCKER, Name, OFFICIAL, is_host, read_digest};
+use super::reference::{self, DOCKER, OFFICIAL, is_host, read_digest};
 use crate::ecosystem::pattern::{Choice, Pattern, matches};
 use crate::problem::{Kind, Problem};
 
@@ -40,30 +40,6 @@ impl Images {
                 "write it as docker names images, with * for any text: docker:redis:7, docker:registry.example.org/team/*",
             )
         })
-    }
-}
-
-impl Images {
-    /// Whether it is about a repository.
-    pub(super) fn names(&self, name: &Name) -> bool {
-        matches(&self.name, &name.to_string())
-    }
-
-    /// Whether it takes a tag that points at a manifest.
-    pub(super) fn takes(&self, tag: &str, digest: &str) -> bool {
-        match &self.which {
-            Which::Tag(pattern) => matches(pattern, tag),
-            _ => self.takes_untagged(digest),
-        }
-    }
-
-    /// Whether it takes a manifest that no tag points at.
-    pub(super) fn takes_untagged(&self, digest: &str) -> bool {
-        match &self.which {
-            Which::All => true,
-            Which::Tag(_) => false,
-            Which::Digest(own) => own.to_string() == digest,
-        }
     }
 }
 
@@ -136,31 +112,6 @@ mod tests {
             assert_eq!(Images::read(text).unwrap(), Images { name: name.to_owned(), which }, "{text}");
         }
         for bad in ["", "Redis", "a//b", "redis:", "redis:-", "redis@sha256:12", "ho st/app"] {
-            assert!(Images::read(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn selectors_know_all_names_of_docker() {
-        let name = Name::read("redis").unwrap();
-        for (text, names) in [
-            ("redis", true),
-            ("redis:7", true),
-            ("library/redis", true),
-            ("docker.io/library/*", true),
-            ("*", true),
-            ("re*:7.?", true),
-            ("other", false),
-            ("docker.io/redis/*", false),
-        ] {
-            assert_eq!(Images::read(text).unwrap().names(&name), names, "{text}");
-        }
-        let selector = Images::read("host:5000/a:1.*").unwrap();
-        assert!(selector.names(&Name::read("host:5000/a").unwrap()));
-        assert!(
-            selector.takes("1.2", "sha256:x") && !selector.takes("2", "x") && !selector.takes_untagged("x")
-        );
-        for bad in ["", ":7", "a:b c", "a@sha256:1"] {
             assert!(Images::read(bad).is_err(), "{bad}");
         }
     }

@@ -22,7 +22,8 @@ use zeroize::Zeroizing;
 use super::access::{Access, Credential};
 use super::body::Answer;
 use super::client::Client;
-use super::error::NetError;
+use super::error::{Fault, NetError, host_of};
+use super::own_host::at_own_host;
 use super::payload::Payload;
 use challenge::Challenge;
 
@@ -32,7 +33,7 @@ const REMEMBERED: usize = 1024;
 const LAST_SECONDS: Duration = Duration::from_secs(10);
 
 /// How to sign in where a server asks for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SignIn {
     /// Who does; `None` for anybody: many registries give everybody a token, and want to see it.
     pub account: Option<Account>,
@@ -41,6 +42,22 @@ pub struct SignIn {
     pub scope: String,
     /// What a person calls to be let in, for hints: `docker login registry.example.test`.
     pub remedy: String,
+    /// Where tokens are asked for.
+    pub realm: Realm,
+    /// Whether a user and a password are shown from the first request on, asked for or not.
+    pub shows_first: bool,
+}
+
+/// Where tokens are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Realm {
+    /// Where the server says, if that may be trusted.
+    #[default]
+    Named,
+    /// At the server itself, with the path that it says: some do not know what they are called.
+    OwnHost,
+    /// Where the user says.
+    At(Url),
 }
 
 impl SignIn {
@@ -192,6 +209,9 @@ impl Visit<'_> {
         let mut state = self.session.lock().await;
         match state.pass.clone() {
             Some(pass) if self.has_expired(&pass) => self.renew(&mut state, pass.challenge).await.map(Some),
+            None if self.sign_in.shows_first && self.has_password() && state.number == 0 => {
+                self.renew(&mut state, Challenge::Basic).await.map(Some)
+            }
             other => Ok(other),
         }
     }
@@ -203,10 +223,26 @@ impl Visit<'_> {
         }
         // There is but one password, while a token may have expired.
         let was_password = shown.is_some_and(|pass| pass.challenge == Challenge::Basic);
-        let has_password = matches!(self.sign_in.account, Some(Account::Password { .. }));
         let is_in_vain =
-            |challenge: &Challenge| *challenge == Challenge::Basic && (was_password || !has_password);
+            |challenge: &Challenge| *challenge == Challenge::Basic && (was_password || !self.has_password());
         Challenge::of(answer.headers()).filter(|challenge| !is_in_vain(challenge))
+    }
+
+    fn has_password(&self) -> bool {
+        matches!(self.sign_in.account, Some(Account::Password { .. }))
+    }
+
+    /// Where to ask for a token, if the server says `realm`.
+    fn realm(&self, realm: &str) -> Result<Url, Fault> {
+        let (url, settings) = (&self.access.url, self.client.settings());
+        match &self.sign_in.realm {
+            Realm::Named => realm::trusted(realm, url, settings),
+            Realm::OwnHost => {
+                at_own_host(realm, url).ok_or(Fault::Protocol("the place to sign in at is no address"))
+            }
+            Realm::At(own) if own.scheme() == "https" || settings.allows_insecure(own) => Ok(own.clone()),
+            Realm::At(own) => Err(Fault::PlainHttp { host: host_of(own) }),
+        }
     }
 
     /// Answers a challenge to whoever came with the pass `refused`, or with none if that is 0.
@@ -226,8 +262,7 @@ impl Visit<'_> {
         let (credential, until) = match &challenge {
             Challenge::Basic => (self.sign_in.basic(url), None),
             Challenge::Bearer { realm, service } => {
-                let realm = realm::trusted(realm, url, client.settings())
-                    .map_err(|fault| NetError::new(url, fault))?;
+                let realm = self.realm(realm).map_err(|fault| NetError::new(url, fault))?;
                 let before = client.now();
                 let question =
                     token::Question::new(client, self.access, self.sign_in, realm, service.as_deref());

@@ -160,7 +160,7 @@ async fn credentials_open_doors_and_hints_say_how() {
     upstream.route("/private", Reply::ok("secret").only_for("Bearer sesame"));
     let client = impatient();
     let problem = read(&client, upstream.at("/private")).await.unwrap_err();
-    assert_eq!((problem.code.as_ref(), problem.kind), ("net.unauthorized", Kind::Unavailable));
+    assert_eq!((problem.code.as_ref(), problem.kind), ("net.unauthorized", Kind::Refused));
     assert!(problem.hints[0].contains("configure credentials"), "{problem:?}");
     assert_eq!(upstream.requests().len(), 1, "it does not help to ask again");
 

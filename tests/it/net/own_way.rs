@@ -155,7 +155,7 @@ async fn a_token_server_elsewhere_does_not_see_our_certificate() {
         let challenge = format!("Bearer realm=\"{}\"", at_localhost(realm, "/token"));
         let challenge = Reply::status(401).header("WWW-Authenticate", challenge);
         own.route(path, Reply::first(vec![challenge], Reply::ok("let in")));
-        let sign_in = SignIn { account: None, scope: String::new(), remedy: String::new() };
+        let sign_in = SignIn::default();
         let sign_in = Some(Arc::new(sign_in));
         let access = Access { sign_in, route: route.clone(), ..open(&at_localhost(&own, path)) };
         // Each has a client of its own, or the second would have the token of the first.

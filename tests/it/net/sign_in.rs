@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use aftk::net::{Access, Account, Client, Proxies, Settings, SignIn, Timer};
+use aftk::net::{Access, Account, Client, Proxies, Realm, Settings, SignIn, Timer};
 use aftk::problem::{Kind, Problem};
 use url::Url;
 
@@ -30,7 +30,10 @@ fn identity_token() -> Option<Account> {
 fn signing_in(url: Url, account: Option<Account>) -> Access {
     let scope = "repository:library/alpine:pull".to_owned();
     let remedy = "docker login registry.example.test".to_owned();
-    Access { sign_in: Some(Arc::new(SignIn { account, scope, remedy })), ..Access::open(url) }
+    Access {
+        sign_in: Some(Arc::new(SignIn { account, scope, remedy, ..SignIn::default() })),
+        ..Access::open(url)
+    }
 }
 
 fn challenge(realm: &str) -> String {
@@ -78,7 +81,7 @@ async fn anybody_gets_a_token_and_shows_it_from_then_on() {
     // Another account, another scope and another origin are let in by tokens of their own.
     tokens.route("/token?service=registry.example.test", token("let-me-in"));
     read(&client, &signing_in(registry.at("/a"), password())).await.unwrap();
-    let sign_in = SignIn { account: None, scope: String::new(), remedy: String::new() };
+    let sign_in = SignIn::default();
     let unscoped = Access { sign_in: Some(Arc::new(sign_in)), ..access };
     read(&client, &unscoped).await.unwrap();
     assert_eq!(shown(&tokens.requests()), [None, Some(BASIC), None]);
@@ -340,6 +343,38 @@ async fn nobody_is_led_down_from_https() {
     assert_eq!((problem.code.as_ref(), problem.kind), ("net.realm", Kind::Refused), "{problem:?}");
     assert!(problem.message.contains("it is plain HTTP"), "{problem:?}");
     assert_eq!(tokens.requests().len(), 0);
+}
+
+/// <https://github.com/sonatype/nexus-public/issues/435>: some name themselves by plain HTTP on their port of https.
+#[tokio::test]
+async fn a_server_that_does_not_know_what_it_is_called_is_asked_itself() {
+    let registry = with_tls();
+    let mut url = registry.at("/a");
+    url.set_host(Some("localhost")).unwrap();
+    let realm = format!("http://localhost:{}/token", url.port().unwrap());
+    registry.route("/a", guarded("Bearer let-me-in", &challenge(&realm), Reply::ok("inside").ranges()));
+    registry.route(QUESTION, token("let-me-in"));
+    let client = noting(Settings { ca_files: vec![authority()], ..Settings::default() }).0;
+    let access = signing_in(url, password());
+    assert_eq!(read(&client, &access).await.unwrap_err().code, "net.realm");
+    let sign_in = SignIn { realm: Realm::OwnHost, ..SignIn::clone(access.sign_in.as_ref().unwrap()) };
+    let access = Access { sign_in: Some(Arc::new(sign_in)), ..access };
+    assert_eq!(read(&client, &access).await.unwrap(), "inside");
+}
+
+#[tokio::test]
+async fn a_password_is_shown_first_and_a_token_all_the_same_where_one_is_wanted() {
+    let (registry, tokens) = registry();
+    registry.route("/basic", Reply::ok("inside").ranges().only_for(BASIC));
+    for (path, account, requests) in [("/basic", password(), 1), ("/a", password(), 2), ("/a", None, 2)] {
+        let access = signing_in(registry.at(path), account);
+        let sign_in = SignIn { shows_first: true, ..SignIn::clone(access.sign_in.as_ref().unwrap()) };
+        let access = Access { sign_in: Some(Arc::new(sign_in)), ..access };
+        let before = registry.requests_to(path).len();
+        assert_eq!(read(&impatient(), &access).await.unwrap(), "inside");
+        assert_eq!(registry.requests_to(path).len() - before, requests, "{path}");
+    }
+    assert_eq!(shown(&tokens.requests()), [Some(BASIC), None]);
 }
 
 /// Reads from a registry whose token server answers like this, with what the client was asked to wait.

@@ -71,7 +71,7 @@ async fn whoever_asks_who_we_are_gets_it_all_once_more() {
     let asking = Reply::status(401).header("WWW-Authenticate", "Basic realm=\"x\"");
     upstream.route("/a", Reply::first(vec![asking], Reply::status(201)));
     let account = Account::Password { user: "me".to_owned(), password: "sesame".to_owned().into() };
-    let sign_in = SignIn { account: Some(account), scope: String::new(), remedy: "log in".to_owned() };
+    let sign_in = SignIn { account: Some(account), remedy: "log in".to_owned(), ..SignIn::default() };
     let access = Access { sign_in: Some(Arc::new(sign_in)), ..Access::open(upstream.at("/a")) };
     impatient().send(&put(&access, part("text", 0).0), &[201]).await.unwrap();
     let bodies: Vec<_> = upstream.requests().into_iter().map(|seen| seen.body).collect();

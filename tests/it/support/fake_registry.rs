@@ -34,13 +34,21 @@ impl FakeRegistry {
 
     /// One that answers some requests in its own way.
     pub(crate) fn odd(quirk: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> FakeRegistry {
+        FakeRegistry::with(move |seen, answer| quirk(seen).unwrap_or_else(answer))
+    }
+
+    /// One that does what others do, and answers in its own words.
+    pub(crate) fn saying(words: impl Fn(&Seen, Reply) -> Reply + Send + Sync + 'static) -> FakeRegistry {
+        FakeRegistry::with(move |seen, answer| words(seen, answer()))
+    }
+
+    fn with(
+        quirk: impl Fn(&Seen, &mut dyn FnMut() -> Reply) -> Reply + Send + Sync + 'static,
+    ) -> FakeRegistry {
         let upstream = FakeUpstream::start();
         let state: Arc<Mutex<State>> = Arc::default();
         let own = state.clone();
-        upstream.route(
-            "*",
-            Reply::answer(move |seen| quirk(seen).unwrap_or_else(|| own.lock().unwrap().answer(seen))),
-        );
+        upstream.route("*", Reply::answer(move |seen| quirk(seen, &mut || own.lock().unwrap().answer(seen))));
         FakeRegistry { upstream, state }
     }
 

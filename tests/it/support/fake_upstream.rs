@@ -227,6 +227,17 @@ impl Reply {
         self
     }
 
+    /// A header that it has.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Without a header.
+    pub(crate) fn without(mut self, name: &str) -> Reply {
+        self.headers.retain(|(known, _)| known != name);
+        self
+    }
+
     /// With an ETag (quotes and all): `If-None-Match` and `If-Range` are then heeded.
     pub(crate) fn etag(self, etag: &str) -> Reply {
         self.header("ETag", etag)

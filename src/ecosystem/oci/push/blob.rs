@@ -86,12 +86,10 @@ impl Repository<'_> {
         if state != PartState::Missing {
             *known = Some(self.name.path.clone());
         }
-        events.emit(match state {
-            PartState::Exists => Happening::ItemSkip { item, reason: "exists".to_owned() },
-            PartState::Mounted => Happening::ItemSkip { item, reason: "mounted".to_owned() },
-            PartState::Missing => Happening::ItemSkip { item, reason: "would be uploaded".to_owned() },
-            PartState::Pushed => Happening::ItemDone { item },
-        });
+        events.emit(Happening::ItemState { item: item.clone(), state: state.word().to_owned() });
+        if state == PartState::Pushed {
+            events.emit(Happening::ItemDone { item });
+        }
         Ok(state)
     }
 
@@ -119,6 +117,9 @@ impl Repository<'_> {
         content: &mut Option<Content>,
         way: &mut Way,
     ) -> Result<PartState, Stopped> {
+        if self.is_to_come {
+            return Ok(PartState::Missing);
+        }
         let there = self.access(&format!("blobs/{}", blob.digest)).await?;
         if self.send(Method::HEAD, &there, &[], Payload::Nothing, &[200, 404]).await?.status() == 200 {
             return Ok(PartState::Exists);
@@ -244,7 +245,9 @@ impl Repository<'_> {
                     .hint("run `aftk check`, then collect or import again")
             })?;
         let item = format!("{} {}", self.name, blob.digest);
-        context.machine().events().emit(Happening::ItemStart { item, bytes: Some(blob.size) });
+        let events = context.machine().events();
+        events.emit(Happening::ItemStart { item: item.clone(), bytes: Some(blob.size) });
+        events.emit(Happening::ItemState { item, state: "uploading".to_owned() });
         Ok(Content { file: Arc::new(file.file), progress: context.progress() })
     }
 

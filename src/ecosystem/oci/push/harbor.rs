@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::super::reference::Name;
 use super::registry::Target;
+use crate::ecosystem::push::Ledger;
 use crate::net::{Payload, Unsent, Upload};
 use crate::problem::{Kind, Problem};
 
@@ -14,52 +15,57 @@ use crate::problem::{Kind, Problem};
 const PROJECTS: &str = "api/v2.0/projects";
 
 impl Target<'_> {
-    /// Sees to it that the project of a repository is there; made, if that is wanted, for nobody but its members.
+    /// Sees to it that the project of a repository is there; made, if that is wanted, for nobody but its members. Whether it
+    /// is still to be made, which is so in a dry run alone.
     ///
     /// # Errors
     /// If it is not there, or cannot be made.
-    pub(super) async fn ensure_project(&self, name: &Name) -> Result<(), Problem> {
+    pub(super) async fn ensure_project(&self, name: &Name, ledger: &mut Ledger) -> Result<bool, Problem> {
         let (project, _) = name.path.split_once('/').ok_or_else(|| {
             Problem::new(Kind::Usage, "push.name", format!("{name} has no project, which Harbor wants"))
                 .hint("name one in the target: docker://HOST/PROJECT")
         })?;
         // Held meanwhile, so that it is made once.
         let mut known = self.projects.lock().await;
-        if known.contains(project) {
-            return Ok(());
+        if let Some(is_to_come) = known.get(project) {
+            return Ok(*is_to_come);
         }
-        let missing = || {
-            Problem::new(Kind::Refused, "push.no-project", format!("Harbor has no project {project:?}"))
-                .at(name)
-                .hint("make it there, or let it be made: --create-projects")
-        };
         let query = format!("{PROJECTS}?project_name={project}");
         let looked = self.ask_harbor(Method::HEAD, name, &query, Payload::Nothing, &[200, 404]).await;
-        match looked {
-            Ok(404) if !self.order.creates_projects || self.order.dry_run => return Err(missing()),
-            Ok(404) => {
-                let wanted = json!({"project_name": project, "metadata": {"public": "false"}}).to_string();
-                // Somebody else may have made it meanwhile.
-                self.ask_harbor(
-                    Method::POST,
-                    name,
-                    PROJECTS,
-                    Payload::Bytes(wanted.into()),
-                    &[200, 201, 409],
-                )
-                .await
-                .map_err(|problem| {
-                    problem
-                        .hint("the account has to be allowed to make projects; robots of one project are not")
-                })?;
-            }
-            Ok(_) => {}
+        let is_there = match looked {
+            Ok(status) => status == 200,
             // Robots may push though they may not look at projects.
-            Err(problem) if matches!(problem.code.as_ref(), "net.unauthorized" | "net.forbidden") => {}
+            Err(problem) if matches!(problem.code.as_ref(), "net.unauthorized" | "net.forbidden") => true,
             Err(problem) => return Err(problem),
+        };
+        if !is_there {
+            if !self.order.creates_projects {
+                return Err(Problem::new(
+                    Kind::Refused,
+                    "push.no-project",
+                    format!("Harbor has no project {project:?}"),
+                )
+                .at(name)
+                .hint("make it there, or let it be made: --create-projects"));
+            }
+            if !self.order.dry_run {
+                self.make_project(project, name).await?;
+            }
+            ledger.projects.push(format!("{}/{project}", name.registry));
         }
-        known.insert(project.to_owned());
-        Ok(())
+        let is_to_come = !is_there && self.order.dry_run;
+        known.insert(project.to_owned(), is_to_come);
+        Ok(is_to_come)
+    }
+
+    async fn make_project(&self, project: &str, name: &Name) -> Result<(), Problem> {
+        let wanted = json!({"project_name": project, "metadata": {"public": "false"}}).to_string();
+        // Somebody else may have made it meanwhile.
+        let taken = [200, 201, 409];
+        let made = self.ask_harbor(Method::POST, name, PROJECTS, Payload::Bytes(wanted.into()), &taken).await;
+        made.map(drop).map_err(|problem| {
+            problem.hint("the account has to be allowed to make projects; robots of one project are not")
+        })
     }
 
     async fn ask_harbor(

@@ -8,7 +8,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use super::super::manifest::{ACCEPT as MANIFESTS, LARGEST};
 use super::plan::Image;
 use super::registry::Repository;
-use crate::ecosystem::push::Outcome;
+use crate::ecosystem::push::{Outcome, Product};
 use crate::events::Happening;
 use crate::net::{Document, DocumentAnswer, Payload, Validators};
 use crate::problem::{Kind, Problem};
@@ -30,7 +30,7 @@ impl Repository<'_> {
         if !self.target.order.dry_run {
             let bytes = self.target.context.machine().held(&image.blob, LARGEST).await?;
             let put = self.put_manifest(&digest, bytes, &image.media_type, &image.digest).await;
-            put.map_err(|problem| if image.is_sparse { sparse(problem) } else { problem })?;
+            put.map_err(|problem| doubted(problem, image))?;
         }
         events.emit(Happening::ItemDone { item });
         Ok(Outcome::Uploaded)
@@ -97,12 +97,18 @@ impl Repository<'_> {
 
     /// The digest of what stands under a tag or digest; `None` if nothing does.
     pub(super) async fn digest_of(&self, under: &str) -> Result<Option<Digest>, Problem> {
+        if self.is_to_come {
+            return Ok(None);
+        }
         let access = self.access(&format!("manifests/{under}")).await?;
         let headers = [(ACCEPT, MANIFESTS.to_owned())];
         let mut attempts = self.target.context.client().attempts();
         loop {
             match self.send(Method::HEAD, &access, &headers, Payload::Nothing, &[200, 404]).await {
-                Ok(sent) if sent.status() == 404 => return Ok(None),
+                // Nexus says so of what it has, too.
+                Ok(sent) if sent.status() == 404 && self.target.order.product != Product::Nexus => {
+                    return Ok(None);
+                }
                 Ok(sent) => {
                     if let Some(Ok(digest)) = sent.header("docker-content-digest").map(str::parse) {
                         return Ok(Some(digest));
@@ -145,12 +151,26 @@ impl Repository<'_> {
     }
 }
 
-/// A refused index whose entries are not all there.
-fn sparse(problem: Problem) -> Problem {
-    if problem.kind == Kind::Unavailable {
+/// A refused manifest, with what it has that not every registry takes.
+fn doubted(mut problem: Problem, image: &Image) -> Problem {
+    let is_answer = matches!(problem.code.as_ref(), "net.status" | "net.not-found");
+    if problem.kind == Kind::Unavailable || !is_answer {
         return problem;
     }
+    if image.is_sparse {
+        problem = problem
+            .because("only some platforms of the index were collected, and some registries take no index unless all of its entries are there")
+            .hint("collect the image for all platforms, or pull the platforms' own manifests, which are there, by their digests");
+    }
+    if image.repeats {
+        problem =
+            problem.because("it names a blob twice, which Quay does not take: signatures made twice are so");
+    } else if let Some(artifact_type) = &image.artifact_type {
+        problem = problem
+            .because(format!(
+                "it is no image but {artifact_type:?}, and some registries take but the types that they know"
+            ))
+            .hint("ask whoever runs that registry to allow it; images go on without it");
+    }
     problem
-        .because("only some platforms of the index were collected, and some registries take no index unless all of its entries are there")
-        .hint("collect the image for all platforms, or pull the platforms' own manifests, which are there, by their digests")
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::super::manifest::{self, Manifest};
 use super::super::reference::{Name, check_tag, read_digest};
-use super::super::selector::Images;
 use super::super::{SCHEMA, record, referrers};
+use crate::ecosystem::Chosen;
 use crate::ecosystem::push::PushContext;
 use crate::problem::{Kind, Problem};
 use crate::store;
@@ -25,8 +25,14 @@ pub(super) struct Image {
     pub(super) subject: Option<Digest>,
     /// How a list of what refers to its subject describes it.
     pub(super) descriptor: Value,
-    /// What it names and the store does not have: entries of an index, on purpose.
+    /// The blobs that it names and that are pushed.
+    pub(super) parts: Vec<Digest>,
+    /// Whether it names entries of an index that the store does not have, on purpose.
     pub(super) is_sparse: bool,
+    /// Whether it names a blob twice, as signatures may.
+    pub(super) repeats: bool,
+    /// What it is, if it is neither an index nor an image with a file system.
+    pub(super) artifact_type: Option<String>,
     /// The manifests of the same repository that come first.
     after: Vec<Digest>,
 }
@@ -48,13 +54,13 @@ pub(super) struct Plan {
     pub(super) tags: BTreeMap<String, Digest>,
 }
 
-/// Plans a repository; `None` if nothing of it is selected.
+/// Plans what was chosen of a repository; `None` if this build knows nothing of it.
 ///
 /// # Errors
 /// If the store lacks a manifest or blob, or has another one than it says.
 pub(super) async fn plan(
     name: &Name,
-    selectors: &[Images],
+    chosen: &[Chosen],
     context: &dyn PushContext,
 ) -> Result<Option<Plan>, Problem> {
     let (artifacts, refs) = context.package(&name.registry, &name.path).await?;
@@ -73,16 +79,23 @@ pub(super) async fn plan(
             labels.entry(reference.label).or_insert(reference.version);
         }
     }
-    let selectors: Vec<&Images> = selectors.iter().filter(|selector| selector.names(name)).collect();
-    let wanted = wanted(&artifacts, &labels, &selectors);
+    let wanted = wanted(&artifacts, &labels, chosen);
     if wanted.is_empty() {
         return Ok(None);
     }
-    labels.retain(|label, version| {
-        let speaks = selectors.is_empty() || speaks_of(label).is_some_and(|digest| wanted.contains(&digest));
-        let is_taken = speaks || selectors.iter().any(|selector| selector.takes(label, version));
-        is_taken && wanted.contains(version)
-    });
+    let is_taken = |label: &String, version: &String| {
+        wanted.contains(version) && speaks_of(label).is_some_and(|digest| wanted.contains(&digest))
+    };
+    let speaking = labels.iter().filter(|(label, version)| is_taken(label, version));
+    let mut leading: BTreeMap<&String, &String> = speaking.collect();
+    // What was chosen says itself which tags lead there: a channel may have others than those with precedence.
+    for one in chosen.iter().filter(|one| wanted.contains(&one.version)) {
+        for label in one.labels.iter().filter(|label| check_tag(label).is_ok()) {
+            if labels.get(label) == Some(&one.version) || !leading.contains_key(label) {
+                leading.insert(label, &one.version);
+            }
+        }
+    }
     let mut images = Vec::new();
     let mut blobs: BTreeMap<Digest, Blob> = BTreeMap::new();
     for version in &wanted {
@@ -94,7 +107,7 @@ pub(super) async fn plan(
     let digest = |text: &str| {
         read_digest(text).map_err(|why| Problem::new(Kind::Untrusted, "oci.bad-record", why).at(name))
     };
-    let tags = labels.iter().map(|(tag, version)| Ok((tag.clone(), digest(version)?)));
+    let tags = leading.iter().map(|(tag, version)| Ok(((*tag).clone(), digest(version)?)));
     let tags = tags.collect::<Result<_, Problem>>()?;
     Ok(Some(Plan { blobs: blobs.into_values().collect(), steps: steps(name, images)?, tags }))
 }
@@ -106,23 +119,13 @@ pub(super) fn speaks_of(tag: &str) -> Option<String> {
     (matches!(algorithm, "sha256" | "sha512") && hex.len() >= 64).then(|| format!("{algorithm}:{hex}"))
 }
 
-/// What is selected, with all that belongs to it: entries of indexes, and what says something of any of them.
+/// What was chosen, with all that belongs to it: entries of indexes, and what says something of any of them.
 fn wanted(
     artifacts: &HashMap<String, Artifact>,
     labels: &BTreeMap<String, String>,
-    selectors: &[&Images],
+    chosen: &[Chosen],
 ) -> BTreeSet<String> {
-    if selectors.is_empty() {
-        return artifacts.keys().cloned().collect();
-    }
-    let mut next: Vec<String> = Vec::new();
-    for (label, version) in labels {
-        if selectors.iter().any(|selector| selector.takes(label, version)) {
-            next.push(version.clone());
-        }
-    }
-    let untagged = |version: &&String| selectors.iter().any(|selector| selector.takes_untagged(version));
-    next.extend(artifacts.keys().filter(untagged).cloned());
+    let mut next: Vec<String> = chosen.iter().map(|one| one.version.clone()).collect();
     let mut about: HashMap<String, Vec<&String>> = HashMap::new();
     for (version, artifact) in artifacts {
         if let Some(subject) = record::subject(artifact) {
@@ -180,8 +183,13 @@ async fn read(
         }
     }
     let entries = manifest.manifests.iter().map(|entry| entry.digest.clone());
+    let mut layers = HashSet::new();
+    let is_plain = manifest.kind == manifest::Kind::Index || manifest.is_of_file_system();
     let image = Image {
         digest,
+        repeats: !manifest.layers.iter().all(|layer| layers.insert(&layer.digest)),
+        parts: blobs.iter().map(|blob| blob.digest.clone()).collect(),
+        artifact_type: (!is_plain).then(|| manifest.artifact_type.clone()),
         blob: file.blob,
         media_type: manifest.media_type.clone(),
         is_sparse: !record::absent(artifact).map_err(bad)?.is_empty(),

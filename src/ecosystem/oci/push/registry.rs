@@ -1,6 +1,6 @@
 //! The registry that is pushed to, and one of its repositories.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex as Quick, PoisonError};
 
 use bundle_format::Digest;
@@ -23,8 +23,8 @@ pub(super) struct Target<'a> {
     pub(super) order: &'a PushOrder,
     pub(super) context: &'a dyn PushContext,
     pub(super) registries: Registries,
-    /// Projects that are known to be there.
-    pub(super) projects: Mutex<HashSet<String>>,
+    /// The projects that were looked for, and whether each is still to be made.
+    pub(super) projects: Mutex<HashMap<String, bool>>,
     places: Quick<HashMap<Digest, Place>>,
 }
 
@@ -32,6 +32,8 @@ pub(super) struct Target<'a> {
 pub(super) struct Repository<'a> {
     pub(super) target: &'a Target<'a>,
     pub(super) name: Name,
+    /// In a dry run: whether it would be in a project that is still to be made, so that nothing is asked of it.
+    pub(super) is_to_come: bool,
 }
 
 impl<'a> Target<'a> {
@@ -141,10 +143,7 @@ impl Repository<'_> {
             problem =
                 problem.hint("the registry, or the proxy before it, takes nothing so large: raise its limit");
         }
-        if problem.kind == Kind::Unavailable
-            && (400..500).contains(&status)
-            && !matches!(status, 408 | 425 | 429)
-        {
+        if (400..500).contains(&status) && !matches!(status, 408 | 425 | 429) {
             // Asking again would be answered in the same way.
             problem.kind = Kind::Refused;
         }

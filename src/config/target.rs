@@ -1,0 +1,89 @@
+//! `[[target]]` in `site.toml`: where to push, by a name, and how. Accounts are no part of it.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// A place to push to. What the command line says beats it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// What people call it: letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// Where it is: `docker://registry.example.test/mirror`.
+    pub url: String,
+    /// What names become there: `PATTERN=NAME`. The first that matches counts.
+    #[serde(default)]
+    pub map: Vec<String>,
+    /// Whether the host of the source stays part of the names.
+    pub keep_host: Option<bool>,
+    /// The tag for what is pushed, in place of its own ones.
+    pub tag: Option<String>,
+    /// Whether tags that stand for something else there are left alone.
+    pub no_move_tags: Option<bool>,
+    /// Where uploads go on.
+    pub rewrite_location: Option<Rewrite>,
+    /// Where tokens are asked for, whatever the registry names.
+    pub realm_override: Option<String>,
+    /// What it is.
+    pub product: Option<Product>,
+    /// Whether projects that are missing there are made.
+    pub create_projects: Option<bool>,
+    /// Certificate authorities to be trusted besides all others, in PEM; relative to the file's own directory.
+    #[serde(default)]
+    pub ca_file: Vec<PathBuf>,
+    /// Hosts that may be spoken to in plain HTTP.
+    #[serde(default)]
+    pub insecure_host: Vec<String>,
+}
+
+/// Where an upload goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rewrite {
+    /// Where the registry says, if that is its own address.
+    Never,
+    /// At the same host, whatever host the registry names.
+    SameHost,
+}
+
+/// What a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Product {
+    /// Any registry.
+    Generic,
+    /// Harbor.
+    Harbor,
+    /// Nexus Repository.
+    Nexus,
+}
+
+/// Says what is wrong with the targets of a file.
+///
+/// # Errors
+/// That, as a sentence.
+pub(super) fn check(targets: &[Target]) -> Result<(), String> {
+    for (number, target) in targets.iter().enumerate() {
+        let Target { name, url, .. } = target;
+        let is_name = !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if !is_name {
+            return Err(format!(
+                "{name:?} is no name for a target: it has letters, digits, `-`, `_` and `.`"
+            ));
+        }
+        if targets.iter().skip(number + 1).any(|other| other.name == *name) {
+            return Err(format!("two targets are called {name}"));
+        }
+        if !url.contains(':') {
+            return Err(format!("the url of the target {name} is not docker://HOST/PREFIX"));
+        }
+        if [Some(url), target.realm_override.as_ref()].into_iter().flatten().any(|url| url.contains('@')) {
+            return Err(format!(
+                "the target {name} has an account in an address: `aftk login` keeps accounts"
+            ));
+        }
+    }
+    Ok(())
+}
