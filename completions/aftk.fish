@@ -52,6 +52,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the sto
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "check" -d 'Re-hash everything in the store, and set aside what is damaged'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "gc" -d 'Free what nothing in the store refers to any more'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "key" -d 'Make, show, trust and revoke keys'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "account" -d 'Say who may use what this side serves'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "login" -d 'Sign in to a registry; the account is kept as docker keeps it'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "setup" -d 'Print the configuration that points a client at a server'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "completion" -d 'Print completions for a shell'
@@ -378,6 +379,65 @@ complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcomman
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -f -a "add" -d 'Make an account, or give one another password, which is read from stdin'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -f -a "remove" -d 'Remove an account; whoever is signed in with it is not any more'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and not __fish_seen_subcommand_from add remove ls" -f -a "ls" -d 'List the accounts'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from add" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from add" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from add" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from add" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from add" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from add" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from add" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from remove" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from remove" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from remove" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from remove" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from remove" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from remove" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from remove" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from ls" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from ls" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from ls" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from ls" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from ls" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from ls" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from ls" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand account; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand login" -s u -l user -d 'The user; the password is read from stdin' -r
 complete -c aftk -n "__fish_aftk_using_subcommand login" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand login" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r

@@ -7,11 +7,12 @@
 //! - [`ecosystem`]: npm, file …: one folder each.
 //! - [`net`]: the one HTTP client. [`http_server`]: the one listener.
 //! - [`store`]: blobs and the catalogue. [`trust`]: keys and who may sign what.
-//! - [`config`], [`events`], [`findings`], [`problem`], [`units`], [`clock`], [`fsx`], [`spill`], [`blocking`]: what
-//!   every room needs.
+//! - [`config`], [`access`], [`events`], [`findings`], [`problem`], [`units`], [`clock`], [`fsx`], [`spill`],
+//!   [`blocking`]: what every room needs.
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod blocking;
 pub mod cancel;
 pub mod cli;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+/// The units of bytes, each 1024 times the one before; the first is 1024 bytes.
+const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+
 /// Bytes with a binary unit: `1.5 MiB`.
 pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if count < 1024 {
         return format!("{count} B");
     }
@@ -18,6 +20,18 @@ pub fn bytes(count: u64) -> String {
         unit = next;
     }
     format!("{value:.1} {unit}")
+}
+
+/// Reads a whole number of bytes with a unit: `50GiB`, `50 GiB`, `4096 B`. `None` if it is none, or is too large.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    let power = match unit.trim_start() {
+        "B" => 0,
+        unit => UNITS.iter().position(|known| *known == unit)? + 1,
+    };
+    number.checked_mul(1024_u64.checked_pow(u32::try_from(power).ok()?)?)
 }
 
 /// A count with its noun: `1 artifact`, `3 artifacts`.
@@ -37,6 +51,30 @@ pub fn duration(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        for (text, size) in
+            [("0B", 0), ("4096 B", 4096), ("50GiB", 50 << 30), ("1 KiB", 1024), ("16383PiB", 16383 << 50)]
+        {
+            assert_eq!(parse_bytes(text), Some(size), "{text}");
+        }
+        for text in [
+            "",
+            "5",
+            "GiB",
+            "5GB",
+            "5gib",
+            "1.5GiB",
+            "-1B",
+            "+1B",
+            "16384PiB",
+            "99999999999999999999B",
+            "1GiB ",
+        ] {
+            assert_eq!(parse_bytes(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn numbers_are_readable() {

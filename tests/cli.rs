@@ -59,6 +59,7 @@ fn the_verbs_are_these() {
         "check",
         "gc",
         "key",
+        "account",
         "login",
         "setup",
         "completion",

@@ -1,5 +1,6 @@
 //! The command line: one verb a file. The only room that prints.
 
+mod account;
 mod calls;
 mod check;
 mod collect;
@@ -17,6 +18,7 @@ mod login;
 mod ls;
 mod network;
 mod output;
+mod password;
 mod progress;
 mod push;
 mod serve;
@@ -117,6 +119,7 @@ enum Verb {
     Check(check::Arguments),
     Gc(gc::Arguments),
     Key(key::Arguments),
+    Account(account::Arguments),
     Login(login::Arguments),
     Setup(setup::Arguments),
     Completion(completion::Arguments),
@@ -233,6 +236,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Gc(verb) => gc::run(verb, session),
         Verb::Login(verb) => login::run(verb, session),
         Verb::Key(verb) => key::run(verb, session),
+        Verb::Account(verb) => account::run(verb, session),
         Verb::Setup(verb) => setup::run(verb, session),
         Verb::Completion(verb) => completion::run(verb),
         Verb::Demo(verb) => demo::run(verb, session),

@@ -15,6 +15,7 @@ use crate::store::Layout;
 /// Serve the store to clients
 ///
 /// Answers npm clients below /npm/all/ and plain downloads below /files/. `/` is a page for people.
+/// Who may read and write is said in site.toml and by `aftk account`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Listen on ADDRESS:PORT; several are possible; port 0 takes a free one [default: site.toml, else 127.0.0.1:2385]
@@ -44,6 +45,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             "the store in {home} is empty; what `aftk import PATH` takes in is served at once"
         ));
     }
+    let accounts = Layout::new(&session.home).accounts();
+    let read = site.serve.read;
     let listen = if arguments.listen.is_empty() { vec![site.serve.listen] } else { arguments.listen };
     // A log that nobody reads must not stop the server: a failed write is dropped.
     let events = session.events.clone();
@@ -51,7 +54,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         events.emit(Happening::Message { message: record.to_string() });
     });
     let log = (!session.global.quiet).then_some(log);
-    let request = ServeRequest { listen, certificate };
+    let request = ServeRequest { listen, certificate, read, hosted: site.hosted, accounts };
     session.block_on(serve::serve(&store, request, log, &*session.events, &session.cancel, |addresses| {
         for address in addresses {
             session.events.emit(Happening::Serving { address });

@@ -21,6 +21,8 @@ pub use project::{AllowedGap, Mode, Project, template};
 pub use site::{Serve, Site, SiteTls};
 pub use target::{Product, Rewrite, Target};
 
+pub use crate::access::{Hosted, Read};
+
 /// The most bytes that a configuration file may have.
 const LIMIT: u64 = 1024 * 1024;
 

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::target::{self, Target};
+use crate::access::{Hosted, Read};
 use crate::problem::{Kind, Problem};
 
 /// How a site serves.
@@ -17,8 +18,23 @@ pub struct Site {
     #[serde(default)]
     pub serve: Serve,
     /// Where to push, by names.
-    #[serde(default, rename = "target")]
+    #[serde(default, rename = "target", deserialize_with = "target::read")]
     pub targets: Vec<Target>,
+    /// The repositories that clients write into; no two of one ecosystem have one name.
+    #[serde(default, deserialize_with = "hosted")]
+    pub hosted: Vec<Hosted>,
+}
+
+fn hosted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Hosted>, D::Error> {
+    let hosted = Vec::<Hosted>::deserialize(deserializer)?;
+    for (index, one) in hosted.iter().enumerate() {
+        let others = hosted.get(..index).unwrap_or_default();
+        if others.iter().any(|other| (&other.ecosystem, &other.name) == (&one.ecosystem, &one.name)) {
+            let message = format!("there are two hosted repositories {:?} of {}", one.name, one.ecosystem);
+            return Err(de::Error::custom(message));
+        }
+    }
+    Ok(hosted)
 }
 
 /// The listener.
@@ -27,6 +43,8 @@ pub struct Site {
 pub struct Serve {
     /// Where it listens: `address:port`.
     pub listen: String,
+    /// Whether whoever asks is answered.
+    pub read: Read,
     /// The file of the certificate's chain, in PEM; relative to the file's own directory, as is the key's.
     pub tls_cert: Option<PathBuf>,
     /// The file of the certificate's key, in PEM.
@@ -49,6 +67,7 @@ impl Default for Serve {
     fn default() -> Serve {
         Serve {
             listen: "127.0.0.1:2385".to_owned(),
+            read: Read::default(),
             tls_cert: None,
             tls_key: None,
             tls: None,
@@ -79,9 +98,8 @@ impl Site {
         match super::read::<Site>(path)? {
             None => Ok(Site::default()),
             Some(mut site) if site.format == 1 => {
-                let checked = site.serve.check().map_err(str::to_owned);
-                checked
-                    .and_then(|()| target::check(&site.targets))
+                site.serve
+                    .check()
                     .map_err(|what| Problem::new(Kind::Usage, "config.invalid", what).at(path.display()))?;
                 let directory = path.parent().unwrap_or(Path::new(""));
                 let authorities = site.targets.iter_mut().flat_map(|target| &mut target.ca_file);
@@ -105,10 +123,10 @@ impl Site {
 mod tests {
     use super::*;
 
-    fn read_site(serve: &str) -> Result<Site, Problem> {
+    fn read_site(text: &str) -> Result<Site, Problem> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site.toml");
-        crate::fsx::replace_file(&path, format!("format = 1\n[serve]\n{serve}").as_bytes()).unwrap();
+        crate::fsx::replace_file(&path, format!("format = 1\n{text}").as_bytes()).unwrap();
         let mut site = Site::read(&path)?;
         for file in [&mut site.serve.tls_cert, &mut site.serve.tls_key].into_iter().flatten() {
             *file = file.strip_prefix(directory.path()).unwrap_or(file).to_owned();
@@ -117,32 +135,7 @@ mod tests {
     }
 
     fn read(serve: &str) -> Result<Serve, Problem> {
-        read_site(serve).map(|site| site.serve)
-    }
-
-    #[test]
-    fn targets_have_names_of_their_own_and_no_accounts() {
-        let read = |target: &str| {
-            let target = format!("\n[[target]]\nname = \"prod\"\n{target}");
-            read_site(&target).map(|site| site.targets)
-        };
-        let url = "url = \"docker://registry.example.test/mirror\"";
-        let whole = read(&format!("{url}\nproduct = \"nexus\"\nca_file = [\"ca.pem\"]")).unwrap();
-        assert_eq!((whole[0].product, whole[0].keep_host), (Some(super::super::Product::Nexus), None));
-        assert!(whole[0].ca_file[0].is_absolute());
-        for wrong in [
-            "",
-            "url = \"nowhere\"",
-            "url = \"docker://me:sesame@registry.example.test\"",
-            &format!("{url}\nrealm_override = \"https://me@registry.example.test\""),
-            &format!("{url}\nproduct = \"other\""),
-            &format!("{url}\n[[target]]\nname = \"prod\"\n{url}"),
-            &format!("{url}\n[[target]]\nname = \"a/b\"\n{url}"),
-        ] {
-            assert_eq!(read(wrong).unwrap_err().kind, Kind::Usage, "{wrong}");
-        }
-        let unknown = read(&format!("{url}\npassword = \"sesame\"")).unwrap_err();
-        assert!(unknown.place.unwrap().ends_with("site.toml:7:1"));
+        read_site(&format!("[serve]\n{serve}")).map(|site| site.serve)
     }
 
     #[test]
@@ -160,6 +153,46 @@ mod tests {
             "tls_names = [\"a\"]",
         ] {
             assert_eq!(read(wrong).unwrap_err().kind, Kind::Usage, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_site_says_who_may_read_and_write() {
+        assert_eq!(read("").unwrap().read, Read::Open);
+        assert_eq!(read("read = \"accounts\"").unwrap().read, Read::Accounts);
+        let site = read_site(
+            "[[hosted]]\necosystem = \"oci\"\nname = \"team\"\nwrite = [\"*\"]\nquota = \"50GiB\"\n\
+             [[hosted]]\necosystem = \"npm\"\nname = \"team\"\nwrite = [\"ada\", \"ci\"]\n",
+        );
+        let hosted = site.unwrap().hosted;
+        assert_eq!((hosted[0].quota, hosted[1].quota), (Some(50 << 30), None));
+        assert!(hosted[0].may_write("eve") && !hosted[1].may_write("eve") && hosted[1].may_write("ci"));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_place() {
+        let table = "[[hosted]]\necosystem = \"oci\"\n";
+        for (text, line, message) in [
+            (format!("{table}name = \"team\"\n"), 2, "missing field `write`"),
+            (
+                format!("{table}name = \"registry.example.test\"\nwrite = []\n"),
+                4,
+                "cannot name a hosted repository",
+            ),
+            (format!("{table}name = \"team\"\nwrite = [\"a:b\"]\n"), 5, "cannot name an account"),
+            (format!("{table}name = \"team\"\nwrite = []\nquota = \"lots\"\n"), 6, "is not a size"),
+            (format!("{table}name = \"team\"\nwrite = []\nscopes = []\n"), 6, "unknown field `scopes`"),
+            (
+                format!("{table}name = \"t\"\nwrite = []\n{table}name = \"t\"\nwrite = []\n"),
+                2,
+                "there are two",
+            ),
+            ("[serve]\nread = \"all\"\n".to_owned(), 3, "unknown variant `all`"),
+        ] {
+            let problem = read_site(&text).unwrap_err();
+            let place = problem.place.unwrap();
+            assert!(problem.message.contains(message), "{text}: {}", problem.message);
+            assert!(place.contains(&format!("site.toml:{line}:")), "{text}: {place}");
         }
     }
 }

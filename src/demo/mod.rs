@@ -13,6 +13,7 @@ use std::time::Duration;
 use bundle_format::Mode;
 use serde::Serialize;
 
+use crate::access::Read;
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::clock;
@@ -27,7 +28,7 @@ use crate::ops::lock::{Order, Place};
 use crate::ops::serve::{self, ServeRequest};
 use crate::ops::verify::{self, VerifyReport};
 use crate::problem::{Kind, Problem};
-use crate::store::Store;
+use crate::store::{Layout, Store};
 use crate::trust::{COLLECT_KEY, Trust};
 use crate::units;
 
@@ -316,8 +317,14 @@ async fn serve_and_install(
     let began = clock::instant();
     let (ready, listening) = tokio::sync::oneshot::channel();
     let (serving, until) = (store.clone(), cancel.clone());
+    let request = ServeRequest {
+        listen: vec!["127.0.0.1:0".to_owned()],
+        certificate: None,
+        read: Read::Open,
+        hosted: Vec::new(),
+        accounts: Layout::new(inside).accounts(),
+    };
     let server = tokio::spawn(async move {
-        let request = ServeRequest { listen: vec!["127.0.0.1:0".to_owned()], certificate: None };
         serve::serve(&serving, request, None, &Silent, &until, |addresses| {
             let _ = ready.send(addresses.into_iter().next().unwrap_or_default());
         })

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::cancel::Cancel;
 use crate::ecosystem::{Answer, ClientRequest, Content, Ecosystem, Route, Serve, ServeContext};
-use crate::http_server::{Mount, Served, Server, ServerSettings};
+use crate::http_server::{Access, Mount, Served, Server, ServerSettings};
 use crate::problem::Problem;
 use crate::store::Store;
 
@@ -42,6 +42,7 @@ pub(super) fn start(store: &Store, cancel: &Cancel) -> Result<String, Problem> {
         catalogue: store.catalogue.clone(),
         mounts: vec![mount],
         ecosystems: Vec::new(),
+        access: Access::default(),
         log: None,
     };
     let server = Server::bind(settings, served)?;
@@ -82,9 +83,9 @@ impl Serve for DemoUpstream {
 
     fn routes(&self) -> &'static [Route] {
         const ROUTES: &[Route] = &[
-            Route { method: "GET", pattern: "@{scope}/{name}/-/{file}", action: "tarball" },
-            Route { method: "GET", pattern: "{name}/-/{file}", action: "tarball" },
-            Route { method: "GET", pattern: "{name}", action: "document" },
+            Route::get("@{scope}/{name}/-/{file}", "tarball"),
+            Route::get("{name}/-/{file}", "tarball"),
+            Route::get("{name}", "document"),
         ];
         ROUTES
     }

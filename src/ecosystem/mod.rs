@@ -4,6 +4,7 @@
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
 mod export;
+pub mod host;
 pub mod origin;
 pub mod pattern;
 mod planned;
@@ -41,7 +42,10 @@ use crate::spill::{Entry, Sorted};
 pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
 use pattern::Pattern;
 pub use planned::{Planned, PlannedFile};
-pub use serve::{ALL, Answer, ClientRequest, Content, LASTING, Principal, Route, Serve, ServeContext};
+pub use serve::{
+    ALL, Answer, BASIC, ClientRequest, Content, LASTING, Principal, QUESTION, Route, Serve, ServeContext,
+    Takes,
+};
 
 /// An ecosystem, by what it can do. Every part is optional.
 pub trait Ecosystem: Send + Sync {

@@ -6,18 +6,23 @@ use bundle_format::BlobKey;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::host::Host;
 use super::template::Template;
+use crate::access::Hosted;
 use crate::problem::Problem;
 use crate::store::{Linked, LinkedRef};
 
-/// Who asks. Every handler is given one from the first day, though reading is open so far.
+/// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
-    /// Nobody said who.
+    /// Nobody said who; or somebody whom the site gave a token that says so.
     Anonymous,
     /// An account of this site.
     Account(String),
 }
+
+/// What clients of most ecosystems are told when they need an account: to send its name and password (RFC 7617).
+pub const BASIC: &str = "Basic realm=\"aftk\"";
 
 /// How the virtual repository of an ecosystem, which has what all others have, is written where a name is needed.
 pub const ALL: &str = "all";
@@ -36,7 +41,35 @@ pub struct Route {
     pub pattern: &'static str,
     /// The handler's own name for it.
     pub action: &'static str,
+    /// Whether it writes, and what its body may be.
+    pub takes: Takes,
 }
+
+impl Route {
+    /// A question of GET.
+    pub const fn get(pattern: &'static str, action: &'static str) -> Route {
+        Route { method: "GET", pattern, action, takes: Takes::Question }
+    }
+
+    /// A question of POST.
+    pub const fn post(pattern: &'static str, action: &'static str) -> Route {
+        Route { method: "POST", pattern, action, takes: Takes::Question }
+    }
+}
+
+/// What the requests of a route bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// A question, perhaps with a body of at most [`QUESTION`] bytes: [`Serve::handle`] answers it.
+    Question,
+    /// A change, with a body of at most so many bytes: [`super::host::Host::write`] answers it.
+    Document(usize),
+    /// A change, with a body of any length.
+    Upload,
+}
+
+/// The largest body of a question in bytes.
+pub const QUESTION: usize = 1024 * 1024;
 
 /// A request of a client, matched.
 #[derive(Debug, Clone)]
@@ -53,7 +86,7 @@ pub struct ClientRequest {
     pub query: String,
     /// Headers as sent.
     pub headers: HeaderMap,
-    /// The body, for routes that take one: at most 1 MiB.
+    /// The body, as far as its route takes it into memory.
     pub body: Bytes,
     /// Who asks.
     pub principal: Principal,
@@ -134,6 +167,19 @@ pub trait ServeContext: Send + Sync {
         repository: Option<&str>,
         path: &str,
     ) -> Result<Option<crate::store::FoundFile>, Problem>;
+    /// The blob that a client left in a package of a hosted repository for what is still to come, and its size.
+    fn deposit(
+        &self,
+        _repository: &str,
+        _name: &str,
+        _label: &str,
+    ) -> Result<Option<(BlobKey, u64)>, Problem> {
+        Ok(None)
+    }
+    /// The hosted repository of that name, if the site has one.
+    fn hosted(&self, _name: &str) -> Option<&Hosted> {
+        None
+    }
     /// A small blob's bytes, at most `limit`.
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
     /// A document derived from the store, its gaps filled with `filling`: from a bounded cache keyed by revision, or
@@ -165,6 +211,25 @@ pub trait Serve: Send + Sync {
     fn routes(&self) -> &'static [Route];
     /// Answers. Runs on a thread that may block.
     fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem>;
+    /// Writing, for ecosystems that have hosted repositories: what answers routes that write.
+    fn host(&self) -> Option<&dyn Host> {
+        None
+    }
+
+    /// Whether clients ask this first, to learn how to sign in. Where there are accounts that may write, nobody is
+    /// answered then who shows no credentials, even if everybody may read.
+    fn is_greeting(&self, _action: &str) -> bool {
+        false
+    }
+    /// What a request is about, in the words of these clients' challenges; may be empty.
+    fn scope(&self, _captures: &[(&'static str, String)]) -> String {
+        String::new()
+    }
+    /// How clients are told to show who they are: the value of `WWW-Authenticate` in an answer of 401. `origin` is
+    /// `https://host:port` as they reach us; tokens are had from `/-/token` there. `scope` is what [`Serve::scope`] says.
+    fn challenge(&self, _origin: &str, _scope: &str) -> String {
+        BASIC.to_owned()
+    }
     /// How an error of the server's own is written for these clients, as JSON: no route, another method, a store that does
     /// not answer.
     fn error(&self, _status: u16, message: &str) -> Bytes {

@@ -1,8 +1,8 @@
 //! Lasting answers: blobs that the same path led to since the last commit, sent again without asking the ecosystem.
 //!
 //! Clients of images ask for the same few manifests again and again, by their digests. Small blobs are kept whole, so
-//! that their requests are answered where they come in; of larger ones it is kept which blob they are. Reading is open,
-//! so an answer is everybody's; once it isn't, whoever may not read a repository has to be turned away before this.
+//! that their requests are answered where they come in; of larger ones it is kept which blob they are. An answer
+//! is the same for everybody who may read; whoever may not is turned away before this (`gate`).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -92,6 +92,11 @@ impl Answers {
         if state.revision == revision {
             state.put(key, held);
         }
+    }
+
+    /// Believes nothing more until the revision is asked for again: this process has just committed.
+    pub(super) fn doubt(&self) {
+        self.state().confirmed = None;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,18 +1,25 @@
 //! What a handler sees of the store: one ecosystem's view, at one revision.
 
+use std::sync::Mutex;
+
 use bundle_format::BlobKey;
 use bytes::Bytes;
 
 use super::site::Site;
+use crate::access::Hosted;
 use crate::ecosystem::template::Template;
-use crate::ecosystem::{ALL, ServeContext};
+use crate::ecosystem::{ALL, Principal, ServeContext};
 use crate::problem::{Kind, Problem};
-use crate::store::{FoundFile, Linked, LinkedRef, Revision};
+use crate::store::{FoundFile, Linked, LinkedRef, Place, Revision, SessionId};
 
 /// The context of one request.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub(super) site: &'a Site,
+    /// Who asks.
+    pub(super) principal: &'a Principal,
+    /// What keeps blobs that were taken in and are not committed yet.
+    pub(super) claims: Mutex<Option<SessionId>>,
     pub(super) ecosystem: &'static str,
     /// The schema of the ecosystem that this build knows.
     pub(super) schema: &'static str,
@@ -46,6 +53,21 @@ impl ServeContext for Context<'_> {
 
     fn file_at(&self, repository: Option<&str>, path: &str) -> Result<Option<FoundFile>, Problem> {
         Ok(self.site.catalogue.file_at(self.ecosystem, self.schema, repository, path)?)
+    }
+
+    fn deposit(&self, repository: &str, name: &str, label: &str) -> Result<Option<(BlobKey, u64)>, Problem> {
+        let place = Place {
+            ecosystem: self.ecosystem.to_owned(),
+            repository: repository.to_owned(),
+            name: name.to_owned(),
+            what: label.to_owned(),
+        };
+        Ok(self.site.catalogue.deposit(&place)?)
+    }
+
+    fn hosted(&self, name: &str) -> Option<&Hosted> {
+        let mut own = self.site.hosted.iter().filter(|hosted| hosted.ecosystem == self.ecosystem);
+        own.find(|hosted| hosted.name == name)
     }
 
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {

@@ -4,6 +4,8 @@
 //!
 //! - `listener` accepts, `tls` shakes hands, `guard` limits how long a connection may wait, `responder` answers a request.
 //! - `origin`, `route` and `mount` find out what is asked for.
+//! - `gate` lets in who may read, `accounts` knows whose credentials those are, and `token` gives tokens for them.
+//! - `hosting` is what a handler that writes can do besides: `receive` brings large bodies into `uploads`.
 //! - `context` is what a handler sees, with `documents` (the cache) and `misses` behind it; `answers` keeps what needs no
 //!   handler a second time.
 //! - `reply` makes the response, with `ranges`, `conditional`, `compression` and `body`.
@@ -11,6 +13,7 @@
 //! - `site` is what all requests share.
 
 mod access_log;
+mod accounts;
 mod answers;
 mod body;
 mod completion;
@@ -18,7 +21,9 @@ mod compression;
 mod conditional;
 mod context;
 mod documents;
+mod gate;
 mod guard;
+mod hosting;
 mod listener;
 mod metrics;
 mod misses;
@@ -26,11 +31,14 @@ mod mount;
 mod origin;
 mod pages;
 mod ranges;
+mod receive;
 mod reply;
 mod responder;
 mod route;
 mod site;
 mod tls;
+mod token;
+mod uploads;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -41,6 +49,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 
 pub use access_log::{AccessLog, AccessRecord};
+pub use accounts::Accounts;
+pub use gate::Access;
 pub use mount::Mount;
 pub use tls::{Certificate, Tls};
 
@@ -116,6 +126,8 @@ pub struct Served {
     pub mounts: Vec<Mount>,
     /// Whose clients `/setup/` knows.
     pub ecosystems: Vec<&'static dyn Ecosystem>,
+    /// Who may read and write.
+    pub access: Access,
     /// Who is told of every request.
     pub log: Option<AccessLog>,
 }
@@ -151,12 +163,16 @@ impl Server {
             misses,
             metrics: metrics::Metrics::new(),
             log: served.log,
+            hosted: served.access.hosted.clone(),
+            uploads: uploads::Uploads::default(),
+            writing: Mutex::default(),
             repositories: Mutex::new(None),
             blobs: served.blobs,
             catalogue: served.catalogue,
         };
         let responder = responder::Responder {
             site: Arc::new(site),
+            access: served.access,
             mounts: mount::Mounts::compile(&served.mounts)?,
             pages: pages::Pages::new(&served.ecosystems, settings.tls.as_ref().and_then(Tls::authority))?,
             trusted_proxies: settings.trusted_proxies,
@@ -235,5 +251,5 @@ fn connections_possible() -> usize {
         Err(_) => limit.current,
     };
     let files = usize::try_from(files.unwrap_or(1 << 20)).unwrap_or(1 << 20).min(1 << 20);
-    (files.saturating_sub(256) / 2).max(8)
+    (files.saturating_sub(256 + uploads::MOST) / 2).max(8)
 }

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::origin::Origin;
 use super::reply::Refusal;
 use super::route::{Matched, Path, RouteTable};
-use crate::ecosystem::{ALL, Ecosystem, Serve};
+use crate::ecosystem::{ALL, Ecosystem, Serve, Takes};
 use crate::problem::{Kind, Problem};
 
 /// A place in the address space and the ecosystem that answers there.
@@ -53,6 +53,8 @@ pub(super) struct Mounted {
 pub(super) struct Destination {
     /// Which of the mounts.
     pub(super) mount: usize,
+    /// What its requests bring.
+    pub(super) takes: Takes,
     pub(super) action: &'static str,
     pub(super) captures: Vec<(&'static str, String)>,
     /// `None`: the virtual one.
@@ -97,14 +99,19 @@ impl Mounts {
         path: &Path<'_>,
         origin: &Origin,
     ) -> Result<Option<Destination>, Refusal> {
+        let Some((index, mount)) = self.at(path, origin) else { return Ok(None) };
+        mount.find(index, method, path, origin).map_err(|refusal| refusal.in_words_of(mount.serve))
+    }
+
+    /// The mount that stands at a path, and its number.
+    pub(super) fn at(&self, path: &Path<'_>, origin: &Origin) -> Option<(usize, &Mounted)> {
         let host = origin.host();
         let impersonated = self.impersonates(host);
         let here = self.0.iter().enumerate().filter(|(_, mount)| {
             let same_host = if impersonated { mount.is_host(host) } else { mount.host.is_none() };
             same_host && path.begins_with(&mount.prefix)
         });
-        let Some((index, mount)) = here.max_by_key(|(_, mount)| mount.prefix.len()) else { return Ok(None) };
-        mount.find(index, method, path, origin).map_err(|refusal| refusal.in_words_of(mount.serve))
+        here.max_by_key(|(_, mount)| mount.prefix.len())
     }
 }
 
@@ -159,8 +166,8 @@ impl Mounted {
             self.repository.clone()
         };
         match self.table.find(method, path, skip) {
-            Matched::Action(action, captures) => {
-                Ok(Some(Destination { mount: index, action, captures, repository, named, base }))
+            Matched::Action(action, takes, captures) => {
+                Ok(Some(Destination { mount: index, action, takes, captures, repository, named, base }))
             }
             Matched::OtherMethods(allow) => Err(Refusal::method(allow)),
             Matched::Nothing => Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")),

@@ -20,12 +20,18 @@ use crate::ecosystem::{ALL, ClientFile, Ecosystem, Route, Setup, SetupServer};
 use crate::problem::Problem;
 
 const ROUTES: &[Route] = &[
-    Route { method: "GET", pattern: "/", action: "index" },
-    Route { method: "GET", pattern: "/-/health", action: "health" },
-    Route { method: "GET", pattern: "/-/metrics", action: "metrics" },
-    Route { method: "GET", pattern: "/setup/ca.pem", action: "authority" },
-    Route { method: "GET", pattern: "/setup/{client}", action: "setup" },
+    Route::get("/", "index"),
+    Route::get("/-/health", "health"),
+    Route::get("/-/metrics", "metrics"),
+    Route::get("/setup/ca.pem", "authority"),
+    Route::get("/setup/{client}", "setup"),
 ];
+
+/// Whether the page at a path is everybody's, whoever may read: what watches a server has no account, and clients need
+/// the certificate authority before they can show theirs. Other pages name what is served.
+pub(super) fn is_everybodys(path: &str) -> bool {
+    matches!(path, "/-/health" | "/setup/ca.pem")
+}
 
 /// The pages of a site.
 pub(super) struct Pages {
@@ -65,11 +71,11 @@ impl Pages {
     /// Finds the page at a path.
     pub(super) fn find(&self, method: &str, path: &Path<'_>) -> Result<Page, Refusal> {
         match self.table.find(method, path, 0) {
-            Matched::Action("index", _) => Ok(Page::Index),
-            Matched::Action("health", _) => Ok(Page::Health),
-            Matched::Action("metrics", _) => Ok(Page::Metrics),
-            Matched::Action("authority", _) => Ok(Page::Authority),
-            Matched::Action(_, captures) => {
+            Matched::Action("index", _, _) => Ok(Page::Index),
+            Matched::Action("health", _, _) => Ok(Page::Health),
+            Matched::Action("metrics", _, _) => Ok(Page::Metrics),
+            Matched::Action("authority", _, _) => Ok(Page::Authority),
+            Matched::Action(_, _, captures) => {
                 Ok(Page::Setup(captures.into_iter().next().map(|(_, client)| client).unwrap_or_default()))
             }
             Matched::OtherMethods(allow) => Err(Refusal::method(allow)),

@@ -4,7 +4,8 @@ use bundle_format::BlobKey;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderValue, RANGE, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RANGE, RETRY_AFTER, VARY,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode};
 
@@ -35,20 +36,33 @@ pub(super) struct Reply {
 pub(super) struct Refusal {
     status: StatusCode,
     message: String,
-    allow: Option<String>,
+    /// What the client has to know besides.
+    header: Option<(HeaderName, String)>,
     /// The message in the form that clients of a mount read.
     body: Option<Bytes>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Refusal {
-        Refusal { status, message: message.into(), allow: None, body: None }
+        Refusal { status, message: message.into(), header: None, body: None }
     }
 
     /// Only these methods.
     pub(super) fn method(allow: String) -> Refusal {
         let message = format!("this path answers {allow} only");
-        Refusal { allow: Some(allow), ..Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message) }
+        Refusal { header: Some((ALLOW, allow)), ..Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message) }
+    }
+
+    /// Only with credentials; the challenge says of what kind.
+    pub(super) fn challenge(challenge: String, message: &str) -> Refusal {
+        let header = Some((WWW_AUTHENTICATE, challenge));
+        Refusal { header, ..Refusal::new(StatusCode::UNAUTHORIZED, message) }
+    }
+
+    /// Not now, but after so many seconds.
+    pub(super) fn later(seconds: u32, message: &str) -> Refusal {
+        let header = Some((RETRY_AFTER, seconds.to_string()));
+        Refusal { header, ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 
     /// The same in the form that these clients read.
@@ -61,8 +75,10 @@ impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Reply {
         let body = refusal.body.unwrap_or_else(|| own_error(&refusal.message));
         let mut reply = Reply::error(refusal.status, body);
-        if let Some(allow) = refusal.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
-            reply.headers.insert(ALLOW, allow);
+        if let Some((name, value)) = refusal.header
+            && let Ok(value) = HeaderValue::try_from(value)
+        {
+            reply.headers.insert(name, value);
         }
         // What the client is still sending will not be read.
         if matches!(refusal.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
@@ -193,6 +209,13 @@ impl Reply {
     fn error(status: StatusCode, body: Bytes) -> Reply {
         let length = body.len() as u64;
         Reply::new(status, HeaderValue::from_static("application/json"), Content::Whole(body), length)
+    }
+
+    /// JSON that nobody on the way may keep.
+    pub(super) fn secret(status: StatusCode, body: String) -> Reply {
+        let mut reply = Reply::error(status, Bytes::from(body));
+        reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        reply
     }
 
     fn new(status: StatusCode, media_type: HeaderValue, content: Content, length: u64) -> Reply {

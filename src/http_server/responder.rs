@@ -2,40 +2,47 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bundle_format::Repository;
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
+use super::accounts::{Asker, Denied};
 use super::answers::{self, Held};
 use super::body::Body;
 use super::completion::Completion;
 use super::context::Context;
+use super::gate::Access;
 use super::guard::Phase;
-use super::mount::{Destination, Mounts};
+use super::mount::{Destination, Mounted, Mounts};
 use super::origin::{self, Ends, Origin};
-use super::pages::Pages;
+use super::pages::{self, Pages};
+use super::receive::{self, Carried};
 use super::reply::{Asked, Refusal, Reply};
 use super::route::Path;
 use super::site::Site;
+use super::token;
 use crate::blocking::blocking;
 use crate::clock;
-use crate::ecosystem::{Answer, ClientRequest, Content, Principal};
+use crate::ecosystem::host::{Host, Receiving};
+use crate::ecosystem::{Answer, BASIC, ClientRequest, Content, Principal, QUESTION, Takes};
 use crate::problem::{Kind, Problem};
+use crate::store::Revision;
 
-/// The largest body of a request in bytes.
-const BODY_LIMIT: usize = 1024 * 1024;
+/// How much of a body that nobody wants is read, in bytes.
+const DRAINED: usize = 1024 * 1024;
 /// How long a body that nobody wants is read, so that the client can read why.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Answers requests.
 pub(super) struct Responder {
     pub(super) site: Arc<Site>,
+    pub(super) access: Access,
     pub(super) mounts: Mounts,
     pub(super) pages: Pages,
     pub(super) trusted_proxies: Vec<IpAddr>,
@@ -83,6 +90,14 @@ impl Responder {
     ) -> Result<Reply, Refusal> {
         let bad = |why: &str| Refusal::new(StatusCode::BAD_REQUEST, why);
         let origin = Origin::of(&parts, ends, &self.trusted_proxies).map_err(bad)?;
+        if parts.uri.path() == token::PATH {
+            return self.token(parts, body).await;
+        }
+        let asker = match self.access.asker(&parts.headers).await {
+            Ok(asker) if self.access.admits(&asker) || pages::is_everybodys(parts.uri.path()) => asker,
+            Ok(_) => return self.denied(Denied::Needed, &parts, &origin),
+            Err(denied) => return self.denied(denied, &parts, &origin),
+        };
         let is_get = parts.method == Method::GET;
         let host = if self.mounts.impersonates(origin.host()) { origin.host() } else { "" };
         let key = (is_get || parts.method == Method::HEAD).then(|| answers::key(host, &parts.uri));
@@ -97,10 +112,33 @@ impl Responder {
             let Some(mount) = self.mounts.get(destination.mount) else {
                 return Err(bad("there is no mount"));
             };
-            let body = self.collect(&parts.method, body).await;
-            let body = body.map_err(|refusal| refusal.in_words_of(mount.serve))?;
-            let made = self.handle(destination, parts, body, key).await;
-            return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(mount.serve))));
+            if asker == Asker::Nobody && mount.serve.is_greeting(destination.action) {
+                match self.access.has_writers(mount.ecosystem).await {
+                    Ok(false) => {}
+                    Ok(true) => return self.denied(Denied::Needed, &parts, &origin),
+                    Err(denied) => return self.denied(denied, &parts, &origin),
+                }
+            }
+            let serve = mount.serve;
+            let principal = asker.into();
+            let most = match destination.takes {
+                Takes::Question => QUESTION,
+                // Nobody writes without an account, so nothing of theirs needs to be in memory.
+                Takes::Document(_) if principal == Principal::Anonymous => {
+                    drain(body).await;
+                    let made = self.handle(destination, parts, Bytes::new(), principal, None).await;
+                    return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
+                }
+                Takes::Document(most) => most,
+                Takes::Upload => {
+                    let made = self.receive(destination, parts, body, principal).await;
+                    return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
+                }
+            };
+            let body = self.collect(&parts.method, body, most).await;
+            let body = body.map_err(|refusal| refusal.in_words_of(serve))?;
+            let made = self.handle(destination, parts, body, principal, key).await;
+            return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
         }
         if !host.is_empty() {
             return Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"));
@@ -114,21 +152,45 @@ impl Responder {
         Ok(made.await.unwrap_or_else(|problem| Reply::problem(&problem, None)))
     }
 
+    /// Gives a token.
+    async fn token(&self, parts: Parts, body: &mut Incoming) -> Result<Reply, Refusal> {
+        let form = match parts.method {
+            Method::GET | Method::HEAD => None,
+            Method::POST => Some(self.collect(&parts.method, body, QUESTION).await?),
+            _ => return Err(Refusal::method(token::METHODS.to_owned())),
+        };
+        match token::answer(&self.access, &parts.headers, form.as_ref()).await {
+            Ok(reply) => Ok(reply),
+            Err(denied) => denied.refuse(|| BASIC.to_owned(), None),
+        }
+    }
+
+    /// Turns a request away in the words of whoever answers at its path.
+    fn denied(&self, denied: Denied, parts: &Parts, origin: &Origin) -> Result<Reply, Refusal> {
+        let path = Path::parse(parts.uri.path()).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, why))?;
+        let Some((_, mount)) = self.mounts.at(&path, origin) else {
+            return denied.refuse(|| BASIC.to_owned(), None);
+        };
+        let scope = match self.mounts.find(parts.method.as_str(), &path, origin) {
+            Ok(Some(destination)) => mount.serve.scope(&destination.captures),
+            _ => String::new(),
+        };
+        denied.refuse(|| mount.serve.challenge(&origin.to_string(), &scope), Some(mount.serve))
+    }
+
     /// Lets the ecosystem answer, where that may block.
     async fn handle(
         self: &Arc<Responder>,
         destination: Destination,
         parts: Parts,
         body: Bytes,
+        principal: Principal,
         key: Option<String>,
     ) -> Result<Reply, Problem> {
         let here = Arc::clone(self);
         let is_get = parts.method == Method::GET;
         let made = blocking(move || {
-            let (site, mounts) = (&*here.site, &here.mounts);
-            let Some(mount) = mounts.get(destination.mount) else {
-                return Err(Problem::new(Kind::Failed, "http.no-mount", "the mount is gone"));
-            };
+            let (site, mount) = (&*here.site, here.mounts.get(destination.mount).ok_or_else(gone)?);
             let asked = Asked { headers: &parts.headers, is_get };
             let begun = clock::instant();
             let revision = site.catalogue.revision()?;
@@ -147,19 +209,13 @@ impl Responder {
                     return Ok(Reply::from(refusal.in_words_of(mount.serve)));
                 }
             }
-            let request = ClientRequest {
-                action: destination.action,
-                captures: destination.captures,
-                repository: destination.repository,
-                base: destination.base,
-                query: parts.uri.query().unwrap_or_default().to_owned(),
-                headers: parts.headers.clone(),
-                body,
-                principal: Principal::Anonymous,
+            let writes = destination.takes != Takes::Question;
+            let request = client_request(destination, &parts, body, principal);
+            let context = here.context(mount, revision, &request.principal);
+            let answer = match mount.serve.host().filter(|_| writes) {
+                Some(host) => host.write(&request, &context)?,
+                None => mount.serve.handle(&request, &context)?,
             };
-            let (ecosystem, schema) = (mount.ecosystem, mount.schema);
-            let context = Context { site, ecosystem, schema, revision };
-            let answer = mount.serve.handle(&request, &context)?;
             match (answer, key) {
                 (
                     Answer { content: Content::Blob { key: blob, size, media_type }, headers, lasting: true },
@@ -179,16 +235,70 @@ impl Responder {
         made.await
     }
 
+    /// Lets the ecosystem say where a body goes, brings it there, and lets it go on.
+    async fn receive(
+        self: &Arc<Responder>,
+        destination: Destination,
+        parts: Parts,
+        body: &mut Incoming,
+        principal: Principal,
+    ) -> Result<Reply, Problem> {
+        let here = Arc::clone(self);
+        let begun = blocking(move || {
+            let number = destination.mount;
+            let (mount, host) = here.hosting(number)?;
+            let request = client_request(destination, &parts, Bytes::new(), principal);
+            let context = here.context(mount, here.site.catalogue.revision()?, &request.principal);
+            let receiving = host.receive(&request, &context)?;
+            drop(context);
+            Ok((receiving, request, number))
+        });
+        let (receiving, request, mount) = begun.await?;
+        let here = Arc::clone(self);
+        let answer = match receiving {
+            Receiving::Answer(answer) => answer,
+            Receiving::Into { upload, most } => {
+                let carried = Carried::new(&self.site, upload);
+                let (carried, end) = receive::receive(body, carried, most, self.body_timeout).await?;
+                let finished = blocking(move || {
+                    let (mount, host) = here.hosting(mount)?;
+                    let context = here.context(mount, here.site.catalogue.revision()?, &request.principal);
+                    match carried.take() {
+                        Some(upload) => host.received(&request, upload, end, &context),
+                        None => Err(gone()),
+                    }
+                });
+                finished.await?
+            }
+        };
+        // Nobody reads what is left of the body; an answer that is lost on the way would look like a broken connection.
+        if !body.is_end_stream() {
+            drain(body).await;
+        }
+        Reply::of(answer, Asked { headers: &HeaderMap::new(), is_get: false }, &self.site)
+    }
+
+    /// The mount of a route that takes uploads, and what answers there.
+    fn hosting(&self, mount: usize) -> Result<(&Mounted, &dyn Host), Problem> {
+        let mount = self.mounts.get(mount).ok_or_else(gone)?;
+        Ok((mount, mount.serve.host().ok_or_else(gone)?))
+    }
+
+    fn context<'a>(&'a self, mount: &Mounted, revision: Revision, principal: &'a Principal) -> Context<'a> {
+        let (ecosystem, schema) = (mount.ecosystem, mount.schema);
+        Context { site: &self.site, principal, claims: Mutex::default(), ecosystem, schema, revision }
+    }
+
     /// The body of a request whose method has one.
-    async fn collect(&self, method: &Method, body: &mut Incoming) -> Result<Bytes, Refusal> {
+    async fn collect(&self, method: &Method, body: &mut Incoming, most: usize) -> Result<Bytes, Refusal> {
         if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) || body.is_end_stream() {
             return Ok(Bytes::new());
         }
         let large = || {
-            let message = format!("the body is larger than {BODY_LIMIT} bytes");
+            let message = format!("the body is larger than {most} bytes");
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
         };
-        if body.size_hint().lower() > BODY_LIMIT as u64 {
+        if body.size_hint().lower() > most as u64 {
             return Err(large());
         }
         let collected = async {
@@ -197,7 +307,7 @@ impl Responder {
                 let frame =
                     frame.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body is not whole"))?;
                 let Ok(data) = frame.into_data() else { continue };
-                if all.len() + data.len() > BODY_LIMIT {
+                if all.len() + data.len() > most {
                     return Err(large());
                 }
                 all.extend_from_slice(&data);
@@ -209,12 +319,35 @@ impl Responder {
     }
 }
 
+/// A mistake in an ecosystem: a route leads where nobody answers.
+fn gone() -> Problem {
+    Problem::new(Kind::Failed, "http.no-mount", "nobody answers at this route")
+}
+
+fn client_request(
+    destination: Destination,
+    parts: &Parts,
+    body: Bytes,
+    principal: Principal,
+) -> ClientRequest {
+    ClientRequest {
+        action: destination.action,
+        captures: destination.captures,
+        repository: destination.repository,
+        base: destination.base,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers.clone(),
+        body,
+        principal,
+    }
+}
+
 async fn drain(body: &mut Incoming) {
     let read = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {
             read += frame.data_ref().map_or(0, Bytes::len);
-            if read > BODY_LIMIT {
+            if read > DRAINED {
                 return;
             }
         }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::ecosystem::Route;
+use crate::ecosystem::{Route, Takes};
 use crate::problem::{Kind, Problem};
 
 /// The segments of a path, decoded and found harmless.
@@ -108,6 +108,7 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, &'static str> {
 struct Compiled {
     method: &'static str,
     action: &'static str,
+    takes: Takes,
     /// Before a `{name...}`, or everything.
     head: Vec<Pattern>,
     /// The name of a `{name...}`.
@@ -131,8 +132,8 @@ pub(super) struct RouteTable(Vec<Compiled>);
 /// What a table says to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Matched {
-    /// This action.
-    Action(&'static str, Vec<(&'static str, String)>),
+    /// This action, with what its requests bring and what the pattern captured.
+    Action(&'static str, Takes, Vec<(&'static str, String)>),
     /// There is something, for these methods only: the value of Allow.
     OtherMethods(String),
     /// There is nothing.
@@ -158,7 +159,7 @@ impl RouteTable {
             }
             let Some(captures) = route.matches(path, skip) else { continue };
             if serves {
-                return Matched::Action(route.action, captures);
+                return Matched::Action(route.action, route.takes, captures);
             }
             others.push(route.method);
             if route.method == "GET" {
@@ -178,6 +179,7 @@ impl Compiled {
         let mut compiled = Compiled {
             method: route.method,
             action: route.action,
+            takes: route.takes,
             head: Vec::new(),
             rest: None,
             tail: Vec::new(),
@@ -268,21 +270,17 @@ impl Pattern {
 mod tests {
     use super::*;
 
-    const fn get(pattern: &'static str, action: &'static str) -> Route {
-        Route { method: "GET", pattern, action }
-    }
-
     const ROUTES: &[Route] = &[
-        get("/", "root"),
-        get("/-/ping", "ping"),
-        Route { method: "POST", pattern: "/-/audit", action: "audit" },
-        get("/@{scope}/{name}", "scoped"),
-        get("/{package}", "package"),
-        Route { method: "PUT", pattern: "/{package}", action: "publish" },
-        get("/{package}/-/{file}", "tarball"),
-        get("/simple/{project}/", "project"),
-        get("/files/{path...}", "file"),
-        get("/images/{name...}/manifests/{reference}", "manifest"),
+        Route::get("/", "root"),
+        Route::get("/-/ping", "ping"),
+        Route::post("/-/audit", "audit"),
+        Route::get("/@{scope}/{name}", "scoped"),
+        Route::get("/{package}", "package"),
+        Route { method: "PUT", pattern: "/{package}", action: "publish", takes: Takes::Document(1) },
+        Route::get("/{package}/-/{file}", "tarball"),
+        Route::get("/simple/{project}/", "project"),
+        Route::get("/files/{path...}", "file"),
+        Route::get("/images/{name...}/manifests/{reference}", "manifest"),
     ];
 
     fn find(method: &str, path: &str) -> String {
@@ -292,7 +290,7 @@ mod tests {
             Err(why) => return format!("bad: {why}"),
         };
         match table.find(method, &path, 0) {
-            Matched::Action(action, captures) => {
+            Matched::Action(action, _, captures) => {
                 let captures: Vec<String> = captures.iter().map(|(n, v)| format!(" {n}={v}")).collect();
                 format!("{action}{}", captures.concat())
             }
@@ -378,7 +376,7 @@ mod tests {
     #[test]
     fn bad_patterns_are_found_at_start() {
         for pattern in ["/{open", "/a//b", "/{a...}/{b...}", "/x{a...}"] {
-            assert!(RouteTable::compile(&[get(pattern, "x")]).is_err(), "{pattern}");
+            assert!(RouteTable::compile(&[Route::get(pattern, "x")]).is_err(), "{pattern}");
         }
     }
 }

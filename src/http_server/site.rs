@@ -11,6 +11,8 @@ use super::answers::Answers;
 use super::documents::Documents;
 use super::metrics::Metrics;
 use super::misses::Misses;
+use super::uploads::Uploads;
+use crate::access::Hosted;
 use crate::problem::{Kind, Problem};
 use crate::store::{BlobFile, Blobs, Catalogue, Revision};
 
@@ -23,6 +25,10 @@ pub(super) struct Site {
     pub(super) misses: Misses,
     pub(super) metrics: Metrics,
     pub(super) log: Option<AccessLog>,
+    pub(super) hosted: Vec<Hosted>,
+    pub(super) uploads: Uploads,
+    /// Held between what a client's write is based on and its commit.
+    pub(super) writing: Mutex<()>,
     pub(super) repositories: Mutex<Option<(Revision, Arc<Vec<Repository>>)>>,
 }
 

@@ -9,7 +9,7 @@ use crate::cancel::Cancel;
 use crate::clock;
 use crate::problem::{Kind, Problem};
 use crate::store::{
-    AuditEntry, Change, ChangeSet, Generation, Merge, Precondition, Revision, SnapshotEntry, Source, Store,
+    AuditEntry, Change, ChangeSet, Generation, Merge, Precondition, Revision, SnapshotEntry, Store,
     StoreError,
 };
 
@@ -62,8 +62,7 @@ pub(super) struct Papers<'a> {
 impl Accession {
     /// Begins the generation of a snapshot.
     pub(super) fn begin(store: &Store, snapshot: &Snapshot) -> Result<Accession, Problem> {
-        let source = Source::Channel(snapshot.channel.clone());
-        let generation = store.catalogue.begin_generation(&source)?;
+        let generation = store.catalogue.begin_generation(&snapshot.channel)?;
         Ok(Accession { store: store.clone(), generation, batch: Vec::new(), artifacts: 0, committed: false })
     }
 

@@ -235,6 +235,16 @@ fn find_missing(store: &Store, cancel: &Cancel, report: &mut CheckReport) -> Res
             }
         }
     }
+    let mut problem = None;
+    store.catalogue.deposits(&mut |blob, size| {
+        let looked =
+            cancel.check().and_then(|()| look(blob, Some(size), &|| "what clients uploaded".to_owned()));
+        problem = looked.err();
+        Ok(problem.is_none())
+    })?;
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
     for channel in store.catalogue.channels()? {
         for entry in store.catalogue.snapshots(&channel.name)? {
             let who = || format!("snapshot {}/{}", entry.channel, entry.sequence);

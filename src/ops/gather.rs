@@ -10,7 +10,7 @@ use crate::blocking::blocking;
 use crate::events::Happening;
 use crate::fsx;
 use crate::problem::{Kind, Problem};
-use crate::store::{Change, ChangeSet, Merge, Precondition, Source, Store};
+use crate::store::{Change, ChangeSet, Merge, Precondition, Store};
 
 /// The one channel of such a store.
 const CHANNEL: &str = "gathered";
@@ -54,7 +54,7 @@ pub async fn gather(texts: &[String], outside: &Arc<Outside>, jobs: usize) -> Re
     blocking(move || {
         outside.intake().flush()?;
         let catalogue = &outside.store().catalogue;
-        let generation = catalogue.begin_generation(&Source::Channel(CHANNEL.to_owned()))?;
+        let generation = catalogue.begin_generation(CHANNEL)?;
         let mut batch = Vec::new();
         for record in records::of_lock(&lock) {
             outside.cancel().check()?;

@@ -4,6 +4,7 @@
 //! same for the command line, `--json` and whatever comes later.
 
 mod accession;
+pub mod account;
 mod believed;
 mod carried;
 pub mod certificates;

@@ -1,12 +1,14 @@
 //! Serving: the server with a mount for every ecosystem of this build.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::certificates::CertificateSource;
+use crate::access::{Hosted, Read};
 use crate::cancel::Cancel;
 use crate::ecosystem::registry;
-use crate::events::Events;
-use crate::http_server::{AccessLog, Mount, Served, Server, ServerSettings};
+use crate::events::{Events, Happening};
+use crate::http_server::{Access, AccessLog, Accounts, Mount, Served, Server, ServerSettings};
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
 
@@ -17,13 +19,20 @@ pub struct ServeRequest {
     pub listen: Vec<String>,
     /// Where the certificate comes from; without one, there is no TLS.
     pub certificate: Option<CertificateSource>,
+    /// Whether whoever asks is answered.
+    pub read: Read,
+    /// The repositories that clients write into.
+    pub hosted: Vec<Hosted>,
+    /// The file of the accounts, which need not be there yet.
+    pub accounts: PathBuf,
 }
 
 /// Serves a store until it is asked to stop. `ready` is called once with the addresses as clients write them, when they can
 /// connect.
 ///
 /// # Errors
-/// If an address is not one, or cannot be listened on; if there is no certificate where there should be one.
+/// If an address is not one, or cannot be listened on; if there is no certificate where there should be one; if the
+/// accounts cannot be read, or a hosted repository is one of an ecosystem that does not serve.
 pub async fn serve(
     store: &Store,
     request: ServeRequest,
@@ -32,7 +41,8 @@ pub async fn serve(
     cancel: &Cancel,
     ready: impl FnOnce(Vec<String>),
 ) -> Result<(), Problem> {
-    let ServeRequest { listen, certificate } = request;
+    let ServeRequest { listen, certificate, read, hosted, accounts } = request;
+    let access = access(read, hosted, accounts, events)?;
     let mut addresses = Vec::new();
     for text in &listen {
         addresses.extend(tokio::net::lookup_host(text).await.map_err(|error| {
@@ -51,6 +61,7 @@ pub async fn serve(
         catalogue: Arc::clone(&store.catalogue),
         mounts: registry::ECOSYSTEMS.iter().flat_map(|ecosystem| Mount::of(*ecosystem)).collect(),
         ecosystems: registry::ECOSYSTEMS.to_vec(),
+        access,
         log,
     };
     let server = Server::bind(settings, served)?;
@@ -68,4 +79,34 @@ pub async fn serve(
         () = fresh => serving.await,
     }
     Ok(())
+}
+
+/// Who may read and write.
+fn access(
+    read: Read,
+    hosted: Vec<Hosted>,
+    accounts: PathBuf,
+    events: &dyn Events,
+) -> Result<Access, Problem> {
+    let serving = registry::ECOSYSTEMS.iter().filter(|one| one.serve().is_some()).map(|one| one.name());
+    for one in &hosted {
+        if !serving.clone().any(|name| name == one.ecosystem) {
+            let message = format!(
+                "the hosted repository {:?} is of {:?}, which is not served",
+                one.name, one.ecosystem
+            );
+            let known: Vec<_> = serving.collect();
+            return Err(Problem::new(Kind::Usage, "serve.hosted", message)
+                .at("site.toml")
+                .hint(format!("these ecosystems are served: {}", known.join(", "))));
+        }
+    }
+    let nobody_is_there = !accounts.exists();
+    let accounts = Arc::new(Accounts::open(accounts)?);
+    if nobody_is_there && (read == Read::Accounts || hosted.iter().any(|one| !one.write.is_empty())) {
+        let what = if read == Read::Accounts { "read" } else { "write" };
+        let message = format!("nobody may {what} yet: accounts are made with `aftk account add NAME`");
+        events.emit(Happening::Message { message });
+    }
+    Ok(Access { read, hosted, accounts: Some(accounts) })
 }

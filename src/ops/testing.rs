@@ -3,7 +3,7 @@
 use bundle_format::Record;
 
 pub(super) use crate::store::testing::{artifact, keep};
-use crate::store::{Change, ChangeSet, Merge, Precondition, Source, Store};
+use crate::store::{Change, ChangeSet, Merge, Precondition, Store};
 
 /// Adds records to a channel.
 pub(super) fn import(store: &Store, channel: &str, records: &[Record]) {
@@ -16,7 +16,7 @@ pub(super) fn replace(store: &Store, channel: &str, records: &[Record]) {
 }
 
 fn change(store: &Store, channel: &str, merge: Merge, records: &[Record]) {
-    let generation = store.catalogue.begin_generation(&Source::Channel(channel.into())).unwrap();
+    let generation = store.catalogue.begin_generation(channel).unwrap();
     store.catalogue.stage(generation, records).unwrap();
     store.catalogue.merge(generation, merge).unwrap();
     let changes = ChangeSet { changes: vec![Change::Publish(generation)] };

@@ -88,10 +88,31 @@ impl Hashes {
 /// # Errors
 /// For md5, which proves nothing.
 pub fn has_digest(bytes: &[u8], digest: &Digest) -> Result<bool, StoreError> {
+    reads_as(bytes, digest)
+}
+
+/// Whether bytes that are read from a file have a digest.
+///
+/// # Errors
+/// For md5, which proves nothing; if they cannot be read.
+pub fn reads_as(mut file: impl std::io::Read, digest: &Digest) -> Result<bool, StoreError> {
     let mut hashes = Hashes::new(&[digest.algorithm()], true)?;
-    hashes.update(bytes);
+    let (mut buffer, mut length) = (vec![0; 256 * 1024], 0);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                hashes.update(buffer.get(..count).unwrap_or_default());
+                length += count as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(source) => {
+                return Err(StoreError::Io { what: "cannot read a blob again".to_owned(), source });
+            }
+        }
+    }
     let expected = Expected { checksums: vec![digest.clone()], ..Expected::default() };
-    match hashes.found().check(bytes.len() as u64, &expected) {
+    match hashes.found().check(length, &expected) {
         Ok(()) => Ok(true),
         Err(StoreError::Mismatch { .. }) => Ok(false),
         Err(error) => Err(error),

@@ -3,6 +3,7 @@
 //! ```text
 //! HOME/                            owner only
 //!   site.toml                      how this side serves
+//!   accounts                       who may use what is served: names and hashes of passwords, in htpasswd's form
 //!   keys/NAME.pem, NAME.pub        private keys (PKCS#8, PEM) and their public ones (SPKI, PEM)
 //!   trust/                         the chain of root documents, and what makes this site one
 //!   tls/                           the site's own certificate authority, for a listener that speaks TLS
@@ -42,6 +43,11 @@ impl Layout {
     /// How this side serves.
     pub fn site(&self) -> PathBuf {
         self.home.join("site.toml")
+    }
+
+    /// Whom this side serves.
+    pub fn accounts(&self) -> PathBuf {
+        self.home.join("accounts")
     }
 
     /// Where keys are.

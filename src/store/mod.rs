@@ -23,12 +23,12 @@ use std::fs::File as DiskFile;
 use std::path::Path;
 use std::sync::Arc;
 
-use bundle_format::{BlobKey, Digest, Record, Ref, Repository};
+use bundle_format::{Artifact, BlobKey, Digest, Record, Ref, Repository};
 use serde::{Deserialize, Serialize};
 
 pub use disk::DiskBlobs;
 pub use error::{CATALOGUE_DAMAGED, RESTORE_CATALOGUE, StoreError};
-pub use hashes::has_digest;
+pub use hashes::{has_digest, reads_as};
 pub use layout::Layout;
 #[cfg(any(test, feature = "faults"))]
 pub use memory::MemoryBlobs;
@@ -194,7 +194,7 @@ pub trait Blobs: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Linked {
     /// The artifact.
-    pub artifact: bundle_format::Artifact,
+    pub artifact: Artifact,
     /// Who linked it.
     pub source: Source,
     /// The generation that linked it.
@@ -285,6 +285,39 @@ pub enum Change {
     Signatures(SnapshotEntry),
     /// Appends to the audit log.
     Audit(AuditEntry),
+    /// Links an artifact into a hosted repository, in place of what stands there under its name, version and qualifier.
+    Link(Artifact),
+    /// Takes a version of a package out of a hosted repository, with the refs that lead to it.
+    Unlink(Place),
+    /// Sets a ref of a hosted repository.
+    SetRef(Ref),
+    /// Takes the ref of this label out of a hosted repository.
+    DropRef(Place),
+    /// Keeps a blob for an artifact that is still to come, under a label; for a week, unless it was linked until then.
+    /// Nothing that is derived from the catalogue depends on it.
+    Deposit {
+        /// Where; `what` is the label.
+        place: Place,
+        /// The blob, which is held.
+        blob: BlobKey,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Takes a blob out again that was deposited.
+    Withdraw(Place),
+}
+
+/// Something of a package in a hosted repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The ecosystem.
+    pub ecosystem: String,
+    /// The repository.
+    pub repository: String,
+    /// The package.
+    pub name: String,
+    /// Which version, or the label of a ref or deposit.
+    pub what: String,
 }
 
 /// Everything that becomes true at once.
@@ -433,6 +466,24 @@ pub trait Catalogue: Send + Sync {
     /// Ordered by ecosystem, name, repository, version and qualifier as texts: nothing here knows what they mean.
     fn list(&self, after: Option<&Cursor>, limit: usize) -> Result<Vec<Listed>, StoreError>;
 
+    /// The blob that a client deposited, and its size.
+    fn deposit(&self, place: &Place) -> Result<Option<(BlobKey, u64)>, StoreError>;
+    /// A blob that any package of an ecosystem shows or has in deposit, and its size: by its key, or by the label of a
+    /// deposit.
+    fn blob_of(
+        &self,
+        ecosystem: &str,
+        key: Option<&BlobKey>,
+        label: &str,
+    ) -> Result<Option<(BlobKey, u64)>, StoreError>;
+    /// The bytes of all blobs that a hosted repository links or has in deposit, each counted once.
+    fn hosted_size(&self, ecosystem: &str, repository: &str) -> Result<u64, StoreError>;
+    /// Walks the blobs in deposit, in key order, with their sizes.
+    fn deposits(
+        &self,
+        each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError>;
+
     /// All channels.
     fn channels(&self) -> Result<Vec<ChannelState>, StoreError>;
     /// One channel.
@@ -440,9 +491,9 @@ pub trait Catalogue: Send + Sync {
     /// The snapshots accepted in a channel, oldest first.
     fn snapshots(&self, channel: &str) -> Result<Vec<SnapshotEntry>, StoreError>;
 
-    /// Begins an invisible generation of `source`. One that an earlier, dead process left for this source is cleared away. While another one of the source is
-    /// open, this is [`StoreError::Busy`], for the hosted repositories only after waiting for 30 s.
-    fn begin_generation(&self, source: &Source) -> Result<Generation, StoreError>;
+    /// Begins an invisible generation of a channel. One that an earlier, dead process left for it is cleared away. While
+    /// another one is open, this is [`StoreError::Busy`].
+    fn begin_generation(&self, channel: &str) -> Result<Generation, StoreError>;
     /// Adds rows to an invisible generation: at most 10,000 a call. The same row again changes nothing.
     fn stage(&self, generation: Generation, records: &[Record]) -> Result<(), StoreError>;
     /// Takes back what an invisible generation says under the names under which `newer` says something: records of a
@@ -477,7 +528,7 @@ pub trait Catalogue: Send + Sync {
     fn claim(&self, session: SessionId, keys: &[BlobKey]) -> Result<(), StoreError>;
     /// Ends a session and its claims.
     fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
-    /// Whether nothing refers to a blob: no link, snapshot, cache entry or claim. `act` runs inside the same
+    /// Whether nothing refers to a blob: no link, deposit, snapshot, cache entry or claim. `act` runs inside the same
     /// exclusive transaction if so, so that a claim comes either before the check or after the act; it must not
     /// use the catalogue. What was visible before the last publish of a source still counts as referred to.
     fn if_unreferenced(
@@ -490,7 +541,8 @@ pub trait Catalogue: Send + Sync {
     fn cached(&self, key: &str) -> Result<Option<CachedAnswer>, StoreError>;
     /// Keeps answers, each under its key. Their bodies need not be held yet: an answer whose body is not held is none.
     fn cache(&self, answers: &[(String, CachedAnswer)]) -> Result<(), StoreError>;
-    /// Drops cached answers not confirmed since `before` (RFC 3339), and invisible generations nobody works on.
+    /// Drops cached answers not confirmed since `before` (RFC 3339), deposits that are older than a week, and invisible
+    /// generations nobody works on.
     fn prune(&self, before: &str) -> Result<(), StoreError>;
 
     /// Counts a miss. At most 100,000 different ones are kept.

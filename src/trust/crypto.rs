@@ -4,6 +4,7 @@
 //! A public key has exactly one encoding here, the SubjectPublicKeyInfo of RFC 5280 as OpenSSL writes it, so that
 //! one key cannot stand in two places under two spellings.
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
@@ -239,6 +240,102 @@ pub(super) fn random(bytes: &mut [u8]) -> Result<(), KeyRejected> {
     getrandom::fill(bytes).map_err(|_| KeyRejected::Failed("the system gives no randomness"))
 }
 
+/// What bcrypt costs here: 2^10 rounds, some 50 ms of a core.
+const PASSWORD_COST: u32 = 10;
+
+/// The highest cost of a hash that is verified: about a second of a core.
+const MAX_PASSWORD_COST: u32 = 14;
+
+/// The longest password in bytes: bcrypt looks at no more.
+pub(super) const LONGEST_PASSWORD: usize = 72;
+
+/// The hash of a password by bcrypt, as it stands in files of htpasswd's form.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct PasswordHash(String);
+
+impl PasswordHash {
+    /// Hashes a password.
+    ///
+    /// # Errors
+    /// If it is longer than [`LONGEST_PASSWORD`], or the system has no randomness.
+    pub(super) fn new(password: &str) -> Result<PasswordHash, &'static str> {
+        let mut salt = [0; 16];
+        random(&mut salt).map_err(|_| "the system gives no randomness")?;
+        bcrypt::hash_with_salt(too_long(password)?, PASSWORD_COST, salt)
+            .map(|parts| PasswordHash(parts.format_for_version(bcrypt::Version::TwoY)))
+            .map_err(|_| "the library does not hash it")
+    }
+
+    /// Reads one. The error says what is wrong with it.
+    pub(super) fn read(text: &str) -> Result<PasswordHash, &'static str> {
+        if !["$2y$", "$2a$", "$2b$"].iter().any(|prefix| text.starts_with(prefix)) {
+            return Err("the password is not hashed by bcrypt");
+        }
+        let parts: bcrypt::HashParts = text.parse().map_err(|_| "the hash is not whole")?;
+        match parts.get_cost() {
+            4..=MAX_PASSWORD_COST => Ok(PasswordHash(text.to_owned())),
+            _ => Err("the cost of the hash is not between 4 and 14"),
+        }
+    }
+
+    /// Whether it is this password's. Takes as long for another password.
+    pub(super) fn is_of(&self, password: &str) -> bool {
+        too_long(password).is_ok_and(|password| bcrypt::verify(password, &self.0).unwrap_or(false))
+    }
+
+    /// Its text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The password, unless bcrypt would look at its beginning alone.
+fn too_long(password: &str) -> Result<&str, &'static str> {
+    if password.len() <= LONGEST_PASSWORD { Ok(password) } else { Err("it is longer than 72 bytes") }
+}
+
+/// A secret of one running process. What it marked is known to be of its own making; nobody else can make such a mark,
+/// nor can any be made again after the process.
+#[derive(Debug)]
+pub struct SessionKey(hmac::Key);
+
+impl SessionKey {
+    /// How many bytes a mark has.
+    pub const MARK: usize = 32;
+
+    /// A new one from the system's randomness.
+    ///
+    /// # Errors
+    /// If the system has none.
+    pub fn generate() -> Result<SessionKey, KeyRejected> {
+        hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
+            .map(SessionKey)
+            .map_err(|_| KeyRejected::Failed("the system gives no randomness"))
+    }
+
+    /// The mark of these parts, in this order (HMAC with SHA-256).
+    pub fn mark(&self, parts: &[&[u8]]) -> [u8; SessionKey::MARK] {
+        let tag = hmac::sign(&self.0, &joined(parts));
+        std::array::from_fn(|index| tag.as_ref().get(index).copied().unwrap_or(0))
+    }
+
+    /// Whether it is their mark; in constant time.
+    pub fn is_mark(&self, parts: &[&[u8]], mark: &[u8]) -> bool {
+        hmac::verify(&self.0, &joined(parts), mark).is_ok()
+    }
+}
+
+/// Parts with their lengths before them: no two lists are joined to the same bytes.
+fn joined(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let length = parts.iter().map(|part| size_of::<u64>() + part.len()).sum();
+    let mut all = Zeroizing::new(Vec::with_capacity(length));
+    for part in parts {
+        all.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        all.extend_from_slice(part);
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,6 +447,45 @@ mod tests {
         assert!(key(&p384).verifies(b"m", &p384.sign(b"m").unwrap()));
         assert!(!key(&p384).verifies(b"m", &ed.sign(b"m").unwrap()));
         assert!(!key(&ed).verifies(b"m", &p384.sign(b"m").unwrap()));
+    }
+
+    #[test]
+    fn a_password_is_known_by_its_hash() {
+        let hash = PasswordHash::new("correct horse").unwrap();
+        assert!(hash.as_str().starts_with("$2y$10$") && hash.as_str().len() == 60);
+        assert!(hash.is_of("correct horse") && !hash.is_of("correct house") && !hash.is_of(""));
+        assert_ne!(PasswordHash::new("correct horse").unwrap().as_str(), hash.as_str(), "salted");
+        // The longest differ in their last byte still, and what is longer is nobody's.
+        let longest = "x".repeat(LONGEST_PASSWORD);
+        let hash = PasswordHash::new(&longest).unwrap();
+        assert!(hash.is_of(&longest) && !hash.is_of(&format!("{}y", "x".repeat(LONGEST_PASSWORD - 1))));
+        let longer = format!("{longest}x");
+        assert!(PasswordHash::new(&longer).is_err() && !hash.is_of(&longer));
+    }
+
+    #[test]
+    fn hashes_of_others_are_read() {
+        // Made by `htpasswd -nbB -C 5 ada horse` (Apache 2.4), and the same under the other two names of the algorithm.
+        let theirs = "$2y$05$5GKvZIcj7evyq1se80BNbeilxBU8wy.Q0uK1dNs1cf3NaSeWtbGHK";
+        for prefix in ["$2y$", "$2a$", "$2b$"] {
+            let hash = PasswordHash::read(&theirs.replace("$2y$", prefix)).unwrap();
+            assert!(hash.is_of("horse") && !hash.is_of("house"), "{prefix}");
+        }
+        let costly = theirs.replace("$05$", "$15$");
+        for other in
+            ["", "horse", "{SHA}x", "$apr1$x$y", "$2x$05$", &theirs[..59], &format!("{theirs}x"), &costly]
+        {
+            assert!(PasswordHash::read(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_mark_is_of_its_parts_and_its_key_alone() {
+        let (key, other) = (SessionKey::generate().unwrap(), SessionKey::generate().unwrap());
+        let mark = key.mark(&[b"ab", b"c"]);
+        assert!(key.is_mark(&[b"ab", b"c"], &mark));
+        assert!(!key.is_mark(&[b"a", b"bc"], &mark) && !key.is_mark(&[b"abc"], &mark));
+        assert!(!other.is_mark(&[b"ab", b"c"], &mark) && !key.is_mark(&[b"ab", b"c"], &mark[..31]));
     }
 
     #[test]

@@ -82,6 +82,23 @@ pub enum TrustError {
         /// When.
         at: String,
     },
+    /// A file of accounts that cannot be believed.
+    #[error("the accounts of this home cannot be read: {reason}")]
+    Accounts {
+        /// The file and the line.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A password that cannot be one.
+    #[error("the password cannot be used: {0}")]
+    Password(&'static str),
+    /// A name that no account can have.
+    #[error("{0:?} cannot name an account: letters, digits, '.', '_', '-', '@' and '+', at most 64")]
+    AccountName(String),
+    /// There is no such account.
+    #[error("there is no account {0:?} here")]
+    NoSuchAccount(String),
     /// A signer did not sign.
     #[error("{0}")]
     NotSigned(String),
@@ -150,6 +167,20 @@ impl TrustError {
             TrustError::Expired { .. } => {
                 (Kind::Stale, "trust.expired", hint("collect again, and carry the newer bundle"))
             }
+            TrustError::Accounts { .. } => (
+                Kind::Usage,
+                "trust.accounts",
+                hint(
+                    "write it with `aftk account add NAME`, or with htpasswd -B: lines of a name, a colon and a hash",
+                ),
+            ),
+            TrustError::Password(_) => (Kind::Usage, "trust.password", None),
+            TrustError::AccountName(_) => (Kind::Usage, "trust.account-name", None),
+            TrustError::NoSuchAccount(_) => (
+                Kind::Usage,
+                "trust.no-such-account",
+                hint("`aftk account ls` shows the accounts that are here"),
+            ),
             TrustError::NotSigned(_) => (Kind::Failed, "trust.not-signed", None),
         }
     }
@@ -162,6 +193,7 @@ impl From<TrustError> for Problem {
         match &error {
             TrustError::Io { source, .. } => problem = problem.because(source.to_string()),
             TrustError::DamagedChain { place, .. } => problem = problem.at(place.display()),
+            TrustError::Accounts { place, .. } => problem = problem.at(place),
             _ => {}
         }
         match hint {

@@ -2,8 +2,9 @@
 //!
 //! [`Trust`] is what the verbs use. A home has keys of its own (`keys/`) and a chain of root documents (`trust/`)
 //! that say whom it trusts. The first [`Trust::trust`] makes both the site's own key and version 1 of the chain,
-//! signed by it; each change after that is one version more.
+//! signed by it; each change after that is one version more. Who may use what a home serves stands in [`AccountsFile`].
 
+mod accounts;
 mod chain;
 mod change;
 mod crypto;
@@ -30,8 +31,9 @@ use home_keys::HomeKeys;
 
 use crate::store::Layout;
 
+pub use accounts::{AccountList, AccountsFile, AccountsStamp};
 pub use change::{Changed, Revoke};
-pub use crypto::{Algorithm, KeyRejected};
+pub use crypto::{Algorithm, KeyRejected, SessionKey};
 pub use error::{TrustError, hint_for, untrusted_problem};
 pub use key::PublicKey;
 pub use root::{EVERY_CHANNEL, Principal, Require, Revocation, Role, Root};

@@ -1,5 +1,6 @@
 //! The listener over raw sockets, with an ecosystem made for the tests.
 
+mod access;
 mod clients;
 mod paths;
 mod representations;
@@ -17,7 +18,7 @@ use aftk::ecosystem::{
     Answer, ClientFile, ClientRequest, Content, Ecosystem, Form, Route, Serve, ServeContext, Setup,
     SetupServer,
 };
-use aftk::http_server::{Mount, Served, Server, ServerSettings, Timeouts};
+use aftk::http_server::{Access, Mount, Served, Server, ServerSettings, Timeouts};
 use aftk::problem::{Kind, Problem};
 use bundle_format::{Artifact, BlobKey, Repository};
 use bytes::Bytes;
@@ -28,21 +29,20 @@ use crate::support::raw_http::{Client, Response};
 /// An ecosystem whose packages are what the tests need.
 struct Fake;
 
-const fn get(pattern: &'static str, action: &'static str) -> Route {
-    Route { method: "GET", pattern, action }
-}
-
 const ROUTES: &[Route] = &[
-    get("/document/{name}", "document"),
-    get("/blob/{key}/{size}", "blob"),
-    get("/read/{key}/{limit}", "read"),
-    get("/files/{path...}", "captured"),
-    get("/broken", "broken"),
-    get("/refused", "refused"),
-    get("/slow", "slow"),
-    get("/missing/{name}/{version}", "missing"),
-    Route { method: "POST", pattern: "/echo", action: "echo" },
-    get("/{package}", "captured"),
+    Route::get("/document/{name}", "document"),
+    Route::get("/blob/{key}/{size}", "blob"),
+    Route::get("/read/{key}/{limit}", "read"),
+    Route::get("/files/{path...}", "captured"),
+    Route::get("/broken", "broken"),
+    Route::get("/refused", "refused"),
+    Route::get("/slow", "slow"),
+    Route::get("/missing/{name}/{version}", "missing"),
+    Route::get("/lasting/{key}/{size}", "lasting"),
+    Route::get("/who", "who"),
+    Route::get("/hello", "hello"),
+    Route::post("/echo", "echo"),
+    Route::get("/{package}", "captured"),
 ];
 
 static MADE: AtomicUsize = AtomicUsize::new(0);
@@ -93,6 +93,18 @@ impl Serve for Fake {
         ROUTES
     }
 
+    fn is_greeting(&self, action: &str) -> bool {
+        action == "hello"
+    }
+
+    fn scope(&self, captures: &[(&'static str, String)]) -> String {
+        captures.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    }
+
+    fn challenge(&self, origin: &str, scope: &str) -> String {
+        format!("Fake realm=\"{origin}\",scope=\"{scope}\"")
+    }
+
     fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem> {
         let capture = |index: usize| request.captures[index].1.as_str();
         let document = |body: Bytes| {
@@ -108,11 +120,15 @@ impl Serve for Fake {
                 })?;
                 document(body.unwrap())
             }
-            "blob" => Ok(Answer::from(Content::Blob {
-                key: BlobKey::from_hex(capture(0)).unwrap(),
-                size: capture(1).parse().unwrap(),
-                media_type: "application/octet-stream".to_owned(),
-            })),
+            action @ ("blob" | "lasting") => {
+                let answer = Answer::from(Content::Blob {
+                    key: BlobKey::from_hex(capture(0)).unwrap(),
+                    size: capture(1).parse().unwrap(),
+                    media_type: "application/octet-stream".to_owned(),
+                });
+                Ok(Answer { lasting: action == "lasting", ..answer })
+            }
+            "who" | "hello" => document(Bytes::from(format!("{:?}", request.principal))),
             "read" => {
                 let key = BlobKey::from_hex(capture(0)).unwrap();
                 document(context.read(&key, capture(1).parse().unwrap())?)
@@ -165,6 +181,10 @@ impl Site {
     }
 
     fn with(change: impl FnOnce(&mut ServerSettings)) -> Site {
+        Site::with_access(Access::default(), change)
+    }
+
+    fn with_access(access: Access, change: impl FnOnce(&mut ServerSettings)) -> Site {
         let mut settings = ServerSettings {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             connections: 100,
@@ -191,6 +211,7 @@ impl Site {
             catalogue: store.clone(),
             mounts,
             ecosystems: vec![&Fake],
+            access,
             log: Some(Arc::new(move |record| lines.lock().unwrap().push(record.to_string()))),
         };
         let runtime =

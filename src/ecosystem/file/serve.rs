@@ -9,7 +9,7 @@ use crate::problem::Problem;
 /// Serves files.
 pub(super) struct FileServe;
 
-static ROUTES: &[Route] = &[Route { method: "GET", pattern: "{path...}", action: "file" }];
+static ROUTES: &[Route] = &[Route::get("{path...}", "file")];
 
 impl Serve for FileServe {
     fn prefix(&self) -> &'static str {

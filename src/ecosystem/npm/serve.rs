@@ -19,32 +19,24 @@ const JSON: &str = "application/json";
 /// A scope comes as a segment of its own or, escaped, in one with the name: berry asks for
 /// `/@x%2flinux/-/linux-1.0.0.tgz`. The first match wins, so what has a literal in it stands before what has none.
 static ROUTES: &[Route] = &[
-    get("", "about"),
-    get("-/ping", "ping"),
-    get("-/whoami", "whoami"),
-    get("-/v1/search", "search"),
-    get("-/npm/v1/keys", "keys"),
-    get("-/package/@{scope}/{name}/dist-tags", "dist-tags"),
-    get("-/package/{package}/dist-tags", "dist-tags"),
-    post("-/npm/v1/security/advisories/bulk", "advisories"),
-    post("-/npm/v1/security/audits/quick", "audit"),
-    post("-/npm/v1/security/audits", "audit"),
-    get("{package}/-/{file}", "tarball"),
-    get("@{scope}/{name}/-/{file}", "tarball"),
-    get("@{scope}/{name}/{version}", "version"),
-    get("@{scope}/{name}", "packument"),
-    get("{package}/{version}", "version"),
-    get("{package}", "packument"),
-    get("{path...}", "unknown"),
+    Route::get("", "about"),
+    Route::get("-/ping", "ping"),
+    Route::get("-/whoami", "whoami"),
+    Route::get("-/v1/search", "search"),
+    Route::get("-/npm/v1/keys", "keys"),
+    Route::get("-/package/@{scope}/{name}/dist-tags", "dist-tags"),
+    Route::get("-/package/{package}/dist-tags", "dist-tags"),
+    Route::post("-/npm/v1/security/advisories/bulk", "advisories"),
+    Route::post("-/npm/v1/security/audits/quick", "audit"),
+    Route::post("-/npm/v1/security/audits", "audit"),
+    Route::get("{package}/-/{file}", "tarball"),
+    Route::get("@{scope}/{name}/-/{file}", "tarball"),
+    Route::get("@{scope}/{name}/{version}", "version"),
+    Route::get("@{scope}/{name}", "packument"),
+    Route::get("{package}/{version}", "version"),
+    Route::get("{package}", "packument"),
+    Route::get("{path...}", "unknown"),
 ];
-
-const fn get(pattern: &'static str, action: &'static str) -> Route {
-    Route { method: "GET", pattern, action }
-}
-
-const fn post(pattern: &'static str, action: &'static str) -> Route {
-    Route { method: "POST", pattern, action }
-}
 
 impl Serve for NpmServe {
     fn prefix(&self) -> &'static str {

@@ -39,12 +39,14 @@ mod export_tests;
 #[cfg(test)]
 mod fake;
 mod found;
+mod hosting;
 mod image_list;
 mod image_yaml;
 mod layout;
 mod lists;
 mod login;
 mod manifest;
+mod manifests;
 mod platform;
 mod prove;
 mod push;
@@ -61,6 +63,7 @@ mod setup;
 mod tags;
 mod to_docker;
 mod to_layout;
+mod upload;
 mod walk;
 
 use async_trait::async_trait;

@@ -125,6 +125,15 @@ impl Name {
         Name::at(registry, path)
     }
 
+    /// The repository of this path in one that this site hosts, whose name is no registry's.
+    pub(crate) fn hosted(name: &str, path: &str) -> Result<Name, String> {
+        if path.is_empty() {
+            return Err(format!("images are below {name:?}, as {name}/NAME"));
+        }
+        check_path(path)?;
+        Ok(Name { registry: name.to_owned(), path: path.to_owned() })
+    }
+
     /// The repository of this path at a registry. docker's own keeps what has one part only under `library/`.
     pub(crate) fn at(registry: &str, path: &str) -> Result<Name, String> {
         let path = match path.contains('/') {

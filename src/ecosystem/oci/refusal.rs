@@ -12,7 +12,11 @@ pub(crate) const JSON: &str = "application/json";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     BlobUnknown,
+    BlobUploadInvalid,
+    BlobUploadUnknown,
+    Denied,
     DigestInvalid,
+    ManifestInvalid,
     ManifestUnknown,
     NameInvalid,
     NameUnknown,
@@ -20,6 +24,7 @@ pub(crate) enum Code {
     PaginationNumberInvalid,
     SizeInvalid,
     TooManyRequests,
+    Unauthorized,
     Unsupported,
     /// docker's own, for what the client cannot mend.
     Unknown,
@@ -29,13 +34,18 @@ impl Code {
     fn name(self) -> &'static str {
         match self {
             Code::BlobUnknown => "BLOB_UNKNOWN",
+            Code::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
+            Code::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
+            Code::Denied => "DENIED",
             Code::DigestInvalid => "DIGEST_INVALID",
+            Code::ManifestInvalid => "MANIFEST_INVALID",
             Code::ManifestUnknown => "MANIFEST_UNKNOWN",
             Code::NameInvalid => "NAME_INVALID",
             Code::NameUnknown => "NAME_UNKNOWN",
             Code::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Code::SizeInvalid => "SIZE_INVALID",
             Code::TooManyRequests => "TOOMANYREQUESTS",
+            Code::Unauthorized => "UNAUTHORIZED",
             Code::Unsupported => "UNSUPPORTED",
             Code::Unknown => "UNKNOWN",
         }
@@ -43,8 +53,18 @@ impl Code {
 
     fn status(self) -> u16 {
         match self {
-            Code::BlobUnknown | Code::ManifestUnknown | Code::NameUnknown | Code::Unsupported => 404,
-            Code::DigestInvalid | Code::NameInvalid | Code::PaginationNumberInvalid => 400,
+            Code::BlobUnknown
+            | Code::BlobUploadUnknown
+            | Code::ManifestUnknown
+            | Code::NameUnknown
+            | Code::Unsupported => 404,
+            Code::BlobUploadInvalid
+            | Code::DigestInvalid
+            | Code::ManifestInvalid
+            | Code::NameInvalid
+            | Code::PaginationNumberInvalid => 400,
+            Code::Unauthorized => 401,
+            Code::Denied => 403,
             Code::SizeInvalid => 413,
             Code::TooManyRequests => 429,
             Code::Unknown => 500,
@@ -55,6 +75,8 @@ impl Code {
     fn of(status: u16) -> Code {
         match status {
             400 => Code::NameInvalid,
+            401 => Code::Unauthorized,
+            403 => Code::Denied,
             413 => Code::SizeInvalid,
             429 => Code::TooManyRequests,
             404 | 405 => Code::Unsupported,
@@ -65,7 +87,12 @@ impl Code {
 
 /// Refuses a request. Clients show the message to the person.
 pub(crate) fn refuse(code: Code, message: &str) -> Answer {
-    Answer::from(Content::Status { status: code.status(), media_type: JSON, body: body(code, message) })
+    refuse_as(code.status(), code, message)
+}
+
+/// Refuses a request with another status than the code mostly has.
+pub(crate) fn refuse_as(status: u16, code: Code, message: &str) -> Answer {
+    Answer::from(Content::Status { status, media_type: JSON, body: body(code, message) })
 }
 
 /// An error of the server's own.

@@ -5,37 +5,52 @@
 
 use bundle_format::Digest;
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use url::form_urlencoded;
 
 use super::reference::{Name, check_tag, read_digest};
 use super::refusal::{Code, JSON, of_server, refuse};
-use super::{address, lists, record, referrers};
-use crate::ecosystem::{Answer, ClientRequest, Content, Route, Serve, ServeContext};
+use super::{address, hosting, lists, manifest, record, referrers};
+use crate::ecosystem::host::Host;
+use crate::ecosystem::{Answer, ClientRequest, Content, Route, Serve, ServeContext, Takes};
 use crate::problem::Problem;
 use crate::store::FoundFile;
 
 /// Serves clients of registries.
 pub(super) struct OciServe;
 
-/// Everything has a route for GET, so that whoever wants to write is told that it is not supported.
+/// Everything has a route for GET, so that whoever asks for what there is not is told so as clients read it.
 static ROUTES: &[Route] = &[
-    get("", "version"),
-    get("_catalog", "catalogue"),
-    get("{name...}/tags/list", "tags"),
-    get("{name...}/manifests/{reference}", "manifest"),
-    get("{name...}/blobs/{digest}", "blob"),
-    get("{name...}/referrers/{digest}", "referrers"),
-    get("{path...}", "unknown"),
-    get("{path...}/", "unknown"),
+    Route::get("", "version"),
+    Route::get("_catalog", "catalogue"),
+    Route::get("{name...}/tags/list", "tags"),
+    Route::get("{name...}/manifests/{reference}", "manifest"),
+    Route::get("{name...}/blobs/{digest}", "blob"),
+    Route::get("{name...}/referrers/{digest}", "referrers"),
+    write(
+        "PUT",
+        "{name...}/manifests/{reference}",
+        hosting::PUT_MANIFEST,
+        Takes::Document(manifest::LARGEST as usize),
+    ),
+    write("DELETE", "{name...}/manifests/{reference}", hosting::DELETE_MANIFEST, Takes::Document(0)),
+    write("DELETE", "{name...}/blobs/{digest}", hosting::DELETE_BLOB, Takes::Document(0)),
+    write("POST", "{name...}/blobs/uploads/", hosting::BEGIN, Takes::Upload),
+    write("POST", "{name...}/blobs/uploads", hosting::BEGIN, Takes::Upload),
+    write("PATCH", "{name...}/blobs/uploads/{session}", hosting::CONTINUE, Takes::Upload),
+    write("PUT", "{name...}/blobs/uploads/{session}", hosting::FINISH, Takes::Upload),
+    write("GET", "{name...}/blobs/uploads/{session}", hosting::STATUS, Takes::Document(0)),
+    write("DELETE", "{name...}/blobs/uploads/{session}", hosting::CANCEL, Takes::Document(0)),
+    Route::get("{path...}", "unknown"),
+    Route::get("{path...}/", "unknown"),
 ];
 
-const fn get(pattern: &'static str, action: &'static str) -> Route {
-    Route { method: "GET", pattern, action }
+const fn write(method: &'static str, pattern: &'static str, action: &'static str, takes: Takes) -> Route {
+    Route { method, pattern, action, takes }
 }
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
-const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 
 impl Serve for OciServe {
@@ -58,12 +73,33 @@ impl Serve for OciServe {
     fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem> {
         let asked = Asked::of(request, context);
         let mut answer = asked.answer()?;
-        // By this header old clients know a registry.
-        answer.headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        introduce(&mut answer);
         if let Some(namespace) = asked.namespace.as_deref().and_then(|one| HeaderValue::try_from(one).ok()) {
             answer.headers.insert(NAMESPACE, namespace);
         }
         Ok(answer)
+    }
+
+    fn host(&self) -> Option<&dyn Host> {
+        Some(self)
+    }
+
+    fn is_greeting(&self, action: &str) -> bool {
+        action == "version"
+    }
+
+    fn scope(&self, captures: &[(&'static str, String)]) -> String {
+        let name = captures.iter().find(|(key, _)| *key == "name").map(|(_, name)| name);
+        // What stands in quotes there must not end them.
+        let name = name.filter(|name| address::read(name, None).is_ok());
+        name.map(|name| format!("repository:{name}:pull,push")).unwrap_or_default()
+    }
+
+    /// Only `Bearer`: docker without credentials gives up where a `Basic` stands beside it.
+    fn challenge(&self, origin: &str, scope: &str) -> String {
+        let service = origin.split_once("://").map_or(origin, |(_, host)| host);
+        let scope = if scope.is_empty() { String::new() } else { format!(",scope=\"{scope}\"") };
+        format!("Bearer realm=\"{origin}/-/token\",service=\"{service}\"{scope}")
     }
 
     fn error(&self, status: u16, message: &str) -> Bytes {
@@ -71,22 +107,53 @@ impl Serve for OciServe {
     }
 }
 
+/// By this header old clients know a registry.
+pub(super) fn introduce(answer: &mut Answer) {
+    answer.headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+}
+
 /// A request with what it takes to answer it.
 pub(super) struct Asked<'a> {
-    request: &'a ClientRequest,
+    pub(super) request: &'a ClientRequest,
     pub(super) context: &'a dyn ServeContext,
     /// The registry, where the client named it in the query or the mount is for that one alone.
     pub(super) namespace: Option<String>,
 }
 
 impl<'a> Asked<'a> {
-    fn of(request: &'a ClientRequest, context: &'a dyn ServeContext) -> Asked<'a> {
+    pub(super) fn of(request: &'a ClientRequest, context: &'a dyn ServeContext) -> Asked<'a> {
         let mut asked = Asked { request, context, namespace: None };
-        asked.namespace = asked.parameter("ns").or_else(|| request.repository.clone());
+        let namespace = asked.parameter("ns").or_else(|| request.repository.clone());
+        // Whoever names this very server asks for what it has, as it has it.
+        asked.namespace = namespace.filter(|namespace| namespace != asked.address().0);
         asked
     }
 
-    fn capture(&self, name: &str) -> &'a str {
+    /// Host and path by which the client reached the mount.
+    fn address(&self) -> (&'a str, &'a str) {
+        let (_, below) = self.request.base.split_once("://").unwrap_or_default();
+        below.split_at(below.find('/').unwrap_or(below.len()))
+    }
+
+    /// The path of something below the mount, as clients reach it.
+    pub(super) fn location(&self, path: &str) -> Option<HeaderValue> {
+        HeaderValue::try_from(format!("{}{path}", self.address().1)).ok()
+    }
+
+    /// The repository that a client means. What a hosted one claims never falls through to a mirror; but whoever names
+    /// another registry means that one.
+    ///
+    /// # Errors
+    /// What is wrong with it, for a person.
+    pub(super) fn name(&self, written: &str) -> Result<Name, String> {
+        let (first, below) = written.split_once('/').unwrap_or((written, ""));
+        match self.context.hosted(first).filter(|_| self.namespace.is_none()) {
+            Some(_) => Name::hosted(first, below),
+            None => address::read(written, self.namespace.as_deref()),
+        }
+    }
+
+    pub(super) fn capture(&self, name: &str) -> &'a str {
         self.request.captures.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
     }
 
@@ -103,8 +170,7 @@ impl<'a> Asked<'a> {
         if let Some(namespace) = self.parameter("ns") {
             query.append_pair("ns", &namespace);
         }
-        let (_, below) = self.request.base.split_once("://")?;
-        let root = below.find('/').and_then(|slash| below.get(slash..))?;
+        let root = self.address().1;
         HeaderValue::try_from(format!("<{root}{path}?{}>; rel=\"next\"", query.finish())).ok()
     }
 
@@ -116,7 +182,7 @@ impl<'a> Asked<'a> {
             _ => {}
         }
         let written = self.capture("name");
-        let name = match address::read(written, self.namespace.as_deref()) {
+        let name = match self.name(written) {
             Ok(name) => name,
             Err(why) => return Ok(refuse(Code::NameInvalid, &why)),
         };
@@ -155,7 +221,7 @@ impl<'a> Asked<'a> {
     }
 
     /// What a tag points at. Where several channels set it, the one with precedence counts.
-    fn tagged(&self, name: &Name, tag: &str) -> Result<Option<Digest>, Problem> {
+    pub(super) fn tagged(&self, name: &Name, tag: &str) -> Result<Option<Digest>, Problem> {
         if check_tag(tag).is_err() {
             return Ok(None);
         }
@@ -175,7 +241,14 @@ impl<'a> Asked<'a> {
                 let media_type = "application/octet-stream".to_owned();
                 Ok(Answer { lasting: true, ..blob(&found, media_type, &digest) })
             }
-            None => Ok(refuse(Code::BlobUnknown, &format!("{name} has no blob {digest} in this mirror"))),
+            None => match self.context.deposit(&name.registry, &name.path, &digest.to_string())? {
+                // It may be taken out again without anybody noticing.
+                Some((key, size)) => {
+                    let media_type = "application/octet-stream".to_owned();
+                    Ok(sent(Content::Blob { key, size, media_type }, &digest))
+                }
+                None => Ok(refuse(Code::BlobUnknown, &format!("{name} has no blob {digest} in this mirror"))),
+            },
         }
     }
 
@@ -217,15 +290,28 @@ impl<'a> Asked<'a> {
 }
 
 fn blob(found: &FoundFile, media_type: String, digest: &Digest) -> Answer {
+    sent(Content::Blob { key: found.file.blob, size: found.file.size, media_type }, digest)
+}
+
+fn sent(content: Content, digest: &Digest) -> Answer {
     let mut headers = HeaderMap::new();
     if let Ok(digest) = HeaderValue::try_from(digest.to_string()) {
         headers.insert(CONTENT_DIGEST, digest);
     }
-    let content = Content::Blob { key: found.file.blob, size: found.file.size, media_type };
     Answer { content, headers, lasting: false }
 }
 
 /// A document that stands in memory.
 pub(super) fn document(media_type: &'static str, body: Bytes) -> Answer {
     Answer::from(Content::Document { media_type, body, vary: "" })
+}
+
+/// Asks a client to say who it is.
+pub(super) fn unauthorized(request: &ClientRequest, name: &Name) -> Answer {
+    let mut answer = refuse(Code::Unauthorized, &format!("an account is needed to write into {name}"));
+    let (scheme, below) = request.base.split_once("://").unwrap_or_default();
+    let host = below.split('/').next().unwrap_or_default();
+    let challenge = OciServe.challenge(&format!("{scheme}://{host}"), &OciServe.scope(&request.captures));
+    answer.headers.extend(HeaderValue::try_from(challenge).ok().map(|value| (WWW_AUTHENTICATE, value)));
+    answer
 }

@@ -4,6 +4,7 @@ use bundle_format::BlobKey;
 use rusqlite::{Connection, Transaction};
 
 use super::database::{Database, Durable};
+use super::hosted;
 use super::stage::{BATCH, PUBLISHED, drop_links, forget_staged};
 use super::value::number;
 use crate::clock;
@@ -13,7 +14,7 @@ use crate::store::StoreError;
 /// go back. Rows that ended at or before it refer to nothing.
 const FLOOR: &str = "max(s.floor, min(s.visible, s.previous))";
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     let since = clock::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
@@ -55,6 +56,7 @@ pub(super) fn is_needed(connection: &Connection, blob: &BlobKey) -> Result<bool,
     let sql = format!(
         "SELECT EXISTS (SELECT 1 FROM file f CROSS JOIN link l ON l.artifact = f.artifact \
          CROSS JOIN source s ON s.id = l.source AND (l.until IS NULL OR l.until > {FLOOR}) WHERE f.blob = ?1) \
+         OR EXISTS (SELECT 1 FROM deposit WHERE blob = ?1) \
          OR EXISTS (SELECT 1 FROM snapshot_blob WHERE blob = ?1) \
          OR EXISTS (SELECT 1 FROM answer WHERE body = ?1) \
          OR EXISTS (SELECT 1 FROM claim c JOIN session n ON n.id = c.session \
@@ -80,6 +82,7 @@ pub(super) fn prune(database: &Database, before: &str) -> Result<(), StoreError>
             [now],
         )?;
         transaction.execute("DELETE FROM session WHERE expires <= ?1", [now])?;
+        hosted::forget_deposits(transaction, now)?;
         transaction.execute(&format!("UPDATE source AS s SET floor = {FLOOR}"), [])?;
         Ok(())
     })?;

@@ -3,6 +3,7 @@
 use bundle_format::BlobKey;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
+use super::hosted::Hosted;
 use super::stage::{MERGED, PUBLISHED, Staging};
 use super::value::{key, number, to_text, unsigned};
 use crate::store::{AuditEntry, Change, Precondition, Revision, SnapshotEntry, StoreError};
@@ -23,13 +24,20 @@ pub(super) fn check(connection: &Connection, precondition: &Precondition) -> Res
     }
 }
 
-/// Applies one change.
-pub(super) fn apply(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
+/// Applies one change; those of one commit to hosted repositories make one generation.
+pub(super) fn apply(hosted: &mut Hosted<'_>, change: &Change) -> Result<(), StoreError> {
+    let transaction = hosted.transaction;
     match change {
         Change::Publish(generation) => publish(transaction, number(generation.0)?),
         Change::Snapshot(entry) => snapshot(transaction, entry),
         Change::Signatures(entry) => signatures(transaction, entry),
         Change::Audit(entry) => audit(transaction, entry),
+        Change::Link(artifact) => hosted.link(artifact),
+        Change::Unlink(place) => hosted.unlink(place),
+        Change::SetRef(reference) => hosted.set_ref(reference),
+        Change::DropRef(place) => hosted.drop_ref(place),
+        Change::Deposit { place, blob, size } => hosted.deposit(place, blob, *size),
+        Change::Withdraw(place) => hosted.withdraw(place),
     }
 }
 

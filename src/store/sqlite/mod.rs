@@ -4,11 +4,12 @@
 //! - `view`: what clients see
 //! - `stage`, `merge`, `inspect`: a generation before anybody sees it
 //! - `commit`: what becomes true at once, with the audit log
-//! - `claims`: what gc asks; `notes`: cached answers and misses
+//! - `hosted`: what clients write; `claims`: what gc asks; `notes`: cached answers and misses
 
 mod claims;
 mod commit;
 mod database;
+mod hosted;
 mod inspect;
 mod merge;
 mod notes;
@@ -22,22 +23,19 @@ mod view;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bundle_format::{BlobKey, Digest, Record, Repository};
 
 use self::database::{Database, Durable};
+use self::hosted::Hosted;
 use self::value::number;
 use super::error::io_error;
 use super::layout::Layout;
 use super::*;
-use crate::clock;
 use crate::fsx::{self, Lock};
 
 /// The most records that one call hands over.
 const RECORDS: usize = 10_000;
-/// How long a hosted write waits for the one before it. Channels don't wait: two imports at once are a mistake.
-const HOSTED_WAITS: Duration = Duration::from_secs(30);
 
 /// The catalogue of a store on disk.
 pub struct SqliteCatalogue {
@@ -186,18 +184,34 @@ impl Catalogue for SqliteCatalogue {
         self.database.read_at_once(|connection| view::snapshots(connection, channel))
     }
 
-    fn begin_generation(&self, source: &Source) -> Result<Generation, StoreError> {
-        let id = stage::source_id(&self.database, source)?;
-        let started = clock::instant();
-        let lock = loop {
-            if let Some(lock) = self.lock(id)? {
-                break lock;
-            }
-            match source {
-                Source::Hosted if started.elapsed() < HOSTED_WAITS => self.database.pause(),
-                Source::Hosted => return Err(StoreError::Busy("the hosted repositories".into())),
-                Source::Channel(name) => return Err(StoreError::Busy(format!("the channel {name}"))),
-            }
+    fn deposit(&self, place: &Place) -> Result<Option<(BlobKey, u64)>, StoreError> {
+        self.database.read(|connection| hosted::deposit(connection, place))
+    }
+
+    fn blob_of(
+        &self,
+        ecosystem: &str,
+        key: Option<&BlobKey>,
+        label: &str,
+    ) -> Result<Option<(BlobKey, u64)>, StoreError> {
+        self.database.read(|connection| hosted::blob_of(connection, ecosystem, key, label))
+    }
+
+    fn hosted_size(&self, ecosystem: &str, repository: &str) -> Result<u64, StoreError> {
+        self.database.read(|connection| hosted::size(connection, ecosystem, repository))
+    }
+
+    fn deposits(
+        &self,
+        each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        hosted::deposits(&self.database, each)
+    }
+
+    fn begin_generation(&self, channel: &str) -> Result<Generation, StoreError> {
+        let id = stage::channel_id(&self.database, channel)?;
+        let Some(lock) = self.lock(id)? else {
+            return Err(StoreError::Busy(format!("the channel {channel}")));
         };
         for (leftover, _) in self.unfinished(Some(id))? {
             stage::clear(&self.database, leftover)?;
@@ -257,10 +271,11 @@ impl Catalogue for SqliteCatalogue {
     fn commit(&self, changes: &ChangeSet, precondition: &Precondition) -> Result<Revision, StoreError> {
         let revision = self.database.write(Durable::Now, |transaction| {
             commit::check(transaction, precondition)?;
-            changes.changes.iter().try_for_each(|change| commit::apply(transaction, change))?;
-            // The log alone changes nothing that anybody sees: what was derived stays right.
-            let is_log = |change: &Change| matches!(change, Change::Audit(_));
-            if changes.changes.iter().all(is_log) {
+            let mut hosted = Hosted::new(transaction);
+            changes.changes.iter().try_for_each(|change| commit::apply(&mut hosted, change))?;
+            // The log, and what nobody has linked yet, change nothing that was derived.
+            let is_aside = |change: &Change| matches!(change, Change::Audit(_) | Change::Deposit { .. });
+            if changes.changes.iter().all(is_aside) {
                 commit::revision(transaction)
             } else {
                 commit::count(transaction)

@@ -6,8 +6,8 @@ use bundle_format::{Artifact, BlobKey, Record, Ref, Repository};
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, named_params};
 
 use super::database::{Database, Durable};
-use super::value::{number, source_columns, to_text};
-use crate::store::{Source, StoreError};
+use super::value::{number, to_text};
+use crate::store::StoreError;
 
 /// How many records, or rows, one transaction handles: others wait for no more than that.
 pub(super) const BATCH: usize = 1_000;
@@ -51,18 +51,17 @@ impl Staging {
     }
 }
 
-/// The number of a source, which is made if need be.
-pub(super) fn source_id(database: &Database, source: &Source) -> Result<i64, StoreError> {
-    let (hosted, name) = source_columns(source);
+/// The number of a channel, which is made if need be.
+pub(super) fn channel_id(database: &Database, channel: &str) -> Result<i64, StoreError> {
     let find = |connection: &Connection| {
-        let mut find = connection.prepare_cached("SELECT id FROM source WHERE hosted = ?1 AND name = ?2")?;
-        Ok::<_, StoreError>(find.query_row((hosted, name), |row| row.get(0)).optional()?)
+        let mut find = connection.prepare_cached("SELECT id FROM source WHERE hosted = 0 AND name = ?1")?;
+        Ok::<_, StoreError>(find.query_row([channel], |row| row.get(0)).optional()?)
     };
     if let Some(id) = database.read(find)? {
         return Ok(id);
     }
     database.write(Durable::Soon, |transaction| {
-        transaction.execute("INSERT OR IGNORE INTO source (hosted, name) VALUES (?1, ?2)", (hosted, name))?;
+        transaction.execute("INSERT OR IGNORE INTO source (hosted, name) VALUES (0, ?1)", [channel])?;
         find(transaction)?.ok_or(StoreError::Misuse("a source that was just made is not there"))
     })
 }
@@ -84,8 +83,7 @@ pub(super) fn stage(database: &Database, generation: i64, records: &[Record]) ->
     while let Some(batch) = batches.next() {
         database.write(Durable::Soon, |transaction| {
             let staging = Staging::open(transaction, generation)?;
-            let mut rows =
-                Rows { transaction, staging, repositories: HashMap::new(), package: (0, String::new()) };
+            let mut rows = Rows::new(transaction, staging);
             batch.iter().try_for_each(|record| match record {
                 Record::Artifact(artifact) => rows.artifact(artifact),
                 Record::Ref(reference) => rows.reference(reference),
@@ -100,7 +98,7 @@ pub(super) fn stage(database: &Database, generation: i64, records: &[Record]) ->
 }
 
 /// Writes the rows of one batch.
-struct Rows<'a> {
+pub(super) struct Rows<'a> {
     transaction: &'a Transaction<'a>,
     staging: Staging,
     repositories: HashMap<(String, String), i64>,
@@ -108,21 +106,13 @@ struct Rows<'a> {
     package: (i64, String),
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
+    pub(super) fn new(transaction: &'a Transaction<'a>, staging: Staging) -> Rows<'a> {
+        Rows { transaction, staging, repositories: HashMap::new(), package: (0, String::new()) }
+    }
+
     fn artifact(&mut self, artifact: &Artifact) -> Result<(), StoreError> {
-        let repository = self.repository_id(&artifact.ecosystem, &artifact.repository)?;
-        self.package(repository, &artifact.name)?;
-        let record = to_text(artifact)?;
-        let digest = BlobKey::of(record.as_bytes());
-        let found = self
-            .transaction
-            .prepare_cached("SELECT id FROM artifact WHERE digest = ?1")?
-            .query_row([digest.as_bytes()], |row| row.get(0))
-            .optional()?;
-        let id = match found {
-            Some(id) => id,
-            None => self.new_artifact(artifact, repository, &digest, &record)?,
-        };
+        let (id, repository) = self.record(artifact)?;
         let (name, version, qualifier) = (&artifact.name, &artifact.version, &artifact.qualifier);
         let twice = self
             .transaction
@@ -137,6 +127,28 @@ impl Rows<'_> {
         self.transaction
             .prepare_cached("INSERT OR IGNORE INTO staged (generation, artifact) VALUES (?1, ?2)")?
             .execute((self.staging.id, id))?;
+        self.link(id)
+    }
+
+    /// The numbers of a record, which is kept once for all that link it, and of its repository.
+    pub(super) fn record(&mut self, artifact: &Artifact) -> Result<(i64, i64), StoreError> {
+        let repository = self.repository_id(&artifact.ecosystem, &artifact.repository)?;
+        self.package(repository, &artifact.name)?;
+        let record = to_text(artifact)?;
+        let digest = BlobKey::of(record.as_bytes());
+        let found = self
+            .transaction
+            .prepare_cached("SELECT id FROM artifact WHERE digest = ?1")?
+            .query_row([digest.as_bytes()], |row| row.get(0))
+            .optional()?;
+        match found {
+            Some(id) => Ok((id, repository)),
+            None => Ok((self.new_artifact(artifact, repository, &digest, &record)?, repository)),
+        }
+    }
+
+    /// Links a record from the generation on.
+    pub(super) fn link(&self, artifact: i64) -> Result<(), StoreError> {
         // What is visible, and would go on to be, needs no new row.
         self.transaction
             .prepare_cached(
@@ -145,7 +157,8 @@ impl Rows<'_> {
                  AND until IS NULL)",
             )?
             .execute(named_params! {
-                ":artifact": id, ":source": self.staging.source, ":id": self.staging.id, ":base": self.staging.base,
+                ":artifact": artifact, ":source": self.staging.source, ":id": self.staging.id,
+                ":base": self.staging.base,
             })?;
         Ok(())
     }
@@ -205,7 +218,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn repository(&mut self, repository: &Repository) -> Result<(), StoreError> {
+    pub(super) fn repository(&mut self, repository: &Repository) -> Result<(), StoreError> {
         let id = self.repository_id(&repository.ecosystem, &repository.name)?;
         self.transaction
             .prepare_cached(
@@ -216,7 +229,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn repository_id(&mut self, ecosystem: &str, name: &str) -> Result<i64, StoreError> {
+    pub(super) fn repository_id(&mut self, ecosystem: &str, name: &str) -> Result<i64, StoreError> {
         let key = (ecosystem.to_owned(), name.to_owned());
         if let Some(id) = self.repositories.get(&key) {
             return Ok(*id);

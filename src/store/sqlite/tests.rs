@@ -2,6 +2,7 @@
 
 mod crash;
 mod generations;
+mod hosting;
 mod keeping;
 mod precedence;
 mod several;
@@ -64,7 +65,8 @@ fn prepare(
     merge: Merge,
     records: &[Record],
 ) -> Result<Generation, StoreError> {
-    let generation = catalogue.begin_generation(source)?;
+    let Source::Channel(channel) = source else { return Err(StoreError::Misuse("only channels stage")) };
+    let generation = catalogue.begin_generation(channel)?;
     catalogue.stage(generation, records)?;
     catalogue.merge(generation, merge)?;
     Ok(generation)
@@ -78,6 +80,16 @@ fn import(catalogue: &dyn Catalogue, source: &Source, merge: Merge, records: &[R
     let generation = prepare(catalogue, source, merge, records).unwrap();
     publish(catalogue, generation).unwrap();
     generation
+}
+
+/// Writes into a hosted repository.
+fn host(catalogue: &dyn Catalogue, records: &[Record]) {
+    let changes = records.iter().map(|record| match record {
+        Record::Artifact(artifact) => Change::Link(artifact.clone()),
+        Record::Ref(reference) => Change::SetRef(reference.clone()),
+        Record::Repository(_) => panic!("a hosted repository comes with what is in it"),
+    });
+    catalogue.commit(&ChangeSet { changes: changes.collect() }, &Precondition::None).unwrap();
 }
 
 /// What is seen: each artifact as `name@version=first file's blob`, in order, the blob in 4 digits.

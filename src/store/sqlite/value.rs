@@ -33,14 +33,6 @@ pub(super) fn source(hosted: bool, name: String) -> Source {
     if hosted { Source::Hosted } else { Source::Channel(name) }
 }
 
-/// The columns `hosted` and `name` for a source.
-pub(super) fn source_columns(source: &Source) -> (bool, &str) {
-    match source {
-        Source::Channel(name) => (false, name),
-        Source::Hosted => (true, ""),
-    }
-}
-
 /// The text of a value: canonical, so that equal records have equal digests.
 pub(super) fn to_text<T: Serialize>(value: &T) -> Result<String, StoreError> {
     let unwritable =

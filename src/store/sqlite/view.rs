@@ -10,7 +10,7 @@ use crate::store::{ChannelState, Cursor, FoundFile, Linked, LinkedRef, Listed, S
 
 /// Joins a table `l` of links with the source `s` that shows them. The cross joins here and elsewhere keep
 /// SQLite from choosing another order: it knows nothing of how the rows are distributed.
-const VISIBLE: &str = "CROSS JOIN source s ON s.id = l.source AND l.since <= s.visible \
+pub(super) const VISIBLE: &str = "CROSS JOIN source s ON s.id = l.source AND l.since <= s.visible \
                        AND (l.until IS NULL OR l.until > s.visible)";
 
 /// Joins when the source `s` brought the package that a row is of: what came first has precedence.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aftk::store::{
     AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState, Conflict,
-    Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Precondition, Revision, SessionId,
-    SnapshotEntry, Source, Staged, StoreError,
+    Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Place, Precondition, Revision,
+    SessionId, SnapshotEntry, Staged, StoreError,
 };
 use bundle_format::{Algorithm, BlobKey, Digest, Record, Repository};
 
@@ -126,7 +126,22 @@ impl Catalogue for FakeStore {
     fn snapshots(&self, _: &str) -> Result<Vec<SnapshotEntry>, StoreError> {
         unsupported()
     }
-    fn begin_generation(&self, _: &Source) -> Result<Generation, StoreError> {
+    fn deposit(&self, _: &Place) -> Result<Option<(BlobKey, u64)>, StoreError> {
+        unsupported()
+    }
+    fn blob_of(&self, _: &str, _: Option<&BlobKey>, _: &str) -> Result<Option<(BlobKey, u64)>, StoreError> {
+        unsupported()
+    }
+    fn hosted_size(&self, _: &str, _: &str) -> Result<u64, StoreError> {
+        unsupported()
+    }
+    fn deposits(
+        &self,
+        _: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn begin_generation(&self, _: &str) -> Result<Generation, StoreError> {
         unsupported()
     }
     fn stage(&self, _: Generation, _: &[Record]) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use aftk::store::{Change, ChangeSet, Expected, Merge, Precondition, Source, Store};
+use aftk::store::{Change, ChangeSet, Expected, Merge, Precondition, Store};
 use bundle_format::{Algorithm, Artifact, BlobKey, Digest, File, Record, Ref, Repository, Requirement};
 use serde_json::{Value, json};
 use sha2::Digest as _;
@@ -135,7 +135,7 @@ impl Images {
             let origin = format!("https://{name}");
             Record::Repository(Repository { ecosystem: "oci".into(), name, origin })
         }));
-        let generation = catalogue.begin_generation(&Source::Channel(channel.into())).unwrap();
+        let generation = catalogue.begin_generation(channel).unwrap();
         for records in records.chunks(10_000) {
             catalogue.stage(generation, records).unwrap();
         }

@@ -162,7 +162,7 @@ fn what_overtook_a_snapshot_keeps_its_names_and_the_rest_is_the_snapshots() {
         tag("a", "next", "3"),
         tag("a", "patch", "3"),
     ];
-    let generation = catalogue.begin_generation(&prod()).unwrap();
+    let generation = catalogue.begin_generation("prod").unwrap();
     catalogue.stage(generation, &late).unwrap();
     catalogue.give_way(generation, &twelve).unwrap();
     catalogue.merge(generation, Merge::Add).unwrap();
@@ -200,12 +200,7 @@ fn two_sources_of_one_record_show_it_once() {
         Merge::Add,
         &[artifact("a", "1", &["a"]), tag("a", "latest", "1"), repository("p")],
     );
-    import(
-        catalogue,
-        &Source::Hosted,
-        Merge::Add,
-        &[artifact("a", "1", &["a"]), tag("a", "latest", "2"), repository("h")],
-    );
+    host(catalogue, &[artifact("a", "1", &["a"]), tag("a", "latest", "2")]);
     let found = catalogue.artifacts("npm", None, "a").unwrap();
     assert_eq!((found.len(), &found[0].source), (1, &prod()));
     assert_eq!(catalogue.refs("npm", None, "a", None).unwrap().len(), 1);
@@ -277,7 +272,7 @@ fn what_is_abandoned_leaves_nothing() {
 fn what_a_bundle_says_twice_must_agree() {
     let home = Home::new();
     let catalogue = home.catalogue();
-    let generation = catalogue.begin_generation(&prod()).unwrap();
+    let generation = catalogue.begin_generation("prod").unwrap();
     let same = artifact("a", "1", &["a"]);
     catalogue.stage(generation, &[same.clone(), tag("a", "latest", "1")]).unwrap();
     catalogue.stage(generation, &[same, tag("a", "latest", "1")]).unwrap();
@@ -296,7 +291,7 @@ fn an_import_learns_what_its_rows_claim() {
     let Record::Artifact(mut claiming) = artifact("a", "1", &["same", "other"]) else { unreachable!() };
     let sha1: Digest = format!("sha1:{}", "ab".repeat(20)).parse().unwrap();
     claiming.files[0].checksums = vec![sha1.clone()];
-    let generation = catalogue.begin_generation(&prod()).unwrap();
+    let generation = catalogue.begin_generation("prod").unwrap();
     catalogue
         .stage(generation, &[Record::Artifact(claiming.clone()), artifact("b", "1", &["same"])])
         .unwrap();

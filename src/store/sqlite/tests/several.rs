@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::clock;
 
 #[test]
 fn a_channel_is_imported_by_one_process_at_a_time() {
     let home = Home::new();
     let other = home.again();
-    let generation = home.catalogue().begin_generation(&prod()).unwrap();
-    assert!(matches!(other.catalogue.begin_generation(&prod()), Err(StoreError::Busy(_))));
+    let generation = home.catalogue().begin_generation("prod").unwrap();
+    assert!(matches!(other.catalogue.begin_generation("prod"), Err(StoreError::Busy(_))));
     assert!(matches!(other.catalogue.stage(generation, &[]), Err(StoreError::Misuse(_))));
     other.catalogue.prune("2026-01-01T00:00:00Z").unwrap();
     home.catalogue().stage(generation, &[artifact("a", "1", &["a"])]).unwrap();
@@ -28,7 +29,7 @@ fn what_a_dead_process_left_is_cleared() {
             prepare(&*other.catalogue, &prod(), Merge::Replace, &[artifact("a", "1", &["left"])]).unwrap();
         drop(other);
         if begin_again {
-            let generation = home.catalogue().begin_generation(&prod()).unwrap();
+            let generation = home.catalogue().begin_generation("prod").unwrap();
             home.catalogue().abandon(generation).unwrap();
         } else {
             home.catalogue().prune("2026-01-01T00:00:00Z").unwrap();
@@ -62,7 +63,7 @@ fn hosted_writes_commit_while_a_large_import_is_staged() {
             for number in 0..40 {
                 let name = format!("hosted{number}");
                 let records = [artifact(&name, "1", &[&name])];
-                import(&*other.catalogue, &Source::Hosted, Merge::Add, &records);
+                host(&*other.catalogue, &records);
                 during += usize::from(staging.load(Ordering::Relaxed));
                 assert_eq!(other.catalogue.artifacts("npm", None, &name).unwrap().len(), 1);
             }
@@ -89,7 +90,7 @@ fn two_processes_write_to_the_hosted_repositories() {
                 let other = home.again();
                 for number in 0..15 {
                     let name = format!("w{writer}n{number}");
-                    import(&*other.catalogue, &Source::Hosted, Merge::Add, &[artifact(&name, "1", &["x"])]);
+                    host(&*other.catalogue, &[artifact(&name, "1", &["x"])]);
                 }
             });
         }
@@ -106,7 +107,7 @@ fn large_child() {
     let Some(count) = std::env::var(CHILD).ok().and_then(|count| count.parse::<usize>().ok()) else { return };
     let home = Home::new();
     let catalogue = home.catalogue();
-    let generation = catalogue.begin_generation(&prod()).unwrap();
+    let generation = catalogue.begin_generation("prod").unwrap();
     let started = clock::instant();
     for batch in 0..count / 1_000 {
         let records: Vec<_> = (0..1_000)

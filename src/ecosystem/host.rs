@@ -1,0 +1,120 @@
+//! The seam for hosting: what clients write into repositories of the site's own.
+//!
+//! A route says whether it writes, and how its body is taken ([`super::Takes`]). A body that may be large is never in
+//! memory: [`Host::receive`] says which upload it belongs to, the server writes it there, and [`Host::received`] goes on.
+
+use std::sync::MutexGuard;
+
+use bundle_format::{Algorithm, BlobKey, Digest};
+use bytes::Bytes;
+
+use super::{Answer, ClientRequest, ServeContext};
+use crate::access::Hosted;
+use crate::problem::Problem;
+use crate::store::{BlobWrite, Change};
+
+/// Writing into hosted repositories. Every method runs on a thread that may block.
+pub trait Host: Send + Sync {
+    /// Answers a request that writes, whose body, if it has one, is in memory.
+    fn write(&self, request: &ClientRequest, context: &dyn HostContext) -> Result<Answer, Problem>;
+    /// Says where the body of a request goes, before any of it is read.
+    fn receive(&self, request: &ClientRequest, context: &dyn HostContext) -> Result<Receiving, Problem>;
+    /// Goes on when the body has ended, one way or another.
+    fn received(
+        &self,
+        request: &ClientRequest,
+        upload: Upload,
+        end: BodyEnd,
+        context: &dyn HostContext,
+    ) -> Result<Answer, Problem>;
+}
+
+/// What becomes of the body of a request.
+pub enum Receiving {
+    /// It is not read; this is the answer.
+    Answer(Answer),
+    /// It goes into this upload.
+    Into {
+        /// The upload.
+        upload: Upload,
+        /// The most bytes that it may have when the body has ended.
+        most: u64,
+    },
+}
+
+/// How a body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// All of it was written.
+    Whole,
+    /// It would have been more than the upload may have; what fitted was written.
+    TooLarge,
+    /// The client went away; what came was written.
+    Broken,
+}
+
+/// Bytes that a client brings, over as many requests as it likes.
+pub struct Upload {
+    /// By what the client finds it again.
+    pub id: String,
+    /// What is computed of the bytes besides sha256.
+    pub algorithms: Vec<Algorithm>,
+    /// Where the bytes go.
+    pub write: Box<dyn BlobWrite>,
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Upload({}, {} bytes)", self.id, self.write.length())
+    }
+}
+
+/// What an upload is when it is asked for.
+#[derive(Debug)]
+pub enum Resumed {
+    /// It goes on.
+    Upload(Upload),
+    /// Another request works on it.
+    Busy,
+    /// There is none, not for this client and repository, or not any more.
+    Unknown,
+}
+
+/// What a hosting ecosystem sees and can do besides reading. An upload belongs to a `scope`, by which the ecosystem names the
+/// repository, and to whoever began it.
+pub trait HostContext: ServeContext {
+    /// Begins an upload of no bytes; `algorithms` are computed besides sha256 while they come.
+    ///
+    /// # Errors
+    /// Unavailable, if there are too many.
+    fn begin_upload(&self, scope: &str, algorithms: &[Algorithm]) -> Result<Upload, Problem>;
+    /// Takes an upload up again.
+    fn resume_upload(&self, scope: &str, id: &str) -> Resumed;
+    /// How many bytes an upload has; `None` if there is none.
+    fn upload_length(&self, scope: &str, id: &str) -> Option<u64>;
+    /// Puts an upload aside, for the next request. For an hour, unless that comes.
+    fn suspend_upload(&self, upload: Upload);
+    /// Throws an upload away; says whether there was one.
+    fn cancel_upload(&self, scope: &str, id: &str) -> bool;
+    /// Makes the bytes of an upload a blob of the store, durably, which stays while this request is answered. `Ok(None)`: they
+    /// do not have this digest, and are thrown away.
+    fn finish_upload(
+        &self,
+        scope: &str,
+        upload: Upload,
+        digest: &Digest,
+    ) -> Result<Option<(BlobKey, u64)>, Problem>;
+    /// Makes a small document a blob of the store in the same way.
+    fn take_in(&self, bytes: &Bytes) -> Result<BlobKey, Problem>;
+    /// Keeps blobs while this request is answered; says whether all of them are held.
+    fn hold(&self, keys: &[BlobKey]) -> Result<bool, Problem>;
+    /// A blob that any repository of the ecosystem has, and its size: by its key, or the label of a deposit.
+    fn blob_of(&self, key: Option<&BlobKey>, label: &str) -> Result<Option<(BlobKey, u64)>, Problem>;
+    /// How many bytes a repository may still take in.
+    fn room(&self, hosted: &Hosted) -> Result<u64, Problem>;
+    /// Keeps others from committing between what is looked up and what is committed for it.
+    fn alone(&self) -> MutexGuard<'_, ()>;
+    /// Commits. `action` and what it is about stand in the audit log, with the account; nothing stands there if `action` is
+    /// empty.
+    fn commit(&self, changes: Vec<Change>, action: &str, about: &[(&str, &str)]) -> Result<(), Problem>;
+}

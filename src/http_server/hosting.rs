@@ -1,0 +1,159 @@
+//! What a handler that writes can do: uploads, blobs, and the commit of what they become.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use bundle_format::{Algorithm, BlobKey, Digest};
+use bytes::Bytes;
+
+use super::context::Context;
+use crate::access::Hosted;
+use crate::clock;
+use crate::ecosystem::Principal;
+use crate::ecosystem::host::{HostContext, Resumed, Upload};
+use crate::problem::Problem;
+use crate::store::{self, AuditEntry, Change, ChangeSet, Expected, Precondition, Staged, StoreError};
+
+/// How long a blob that was taken in is kept for the commit that follows at once, in seconds.
+const CLAIMED: u64 = 15 * 60;
+/// What is left on the disk for the catalogue, in bytes: a store that is full can still be cleared.
+const RESERVE: u64 = 64 * 1024 * 1024;
+
+impl Context<'_> {
+    /// Whose an upload is: nobody else finds it.
+    fn scope(&self, scope: &str) -> String {
+        let whose = match self.principal {
+            Principal::Anonymous => "anonymous".to_owned(),
+            Principal::Account(name) => format!("account {name}"),
+        };
+        format!("{} {scope}\n{whose}", self.ecosystem)
+    }
+
+    /// Makes staged bytes a blob, which gc leaves alone until this request is answered.
+    fn settle(&self, staged: Box<dyn Staged>) -> Result<BlobKey, Problem> {
+        let key = staged.key();
+        self.claim(&[key])?;
+        self.site.blobs.settle(vec![staged])?;
+        Ok(key)
+    }
+
+    fn claim(&self, keys: &[BlobKey]) -> Result<(), Problem> {
+        let catalogue = &self.site.catalogue;
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = match *claims {
+            Some(session) => session,
+            None => *claims.insert(catalogue.open_session(CLAIMED)?),
+        };
+        Ok(catalogue.claim(session, keys)?)
+    }
+}
+
+impl Drop for Context<'_> {
+    fn drop(&mut self) {
+        let claims = self.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = claims.take() {
+            // What cannot be closed now ends by itself.
+            let _ = self.site.catalogue.close_session(session);
+        }
+    }
+}
+
+impl HostContext for Context<'_> {
+    fn begin_upload(&self, scope: &str, algorithms: &[Algorithm]) -> Result<Upload, Problem> {
+        let write = self.site.blobs.begin(algorithms, true)?;
+        self.site.uploads.begin(self.scope(scope), algorithms, write)
+    }
+
+    fn resume_upload(&self, scope: &str, id: &str) -> Resumed {
+        self.site.uploads.resume(&self.scope(scope), id)
+    }
+
+    fn upload_length(&self, scope: &str, id: &str) -> Option<u64> {
+        self.site.uploads.length(&self.scope(scope), id)
+    }
+
+    fn suspend_upload(&self, upload: Upload) {
+        self.site.uploads.suspend(upload);
+    }
+
+    fn cancel_upload(&self, scope: &str, id: &str) -> bool {
+        self.site.uploads.forget(&self.scope(scope), id)
+    }
+
+    fn finish_upload(
+        &self,
+        scope: &str,
+        upload: Upload,
+        digest: &Digest,
+    ) -> Result<Option<(BlobKey, u64)>, Problem> {
+        self.site.uploads.forget(&self.scope(scope), &upload.id);
+        let algorithm = digest.algorithm();
+        let is_computed = algorithm == Algorithm::Sha256 || upload.algorithms.contains(&algorithm);
+        let checksums = if is_computed { vec![digest.clone()] } else { Vec::new() };
+        let size = upload.write.length();
+        let staged = match upload.write.stage(&Expected { checksums, ..Expected::default() }) {
+            Ok(staged) => staged,
+            Err(StoreError::Mismatch { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let key = self.settle(staged)?;
+        // The client says only now what it wants to be computed. If it comes to something else, the blob is garbage.
+        if !is_computed && !store::reads_as(self.site.open_sized(&key, size)?.file, digest)? {
+            return Ok(None);
+        }
+        Ok(Some((key, size)))
+    }
+
+    fn take_in(&self, bytes: &Bytes) -> Result<BlobKey, Problem> {
+        let mut write = self.site.blobs.begin(&[], true)?;
+        write.write(bytes)?;
+        self.settle(write.stage(&Expected::default())?)
+    }
+
+    fn hold(&self, keys: &[BlobKey]) -> Result<bool, Problem> {
+        self.claim(keys)?;
+        for key in keys {
+            if self.site.blobs.size(key)?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn blob_of(&self, key: Option<&BlobKey>, label: &str) -> Result<Option<(BlobKey, u64)>, Problem> {
+        Ok(self.site.catalogue.blob_of(self.ecosystem, key, label)?)
+    }
+
+    fn room(&self, hosted: &Hosted) -> Result<u64, Problem> {
+        let left = match hosted.quota {
+            Some(quota) => {
+                quota.saturating_sub(self.site.catalogue.hosted_size(&hosted.ecosystem, &hosted.name)?)
+            }
+            None => u64::MAX,
+        };
+        let free = self.site.blobs.free_space()?.unwrap_or(u64::MAX);
+        Ok(left.min(free.saturating_sub(RESERVE)))
+    }
+
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.site.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn commit(&self, mut changes: Vec<Change>, action: &str, about: &[(&str, &str)]) -> Result<(), Problem> {
+        if !action.is_empty() {
+            let account = match self.principal {
+                Principal::Account(name) => name,
+                Principal::Anonymous => "",
+            };
+            let subject = about.iter().copied().chain([("account", account)]);
+            let subject = subject.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            changes.push(Change::Audit(AuditEntry {
+                time: clock::now_text(),
+                action: action.to_owned(),
+                subject,
+            }));
+        }
+        self.site.catalogue.commit(&ChangeSet { changes }, &Precondition::None)?;
+        self.site.answers.doubt();
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! The body of a request that may be large, on its way into an upload: a batch is written while the next one comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+
+use super::site::Site;
+use crate::blocking::blocking;
+use crate::ecosystem::host::{BodyEnd, Upload};
+use crate::problem::Problem;
+
+/// How many bytes are written at once, about: enough that handing them over costs nothing.
+const BATCH: usize = 512 * 1024;
+
+/// An upload while a request works on it. It goes back to where the next one finds it, also when the connection ends and
+/// nobody waits for this one any more.
+pub(super) struct Carried {
+    site: Arc<Site>,
+    upload: Option<Upload>,
+}
+
+impl Carried {
+    pub(super) fn new(site: &Arc<Site>, upload: Upload) -> Carried {
+        Carried { site: Arc::clone(site), upload: Some(upload) }
+    }
+
+    /// The upload, for good.
+    pub(super) fn take(mut self) -> Option<Upload> {
+        self.upload.take()
+    }
+
+    fn length(&self) -> u64 {
+        self.upload.as_ref().map_or(0, |upload| upload.write.length())
+    }
+
+    fn write(&mut self, batch: &[Bytes]) -> Result<(), Problem> {
+        let Some(upload) = &mut self.upload else { return Ok(()) };
+        let written = batch.iter().try_for_each(|bytes| upload.write.write(bytes));
+        if written.is_err()
+            && let Some(upload) = self.upload.take()
+        {
+            // Nobody knows what it holds now.
+            self.site.uploads.abandon(upload);
+        }
+        Ok(written?)
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            self.site.uploads.suspend(upload);
+        }
+    }
+}
+
+/// Writes a body into an upload, which may have at most `most` bytes afterwards. A client that sends nothing for `stall` is
+/// gone.
+///
+/// # Errors
+/// If the upload cannot be written; it is lost then.
+pub(super) async fn receive(
+    body: &mut Incoming,
+    mut carried: Carried,
+    most: u64,
+    stall: Duration,
+) -> Result<(Carried, BodyEnd), Problem> {
+    let mut left = most.saturating_sub(carried.length());
+    if body.size_hint().lower() > left {
+        return Ok((carried, BodyEnd::TooLarge));
+    }
+    let (mut batch, mut end) = read(body, &mut left, stall).await;
+    loop {
+        let write = blocking(move || {
+            carried.write(&batch)?;
+            Ok(carried)
+        });
+        if let Some(end) = end {
+            return Ok((write.await?, end));
+        }
+        let (written, next) = tokio::join!(write, read(body, &mut left, stall));
+        carried = written?;
+        (batch, end) = next;
+    }
+}
+
+/// The next bytes, and how the body ended if it did.
+async fn read(body: &mut Incoming, left: &mut u64, stall: Duration) -> (Vec<Bytes>, Option<BodyEnd>) {
+    let (mut batch, mut length) = (Vec::new(), 0);
+    while length < BATCH {
+        let frame = match tokio::time::timeout(stall, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => return (batch, Some(BodyEnd::Whole)),
+            Ok(Some(Err(_))) | Err(_) => return (batch, Some(BodyEnd::Broken)),
+        };
+        let Ok(bytes) = frame.into_data() else { continue };
+        let Some(fits) = left.checked_sub(bytes.len() as u64) else {
+            return (batch, Some(BodyEnd::TooLarge));
+        };
+        *left = fits;
+        length += bytes.len();
+        batch.push(bytes);
+    }
+    (batch, None)
+}
