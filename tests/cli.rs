@@ -449,6 +449,62 @@ fn a_site_of_its_own_authority_hands_it_to_clients() {
 }
 
 #[test]
+fn accounts_are_made_listed_and_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let add = |name: &str, password: &str| {
+        write(&at.join("password"), password);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aftk"));
+        command.args(["--home", "home", "account", "add", name]).current_dir(at).env_clear();
+        command.stdin(std::fs::File::open(at.join("password")).unwrap()).output().unwrap()
+    };
+    let names = || json(&aftk(at, &["account", "ls", "--json"]))["accounts"].to_string();
+    assert_eq!(names(), "[]");
+    assert!(!at.join("home").exists(), "looking makes nothing");
+    assert_eq!(stdout(&add("ada", "horse\n")), "added: ada\n");
+    assert_eq!(stdout(&add("ada", "another")), "changed: ada\n");
+    assert_eq!(stdout(&add("ci", "horse\r\n")), "added: ci\n");
+    assert_eq!(stdout(&aftk(at, &["account", "ls"])), "ada\nci\n");
+    for (name, password, why) in [
+        ("bob", "", "there is no password"),
+        ("bob", "\n", "there is no password"),
+        ("bob", "two\nlines\n", "control character"),
+        ("bob", &"x".repeat(73), "longer than 72 bytes"),
+        ("b:b", "horse", "cannot name an account"),
+    ] {
+        let refused = add(name, password);
+        assert_eq!(code(&refused), 2);
+        assert!(stderr(&refused).contains(why) && stdout(&refused).is_empty(), "{}", stderr(&refused));
+    }
+    assert_eq!(code(&aftk(at, &["account", "remove", "bob"])), 2);
+    assert_eq!(stdout(&aftk(at, &["account", "remove", "ada"])), "removed: ada\n");
+    assert_eq!(names(), "[{\"name\":\"ci\"}]");
+    // Whoever looks into the log later finds who could do what and when.
+    let store = aftk::store::Store::open(&at.join("home")).unwrap();
+    let log = store.catalogue.audit(0, 100).unwrap().into_iter().map(|(entry, _)| entry);
+    let log: Vec<_> = log.map(|entry| format!("{} {}", entry.action, entry.subject["account"])).collect();
+    assert_eq!(log, ["account-added ada", "account-changed ada", "account-added ci", "account-removed ada"]);
+}
+
+#[test]
+fn a_site_that_cannot_be_served_as_it_says_is_not_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let serve = || aftk(at, &["serve", "--listen", "127.0.0.1:0"]);
+    let hosted = "format = 1\n[[hosted]]\necosystem = \"deb\"\nname = \"team\"\nwrite = [\"*\"]\n";
+    write(&at.join("home/site.toml"), hosted);
+    let refused = serve();
+    assert_eq!(code(&refused), 2);
+    assert!(stderr(&refused).contains("which is not served") && stderr(&refused).contains("oci"));
+    write(&at.join("home/site.toml"), "format = 1\n");
+    write(&at.join("home/accounts"), "ada:{SHA}x\n");
+    let refused = serve();
+    assert_eq!(code(&refused), 2);
+    assert!(stderr(&refused).contains("accounts:1"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("hint: write it with `aftk --home home account add NAME`"));
+}
+
+#[test]
 fn an_option_beats_a_variable() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path();

@@ -6,6 +6,7 @@ use super::session::Session;
 use super::{output, password};
 use crate::ops::account;
 use crate::problem::Problem;
+use crate::trust::AccountsFile;
 
 /// Say who may use what this side serves
 ///
@@ -53,6 +54,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
 }
 
 fn add(name: &str, session: &Session) -> Result<(), Problem> {
+    // Before somebody types for nothing.
+    AccountsFile::check_name(name)?;
     let password =
         password::read_new(&format!("password for {name}: "), &format!("aftk account add {name}"))?;
     let store = session.store()?;

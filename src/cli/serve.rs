@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::session::Session;
-use crate::config::Site;
+use crate::config::{Read, Site};
 use crate::events::Happening;
 use crate::http_server::AccessLog;
 use crate::ops::certificates::CertificateSource;
@@ -47,6 +47,11 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     }
     let accounts = Layout::new(&session.home).accounts();
     let read = site.serve.read;
+    let needs_accounts = read == Read::Accounts || site.hosted.iter().any(|one| !one.write.is_empty());
+    if needs_accounts && !accounts.exists() {
+        let what = if read == Read::Accounts { "read" } else { "write" };
+        session.say(&format!("nobody may {what} yet: `aftk account add NAME` makes an account"));
+    }
     let listen = if arguments.listen.is_empty() { vec![site.serve.listen] } else { arguments.listen };
     // A log that nobody reads must not stop the server: a failed write is dropped.
     let events = session.events.clone();

@@ -22,8 +22,10 @@ use crate::clock;
 use crate::problem::{Kind, Problem};
 use crate::trust::{AccountList, AccountsFile, AccountsStamp, SessionKey, TrustError};
 
-/// How long a token is good for.
+/// How long a token is good for, as clients are told.
 pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(300);
+/// How much longer it is: docker sends it to the last moment, and gives up where it is refused.
+const TOKEN_GRACE: Duration = Duration::from_secs(30);
 /// How long a password that was right need not be hashed again.
 const REMEMBERED: Duration = Duration::from_secs(300);
 /// How old what is known of the file may be.
@@ -133,18 +135,24 @@ impl Accounts {
     /// Reads the file if it is another one than before. Nobody has an account while it cannot be read: it may be that
     /// somebody was to be removed from it.
     fn look(&self) -> Result<Arc<AccountList>, Problem> {
+        let stamp = self.file.stamp();
+        let list = match &stamp {
+            Ok(stamp) => {
+                let known = held(&self.known);
+                if known.stamp == *stamp && known.list.is_ok() {
+                    return known.list.clone();
+                }
+                drop(known);
+                self.file.read()
+            }
+            // For the same reason, most likely.
+            Err(_) => self.file.read(),
+        };
         // No mistake of the client's.
         let failed = |error: TrustError| Problem { kind: Kind::Failed, ..error.into() };
-        let stamp = self.file.stamp().map_err(failed)?;
-        {
-            let known = held(&self.known);
-            if known.stamp == stamp && known.list.is_ok() {
-                return known.list.clone();
-            }
-        }
-        let list = self.file.read().map(Arc::new).map_err(failed);
+        let list = list.map(Arc::new).map_err(failed);
         let mut known = held(&self.known);
-        known.stamp = stamp;
+        known.stamp = stamp.unwrap_or_default();
         known.list.clone_from(&list);
         list
     }
@@ -210,7 +218,7 @@ impl Accounts {
 
     /// A token for an account, or for nobody.
     pub(super) fn token(&self, list: &AccountList, account: Option<&str>) -> String {
-        self.token_until(list, account, clock::instant() + TOKEN_LIFE)
+        self.token_until(list, account, clock::instant() + TOKEN_LIFE + TOKEN_GRACE)
     }
 
     /// A token is the second at which it ends, its mark and the account's name.

@@ -67,7 +67,12 @@ impl Refusal {
 
     /// The same in the form that these clients read.
     pub(super) fn in_words_of(self, serve: &dyn Serve) -> Refusal {
-        Refusal { body: Some(serve.error(self.status.as_u16(), &self.message)), ..self }
+        self.in_words(|status, message| serve.error(status, message))
+    }
+
+    /// The same with the body that `words` makes of status and message.
+    pub(super) fn in_words(self, words: impl FnOnce(u16, &str) -> Bytes) -> Refusal {
+        Refusal { body: Some(words(self.status.as_u16(), &self.message)), ..self }
     }
 }
 
@@ -212,8 +217,8 @@ impl Reply {
     }
 
     /// JSON that nobody on the way may keep.
-    pub(super) fn secret(status: StatusCode, body: String) -> Reply {
-        let mut reply = Reply::error(status, Bytes::from(body));
+    pub(super) fn secret(status: StatusCode, body: Bytes) -> Reply {
+        let mut reply = Reply::error(status, body);
         reply.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         reply
     }

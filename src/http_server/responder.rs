@@ -93,13 +93,14 @@ impl Responder {
         if parts.uri.path() == token::PATH {
             return self.token(parts, body).await;
         }
+        let is_get = parts.method == Method::GET;
+        let host = if self.mounts.impersonates(origin.host()) { origin.host() } else { "" };
+        let is_everybodys = host.is_empty() && pages::is_everybodys(parts.uri.path());
         let asker = match self.access.asker(&parts.headers).await {
-            Ok(asker) if self.access.admits(&asker) || pages::is_everybodys(parts.uri.path()) => asker,
+            Ok(asker) if self.access.admits(&asker) || is_everybodys => asker,
             Ok(_) => return self.denied(Denied::Needed, &parts, &origin),
             Err(denied) => return self.denied(denied, &parts, &origin),
         };
-        let is_get = parts.method == Method::GET;
-        let host = if self.mounts.impersonates(origin.host()) { origin.host() } else { "" };
         let key = (is_get || parts.method == Method::HEAD).then(|| answers::key(host, &parts.uri));
         if let Some(held) = key.as_deref().and_then(|key| self.site.answers.fresh(key)) {
             let sent = Reply::held(&held, Asked { headers: &parts.headers, is_get }, &self.site);
@@ -159,9 +160,12 @@ impl Responder {
             Method::POST => Some(self.collect(&parts.method, body, QUESTION).await?),
             _ => return Err(Refusal::method(token::METHODS.to_owned())),
         };
-        match token::answer(&self.access, &parts.headers, form.as_ref()).await {
+        let query = parts.uri.query().unwrap_or_default();
+        match token::answer(&self.access, &parts.headers, query, form.as_ref()).await {
             Ok(reply) => Ok(reply),
-            Err(denied) => denied.refuse(|| BASIC.to_owned(), None),
+            Err(denied) => {
+                denied.refuse(|| BASIC.to_owned(), None).map_err(|refusal| refusal.in_words(token::refusal))
+            }
         }
     }
 

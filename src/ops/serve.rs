@@ -7,7 +7,7 @@ use super::certificates::CertificateSource;
 use crate::access::{Hosted, Read};
 use crate::cancel::Cancel;
 use crate::ecosystem::registry;
-use crate::events::{Events, Happening};
+use crate::events::Events;
 use crate::http_server::{Access, AccessLog, Accounts, Mount, Served, Server, ServerSettings};
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
@@ -42,7 +42,7 @@ pub async fn serve(
     ready: impl FnOnce(Vec<String>),
 ) -> Result<(), Problem> {
     let ServeRequest { listen, certificate, read, hosted, accounts } = request;
-    let access = access(read, hosted, accounts, events)?;
+    let access = access(read, hosted, accounts)?;
     let mut addresses = Vec::new();
     for text in &listen {
         addresses.extend(tokio::net::lookup_host(text).await.map_err(|error| {
@@ -82,31 +82,15 @@ pub async fn serve(
 }
 
 /// Who may read and write.
-fn access(
-    read: Read,
-    hosted: Vec<Hosted>,
-    accounts: PathBuf,
-    events: &dyn Events,
-) -> Result<Access, Problem> {
+fn access(read: Read, hosted: Vec<Hosted>, accounts: PathBuf) -> Result<Access, Problem> {
     let serving = registry::ECOSYSTEMS.iter().filter(|one| one.serve().is_some()).map(|one| one.name());
-    for one in &hosted {
-        if !serving.clone().any(|name| name == one.ecosystem) {
-            let message = format!(
-                "the hosted repository {:?} is of {:?}, which is not served",
-                one.name, one.ecosystem
-            );
-            let known: Vec<_> = serving.collect();
-            return Err(Problem::new(Kind::Usage, "serve.hosted", message)
-                .at("site.toml")
-                .hint(format!("these ecosystems are served: {}", known.join(", "))));
-        }
+    if let Some(one) = hosted.iter().find(|one| !serving.clone().any(|name| name == one.ecosystem)) {
+        let message =
+            format!("the hosted repository {:?} is of {:?}, which is not served", one.name, one.ecosystem);
+        let known: Vec<_> = serving.collect();
+        return Err(Problem::new(Kind::Usage, "serve.hosted", message)
+            .at("site.toml")
+            .hint(format!("these ecosystems are served: {}", known.join(", "))));
     }
-    let nobody_is_there = !accounts.exists();
-    let accounts = Arc::new(Accounts::open(accounts)?);
-    if nobody_is_there && (read == Read::Accounts || hosted.iter().any(|one| !one.write.is_empty())) {
-        let what = if read == Read::Accounts { "read" } else { "write" };
-        let message = format!("nobody may {what} yet: accounts are made with `aftk account add NAME`");
-        events.emit(Happening::Message { message });
-    }
-    Ok(Access { read, hosted, accounts: Some(accounts) })
+    Ok(Access { read, hosted, accounts: Some(Arc::new(Accounts::open(accounts)?)) })
 }

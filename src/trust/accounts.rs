@@ -53,14 +53,20 @@ impl AccountsFile {
         }
     }
 
+    /// Whether an account could have this name.
+    ///
+    /// # Errors
+    /// If it could not.
+    pub fn check_name(name: &str) -> Result<(), TrustError> {
+        if is_account_name(name) { Ok(()) } else { Err(TrustError::AccountName(name.to_owned())) }
+    }
+
     /// Gives an account this password; whether there was one of that name before.
     ///
     /// # Errors
     /// If the name or the password cannot be one, or the file cannot be read or written.
     pub fn set(&self, name: &str, password: &str) -> Result<bool, TrustError> {
-        if !is_account_name(name) {
-            return Err(TrustError::AccountName(name.to_owned()));
-        }
+        AccountsFile::check_name(name)?;
         if password.is_empty() {
             return Err(TrustError::Password("it is empty"));
         }

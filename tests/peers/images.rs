@@ -43,6 +43,43 @@ fn docker_pulls_and_runs_an_image() {
 }
 
 #[test]
+fn docker_signs_in_and_pulls_with_an_account_and_without() {
+    let collected = collected();
+    let inside = Inside::new();
+    inside.import(&collected.stick);
+    let password = |name: &str, text: &str| {
+        let path = inside.path(name);
+        fs::write(&path, text).unwrap();
+        fs::File::open(path).unwrap()
+    };
+    run(inside.aftk().args(["account", "add", "ada"]).stdin(password("right", "horse\n"))).succeeded();
+    let hosted = "format = 1\n[[hosted]]\necosystem = \"oci\"\nname = \"team\"\nwrite = [\"ada\"]\n";
+    fs::write(inside.home().join("site.toml"), hosted).unwrap();
+    let server = inside.serve();
+    let engine = Engine::start(&inside);
+    let image = format!("127.0.0.1:2385/{}/team/app:1.0", collected.registry.replace(':', "_"));
+    // Docker asks how to sign in whether it has an account or not, and only once: nobody pulls with a token, too.
+    engine.docker(&["pull", "-q", &image]).succeeded();
+    engine.docker(&["rmi", "-f", &image]).succeeded();
+    let login = ["login", "127.0.0.1:2385", "--username", "ada", "--password-stdin"];
+    run(engine.client(&login).stdin(password("wrong", "house")))
+        .ended(1)
+        .complained("name, password or token are wrong");
+    run(engine.client(&login).stdin(password("right", "horse"))).succeeded();
+    engine.docker(&["pull", "-q", &image]).succeeded();
+    engine.docker(&["rmi", "-f", &image]).succeeded();
+    drop(server);
+
+    let accounts = hosted.replace("[[hosted]]", "[serve]\nread = \"accounts\"\n[[hosted]]");
+    fs::write(inside.home().join("site.toml"), accounts).unwrap();
+    let _server = inside.serve();
+    engine.docker(&["pull", "-q", &image]).succeeded();
+    engine.docker(&["logout", "127.0.0.1:2385"]).succeeded();
+    engine.docker(&["rmi", "-f", &image]).succeeded();
+    engine.docker(&["pull", "-q", &image]).ended(1).complained("unauthorized");
+}
+
+#[test]
 fn containerd_pulls_by_the_name_outside() {
     let collected = collected();
     let inside = Inside::new();
@@ -281,6 +318,8 @@ impl Drop for Daemon {
 /// A docker engine in a site.
 struct Engine {
     socket: PathBuf,
+    /// Where its client keeps accounts.
+    user: PathBuf,
     _daemon: Daemon,
 }
 
@@ -293,12 +332,17 @@ impl Engine {
         daemon.arg("--pidfile").arg(inside.path("docker.pid"));
         daemon.arg("--host").arg(format!("unix://{}", socket.display()));
         let daemon = Daemon::start(&mut daemon, &socket);
-        Engine { socket, _daemon: daemon }
+        Engine { socket, user: inside.user(), _daemon: daemon }
     }
 
     fn docker(&self, words: &[&str]) -> Outcome {
+        run(&mut self.client(words))
+    }
+
+    fn client(&self, words: &[&str]) -> Command {
         let mut command = bounded(&[], "docker");
-        command.arg("--host").arg(format!("unix://{}", self.socket.display())).args(words);
-        run(&mut command)
+        command.env("HOME", &self.user).arg("--host").arg(format!("unix://{}", self.socket.display()));
+        command.args(words);
+        command
     }
 }

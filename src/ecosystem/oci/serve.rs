@@ -315,3 +315,24 @@ pub(super) fn unauthorized(request: &ClientRequest, name: &Name) -> Answer {
     answer.headers.extend(HeaderValue::try_from(challenge).ok().map(|value| (WWW_AUTHENTICATE, value)));
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_where_to_get_a_token() {
+        let about = |name: &str| OciServe.scope(&[("reference", "1".to_owned()), ("name", name.to_owned())]);
+        let challenge = OciServe.challenge("https://mirror.example.test:2385", &about("team/app"));
+        assert_eq!(
+            challenge,
+            "Bearer realm=\"https://mirror.example.test:2385/-/token\",service=\"mirror.example.test:2385\",\
+             scope=\"repository:team/app:pull,push\""
+        );
+        let greeting = OciServe.challenge("http://a", &OciServe.scope(&[]));
+        assert_eq!(greeting, "Bearer realm=\"http://a/-/token\",service=\"a\"");
+        for hostile in ["a\"b", "a\",realm=\"http://evil.test", "A", ""] {
+            assert_eq!(about(hostile), "", "{hostile}");
+        }
+    }
+}
