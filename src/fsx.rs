@@ -7,6 +7,7 @@
 #[cfg(feature = "faults")]
 pub mod faults;
 mod lock;
+mod read_ahead;
 mod whole;
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub use lock::{Lock, remove_unless_locked};
+pub use read_ahead::read_ahead;
 pub(crate) use whole::random_name;
 pub use whole::{
     AtomicDirectory, AtomicFile, TemporaryDirectory, lasting_temporary_directory, replace_file,
@@ -24,6 +26,9 @@ pub use whole::{
 
 /// What a file that must not change any more is set to.
 const READ_ONLY: u32 = 0o444;
+/// After so many bytes the disk is asked to begin writing: what is left for the sync is little then, and a slow stick is
+/// busy from the start.
+const STRETCH: u64 = 8 << 20;
 
 /// Who may read what is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +60,8 @@ impl Access {
 pub struct File {
     inner: std::fs::File,
     path: PathBuf,
+    /// Bytes that the disk was not yet asked to write.
+    waiting: u64,
 }
 
 impl File {
@@ -79,7 +86,7 @@ impl File {
     fn open_with(path: &Path, options: &mut OpenOptions, access: Access) -> io::Result<File> {
         fault_point(path, "create")?;
         let inner = options.mode(access.file_mode()).open(path)?;
-        Ok(File { inner, path: path.to_owned() })
+        Ok(File { inner, path: path.to_owned(), waiting: 0 })
     }
 
     /// Where it is.
@@ -102,8 +109,21 @@ impl File {
     pub fn clear(&mut self) -> io::Result<()> {
         use std::io::Seek;
         fault_point(&self.path, "truncate")?;
+        self.waiting = 0;
         self.inner.set_len(0)?;
         self.inner.rewind()
+    }
+
+    /// Has the disk begin to write what was written here, without waiting for it.
+    fn begin_writing_back(&mut self) -> io::Result<()> {
+        use std::io::Seek;
+        let from = self.inner.stream_position()?.saturating_sub(self.waiting);
+        // That the bytes are not needed soon makes the system write them. It keeps them until that is done, and an error
+        // is left to be told by the sync.
+        let length = std::num::NonZeroU64::new(self.waiting);
+        let _ = rustix::fs::fadvise(&self.inner, from, length, rustix::fs::Advice::DontNeed);
+        self.waiting = 0;
+        Ok(())
     }
 
     /// Lets nobody write it any more, its owner included.
@@ -125,7 +145,9 @@ impl Write for File {
             self.inner.write_all(written)?;
             return Err(error);
         }
-        self.inner.write_all(bytes)
+        self.inner.write_all(bytes)?;
+        self.waiting += bytes.len() as u64;
+        if self.waiting >= STRETCH { self.begin_writing_back() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {

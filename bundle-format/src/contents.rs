@@ -6,7 +6,7 @@ use std::io::Read;
 use crate::digest::{BlobHasher, BlobKey};
 use crate::error::{Damage, FormatError};
 use crate::input::Input;
-use crate::names::{self, CONTENTS_LINE};
+use crate::names::{self, CONTENTS_LINE, INDEX, LAYOUT, LAYOUT_BYTES, LAYOUT_LINE, contents_size};
 use crate::packing::Volume;
 use crate::snapshot::Snapshot;
 
@@ -14,6 +14,8 @@ use crate::snapshot::Snapshot;
 pub(crate) struct Contents {
     /// The blobs in the volume's order.
     pub(crate) keys: Vec<BlobKey>,
+    /// The digest of `index.json`, if the volume is an OCI archive as well.
+    pub(crate) index: Option<BlobKey>,
     /// The first of them are segments: for each its index in the snapshot.
     pub(crate) segments: Vec<usize>,
 }
@@ -29,7 +31,7 @@ impl Contents {
         let place = input.place();
         let damaged = |damage, met: String| FormatError::damaged(damage, place.clone(), met);
         // The signed number of blobs bounds what is held, before any of the table is read.
-        if size != volume.blobs * CONTENTS_LINE {
+        if size != contents_size(volume.blobs, volume.index.is_some()) {
             let met =
                 format!("{size} bytes are no table of the {} blobs that the packing list says", volume.blobs);
             return Err(damaged(Damage::ContentsMismatch, met));
@@ -37,6 +39,12 @@ impl Contents {
         let mut keys = Vec::new();
         let mut hasher = BlobHasher::default();
         let mut broken = None;
+        let mut layout = Vec::new();
+        if volume.index.is_some() {
+            layout.resize(2 * LAYOUT_LINE as usize, 0);
+            input.fill(&mut layout)?;
+            hasher.update(&layout);
+        }
         for number in 1..=volume.blobs {
             let mut line = [0; CONTENTS_LINE as usize];
             input.fill(&mut line)?;
@@ -54,13 +62,18 @@ impl Contents {
             let met = format!("the table's digest is {met}, the packing list says {}", volume.contents);
             return Err(damaged(Damage::ContentsMismatch, met));
         }
+        let index = volume
+            .index
+            .map(|_| parse_layout(&layout))
+            .transpose()
+            .map_err(|met| damaged(Damage::Contents, met))?;
         if let Some(number) = broken {
             let met = format!("line {number} is not \"<hex>  {}<hex>\"", names::BLOBS);
             return Err(damaged(Damage::Contents, met));
         }
         let segments = segments_in_front(keys.iter().copied(), snapshot)
             .map_err(|met| FormatError::damaged(Damage::Contents, place.clone(), met))?;
-        Ok(Contents { keys, segments })
+        Ok(Contents { keys, index, segments })
     }
 
     /// Whether the volume carries this blob.
@@ -91,6 +104,21 @@ pub(crate) fn segments_in_front(
         }
     }
     Ok(segments)
+}
+
+/// The digest of `index.json`, from the two lines that a volume has for the members of an OCI archive.
+fn parse_layout(lines: &[u8]) -> Result<BlobKey, String> {
+    let wrong = || format!("the first lines are not those of {LAYOUT} and {INDEX}");
+    let (layout, index) = lines.split_at_checked(LAYOUT_LINE as usize).ok_or_else(wrong)?;
+    let digest = |line: &[u8], name: &str| {
+        let (hex, rest) = std::str::from_utf8(line).ok()?.split_at_checked(64)?;
+        let named = rest.strip_prefix("  ")?.strip_suffix('\n')?;
+        if named == name { BlobKey::from_hex(hex).ok() } else { None }
+    };
+    if digest(layout, LAYOUT) != Some(BlobKey::of(LAYOUT_BYTES)) {
+        return Err(wrong());
+    }
+    digest(index, INDEX).ok_or_else(wrong)
 }
 
 fn parse_line(line: &[u8]) -> Option<BlobKey> {

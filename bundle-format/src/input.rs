@@ -78,6 +78,26 @@ impl<R: Read> Input<R> {
         Ok(())
     }
 
+    /// Hands on the next `size` bytes in chunks.
+    pub(crate) fn each_chunk(
+        &mut self,
+        size: u64,
+        mut each: impl FnMut(&[u8]) -> Result<(), FormatError>,
+    ) -> Result<(), FormatError> {
+        let mut left = size;
+        while left > 0 {
+            let chunk = self.chunk(left)?;
+            let length = chunk.len();
+            if length == 0 {
+                return Err(self.truncated());
+            }
+            each(chunk)?;
+            self.advance(length);
+            left -= length as u64;
+        }
+        Ok(())
+    }
+
     pub(crate) fn truncated(&self) -> FormatError {
         self.damaged(Damage::Truncated, "the volume ends here, and must not yet")
     }

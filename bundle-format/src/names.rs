@@ -12,6 +12,10 @@ pub const PACKING: &str = "aftk/packing.json";
 pub const PACKING_SIGNATURES: &str = "aftk/packing.sig";
 /// The table of the blobs that follow it.
 pub const CONTENTS: &str = "aftk/contents";
+/// Of a volume that is an OCI archive as well: that it is one.
+pub const LAYOUT: &str = "oci-layout";
+/// Of a volume that is an OCI archive as well: what programs that read such archives find in it.
+pub const INDEX: &str = "index.json";
 /// What stands before a blob's 64 hex digits.
 pub const BLOBS: &str = "blobs/sha256/";
 
@@ -21,10 +25,11 @@ pub(crate) const RESERVED: &[(&str, &str)] = &[
     ("aftk/approvals", "approvals"),
     ("aftk/receipt", "receipts"),
     ("aftk/recovery", "recovery data"),
-    ("oci-layout", "bundles that are OCI archives as well"),
-    ("index.json", "bundles that are OCI archives as well"),
     ("blobs/sha512/", "blobs under other digests"),
 ];
+
+/// The bytes of [`LAYOUT`] (OCI image specification, "oci-layout file").
+pub(crate) const LAYOUT_BYTES: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// The name of the member that holds the blob `key`.
 pub fn blob_name(key: &BlobKey) -> String {
@@ -35,6 +40,19 @@ pub fn blob_name(key: &BlobKey) -> String {
 pub fn contents_line(key: &BlobKey) -> String {
     let hex = key.hex();
     format!("{hex}  {BLOBS}{hex}\n")
+}
+
+/// The line of `aftk/contents` for one of the two members that make a volume an OCI archive.
+pub(crate) fn layout_line(name: &str, digest: &BlobKey) -> String {
+    format!("{}  {name}\n", digest.hex())
+}
+
+/// The length of [`layout_line`]: both names have ten characters.
+pub(crate) const LAYOUT_LINE: u64 = 64 + 2 + 10 + 1;
+
+/// The size in bytes of the contents table of so many blobs, in a volume that is an OCI archive as well or is not.
+pub(crate) fn contents_size(blobs: u64, is_layout: bool) -> u64 {
+    blobs * CONTENTS_LINE + if is_layout { 2 * LAYOUT_LINE } else { 0 }
 }
 
 /// The length of every line of the contents table, in bytes.
@@ -60,5 +78,8 @@ mod tests {
         let key = BlobKey::of(b"");
         assert_eq!(file_name("a", 1_234_567, Some(&key), 7, 120), "a-1234567-e3b0c442-007of120.aftk.tar");
         assert_eq!(contents_line(&key).len() as u64, CONTENTS_LINE);
+        for name in [LAYOUT, INDEX] {
+            assert_eq!(layout_line(name, &key).len() as u64, LAYOUT_LINE);
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::canonical::{CanonicalError, MAX_INTEGER};
 use crate::digest::BlobKey;
 use crate::document::{self, Document, Format};
 use crate::error::{FormatError, Place};
-use crate::limits::MAX_BLOBS;
+use crate::limits::{MAX_BLOBS, MAX_INDEX};
 use crate::plan::VolumePlan;
 
 /// `aftk/packing.json`.
@@ -40,6 +40,9 @@ pub struct Volume {
     pub blobs: u64,
     /// The sha256 of `aftk/contents`.
     pub contents: BlobKey,
+    /// If the volume is an OCI archive as well, the size of its `index.json` in bytes, at most [`MAX_INDEX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
 }
 
 impl PackingList {
@@ -50,6 +53,7 @@ impl PackingList {
             size: plan.size(),
             blobs: plan.blobs().count() as u64,
             contents: plan.contents(),
+            index: plan.index().map(|index| index.len() as u64),
         };
         PackingList { format: Format::current(), snapshot, volumes: vec![volume], ext: BTreeMap::new() }
     }
@@ -92,8 +96,12 @@ impl Document for PackingList {
         if volume.blobs > MAX_BLOBS {
             return Err(format!("{} blobs in a volume, the limit is {MAX_BLOBS}", volume.blobs));
         }
+        if volume.index.is_some_and(|size| size == 0 || size > MAX_INDEX) {
+            return Err(format!("an index.json has from 1 to {MAX_INDEX} bytes"));
+        }
         // The arithmetic cannot overflow: the blobs are limited, and a blob takes at least a header.
-        if volume.size < crate::tar::contents_and_end(volume.blobs) + volume.blobs * crate::tar::BLOCK
+        if volume.size
+            < crate::tar::around_blobs(volume.blobs, volume.index) + volume.blobs * crate::tar::BLOCK
             || volume.size > MAX_INTEGER
             || !volume.size.is_multiple_of(crate::tar::BLOCK)
         {

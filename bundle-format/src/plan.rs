@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 
 use crate::digest::{BlobHasher, BlobKey};
-use crate::limits::{MAX_BLOB, MAX_BLOBS};
-use crate::names::contents_line;
+use crate::limits::{MAX_BLOB, MAX_BLOBS, MAX_INDEX};
+use crate::names::{INDEX, LAYOUT, LAYOUT_BYTES, contents_line, contents_size, layout_line};
 use crate::snapshot::SegmentRef;
-use crate::tar::{contents_and_end, member_size};
+use crate::tar::{around_blobs, member_size};
 
 /// The blobs of a volume in order, 40 bytes of memory each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumePlan {
     blobs: Vec<(BlobKey, u64)>,
+    index: Option<Vec<u8>>,
     contents: BlobKey,
     size: u64,
 }
@@ -41,6 +42,9 @@ pub enum PlanError {
     /// More than a volume may have.
     #[error("{0} blobs; a volume carries at most {MAX_BLOBS}")]
     TooMany(usize),
+    /// Of a size that an index cannot have.
+    #[error("an index.json of {0} bytes; one has from 1 to {MAX_INDEX}")]
+    IndexSize(usize),
 }
 
 impl VolumePlan {
@@ -68,19 +72,48 @@ impl VolumePlan {
         if let Some((key, size)) = all.iter().find(|(_, size)| *size > MAX_BLOB) {
             return Err(PlanError::TooLarge { key: *key, size: *size });
         }
+        Ok(VolumePlan { blobs: all, index: None, contents: BlobKey::new([0; 32]), size: 0 }.settled())
+    }
+
+    /// The same, as an OCI archive whose `index.json` has these bytes.
+    pub fn with_index(mut self, index: Vec<u8>) -> Result<VolumePlan, PlanError> {
+        if index.is_empty() || index.len() as u64 > MAX_INDEX {
+            return Err(PlanError::IndexSize(index.len()));
+        }
+        self.index = Some(index);
+        Ok(self.settled())
+    }
+
+    /// The same, with what follows from the blobs and the index.
+    fn settled(mut self) -> VolumePlan {
         // 4 million blobs of 8 GiB stay far below 2^63.
-        let size =
-            all.iter().map(|(_, size)| member_size(*size)).sum::<u64>() + contents_and_end(all.len() as u64);
-        let mut plan = VolumePlan { blobs: all, contents: BlobKey::new([0; 32]), size };
+        let blobs: u64 = self.blobs.iter().map(|(_, size)| member_size(*size)).sum();
+        let index = self.index.as_ref().map(|index| index.len() as u64);
+        self.size = blobs + around_blobs(self.blobs.len() as u64, index);
         let mut hasher = BlobHasher::default();
-        plan.contents_lines(|line| hasher.update(line));
-        plan.contents = hasher.finish();
-        Ok(plan)
+        self.contents_lines(|line| hasher.update(line));
+        self.contents = hasher.finish();
+        self
     }
 
     /// The blobs in the volume's order: key and size in bytes.
     pub fn blobs(&self) -> impl ExactSizeIterator<Item = (BlobKey, u64)> + '_ {
         self.blobs.iter().copied()
+    }
+
+    /// The bytes of `index.json`, if the volume is an OCI archive as well.
+    pub fn index(&self) -> Option<&[u8]> {
+        self.index.as_deref()
+    }
+
+    /// The members that make the volume an OCI archive: name and bytes of each, in order.
+    pub(crate) fn layout(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        self.index.iter().flat_map(|index| [(LAYOUT, LAYOUT_BYTES), (INDEX, index.as_slice())])
+    }
+
+    /// The size of `aftk/contents` in bytes.
+    pub(crate) fn contents_size(&self) -> u64 {
+        contents_size(self.blobs.len() as u64, self.index.is_some())
     }
 
     /// The digest of `aftk/contents`.
@@ -105,6 +138,9 @@ impl VolumePlan {
     }
 
     fn contents_lines(&self, mut each: impl FnMut(&[u8])) {
+        for (name, bytes) in self.layout() {
+            each(layout_line(name, &BlobKey::of(bytes)).as_bytes());
+        }
         for (key, _) in &self.blobs {
             each(contents_line(key).as_bytes());
         }

@@ -10,8 +10,8 @@ use crate::digest::{BlobHasher, BlobKey};
 use crate::document;
 use crate::error::{Damage, FormatError, Untrusted};
 use crate::input::{Input, unexpected};
-use crate::limits::{MAX_BLOB, MAX_DOCUMENT, MAX_SIGNATURES};
-use crate::names::{self, blob_name};
+use crate::limits::{MAX_BLOB, MAX_DOCUMENT, MAX_INDEX, MAX_SIGNATURES};
+use crate::names::{self, LAYOUT_BYTES, blob_name};
 use crate::packing::{PackingList, Volume};
 use crate::signature::{PayloadType, Verifier, read_signatures};
 use crate::snapshot::{SegmentRef, Snapshot};
@@ -114,6 +114,9 @@ impl<R: Read> VolumeReader<R> {
         };
         let contents_start = input.offset();
         let contents = Contents::read(&mut input, &volume, &snapshot.document)?;
+        if let (Some(size), Some(digest)) = (volume.index, contents.index) {
+            read_layout(&mut input, size, digest)?;
+        }
         Ok(VolumeReader {
             input,
             snapshot,
@@ -182,6 +185,14 @@ impl<R: Read> VolumeReader<R> {
         self.contents.carries(key)
     }
 
+    /// The digest of the `index.json` of a volume that is an OCI archive as well.
+    ///
+    /// Its bytes are those that were signed. That they say the same as the records is for whoever knows what the records
+    /// mean: else other programs would find something else in the volume than those who follow the records.
+    pub fn index(&self) -> Option<BlobKey> {
+        self.contents.index
+    }
+
     /// Bytes from the start of the volume to what is read next; for progress.
     pub fn offset(&self) -> u64 {
         self.input.offset()
@@ -243,18 +254,10 @@ impl<R: Read> VolumeReader<R> {
         };
         let place = self.input.place();
         let mut hasher = BlobHasher::default();
-        let mut left = size;
-        while left > 0 {
-            let chunk = self.input.chunk(left)?;
-            if chunk.is_empty() {
-                return Err(self.input.truncated());
-            }
+        self.input.each_chunk(size, |chunk| {
             hasher.update(chunk);
-            sink(chunk).map_err(FormatError::Sink)?;
-            let length = chunk.len();
-            self.input.advance(length);
-            left -= length as u64;
-        }
+            sink(chunk).map_err(FormatError::Sink)
+        })?;
         let met = hasher.finish();
         if met != key {
             let met = format!("the blob's bytes have the digest {met}");
@@ -355,6 +358,31 @@ fn read_signed<R: Read, T: document::Document>(
         .map_err(|reason| FormatError::Untrusted { place: signatures_place, reason })?;
     let document = document::parse(&bytes, place)?;
     Ok(Signed { document, bytes, signatures, signers })
+}
+
+/// Reads the members that make a volume an OCI archive. Nothing of them is kept.
+fn read_layout<R: Read>(input: &mut Input<R>, index_size: u64, index: BlobKey) -> Result<(), FormatError> {
+    let layout = (names::LAYOUT, LAYOUT_BYTES.len() as u64, BlobKey::of(LAYOUT_BYTES));
+    for (name, expected, digest) in [layout, (names::INDEX, index_size, index)] {
+        let size = input.member(name, MAX_INDEX)?;
+        if size != expected {
+            let met = format!("{name} has {size} bytes, {expected} were signed");
+            return Err(input.damaged(Damage::SizeMismatch, met));
+        }
+        let place = input.place();
+        let mut hasher = BlobHasher::default();
+        input.each_chunk(size, |chunk| {
+            hasher.update(chunk);
+            Ok(())
+        })?;
+        let met = hasher.finish();
+        if met != digest {
+            let met = format!("its bytes have the digest {met}, the contents table says {digest}");
+            return Err(FormatError::damaged(Damage::DigestMismatch, place, met));
+        }
+        input.padding(size)?;
+    }
+    Ok(())
 }
 
 /// A verifier that is content although no key verified is mistaken; here it does not get further.

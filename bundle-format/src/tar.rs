@@ -4,7 +4,7 @@
 //! and no two programs can read it differently.
 
 use crate::limits::MAX_BLOB;
-use crate::names::CONTENTS_LINE;
+use crate::names::{LAYOUT_BYTES, contents_size};
 
 /// Everything in a tar is a multiple of this many bytes.
 pub(crate) const BLOCK: u64 = 512;
@@ -25,9 +25,11 @@ pub(crate) fn member_size(size: u64) -> u64 {
     BLOCK + size + padding(size)
 }
 
-/// What `aftk/contents` and the end take in a volume of that many blobs.
-pub(crate) fn contents_and_end(blobs: u64) -> u64 {
-    member_size(blobs * CONTENTS_LINE) + END
+/// What a volume of that many blobs takes besides them, from `aftk/contents` on; `index` is the size of its `index.json` if
+/// it is an OCI archive as well.
+pub(crate) fn around_blobs(blobs: u64, index: Option<u64>) -> u64 {
+    let layout = index.map_or(0, |index| member_size(LAYOUT_BYTES.len() as u64) + member_size(index));
+    member_size(contents_size(blobs, index.is_some())) + layout + END
 }
 
 /// The fields of a header: name, offset, length. For messages, too.
@@ -171,6 +173,7 @@ mod tests {
     fn sizes_add_up() {
         assert_eq!((padding(0), padding(1), padding(511), padding(512)), (0, 511, 1, 0));
         assert_eq!(member_size(513), 512 + 1024);
-        assert_eq!(contents_and_end(0), 512 + 1024);
+        assert_eq!(around_blobs(0, None), 512 + 1024);
+        assert_eq!(around_blobs(1, Some(513)), 1024 + 1024 + 1536 + 1024);
     }
 }

@@ -6,7 +6,7 @@ use crate::canonical::CanonicalError;
 use crate::contents::segments_in_front;
 use crate::digest::{BlobHasher, BlobKey};
 use crate::error::FormatError;
-use crate::names::{self, CONTENTS_LINE, blob_name};
+use crate::names::{self, blob_name};
 use crate::packing::PackingList;
 use crate::plan::VolumePlan;
 use crate::signature::{PayloadType, SignError, Signer, parse_signatures, sign};
@@ -136,12 +136,12 @@ impl Documents {
     }
 }
 
-/// Writes a volume to `out`, and flushes it; the caller makes it durable.
+/// Writes a volume to `out`, and flushes it; the caller makes it durable. `out` is written to by a thread of its own.
 ///
 /// `open` is asked for each blob once, in the plan's order. Nothing is kept of a volume that failed: the caller
 /// writes to a temporary file.
 pub fn write_volume(
-    out: &mut dyn Write,
+    out: &mut (dyn Write + Send),
     documents: &Documents,
     plan: &VolumePlan,
     open: &mut dyn FnMut(&BlobKey) -> io::Result<Box<dyn Read>>,
@@ -150,14 +150,14 @@ pub fn write_volume(
     std::thread::scope(|scope| {
         let mut volume = VolumeWriter { out: WholeHash::begin(out, scope).map_err(WriteError::Out)? };
         for (name, bytes) in documents.members() {
-            volume.begin(name, bytes.len() as u64)?;
-            volume.write(bytes)?;
-            volume.pad(bytes.len() as u64)?;
+            volume.document(name, bytes)?;
         }
-        let contents = plan.blobs().len() as u64 * CONTENTS_LINE;
-        volume.begin(names::CONTENTS, contents)?;
+        volume.begin(names::CONTENTS, plan.contents_size())?;
         plan.write_contents(&mut volume.out).map_err(WriteError::Out)?;
-        volume.pad(contents)?;
+        volume.pad(plan.contents_size())?;
+        for (name, bytes) in plan.layout() {
+            volume.document(name, bytes)?;
+        }
         let mut buffer = vec![0; BLOCK];
         for (key, size) in plan.blobs() {
             volume.begin(&blob_name(&key), size)?;
@@ -172,13 +172,19 @@ pub fn write_volume(
 }
 
 /// Writes members.
-struct VolumeWriter<'scope, 'a> {
-    out: WholeHash<'scope, 'a>,
+struct VolumeWriter<'scope> {
+    out: WholeHash<'scope>,
 }
 
-impl VolumeWriter<'_, '_> {
+impl VolumeWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         self.out.write_all(bytes).map_err(WriteError::Out)
+    }
+
+    fn document(&mut self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        self.begin(name, bytes.len() as u64)?;
+        self.write(bytes)?;
+        self.pad(bytes.len() as u64)
     }
 
     fn begin(&mut self, name: &str, size: u64) -> Result<(), WriteError> {

@@ -17,12 +17,12 @@ pub struct Site {
     /// The listener.
     #[serde(default)]
     pub serve: Serve,
-    /// Where to push, by names.
-    #[serde(default, rename = "target", deserialize_with = "target::read")]
-    pub targets: Vec<Target>,
     /// The repositories that clients write into; no two of one ecosystem have one name.
     #[serde(default, deserialize_with = "hosted")]
     pub hosted: Vec<Hosted>,
+    /// Where to push, by names.
+    #[serde(default, rename = "target", deserialize_with = "target::read")]
+    pub targets: Vec<Target>,
 }
 
 fn hosted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Hosted>, D::Error> {

@@ -3,6 +3,7 @@
 //! Each lives in one folder, behind one cargo feature, and stands in one line of [`registry`]. No ecosystem knows
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
+mod archive_index;
 mod export;
 pub mod host;
 pub mod origin;
@@ -39,6 +40,7 @@ pub use crate::findings::{Gap, Note};
 use crate::net::Access;
 use crate::problem::Problem;
 use crate::spill::{Entry, Sorted};
+pub use archive_index::ArchiveIndex;
 pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
 use pattern::Pattern;
 pub use planned::{Planned, PlannedFile};
@@ -83,6 +85,10 @@ pub trait Ecosystem: Send + Sync {
     }
     /// Exporting to files that its clients read.
     fn export(&self) -> Option<&dyn Export> {
+        None
+    }
+    /// What makes a bundle of nothing but its artifacts an OCI archive as well.
+    fn archive_index(&self) -> Option<Box<dyn ArchiveIndex>> {
         None
     }
     /// Reads what stands after the colon of a selector.

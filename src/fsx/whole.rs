@@ -1,6 +1,8 @@
 //! Files that are there whole or not at all, and directories that go away by themselves.
 
+use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{
@@ -44,13 +46,18 @@ impl AtomicFile {
     }
 
     /// Makes what was written so far durable and opens it for reading, past the cache: what comes back is what the
-    /// medium holds, as far as the system lets one ask.
+    /// medium holds, as far as the system lets one ask. To be read with [`read_ahead`](super::read_ahead).
     pub fn read_back(&self) -> io::Result<std::fs::File> {
         self.file.sync()?;
-        let file = std::fs::File::open(self.file.path())?;
-        // Only advice: on a file system that keeps everything in memory there is nothing else to read.
-        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
-        Ok(file)
+        let path = self.file.path();
+        let direct = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).unwrap_or_default();
+        let opened = OpenOptions::new().read(true).custom_flags(direct).open(path);
+        opened.or_else(|_| {
+            // Only advice: on a file system that keeps everything in memory there is nothing else to read.
+            let file = std::fs::File::open(path)?;
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+            Ok(file)
+        })
     }
 
     /// Makes it durable and gives it its name.

@@ -5,6 +5,7 @@
 
 mod accession;
 pub mod account;
+mod archive_index;
 mod believed;
 mod carried;
 pub mod certificates;

@@ -11,6 +11,7 @@ use bundle_format::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::archive_index;
 use super::intake::Intake;
 use super::ledger::LockedLedger;
 use super::lock_file::Lock;
@@ -113,6 +114,10 @@ pub fn pack(
     let blobs = files.filter_map(|file| Some((file.blob?, file.size?)));
     let plan = VolumePlan::new(&snapshot.segments, blobs).map_err(|error| unpackable(&error))?;
     unread?;
+    let plan = match archive_index::of(records::of_lock(lock))? {
+        Some(index) => plan.with_index(index).map_err(|error| unpackable(&error))?,
+        None => plan,
+    };
 
     // Held to the end and beyond: two that pack the same would write the same file.
     let mut ledger = LockedLedger::open(packing.ledger)?;
@@ -280,16 +285,14 @@ fn hash_file(path: &Path, cancel: &Cancel) -> Result<BlobKey, Problem> {
     hash(file, &crate::events::Silent, cancel).map_err(|error| unwritable(path, &error))
 }
 
-fn hash(mut file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<BlobKey> {
+fn hash(file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<BlobKey> {
     let mut hasher = BlobHasher::default();
-    let mut buffer = vec![0; super::BUFFER];
-    loop {
+    fsx::read_ahead(file, &mut |bytes| {
         cancel.check_io()?;
-        let length = file.read(&mut buffer)?;
-        let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
         hasher.update(bytes);
-        events.emit(Happening::ItemProgress { bytes: length as u64 });
-    }
+        events.emit(Happening::ItemProgress { bytes: bytes.len() as u64 });
+        Ok(())
+    })?;
     Ok(hasher.finish())
 }
 

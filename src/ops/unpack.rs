@@ -10,6 +10,7 @@ use bundle_format::{FormatError, RecordOrder, SegmentReader, VolumeReader};
 
 use self::writers::{Target, Writers};
 use super::accession::Accession;
+use super::archive_index;
 use super::intake::Intake;
 use super::media;
 use crate::cancel::Cancel;
@@ -39,18 +40,24 @@ pub(super) fn unpack(
 ) -> Result<New, Problem> {
     let format = |error| media::problem(error, path);
     let sink = |error| format(FormatError::Sink(error));
+    let mut index = archive_index::Check::of(volume);
     let mut order = RecordOrder::default();
     let mut next = volume.next_blob().map_err(format)?;
     while let Some(segment) = volume.current_segment().cloned() {
         cancel.check()?;
         let (_, bytes) = volume.read_segment().map_err(format)?;
         for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
-            accession.add(record.map_err(format)?)?;
+            let record = record.map_err(format)?;
+            if let Some(index) = &mut index {
+                index.take(&record, volume);
+            }
+            accession.add(record)?;
         }
         intake.keep(&bytes, None)?;
         events.emit(Happening::ItemProgress { bytes: segment.size });
         next = volume.next_blob().map_err(format)?;
     }
+    index.map_or(Ok(()), |index| index.finish(path))?;
     // From here on, the rows can be asked what they claim of a blob.
     accession.flush()?;
     let target = Target { store, intake, generation: accession.generation(), path };

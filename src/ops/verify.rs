@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bundle_format::{BlobKey, Record, RecordOrder, SegmentReader, Verifier};
 use serde::{Deserialize, Serialize};
 
+use super::archive_index;
 use super::media::{self, Failed, Which};
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
@@ -96,6 +97,7 @@ pub(super) fn verify_one(
     let mut volume = media::open(path, verifier)?;
     let snapshot = volume.snapshot().clone();
     let which = Which::of(path, &volume);
+    let mut index = archive_index::Check::of(&volume);
     let mut order = RecordOrder::default();
     let mut segments = HashSet::new();
     let mut missing: HashSet<BlobKey> = HashSet::new();
@@ -107,7 +109,11 @@ pub(super) fn verify_one(
             Some(segment) => {
                 let (_, bytes) = volume.read_segment().map_err(format)?;
                 for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
-                    if let Record::Artifact(artifact) = record.map_err(format)? {
+                    let record = record.map_err(format)?;
+                    if let Some(index) = &mut index {
+                        index.take(&record, &volume);
+                    }
+                    if let Record::Artifact(artifact) = record {
                         artifacts += 1;
                         let absent = artifact.files.iter().filter(|file| !volume.carries(&file.blob));
                         missing
@@ -141,5 +147,6 @@ pub(super) fn verify_one(
         .at(path.display())
         .hint("ask for a full bundle of this snapshot"));
     }
+    index.map_or(Ok(()), |index| index.finish(path))?;
     Ok((Verified { which, artifacts, blobs: verified.blobs, bytes: verified.size }, brought))
 }

@@ -131,6 +131,21 @@ fn skopeo_copies_all_platforms_by_the_name_outside() {
 }
 
 #[test]
+fn skopeo_reads_the_bundle_itself() {
+    let collected = collected();
+    let volume = fs::read_dir(&collected.stick).unwrap().map(|entry| entry.unwrap().path());
+    let volume = volume.into_iter().find(|path| path.extension().is_some_and(|end| end == "tar")).unwrap();
+    // The third is of docker's own type, which skopeo does not look for by name in any layout.
+    for (number, (name, manifest)) in collected.manifests.iter().take(2).enumerate() {
+        let image = format!("oci-archive:{}:{}/{name}", volume.display(), collected.registry);
+        let copy = outside::directory().join(format!("of-bundle-{number}"));
+        let mut skopeo = bounded(&[], "skopeo");
+        run(skopeo.args(["copy", "-q", "--all", &image]).arg(format!("dir:{}", copy.display()))).succeeded();
+        assert_eq!(fs::read_to_string(copy.join("manifest.json")).unwrap(), *manifest, "{name}");
+    }
+}
+
+#[test]
 fn an_archive_of_skopeo_is_what_the_registry_has() {
     let collected = collected();
     let archive = outside::directory().join("app.tar");

@@ -48,7 +48,9 @@ impl Verifier for Remembering {
 fn volume() -> (Vec<u8>, usize) {
     let file = |n: u8| (0..6050 + usize::from(n) * 7).map(|i| (i as u8).wrapping_mul(n | 1)).collect();
     let files: Vec<Vec<u8>> = (0..9).map(file).collect();
-    let volume = Sample::of(&files).volume();
+    let sample = Sample::of(&files);
+    let index = br#"{"manifests":[],"schemaVersion":2}"#.to_vec();
+    let volume = sample.volume_of(sample.plan().with_index(index).unwrap());
     assert!(volume.len() >= 64 << 10, "{} bytes", volume.len());
     let blobs = volume.chunks(512).position(|block| block.starts_with(b"blobs/sha256/")).unwrap() * 512;
     (volume, blobs)

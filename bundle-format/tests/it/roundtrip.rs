@@ -57,6 +57,24 @@ fn a_volume_is_read_back() {
 }
 
 #[test]
+fn a_volume_that_is_an_oci_archive_says_what_its_index_is() {
+    let sample = sample();
+    let index = br#"{"manifests":[],"schemaVersion":2}"#.to_vec();
+    let volume = sample.volume_of(sample.plan().with_index(index.clone()).unwrap());
+    let reader = VolumeReader::open(volume.as_slice(), &TestVerifier::new()).unwrap();
+    assert_eq!(reader.index(), Some(BlobKey::of(&index)));
+    assert_eq!(reader.expected_size(), volume.len() as u64);
+    assert_eq!(reader.finish().unwrap().blobs, 5);
+    let plain = sample.volume();
+    assert_eq!(VolumeReader::open(plain.as_slice(), &TestVerifier::new()).unwrap().index(), None);
+    // The largest is still one.
+    assert!(sample.plan().with_index(vec![b' '; 16 << 20]).is_ok());
+    for size in [0, (16 << 20) + 1] {
+        assert_eq!(sample.plan().with_index(vec![b' '; size]).unwrap_err(), PlanError::IndexSize(size));
+    }
+}
+
+#[test]
 fn blobs_that_nobody_reads_are_verified_all_the_same() {
     let sample = sample();
     let mut volume = sample.volume();

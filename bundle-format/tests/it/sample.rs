@@ -51,7 +51,11 @@ impl Sample {
 
     /// The volume, signed by the key with the seed 1.
     pub(crate) fn volume(&self) -> Vec<u8> {
-        let plan = self.plan();
+        self.volume_of(self.plan())
+    }
+
+    /// The same, as planned.
+    pub(crate) fn volume_of(&self, plan: VolumePlan) -> Vec<u8> {
         let documents = Documents::sign(&self.snapshot, &plan, &[&TestKey::new(1)]).unwrap();
         let mut volume = Vec::new();
         let written = write_volume(&mut volume, &documents, &plan, &mut |key| self.open(key)).unwrap();

@@ -13,7 +13,7 @@ use super::record::{self, MANIFEST};
 use super::reference::{Name, check_path, check_registry, check_tag, read_digest};
 use super::request::{DOCKER_ARCHIVE, LAYOUT, LAYOUT_ARCHIVE};
 use super::to_docker::DockerArchive;
-use super::to_layout::Layout;
+use super::to_layout::{Layout, is_about};
 use super::{Oci, SCHEMA};
 use crate::ecosystem::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile};
 use crate::problem::{Kind, Problem};
@@ -197,8 +197,7 @@ impl<'a> Package<'a> {
 
     /// Whether a tag is about a manifest of this repository, and no image's own.
     pub(super) fn is_speaking(&self, tag: &str) -> bool {
-        let digest = tag.split('.').next().unwrap_or_default().replacen('-', ":", 1);
-        self.has(&digest)
+        is_about(tag, |digest| self.has(digest))
     }
 }
 

@@ -166,6 +166,25 @@ async fn a_sparse_index_stays_as_it_is_and_what_is_absent_is_said() {
 }
 
 #[tokio::test]
+async fn an_index_without_the_platform_is_left_out_and_named() {
+    let (mut fake, index, _) = with_index();
+    let signature = fake.manifest(&image("signature"));
+    fake.tag(&format!("{}.sig", index.replace(':', "-")), &signature);
+    let held = Held::of(&fake, &["app:1"], &[]).await;
+    let problem = held.export_for(LAYOUT, &held.all(), &["linux/s390x"]).unwrap_err();
+    assert_eq!(problem.kind, Kind::Incomplete);
+    let why = "registry.example.test/app:1: it is left out: it has no image for linux/s390x, but linux/amd64, linux/arm64";
+    assert_eq!(problem.causes, [why]);
+    // What is for no platform in particular goes all the same.
+    let other = fake.manifest(&image("other"));
+    fake.tag("other", &other);
+    let held = Held::of(&fake, &["app:1", "app:other"], &[]).await;
+    let exported = held.export_for(LAYOUT, &held.all(), &["linux/s390x"]).unwrap();
+    assert_eq!((exported.items.len(), codes(&exported)), (1, vec!["oci.left-out"]));
+    assert!(has(&exported, &other) && !has(&exported, &index));
+}
+
+#[tokio::test]
 async fn what_says_something_of_an_image_comes_along_without_a_name_of_an_image() {
     let (mut fake, index, [amd64, ..]) = with_index();
     let mut about = image("statement");

@@ -18,13 +18,14 @@
 //! it.
 //!
 //! Exporting: [`selector`] reads which images are meant, [`export`] finds what the store has of them, and [`to_layout`] or
-//! [`to_docker`] says what files that makes.
+//! [`to_docker`] says what files that makes. [`bundle_index`] is what other programs find in a bundle of images alone.
 //! [`push`] brings what is held into another registry.
 
 mod address;
 mod admit;
 mod archive_files;
 mod asking;
+mod bundle_index;
 #[cfg(test)]
 mod collect_tests;
 mod credential_helper;
@@ -71,8 +72,8 @@ use bundle_format::Artifact;
 
 use super::pattern::Pattern;
 use super::{
-    Admit, Collect, CollectContext, Ecosystem, Export, Gathered, Login, Proof, Request, Resolution, Serve,
-    Setup, Upstreams,
+    Admit, ArchiveIndex, Collect, CollectContext, Ecosystem, Export, Gathered, Login, Proof, Request,
+    Resolution, Serve, Setup, Upstreams,
 };
 use crate::problem::Problem;
 
@@ -140,6 +141,10 @@ impl Ecosystem for Oci {
 
     fn export(&self) -> Option<&dyn Export> {
         Some(self)
+    }
+
+    fn archive_index(&self) -> Option<Box<dyn ArchiveIndex>> {
+        Some(Box::new(bundle_index::BundleIndex::default()))
     }
 
     fn pattern(&self, text: &str) -> Result<Box<dyn Pattern>, Problem> {

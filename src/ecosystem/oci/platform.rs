@@ -1,6 +1,6 @@
 //! Platforms as images tell them apart: operating system, architecture and variant.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use bundle_format::Digest;
 
@@ -101,6 +101,28 @@ pub(crate) fn entries_for<'m>(index: &'m Manifest, platforms: &[Platform]) -> Ha
     let attesting: Vec<&Digest> = attesting.map(|entry| &entry.digest).collect();
     found.extend(attesting);
     found
+}
+
+/// The most platforms that a message names.
+const NAMED: usize = 8;
+
+/// Platforms as a message names them, each once.
+pub(crate) fn named<'p>(platforms: impl Iterator<Item = &'p manifest::Platform>) -> String {
+    let platforms: BTreeSet<String> = platforms.map(ToString::to_string).collect();
+    let more = platforms.len().saturating_sub(NAMED);
+    let names: Vec<String> = platforms.into_iter().take(NAMED).collect();
+    if more > 0 { format!("{} and {more} more", names.join(", ")) } else { names.join(", ") }
+}
+
+/// That none of the platforms that are wanted is among those that are here.
+pub(crate) fn none_for<'p>(
+    wanted: &[Platform],
+    here: impl Iterator<Item = &'p manifest::Platform>,
+) -> String {
+    let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+    let here = named(here);
+    let here = if here.is_empty() { "none at all" } else { &here };
+    format!("it has no image for {}, but {here}", wanted.join(" or "))
 }
 
 impl std::fmt::Display for Platform {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::export::{HeldManifest, Package};
 use super::manifest::{Descriptor, Kind, Manifest};
-use super::platform::Platform;
+use super::platform::{self, Platform};
 use super::reference::{DOCKER, Name, OFFICIAL};
-use super::to_layout::{EntryName, Layout, NAMED, blob_path};
+use super::to_layout::{EntryName, LEFT_OUT, Layout, blob_path};
 use crate::ecosystem::Exported;
 use crate::problem::Problem;
 
@@ -58,7 +58,7 @@ impl DockerArchive {
             let called = package.called(version, tags);
             match self.find(package, version, &called)? {
                 Ok(image) => self.image(package, &image, tags, &called),
-                Err(why) => self.layout.note("oci.left-out", called, format!("it is left out: {why}")),
+                Err(why) => self.layout.note(LEFT_OUT, called, format!("it is left out: {why}")),
             }
         }
         Ok(())
@@ -85,13 +85,8 @@ impl DockerArchive {
                 .filter(|(entry, _)| package.has(&entry.digest.to_string()))
                 .collect();
             let Some((found, _)) = carried.iter().find(|(_, runs_on)| self.platform.is(runs_on)) else {
-                let mut others: Vec<String> =
-                    carried.iter().map(|(_, runs_on)| runs_on.to_string()).collect();
-                others.sort();
-                others.dedup();
-                others.truncate(NAMED);
-                let others = if others.is_empty() { "none at all".to_owned() } else { others.join(", ") };
-                return Ok(Err(format!("it has no image for {}, but {others}", self.platform)));
+                let here = carried.iter().map(|(_, runs_on)| *runs_on);
+                return Ok(Err(platform::none_for(std::slice::from_ref(&self.platform), here)));
             };
             if carried.len() > 1 {
                 let message = format!(
@@ -153,7 +148,7 @@ impl DockerArchive {
         if self.left_out > 0 {
             let message =
                 format!("docker-archive holds images alone, so they are left out ({} here)", self.left_out);
-            self.layout.note("oci.left-out", "signatures and the like".to_owned(), message);
+            self.layout.note(LEFT_OUT, "signatures and the like".to_owned(), message);
         }
         let images = self.images.into_values().map(|image| {
             let tags = if image.tags.is_empty() { Value::Null } else { json!(image.tags) };

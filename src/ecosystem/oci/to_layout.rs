@@ -13,8 +13,8 @@ use super::record;
 use crate::ecosystem::{Exported, ExportedFile, ExportedItem, Note};
 use crate::problem::Problem;
 
-/// The most platforms that a note names.
-pub(super) const NAMED: usize = 8;
+/// The code of notes that say of an image that it is not exported.
+pub(super) const LEFT_OUT: &str = "oci.left-out";
 
 /// A layout that is being gathered.
 #[derive(Debug, Default)]
@@ -22,8 +22,7 @@ pub(super) struct Layout {
     /// Those that are wanted of an index; all, if none is named.
     platforms: Vec<Platform>,
     files: BTreeMap<String, ExportedFile>,
-    /// With their digests.
-    entries: BTreeMap<(EntryName, String), Value>,
+    entries: Entries,
     pub(super) notes: BTreeSet<Note>,
 }
 
@@ -37,6 +36,41 @@ pub(super) enum EntryName {
     About(String),
     /// It says itself, by its subject, where it belongs.
     None,
+}
+
+/// The entries of an index, by their names and with their digests.
+#[derive(Debug, Default)]
+pub(super) struct Entries(BTreeMap<(EntryName, String), Value>);
+
+impl Entries {
+    /// Adds one. What containerd and docker look for and what others do is the same name: a tag alone would not tell two
+    /// repositories apart.
+    pub(super) fn add(&mut self, name: EntryName, media_type: &str, digest: &str, size: u64) {
+        let mut entry = json!({"mediaType": media_type, "digest": digest, "size": size});
+        match &name {
+            EntryName::Image(name) => entry["annotations"] = json!({REF_NAME: name, IMAGE_NAME: name}),
+            EntryName::About(name) => entry["annotations"] = json!({OWN_NAME: name}),
+            EntryName::None => {}
+        }
+        self.0.insert((name, digest.to_owned()), entry);
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The index.
+    pub(super) fn document(self) -> Value {
+        let manifests: Vec<Value> = self.0.into_values().collect();
+        json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests})
+    }
+}
+
+/// Whether a tag is about a manifest that `is_held`, and no image's own: those of registries without an API for referrers,
+/// and cosign's (`sha256-DIGEST`, `sha256-DIGEST.sig`).
+pub(super) fn is_about(tag: &str, is_held: impl Fn(&str) -> bool) -> bool {
+    is_held(&tag.split('.').next().unwrap_or_default().replacen('-', ":", 1))
 }
 
 /// How a manifest was found.
@@ -72,6 +106,16 @@ impl Layout {
             let entries = platform::entries_for(&held.manifest, &self.platforms).into_iter();
             let entries = entries.map(ToString::to_string).filter(|entry| package.has(entry));
             let entries: BTreeSet<String> = entries.collect();
+            if let Some(tags) = package.tops.get(&version)
+                && !self.suits(&held, &entries)
+            {
+                let here =
+                    held.manifest.runnable().filter(|(entry, _)| package.has(&entry.digest.to_string()));
+                let why = platform::none_for(&self.platforms, here.map(|(_, runs_on)| runs_on));
+                self.note(LEFT_OUT, package.called(&version, tags), format!("it is left out: {why}"));
+                roots.remove(&version);
+                continue;
+            }
             if !self.manifest(package, &version, &held, &entries) {
                 continue;
             }
@@ -104,6 +148,15 @@ impl Layout {
             }
         }
         Ok(())
+    }
+
+    /// Whether an index has an image for one of the platforms that are wanted, among the entries that come along. What is
+    /// no index of images suits everybody.
+    fn suits(&self, held: &HeldManifest<'_>, carried: &BTreeSet<String>) -> bool {
+        let mut runnable = held.manifest.runnable().peekable();
+        self.platforms.is_empty()
+            || runnable.peek().is_none()
+            || runnable.any(|(entry, _)| carried.contains(&entry.digest.to_string()))
     }
 
     /// Takes in a manifest with its blobs, and notes down what is absent; whether it can stand in a layout. Of its entries
@@ -140,15 +193,11 @@ impl Layout {
         if carried.len() < entries {
             let left_out =
                 held.manifest.runnable().filter(|(entry, _)| !carried.contains(&entry.digest.to_string()));
-            let mut platforms: Vec<String> = left_out.map(|(_, runs_on)| runs_on.to_string()).collect();
-            let more = platforms.len().saturating_sub(NAMED);
-            platforms.truncate(NAMED);
+            let platforms = platform::named(left_out.map(|(_, runs_on)| runs_on));
             let colon = if platforms.is_empty() { "" } else { ": " };
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let message = format!(
-                "its index stays as it is, and {} of its {entries} entries are not in here{colon}{}{more}",
-                entries - carried.len(),
-                platforms.join(", ")
+                "its index stays as it is, and {} of its {entries} entries are not in here{colon}{platforms}",
+                entries - carried.len()
             );
             self.note("oci.sparse-index", subject(), message);
         }
@@ -167,16 +216,9 @@ impl Layout {
         self.files.insert(path.to_owned(), ExportedFile::Document(Bytes::from(document.to_string())));
     }
 
-    /// Adds a manifest to the layout's index. What containerd and docker look for and what others do is the same name: a
-    /// tag alone would not tell two repositories apart.
+    /// Adds a manifest to the layout's index.
     pub(super) fn entry(&mut self, name: EntryName, media_type: &str, digest: &str, size: u64) {
-        let mut entry = json!({"mediaType": media_type, "digest": digest, "size": size});
-        match &name {
-            EntryName::Image(name) => entry["annotations"] = json!({REF_NAME: name, IMAGE_NAME: name}),
-            EntryName::About(name) => entry["annotations"] = json!({OWN_NAME: name}),
-            EntryName::None => {}
-        }
-        self.entries.insert((name, digest.to_owned()), entry);
+        self.entries.add(name, media_type, digest, size);
     }
 
     /// Notes down which images skopeo and podman do not find by name among several (containers/image skips entries of
@@ -184,8 +226,8 @@ impl Layout {
     pub(super) fn note_docker_types(&mut self) {
         let is_dockers =
             |entry: &&Value| matches!(entry["mediaType"].as_str(), Some(DOCKER_LIST | DOCKER_MANIFEST));
-        let count = self.entries.values().filter(is_dockers).count() as u64;
-        if count > 0 && self.entries.len() > 1 {
+        let count = self.entries.0.values().filter(is_dockers).count() as u64;
+        if count > 0 && self.entries.0.len() > 1 {
             let message = format!(
                 "skopeo and podman find none of them by name ({count} here); for them, export each alone, or all as \
                  docker-archive"
@@ -202,20 +244,23 @@ impl Layout {
     /// The finished layout.
     ///
     /// # Errors
-    /// If nothing is in it.
+    /// If nothing is in it, or only what says something of images that were left out.
     pub(super) fn finish(mut self) -> Result<Exported, Problem> {
-        if self.entries.is_empty() {
+        let is_image = |(name, _): &(EntryName, String)| matches!(name, EntryName::Image(_));
+        let is_left_out = |note: &Note| note.code == LEFT_OUT;
+        if self.entries.is_empty()
+            || !self.entries.0.keys().any(is_image) && self.notes.iter().any(is_left_out)
+        {
             let reasons = self.notes.into_iter().map(|note| format!("{}: {}", note.subject, note.message));
             return Err(nothing_left(reasons));
         }
-        let named = self.entries.keys().filter_map(|(name, digest)| match name {
+        let named = self.entries.0.keys().filter_map(|(name, digest)| match name {
             EntryName::Image(name) => Some(ExportedItem { name: name.clone(), digest: digest.clone() }),
             EntryName::About(_) | EntryName::None => None,
         });
         let items = named.collect();
-        let manifests: Vec<Value> = std::mem::take(&mut self.entries).into_values().collect();
+        let index = std::mem::take(&mut self.entries).document();
         self.document("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}));
-        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests});
         self.document("index.json", &index);
         Ok(Exported { files: self.files, items, notes: self.notes.into_iter().collect() })
     }

@@ -78,5 +78,10 @@ pub(super) fn cases() -> Vec<Case> {
             "A file of no bytes, and one of exactly one block.",
             Parts::of(&snapshot(&[segment()]), &[segment()], &[Vec::new(), vec![0; 512]]),
         ),
+        ok(
+            "oci-archive",
+            "An OCI archive as well; what its index.json is to be, records of this schema do not say.",
+            Parts::good().as_oci_archive(),
+        ),
     ]
 }

@@ -5,6 +5,7 @@ mod blobs;
 mod documents;
 mod good;
 mod json;
+mod layout;
 mod parts;
 mod signatures;
 
@@ -42,8 +43,15 @@ pub(crate) fn verdict(volume: &[u8]) -> String {
 pub(crate) fn files() -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut wrong = Vec::new();
-    let bad =
-        [archive::cases(), documents::cases(), json::cases(), signatures::cases(), blobs::cases()].concat();
+    let bad = [
+        archive::cases(),
+        documents::cases(),
+        json::cases(),
+        signatures::cases(),
+        blobs::cases(),
+        layout::cases(),
+    ]
+    .concat();
     for (folder, cases) in [("good", good::cases()), ("bad", bad)] {
         for (index, case) in cases.into_iter().enumerate() {
             let verdict = verdict(&case.volume);

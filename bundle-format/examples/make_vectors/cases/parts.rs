@@ -15,6 +15,8 @@ pub(super) struct Parts {
     pub(super) packing: Vec<u8>,
     pub(super) packing_sig: Vec<u8>,
     pub(super) contents: Vec<u8>,
+    /// The members of an OCI archive, name and bytes, if it is one as well.
+    pub(super) layout: Vec<(String, Vec<u8>)>,
     /// Name and bytes.
     pub(super) blobs: Vec<(String, Vec<u8>)>,
 }
@@ -100,6 +102,7 @@ impl Parts {
             packing: Vec::new(),
             packing_sig: Vec::new(),
             contents: Vec::new(),
+            layout: Vec::new(),
             blobs: segments.iter().chain(&files).map(name).collect(),
         };
         parts.list();
@@ -107,24 +110,40 @@ impl Parts {
         parts
     }
 
+    /// The same as an OCI archive.
+    pub(super) fn as_oci_archive(mut self) -> Parts {
+        let index =
+            br#"{"manifests":[],"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2}"#;
+        self.layout = vec![
+            (names::LAYOUT.to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
+            (names::INDEX.to_owned(), index.to_vec()),
+        ];
+        self.list();
+        self.seal();
+        self
+    }
+
     /// Makes the contents table for the blobs as they are.
     pub(super) fn list(&mut self) {
         let line = |(name, bytes): &(String, Vec<u8>)| format!("{}  {name}\n", BlobKey::of(bytes).hex());
-        self.contents = self.blobs.iter().map(line).collect::<String>().into_bytes();
+        self.contents = self.layout.iter().chain(&self.blobs).map(line).collect::<String>().into_bytes();
     }
 
     /// Makes the packing list for snapshot, contents and blobs as they are, and signs everything.
     pub(super) fn seal(&mut self) {
-        let sizes = self.blobs.iter().map(|(_, bytes)| bytes.len()).chain([self.contents.len()]);
+        let members = self.layout.iter().chain(&self.blobs);
+        let sizes = members.map(|(_, bytes)| bytes.len()).chain([self.contents.len()]);
         let size: usize = sizes.map(|size| 512 + size.next_multiple_of(512)).sum::<usize>() + 1024;
+        let index = self.layout.get(1).map(|(_, bytes)| format!(r#""index":{},"#, bytes.len()));
         self.packing = format!(
             concat!(
                 r#"{{"format":{{"major":0,"minor":1,"must_understand":[]}},"snapshot":"{}","#,
-                r#""volumes":[{{"blobs":{},"contents":"{}","number":1,"size":{}}}]}}"#
+                r#""volumes":[{{"blobs":{},"contents":"{}",{}"number":1,"size":{}}}]}}"#
             ),
             BlobKey::of(&self.snapshot),
-            self.contents.len() / 144,
+            self.contents.len().saturating_sub(77 * self.layout.len()) / 144,
             BlobKey::of(&self.contents),
+            index.unwrap_or_default(),
             size
         )
         .into_bytes();
@@ -163,7 +182,7 @@ impl Parts {
             (names::PACKING_SIGNATURES, &self.packing_sig),
             (names::CONTENTS, &self.contents),
         ];
-        let blobs = self.blobs.iter().map(|(name, bytes)| (name.as_str(), bytes));
+        let blobs = self.layout.iter().chain(&self.blobs).map(|(name, bytes)| (name.as_str(), bytes));
         documents.into_iter().chain(blobs).map(|(name, bytes)| Member::new(name, bytes)).collect()
     }
 
