@@ -5,9 +5,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::manifest::{self, Descriptor, Manifest};
-use super::reference::{Name, Which};
+use super::reference::{Name, Which, read_digest};
 use super::registries::Registries;
-use crate::ecosystem::{CollectContext, Evidence, MetadataRequest};
+use crate::ecosystem::{CollectContext, Evidence, Metadata, MetadataRequest};
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
 use crate::store;
@@ -111,8 +111,30 @@ struct Referrers {
 }
 
 impl Asking<'_> {
-    async fn access(self, below: &str) -> Result<Access, Problem> {
-        self.registries.access(self.name, below, self.context).await
+    /// A document of the repository, and the address that it has at the registry itself: from the first mirror that has it,
+    /// else from the registry.
+    async fn document(
+        self,
+        below: &str,
+        accept: &'static str,
+    ) -> Result<Option<(Metadata, String)>, Problem> {
+        let request = |access| MetadataRequest { access, accept, limit: manifest::LARGEST, fresh: false };
+        let digest = read_digest(below.rsplit('/').next().unwrap_or_default()).ok();
+        for access in self.registries.mirrors(self.name, below, self.context).await? {
+            let found = self.context.metadata(&request(access)).await;
+            if let Some(found) = unless_it_fails(found)?.flatten()
+                && digest
+                    .as_ref()
+                    .is_none_or(|digest| store::has_digest(&found.bytes, digest).unwrap_or(false))
+            {
+                // Which mirrors a machine has is nothing that a lock should say.
+                let place = format!("https://{}/v2/{}/{below}", self.name.registry, self.name.path);
+                return Ok(Some((found, place)));
+            }
+        }
+        let access = self.registries.access(self.name, below, self.context).await?;
+        let place = access.url.to_string();
+        Ok(self.context.metadata(&request(access)).await?.map(|found| (found, place)))
     }
 
     /// Reads a manifest and what refers to it; `None` if there is none.
@@ -167,12 +189,8 @@ impl Asking<'_> {
     }
 
     async fn of_registry(self, wanted: &Wanted) -> Result<Option<Document>, Problem> {
-        let access = self.access(&format!("manifests/{}", wanted.by.text())).await?;
-        let place = access.url.to_string();
-        let request =
-            MetadataRequest { access, accept: manifest::ACCEPT, limit: manifest::LARGEST, fresh: false };
-        let found = self.context.metadata(&request).await?;
-        Ok(found.map(|found| Document {
+        let found = self.document(&format!("manifests/{}", wanted.by.text()), manifest::ACCEPT).await?;
+        Ok(found.map(|(found, place)| Document {
             bytes: found.bytes,
             blob: found.digest,
             media_type: found.content_type,
@@ -214,14 +232,10 @@ impl Asking<'_> {
         let bytes = match (self.source, config.digest.blob_key()) {
             (Source::Store, Some(key)) => self.context.held(&key, manifest::LARGEST).await?,
             (Source::Store, None) => return Ok(None),
-            (Source::Registry, _) => {
-                let access = self.access(&format!("blobs/{}", config.digest)).await?;
-                let request = MetadataRequest { access, accept: "", limit: manifest::LARGEST, fresh: false };
-                match self.context.metadata(&request).await? {
-                    Some(found) => found.bytes,
-                    None => return Ok(None),
-                }
-            }
+            (Source::Registry, _) => match self.document(&format!("blobs/{}", config.digest), "").await? {
+                Some((found, _)) => found.bytes,
+                None => return Ok(None),
+            },
         };
         // A wrong one is found out when it is downloaded.
         let is_right = store::has_digest(&bytes, &config.digest)?;
@@ -230,9 +244,19 @@ impl Asking<'_> {
         Ok(platform.filter(|platform| !platform.is_unknown()))
     }
 
-    /// What refers to a manifest, as the registry says; nothing if it has no API for it.
+    /// What refers to a manifest, as a mirror or the registry says; nothing if none has an API for it.
     async fn referrers(self, digest: &Digest) -> Result<Vec<Descriptor>, Problem> {
-        let mut access = self.access(&format!("referrers/{digest}")).await?;
+        let below = format!("referrers/{digest}");
+        for access in self.registries.mirrors(self.name, &below, self.context).await? {
+            let found = unless_it_fails(self.referrers_at(access, digest).await)?.unwrap_or_default();
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        self.referrers_at(self.registries.access(self.name, &below, self.context).await?, digest).await
+    }
+
+    async fn referrers_at(self, mut access: Access, digest: &Digest) -> Result<Vec<Descriptor>, Problem> {
         let mut referrers = Vec::new();
         for _ in 0..PAGES {
             let place = access.url.to_string();
@@ -263,6 +287,19 @@ impl Asking<'_> {
             }
         }
         Ok(referrers)
+    }
+}
+
+/// What a mirror gave; `None` if it failed: then the next one is asked, and in the end the registry itself, which says what
+/// is wrong if nobody has it.
+///
+/// # Errors
+/// If the job was stopped.
+pub(super) fn unless_it_fails<T>(asked: Result<T, Problem>) -> Result<Option<T>, Problem> {
+    match asked {
+        Ok(given) => Ok(Some(given)),
+        Err(problem) if problem.kind == Kind::Interrupted => Err(problem),
+        Err(_) => Ok(None),
     }
 }
 

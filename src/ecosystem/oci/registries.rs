@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
 use super::reference::{DOCKER, Name, check_path, check_registry, read_digest};
+use super::registries_conf::RegistriesConf;
 use crate::ecosystem::{CollectContext, Upstreams};
 use crate::net::{Access, Account, Authorities, Credential, Identity, Route, SignIn};
 use crate::problem::{Kind, Problem};
@@ -26,6 +27,7 @@ pub(crate) struct Registries {
     /// What the installed client calls the server of names without a host.
     docker: Option<String>,
     credentials: Credentials,
+    configured: RegistriesConf,
     /// What was found out.
     known: Mutex<HashMap<String, Known>>,
 }
@@ -48,7 +50,8 @@ impl Registries {
             context.ask_client("docker", &["info", "--format", "{{.IndexServerAddress}}"], false).await;
         let docker = docker.map(|answer| answer.trim().to_owned()).filter(|answer| !answer.is_empty());
         let credentials = Credentials::load(context).await?;
-        Ok(Registries { docker, credentials, known: Mutex::default() })
+        let configured = RegistriesConf::load(context).await?;
+        Ok(Registries { docker, credentials, configured, known: Mutex::default() })
     }
 
     async fn known(&self, registry: &str, context: &dyn CollectContext) -> Result<Known, Problem> {
@@ -140,11 +143,40 @@ impl Registries {
         Ok(Access { credential, route, ..Access::open(url) })
     }
 
-    /// What lets one read at a path below `/v2/` of a repository.
+    /// What lets one read at a path below `/v2/` of a repository at the mirrors that it has on this machine, in their order:
+    /// to be tried before [`Registries::access`].
     ///
     /// # Errors
-    /// As [`Registries::access_for`].
+    /// Refused (6) if the registry is blocked on this machine; if an account cannot be had.
+    pub(crate) async fn mirrors(
+        &self,
+        name: &Name,
+        below: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Vec<Access>, Problem> {
+        let mut accesses = Vec::new();
+        for mirror in self.configured.places(name, is_by_digest(below))?.mirrors {
+            accesses.push(self.access_to_read(&mirror, below, context).await?);
+        }
+        Ok(accesses)
+    }
+
+    /// What lets one read at a path below `/v2/` of a repository, at its own registry or what stands in for it on this
+    /// machine.
+    ///
+    /// # Errors
+    /// As [`Registries::mirrors`] and [`Registries::access_for`].
     pub(crate) async fn access(
+        &self,
+        name: &Name,
+        below: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Access, Problem> {
+        let own = self.configured.places(name, is_by_digest(below))?.own;
+        self.access_to_read(&own, below, context).await
+    }
+
+    async fn access_to_read(
         &self,
         name: &Name,
         below: &str,
@@ -180,6 +212,23 @@ impl Registries {
     }
 }
 
+/// Whether a path below a repository names something by its digest: no tag has a colon.
+fn is_by_digest(below: &str) -> bool {
+    below.contains(':')
+}
+
+/// The repository and the path below it that the origin of a blob names.
+fn place_of_blob(repository: &str, origin: &str) -> Result<(Name, String), Problem> {
+    let wrong = || {
+        let message = format!("{origin:?} is not the place of a blob at {repository}");
+        Problem::new(Kind::Failed, "oci.bad-origin", message)
+    };
+    let (path, digest) = origin.split_once("/blobs/").ok_or_else(wrong)?;
+    check_path(path).map_err(|why| wrong().because(why))?;
+    read_digest(digest).map_err(|why| wrong().because(why))?;
+    Ok((Name { registry: repository.to_owned(), path: path.to_owned() }, format!("blobs/{digest}")))
+}
+
 /// The certificates that docker has for a registry.
 async fn route(registry: &str, context: &dyn CollectContext) -> Result<Route, Problem> {
     let directory = Path::new(CERTIFICATES).join(registry);
@@ -200,20 +249,23 @@ async fn route(registry: &str, context: &dyn CollectContext) -> Result<Route, Pr
 
 #[async_trait]
 impl Upstreams for Registries {
+    async fn mirrors(
+        &self,
+        repository: &str,
+        origin: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Vec<Access>, Problem> {
+        let (name, below) = place_of_blob(repository, origin)?;
+        Registries::mirrors(self, &name, &below, context).await
+    }
+
     async fn access(
         &self,
         repository: &str,
         origin: &str,
         context: &dyn CollectContext,
     ) -> Result<Access, Problem> {
-        let wrong = || {
-            let message = format!("{origin:?} is not the place of a blob at {repository}");
-            Problem::new(Kind::Failed, "oci.bad-origin", message)
-        };
-        let (path, digest) = origin.split_once("/blobs/").ok_or_else(wrong)?;
-        check_path(path).map_err(|why| wrong().because(why))?;
-        read_digest(digest).map_err(|why| wrong().because(why))?;
-        let name = Name { registry: repository.to_owned(), path: path.to_owned() };
-        Registries::access(self, &name, &format!("blobs/{digest}"), context).await
+        let (name, below) = place_of_blob(repository, origin)?;
+        Registries::access(self, &name, &below, context).await
     }
 }

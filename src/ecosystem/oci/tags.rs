@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::asking::unless_it_fails;
 use super::reference::{Name, check_tag};
 use super::registries::Registries;
 use crate::ecosystem::pattern::matches;
@@ -34,7 +35,20 @@ pub(super) async fn list(
     registries: &Registries,
     context: &dyn CollectContext,
 ) -> Result<Option<BTreeSet<String>>, Problem> {
-    let mut access = registries.access(name, &format!("tags/list?n={PAGE}"), context).await?;
+    let below = format!("tags/list?n={PAGE}");
+    for access in registries.mirrors(name, &below, context).await? {
+        if let Some(tags) = unless_it_fails(list_at(access, name, context).await)?.flatten() {
+            return Ok(Some(tags));
+        }
+    }
+    list_at(registries.access(name, &below, context).await?, name, context).await
+}
+
+async fn list_at(
+    mut access: Access,
+    name: &Name,
+    context: &dyn CollectContext,
+) -> Result<Option<BTreeSet<String>>, Problem> {
     let mut tags = BTreeSet::new();
     loop {
         let place = access.url.to_string();
