@@ -120,6 +120,8 @@ impl Asking<'_> {
     ) -> Result<Option<(Metadata, String)>, Problem> {
         let request = |access| MetadataRequest { access, accept, limit: manifest::LARGEST, fresh: false };
         let digest = read_digest(below.rsplit('/').next().unwrap_or_default()).ok();
+        // Which mirrors a machine has, and what stands in for a registry, is nothing that a lock should say.
+        let canonical = || format!("https://{}/v2/{}/{below}", self.name.registry, self.name.path);
         for access in self.registries.mirrors(self.name, below, self.context).await? {
             let found = self.context.metadata(&request(access)).await;
             if let Some(found) = unless_it_fails(found)?.flatten()
@@ -127,13 +129,12 @@ impl Asking<'_> {
                     .as_ref()
                     .is_none_or(|digest| store::has_digest(&found.bytes, digest).unwrap_or(false))
             {
-                // Which mirrors a machine has is nothing that a lock should say.
-                let place = format!("https://{}/v2/{}/{below}", self.name.registry, self.name.path);
-                return Ok(Some((found, place)));
+                return Ok(Some((found, canonical())));
             }
         }
         let access = self.registries.access(self.name, below, self.context).await?;
-        let place = access.url.to_string();
+        let place =
+            if self.registries.is_elsewhere(self.name)? { canonical() } else { access.url.to_string() };
         Ok(self.context.metadata(&request(access)).await?.map(|found| (found, place)))
     }
 
@@ -247,17 +248,33 @@ impl Asking<'_> {
     /// What refers to a manifest, as a mirror or the registry says; nothing if none has an API for it.
     async fn referrers(self, digest: &Digest) -> Result<Vec<Descriptor>, Problem> {
         let below = format!("referrers/{digest}");
+        let (mut list, mut is_answered) = (None, false);
         for access in self.registries.mirrors(self.name, &below, self.context).await? {
-            let found = unless_it_fails(self.referrers_at(access, digest).await)?.unwrap_or_default();
-            if !found.is_empty() {
-                return Ok(found);
+            if let Some(found) = unless_it_fails(self.referrers_at(access, digest).await)? {
+                (list, is_answered) = (found, true);
+            }
+            if list.is_some() {
+                break;
             }
         }
-        self.referrers_at(self.registries.access(self.name, &below, self.context).await?, digest).await
+        if list.is_none() && !(is_answered && self.registries.is_silent(self.name)) {
+            let own = async {
+                let access = self.registries.access(self.name, &below, self.context).await?;
+                self.referrers_at(access, digest).await
+            };
+            list =
+                if is_answered { self.registries.unless_silent(self.name, own.await)? } else { own.await? };
+        }
+        Ok(list.unwrap_or_default())
     }
 
-    async fn referrers_at(self, mut access: Access, digest: &Digest) -> Result<Vec<Descriptor>, Problem> {
-        let mut referrers = Vec::new();
+    /// `None` if there is no API for it.
+    async fn referrers_at(
+        self,
+        mut access: Access,
+        digest: &Digest,
+    ) -> Result<Option<Vec<Descriptor>>, Problem> {
+        let mut referrers = None;
         for _ in 0..PAGES {
             let place = access.url.to_string();
             let limit = manifest::LARGEST;
@@ -277,10 +294,11 @@ impl Asking<'_> {
                     format!("what the registry says to refer to {} {digest} cannot be read", self.name);
                 Problem::new(Kind::Untrusted, "oci.bad-referrers", message).at(&place).because(why)
             })?;
-            let before = referrers.len();
-            referrers.extend(read.manifests);
+            let all = referrers.get_or_insert_with(Vec::new);
+            let before = all.len();
+            all.extend(read.manifests);
             match page.next {
-                Some(next) if referrers.len() > before && !index.manifests.is_empty() => {
+                Some(next) if all.len() > before && !index.manifests.is_empty() => {
                     access = Access { url: next, ..access };
                 }
                 _ => break,

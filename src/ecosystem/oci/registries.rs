@@ -1,14 +1,15 @@
 //! The way to each registry: its address, and what lets one in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::asking::unless_it_fails;
 use super::credentials::Credentials;
 use super::reference::{DOCKER, Name, check_path, check_registry, read_digest};
 use super::registries_conf::RegistriesConf;
@@ -30,6 +31,8 @@ pub(crate) struct Registries {
     configured: RegistriesConf,
     /// What was found out.
     known: Mutex<HashMap<String, Known>>,
+    /// Registries that did not answer, where mirrors did.
+    silent: std::sync::Mutex<HashSet<String>>,
 }
 
 /// What was found out of a registry.
@@ -51,7 +54,13 @@ impl Registries {
         let docker = docker.map(|answer| answer.trim().to_owned()).filter(|answer| !answer.is_empty());
         let credentials = Credentials::load(context).await?;
         let configured = RegistriesConf::load(context).await?;
-        Ok(Registries { docker, credentials, configured, known: Mutex::default() })
+        Ok(Registries {
+            docker,
+            credentials,
+            configured,
+            known: Mutex::default(),
+            silent: Default::default(),
+        })
     }
 
     async fn known(&self, registry: &str, context: &dyn CollectContext) -> Result<Known, Problem> {
@@ -141,6 +150,37 @@ impl Registries {
             _ => None,
         };
         Ok(Access { credential, route, ..Access::open(url) })
+    }
+
+    /// Whether something else stands in for the registry of a repository on this machine.
+    ///
+    /// # Errors
+    /// As [`Registries::mirrors`].
+    pub(super) fn is_elsewhere(&self, name: &Name) -> Result<bool, Problem> {
+        Ok(self.configured.places(name, true)?.own != *name)
+    }
+
+    /// Whether the registry of a repository did not answer before, where its mirrors do.
+    pub(super) fn is_silent(&self, name: &Name) -> bool {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).contains(&name.registry)
+    }
+
+    /// What a registry says that its mirrors, which answer, do not know. A machine that has mirrors may well not reach the
+    /// registry: then there is nothing, and it need not be asked again.
+    ///
+    /// # Errors
+    /// If the job was stopped.
+    pub(super) fn unless_silent<T>(
+        &self,
+        name: &Name,
+        asked: Result<Option<T>, Problem>,
+    ) -> Result<Option<T>, Problem> {
+        let answer = unless_it_fails(asked)?;
+        if answer.is_none() {
+            let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+            silent.insert(name.registry.clone());
+        }
+        Ok(answer.flatten())
     }
 
     /// What lets one read at a path below `/v2/` of a repository at the mirrors that it has on this machine, in their order:

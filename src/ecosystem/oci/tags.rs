@@ -36,12 +36,16 @@ pub(super) async fn list(
     context: &dyn CollectContext,
 ) -> Result<Option<BTreeSet<String>>, Problem> {
     let below = format!("tags/list?n={PAGE}");
+    let mut is_answered = false;
     for access in registries.mirrors(name, &below, context).await? {
-        if let Some(tags) = unless_it_fails(list_at(access, name, context).await)?.flatten() {
-            return Ok(Some(tags));
+        match unless_it_fails(list_at(access, name, context).await)? {
+            Some(Some(tags)) => return Ok(Some(tags)),
+            Some(None) => is_answered = true,
+            None => {}
         }
     }
-    list_at(registries.access(name, &below, context).await?, name, context).await
+    let own = async { list_at(registries.access(name, &below, context).await?, name, context).await };
+    if is_answered { registries.unless_silent(name, own.await) } else { own.await }
 }
 
 async fn list_at(
