@@ -28,6 +28,9 @@ const SETTLE_EVERY: usize = 64;
 /// The largest download that is not kept, in bytes: 1 TiB. One that never ends is cut off.
 const LARGEST_DOWNLOAD: u64 = 1 << 40;
 
+/// The most files of a directory that are listed.
+const LARGEST_LIST: usize = 10_000;
+
 /// The context of one collecting job.
 pub struct Outside {
     store: Store,
@@ -297,6 +300,20 @@ impl CollectContext for Outside {
             Ok(file) => Ok(Some(Box::new(file) as Box<dyn Read + Send>)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unreadable(&path, &error)),
+        })
+        .await
+    }
+
+    async fn list(&self, directory: &Path) -> Result<Vec<PathBuf>, Problem> {
+        let directory = self.directory.join(directory);
+        blocking(move || {
+            let entries = match std::fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(unreadable(&directory, &error)),
+            };
+            let paths = entries.take(LARGEST_LIST).map(|entry| entry.map(|entry| entry.path()));
+            paths.collect::<Result<_, _>>().map_err(|error| unreadable(&directory, &error))
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! The whole way of images, by the program itself: from a registry that asks who one is, or an archive of this machine,
 //! to a registry inside.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -182,6 +183,55 @@ fn of_an_image_only_the_wanted_platform_is_carried() {
     assert_eq!((status("1.0"), statuses), (200, vec![404, 200]));
     let missing = collect(&sides, &["--platform", "linux/s390x", &request]);
     assert_eq!(missing.code, Some(4), "{}", missing.stderr);
+}
+
+#[test]
+fn a_mirror_of_this_machine_is_asked_first_and_is_nothing_that_a_lock_says() {
+    let (sides, image) = (Sides::new(), Image::new());
+    let (origin, mirror) = (image.registry(), image.registry());
+    // The mirror keeps what it has below a path of its own, to everybody; it lacks a layer, and has another one damaged.
+    let (lacking, damaged) = (&image.parts[0].0, &image.parts[2].0);
+    for (digest, media_type, bytes) in &image.parts {
+        let kind = if media_type == INDEX || media_type == MANIFEST { "manifests" } else { "blobs" };
+        let bytes = if digest == damaged { vec![0; bytes.len()] } else { bytes.clone() };
+        let reply = Reply::ok(bytes).header("content-type", media_type.as_str());
+        if digest != lacking {
+            mirror.route(&format!("/v2/proxy/team/app/{kind}/{digest}"), reply.clone());
+        }
+        if *digest == image.index {
+            mirror.route("/v2/proxy/team/app/manifests/1.0", reply);
+        }
+    }
+    log_in(&sides, &origin);
+    let directory = sides.path("user/.config/containers/registries.conf.d");
+    std::fs::create_dir_all(&directory).unwrap();
+    let conf = format!(
+        "[[registry]]\nlocation = \"{}\"\n[[registry.mirror]]\nlocation = \"{}/proxy\"\n",
+        host(&origin),
+        host(&mirror)
+    );
+    std::fs::write(directory.join("mirror.conf"), conf).unwrap();
+    let request = format!("docker:{}/team/app:1.0", host(&origin));
+    collect(&sides, &[&request]).done();
+    let asked = |upstream: &FakeUpstream, part: &str| -> BTreeSet<String> {
+        let all = upstream.requests().into_iter().map(|seen| seen.path);
+        all.filter_map(|path| Some(path.split_once(part)?.1.to_owned())).collect()
+    };
+    assert_eq!(asked(&mirror, "/manifests/").len(), 3, "the tag, and a manifest for each platform");
+    assert_eq!(asked(&origin, "/manifests/").len(), 0);
+    assert_eq!(asked(&origin, "/blobs/"), [lacking.clone(), damaged.clone()].into());
+    for lock in std::fs::read_dir(sides.path("out/channels/default")).unwrap() {
+        let text = std::fs::read_to_string(lock.unwrap().path()).unwrap();
+        assert!(!text.contains(&host(&mirror)), "{text}");
+    }
+    import(&sides);
+    image.is_served(&Serving::start(&sides), &host(&origin).replace(':', "_"));
+
+    let blocked = format!("[[registry]]\nlocation = \"{}\"\nblocked = true\n", host(&origin));
+    std::fs::write(directory.join("zz.conf"), blocked).unwrap();
+    let refused = collect(&sides, &[&format!("{request}@{}", image.index)]);
+    assert_eq!(refused.code, Some(6), "{}", refused.stderr);
+    assert!(refused.stderr.contains("zz.conf"), "{}", refused.stderr);
 }
 
 #[test]
