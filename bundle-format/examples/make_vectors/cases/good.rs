@@ -28,7 +28,10 @@ pub(super) fn cases() -> Vec<Case> {
     let cut = all.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     let halves = [all[..cut].to_vec(), all[cut..].to_vec()];
 
+    let [first, second] = Parts::pair();
     vec![
+        ok("first-of-two", "The first of two volumes, with a piece of a file and the recipe.", first),
+        ok("second-of-two", "The second of the same, with the other piece and the other file.", second),
         ok("plain", "Two artifacts, a ref and a repository in one segment, and two files.", Parts::good()),
         ok(
             "empty",
