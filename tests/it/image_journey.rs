@@ -72,6 +72,7 @@ impl Image {
                 upstream.route(&format!("/v2/team/app/{kind}/{digest}"), Reply::answer(guard(reply.clone())));
             }
             if *digest == self.index {
+                let reply = reply.header("docker-content-digest", digest.as_str());
                 upstream.route("/v2/team/app/manifests/1.0", Reply::answer(guard(reply)));
             }
         }
@@ -154,6 +155,16 @@ fn an_image_crosses_the_gap() {
     let again = collect(&sides, &["--json", &request]).json();
     assert_eq!(again["bundle"]["snapshot"], report["bundle"]["snapshot"]);
     assert_eq!(downloads(), before, "nothing is downloaded twice");
+
+    // Resolved anew: the tag is only asked about, which registries do not count, and digests need no asking.
+    let asked = |method: &str| {
+        let all = upstream.requests().into_iter().filter(|seen| seen.method == method);
+        all.filter(|seen| seen.path.contains("/manifests/")).count()
+    };
+    let before = (asked("GET"), asked("HEAD"));
+    sides.run("out", &["lock", "--upgrade", "--dry-run", &request]).done();
+    // The first is answered by the question who asks.
+    assert_eq!((asked("GET"), asked("HEAD") > before.1), (before.0, true));
 
     import(&sides);
     image.is_served(&Serving::start(&sides), &host(&upstream).replace(':', "_"));
