@@ -263,6 +263,28 @@ fn a_layer_that_is_not_what_its_digest_says_is_refused() {
 }
 
 #[test]
+fn an_index_of_many_images_is_read() {
+    let (sides, image) = (Sides::new(), Image::new());
+    let layout = sides.path("project/layout");
+    image.layout(&layout);
+    let mut index: Value =
+        serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let entries = (0..20_000).map(|number| {
+        let mut entry = index["manifests"][0].clone();
+        let name = format!("registry.example.test/team/app:{number}");
+        entry["annotations"] =
+            json!({"org.opencontainers.image.ref.name": name, "io.containerd.image.name": name});
+        entry
+    });
+    index["manifests"] = entries.collect();
+    let text = index.to_string();
+    assert!(text.len() > 4 << 20, "{}", text.len());
+    std::fs::write(layout.join("index.json"), text).unwrap();
+    let report = collect(&sides, &["--json", "oci:./layout:registry.example.test/team/app:19999"]).json();
+    assert_eq!(report["artifacts"].as_array().unwrap().len(), 3);
+}
+
+#[test]
 fn images_of_this_machine_cross_the_gap() {
     let (sides, image) = (Sides::new(), Image::new());
     let layout = sides.path("project/layout");
