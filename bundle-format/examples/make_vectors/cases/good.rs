@@ -84,7 +84,7 @@ pub(super) fn cases() -> Vec<Case> {
         ok(
             "oci-archive",
             "An OCI archive as well; what its index.json is to be, records of this schema do not say.",
-            Parts::good().as_oci_archive(),
+            Parts::good().with_layout(),
         ),
     ]
 }

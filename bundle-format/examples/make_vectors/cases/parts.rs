@@ -150,7 +150,7 @@ impl Parts {
     }
 
     /// The same as an OCI archive.
-    pub(super) fn as_oci_archive(mut self) -> Parts {
+    pub(super) fn with_layout(mut self) -> Parts {
         let index =
             br#"{"manifests":[],"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2}"#;
         self.layout = vec![
