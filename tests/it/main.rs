@@ -24,3 +24,4 @@ mod npm_network;
 mod push;
 mod stopped;
 mod support;
+mod volumes;
