@@ -250,7 +250,7 @@ fn import_set(
                 // Held or not, a bundle that is damaged is reported as damaged.
                 imported.artifacts = imported.artifacts.max(read_to_the_end(volume, path, events, cancel)?);
             }
-            store.catalogue.end_arrival(&set.packing)?;
+            end_arrivals(store, key)?;
             return Ok(imported);
         }
         Decision::AlreadyHeld => imported.outcome = Outcome::Healed,
@@ -276,12 +276,19 @@ fn import_set(
         }
         None => key,
     };
-    let begun = opened.into_iter().map(|(path, volume)| Unpacking::begin(volume, path, side));
-    let begun: Vec<Unpacking<'_>> = begun.collect::<Result<_, _>>()?;
-    intake.flush()?;
     let mut accession = Accession::begin(store, &snapshot)?;
-    let alone = begun.first().filter(|_| set.count == 1);
-    let is_staged = unpack::stage(&mut accession, &snapshot, alone, path, side)?;
+    let has_all = |volume: &VolumeReader<_>| snapshot.segments.iter().all(|one| volume.carries(&one.digest));
+    let mut is_staged = set.count == 1 && opened.first().is_some_and(|(_, volume)| has_all(volume));
+    let mut begun = Vec::new();
+    for (path, volume) in opened {
+        let rows = is_staged.then_some(&mut accession);
+        begun.push(Unpacking::begin(volume, path, rows, side)?);
+    }
+    if !is_staged {
+        // Others of the segments came earlier, or are here anyway.
+        intake.flush()?;
+        is_staged = unpack::stage(&mut accession, &snapshot, path, side)?;
+    }
     let generation = is_staged.then(|| accession.generation());
     let pieces = Pieces::read(&packing, path, side)?;
     for volume in begun {
@@ -326,8 +333,16 @@ fn import_set(
             .commit(papers, mark, View::OneOfAll, "import", cancel)
             .map_err(|problem| problem.at(path.display()))?;
     }
-    store.catalogue.end_arrival(&set.packing)?;
+    end_arrivals(store, key)?;
     Ok(imported)
+}
+
+/// Forgets what else arrived of a snapshot that is here now: it may have been packed more than once.
+fn end_arrivals(store: &Store, snapshot: BlobKey) -> Result<(), Problem> {
+    for arrival in store.catalogue.arrivals()?.iter().filter(|arrival| arrival.snapshot == snapshot) {
+        store.catalogue.end_arrival(&arrival.packing)?;
+    }
+    Ok(())
 }
 
 /// A bundle of several volumes while they arrive.

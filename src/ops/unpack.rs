@@ -47,24 +47,44 @@ pub(super) struct Side<'a> {
 }
 
 impl<'a> Unpacking<'a> {
-    /// Takes in the segments, of the snapshot and of recipes, which come first.
+    /// Takes in the segments, of the snapshot and of recipes, which come first. With `rows`, all segments of the snapshot are
+    /// in this volume, and become rows at once: nothing of one that is refused is left in the store then.
     ///
     /// # Errors
-    /// If the volume is not sound, or the store does not take them.
+    /// If the volume is not sound, or the store does not take them; as [`stage`].
     pub(super) fn begin(
         mut volume: VolumeReader<File>,
         path: &'a Path,
+        mut rows: Option<&mut Accession>,
         side: Side<'_>,
     ) -> Result<Unpacking<'a>, Problem> {
         let format = |error| media::problem(error, path);
+        let mut index = rows.as_ref().and_then(|_| archive_index::Check::of(&volume));
+        let mut order = RecordOrder::default();
         let mut next = volume.next_blob().map_err(format)?;
-        while volume.current_segment().is_some() || volume.current_recipes().is_some() {
+        loop {
             side.cancel.check()?;
+            let segment = volume.current_segment().cloned();
+            if segment.is_none() && volume.current_recipes().is_none() {
+                break;
+            }
             let (_, bytes) = volume.read_segment().map_err(format)?;
+            if let (Some(segment), Some(rows)) = (&segment, &mut rows) {
+                for record in SegmentReader::new(segment, bytes.as_slice(), &mut order) {
+                    let record = record.map_err(format)?;
+                    if let Some(index) = &mut index {
+                        index.take(&record, &volume);
+                    }
+                    rows.add(record)?;
+                }
+            }
             side.intake.keep(&bytes, None)?;
             side.events.emit(Happening::ItemProgress { bytes: bytes.len() as u64 });
             next = volume.next_blob().map_err(format)?;
         }
+        index.map_or(Ok(()), |index| index.finish(path))?;
+        // From here on, the rows can be asked what they claim of a blob.
+        rows.map_or(Ok(()), Accession::flush)?;
         Ok(Unpacking { volume, path, next })
     }
 
@@ -113,33 +133,24 @@ impl<'a> Unpacking<'a> {
     }
 }
 
-/// Makes rows of the snapshot's segments, which the store has by now; says whether it has all of them. `alone` is the
-/// volume, if the bundle has one alone.
+/// Makes rows of the snapshot's segments, as far as the store has them by now; says whether it has all.
 ///
 /// # Errors
-/// If a segment breaks a rule; if a volume that is an OCI archive has another index than follows from its records.
+/// If a segment breaks a rule.
 pub(super) fn stage(
     accession: &mut Accession,
     snapshot: &Snapshot,
-    alone: Option<&Unpacking<'_>>,
     path: &Path,
     side: Side<'_>,
 ) -> Result<bool, Problem> {
     let mut order = RecordOrder::default();
-    let mut index = alone.and_then(|alone| archive_index::Check::of(&alone.volume));
     for segment in &snapshot.segments {
         side.cancel.check()?;
         let Some(blob) = side.store.blobs.open(&segment.digest)? else { return Ok(false) };
         for record in SegmentReader::new(segment, BufReader::new(blob.file), &mut order) {
-            let record = record.map_err(|error| media::problem(error, path))?;
-            if let (Some(index), Some(alone)) = (&mut index, alone) {
-                index.take(&record, &alone.volume);
-            }
-            accession.add(record)?;
+            accession.add(record.map_err(|error| media::problem(error, path))?)?;
         }
     }
-    index.map_or(Ok(()), |index| index.finish(path))?;
-    // From here on, the rows can be asked what they claim of a blob.
     accession.flush()?;
     Ok(true)
 }

@@ -157,7 +157,7 @@ fn volumes_of_two_bundles_do_not_mix() {
     // Each is completed by its own.
     assert_eq!(import(&sides, "in", &[&volumes[1]]).code, Some(0));
     assert_eq!(import(&sides, "in", &[&other[0], &other[2]]).code, Some(0));
-    assert_eq!(sound(&sides.path("in")).len(), 5, "the old file and the new one of its name");
+    assert_eq!(sound(&sides.path("in")).len(), 4, "the newer file took the place of the one before");
 }
 
 #[test]
