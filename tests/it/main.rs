@@ -11,6 +11,7 @@ mod export;
 mod faults;
 mod heal;
 mod hostile;
+mod hosting;
 mod http_server;
 mod image_journey;
 mod images;
