@@ -1,7 +1,8 @@
 //! Selectors of images: names as docker reads them, with `*` and `?` anywhere.
 //!
 //! `redis` is every tag of the repository, `redis:7` one tag, `redis:7*` some; `registry.example.org/team/*` is every
-//! repository below, `*` everything.
+//! repository below, `*` everything. `team/app` without a registry is docker's own as well as what this site hosts in its
+//! repository `team`, as clients would pull it here.
 
 use bundle_format::{Artifact, Digest};
 
@@ -13,10 +14,12 @@ use crate::problem::{Kind, Problem};
 const WILD: [char; 2] = ['*', '?'];
 
 /// A pattern of images.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Images {
     /// Of the registry and path.
     name: String,
+    /// Of a hosted repository and the path below it, where no registry is named.
+    hosted: Option<String>,
     which: Which,
 }
 
@@ -45,7 +48,8 @@ impl Images {
 
 impl Pattern for Images {
     fn choose(&self, artifact: &Artifact) -> Choice<'_> {
-        if !matches(&self.name, &format!("{}/{}", artifact.repository, artifact.name)) {
+        let name = format!("{}/{}", artifact.repository, artifact.name);
+        if !matches(&self.name, &name) && !self.hosted.as_ref().is_some_and(|hosted| matches(hosted, &name)) {
             return Choice::No;
         }
         match &self.which {
@@ -71,8 +75,10 @@ fn read(text: &str) -> Result<Images, String> {
         (None, Some(tag)) => Which::Tag(tag.to_owned()),
         (None, None) => Which::All,
     };
+    // No registry has a name without a dot or a port, so this matches what is hosted alone.
+    let hosted = name.split_once('/').filter(|(first, _)| !is_host(first)).map(|_| name.to_owned());
     let name = if name.starts_with('*') { name.to_owned() } else { complete(name)? };
-    Ok(Images { name, which })
+    Ok(Images { name, hosted, which })
 }
 
 /// A pattern with the registry that it leaves out.
@@ -109,10 +115,41 @@ mod tests {
             ("*/app:1", "*/app", Some("1")),
         ] {
             let which = tag.map_or(Which::All, |tag| Which::Tag(tag.to_owned()));
-            assert_eq!(Images::read(text).unwrap(), Images { name: name.to_owned(), which }, "{text}");
+            let read = Images::read(text).unwrap();
+            assert_eq!((read.name.as_str(), read.which), (name, which), "{text}");
         }
         for bad in ["", "Redis", "a//b", "redis:", "redis:-", "redis@sha256:12", "ho st/app"] {
             assert!(Images::read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_a_registry_is_a_hosted_one_too() {
+        let chosen = |text: &str, repository: &str, name: &str| {
+            let artifact = Artifact {
+                ecosystem: "oci".into(),
+                repository: repository.into(),
+                name: name.into(),
+                version: "sha256:1".into(),
+                qualifier: String::new(),
+                schema: "oci/1".into(),
+                attributes: Default::default(),
+                requires: Vec::new(),
+                files: Vec::new(),
+            };
+            !matches!(Images::read(text).unwrap().choose(&artifact), Choice::No)
+        };
+        for (text, hosted, dockers) in [
+            ("team/app", true, true),
+            ("team/*", true, true),
+            ("team/app:1", true, true),
+            ("docker.io/team/app", false, true),
+            ("app", false, false),
+            ("team*", false, false),
+            ("*", true, true),
+        ] {
+            assert_eq!(chosen(text, "team", "app"), hosted, "{text}");
+            assert_eq!(chosen(text, "docker.io", "team/app"), dockers, "{text}");
         }
     }
 }
