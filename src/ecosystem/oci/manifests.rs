@@ -6,7 +6,7 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use url::form_urlencoded;
 
 use super::hosting::{Writer, header};
-use super::manifest::{self, Manifest};
+use super::manifest::{self, Descriptor, Manifest};
 use super::reference::{check_tag, read_digest};
 use super::refusal::{Code, refuse, refuse_as};
 use super::{SCHEMA, record, upload};
@@ -55,7 +55,7 @@ pub(super) fn put(writer: &Writer<'_>) -> Result<Answer, Problem> {
     };
     let mut changes: Vec<Change> = tags.iter().map(set).collect();
     changes.insert(0, Change::Link(artifact));
-    changes.extend(completed(writer, Brought::Manifest(&digest))?);
+    changes.extend(completed(writer, Brought::Manifest(&digest, bytes.len() as u64))?);
     let image = format!("{name}@{digest}");
     context.commit(changes, "push", &[("image", &image), ("tags", &tags.join(" "))])?;
     let mut answer = writer.created("manifests", &digest);
@@ -104,8 +104,8 @@ fn wanted(writer: &Writer<'_>, bytes: &Bytes) -> Result<Wanted, Problem> {
 pub(super) enum Brought<'a> {
     /// A blob and its size.
     Blob(&'a Digest, BlobKey, u64),
-    /// An entry of indexes.
-    Manifest(&'a Digest),
+    /// An entry of indexes and its size.
+    Manifest(&'a Digest, u64),
 }
 
 /// The record of a manifest with what the repository has of what it names; what it has not is recorded as absent. `Err`
@@ -142,7 +142,7 @@ fn artifact(
             continue;
         };
         if size != part.size {
-            return Ok(Err(format!("{} has {size} bytes, and not {}", part.digest, part.size)));
+            return Ok(Err(differs(part, size)));
         }
         keys.push(blob);
         files.push(File {
@@ -157,9 +157,16 @@ fn artifact(
     }
     for entry in &manifest.manifests {
         let path = record::manifest_path(&name.path, &entry.digest);
-        let is_brought = matches!(brought, Some(Brought::Manifest(digest)) if *digest == entry.digest);
-        if !is_brought && asked.file(name, &path, &[record::MANIFEST])?.is_none() {
-            absent.push(&entry.digest);
+        let size = match (brought, asked.file(name, &path, &[record::MANIFEST])?) {
+            (Some(Brought::Manifest(digest, size)), _) if *digest == entry.digest => size,
+            (_, Some(found)) => found.file.size,
+            (_, None) => {
+                absent.push(&entry.digest);
+                continue;
+            }
+        };
+        if size != entry.size {
+            return Ok(Err(differs(entry, size)));
         }
     }
     if !writer.context.hold(&keys)? {
@@ -178,6 +185,10 @@ fn artifact(
     }))
 }
 
+fn differs(part: &Descriptor, size: u64) -> String {
+    format!("{} has {size} bytes, and not {}", part.digest, part.size)
+}
+
 /// What is recorded besides the key, which is a digest itself.
 fn checksums(digest: &Digest) -> Vec<Digest> {
     if digest.blob_key().is_some() { Vec::new() } else { vec![digest.clone()] }
@@ -187,7 +198,7 @@ fn checksums(digest: &Digest) -> Vec<Digest> {
 /// what is brought: if only that were, nobody would bring it again.
 pub(super) fn completed(writer: &Writer<'_>, brought: Brought<'_>) -> Result<Vec<Change>, Problem> {
     let (asked, name) = (&writer.asked, &writer.name);
-    let (Brought::Blob(digest, ..) | Brought::Manifest(digest)) = brought;
+    let (Brought::Blob(digest, ..) | Brought::Manifest(digest, _)) = brought;
     let key = format!("oci awaited {name}");
     let awaited = asked.context.derived(&key, "", &mut || awaited(writer).map(Some))?.unwrap_or_default();
     let wanted = format!("{digest} ");

@@ -10,11 +10,12 @@ use aftk::events::Silent;
 use aftk::ops::gc;
 use aftk::store::Store;
 use bundle_format::BlobKey;
+use serde_json::json;
 
 use crate::support::hosting::{Hosting, Pusher, describe, digest, write_accounts};
-use crate::support::images::Images;
+use crate::support::images::{INDEX, Images};
 use crate::support::serving::Serving;
-use crate::support::sides::{Sides, sound};
+use crate::support::sides::{Ran, Sides, sound};
 
 fn collect_garbage(home: &std::path::Path) {
     gc::gc(&Store::open(home).unwrap(), &Silent, &Cancel::default(), false).unwrap();
@@ -160,4 +161,27 @@ fn a_killed_server_keeps_what_it_said_that_it_has() {
     }
     client.image("team/app", "after", b"all of this");
     println!("{} images taken, {KILLS} kills", taken.len());
+}
+
+#[test]
+fn an_index_goes_on_without_an_entry_that_was_taken_out() {
+    let hosting = Hosting::start();
+    let mut client = hosting.client();
+    let (kept, gone) = (client.image("team/app", "kept", b"kept"), client.image("team/app", "gone", b"gone"));
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [kept, gone]});
+    assert_eq!(client.manifest("team/app", "both", &index).status, 201);
+    assert_eq!(client.ask("DELETE", &format!("/v2/team/app/manifests/{}", digest(&gone)), &[]).status, 202);
+    collect_garbage(&hosting.home);
+    assert_eq!(sound(&hosting.home).len(), 2);
+    let archive = hosting.home.join("app.tar");
+    let mut export = std::process::Command::new(env!("CARGO_BIN_EXE_aftk"));
+    export
+        .arg("--home")
+        .arg(&hosting.home)
+        .args(["export", "oci-archive"])
+        .arg(&archive)
+        .arg("docker:team/app:both");
+    let ran: Ran = export.output().unwrap().into();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("1 of its 2 entries are not in here"), "{ran:?}");
 }

@@ -91,6 +91,9 @@ fn what_is_no_manifest_is_not_taken() {
     let wrong_size = with(&|manifest| manifest["layers"][0]["size"] = json!(6));
     let no_digest = with(&|manifest| manifest["layers"][0]["digest"] = json!("../../etc/passwd"));
     let negative = with(&|manifest| manifest["layers"][0]["size"] = json!(-5));
+    let mut entry = client.image("team/app", "entry", b"layer");
+    entry["size"] = json!(1);
+    let wrong_entry = index(&[&entry]).to_string();
     let first = with(&|manifest| manifest["schemaVersion"] = json!(1));
     let deep = "[".repeat(100_000);
     for (media_type, bytes) in [
@@ -105,6 +108,7 @@ fn what_is_no_manifest_is_not_taken() {
         (IMAGE, "{"),
         (IMAGE, &deep),
         (IMAGE, &wrong_size),
+        (INDEX, &wrong_entry),
         (IMAGE, &no_digest),
         (IMAGE, &negative),
         (IMAGE, &first),
@@ -116,7 +120,7 @@ fn what_is_no_manifest_is_not_taken() {
         let refusal = put(&hosting, tag, IMAGE, good.to_string().as_bytes());
         assert_eq!(refused(&refusal), (400, "MANIFEST_INVALID".to_owned()), "{tag}");
     }
-    assert_eq!(hosting.ask("GET", "/v2/team/app/tags/list").status, 404, "nothing was kept");
+    assert_eq!(tags(&hosting), json!(["entry"]), "nothing else was kept");
 }
 
 #[test]
