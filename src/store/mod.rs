@@ -506,6 +506,8 @@ pub trait Catalogue: Send + Sync {
     ) -> Result<Option<(BlobKey, u64)>, StoreError>;
     /// The bytes of all blobs that a hosted repository links or has in deposit, each counted once.
     fn hosted_size(&self, ecosystem: &str, repository: &str) -> Result<u64, StoreError>;
+    /// Whether that counts this blob.
+    fn hosted_has(&self, ecosystem: &str, repository: &str, blob: &BlobKey) -> Result<bool, StoreError>;
     /// Walks the blobs in deposit, in key order, with their sizes.
     fn deposits(
         &self,

@@ -12,6 +12,7 @@ mod export;
 mod faults;
 mod heal;
 mod hostile;
+mod hosting;
 mod http_server;
 mod image_journey;
 mod images;

@@ -202,6 +202,10 @@ impl Catalogue for SqliteCatalogue {
         self.database.read(|connection| hosted::size(connection, ecosystem, repository))
     }
 
+    fn hosted_has(&self, ecosystem: &str, repository: &str, blob: &BlobKey) -> Result<bool, StoreError> {
+        self.database.read(|connection| hosted::has(connection, ecosystem, repository, blob))
+    }
+
     fn deposits(
         &self,
         each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,

@@ -135,6 +135,9 @@ impl Catalogue for FakeStore {
     fn hosted_size(&self, _: &str, _: &str) -> Result<u64, StoreError> {
         unsupported()
     }
+    fn hosted_has(&self, _: &str, _: &str, _: &BlobKey) -> Result<bool, StoreError> {
+        unsupported()
+    }
     fn deposits(
         &self,
         _: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
