@@ -9,6 +9,7 @@ mod damage;
 mod demo;
 mod export;
 mod faults;
+mod getting_back;
 mod heal;
 mod hostile;
 mod http_server;
