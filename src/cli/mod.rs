@@ -7,6 +7,7 @@ mod collect;
 mod completion;
 mod demo;
 mod export;
+mod forget;
 mod gc;
 mod import;
 mod init;
@@ -20,7 +21,9 @@ mod network;
 mod output;
 mod password;
 mod progress;
+mod promote;
 mod push;
+mod rollback;
 mod serve;
 mod session;
 mod setup;
@@ -116,6 +119,9 @@ enum Verb {
     Export(export::Arguments),
     Push(push::Arguments),
     Ls(ls::Arguments),
+    Forget(forget::Arguments),
+    Rollback(rollback::Arguments),
+    Promote(promote::Arguments),
     Check(check::Arguments),
     Gc(gc::Arguments),
     Key(key::Arguments),
@@ -232,6 +238,9 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Export(verb) => export::run(verb, session),
         Verb::Push(verb) => push::run(verb, session),
         Verb::Ls(verb) => ls::run(verb, session),
+        Verb::Forget(verb) => forget::run(verb, session),
+        Verb::Rollback(verb) => rollback::run(verb, session),
+        Verb::Promote(verb) => promote::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),
         Verb::Login(verb) => login::run(verb, session),

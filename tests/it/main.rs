@@ -10,6 +10,7 @@ mod damage;
 mod demo;
 mod export;
 mod faults;
+mod getting_back;
 mod heal;
 mod hostile;
 mod hosting;
