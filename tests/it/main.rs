@@ -22,5 +22,6 @@ mod loss;
 mod net;
 mod npm_network;
 mod push;
+mod review;
 mod stopped;
 mod support;
