@@ -24,6 +24,7 @@ mod loss;
 mod net;
 mod npm_network;
 mod push;
+mod review;
 mod stopped;
 mod support;
 mod volumes;
