@@ -31,6 +31,9 @@ _aftk() {
             aftk,demo)
                 cmd="aftk__subcmd__demo"
                 ;;
+            aftk,diff)
+                cmd="aftk__subcmd__diff"
+                ;;
             aftk,export)
                 cmd="aftk__subcmd__export"
                 ;;
@@ -66,6 +69,9 @@ _aftk() {
                 ;;
             aftk,push)
                 cmd="aftk__subcmd__push"
+                ;;
+            aftk,receipt)
+                cmd="aftk__subcmd__receipt"
                 ;;
             aftk,rollback)
                 cmd="aftk__subcmd__rollback"
@@ -113,7 +119,7 @@ _aftk() {
 
     case "${cmd}" in
         aftk)
-            opts="-C -q -y -v -h -V --home --directory --json --quiet --yes --verbose --color --progress --help --version init lock collect inspect verify import serve export push ls forget rollback promote check gc key account login setup completion demo version"
+            opts="-C -q -y -v -h -V --home --directory --json --quiet --yes --verbose --color --progress --help --version init lock collect inspect diff verify import serve export push ls forget rollback promote check gc receipt key account login setup completion demo version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -317,7 +323,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__collect)
-            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --out --key --passphrase-file --sign-command --locked --dry-run --no-readback --volume-size --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --out --key --passphrase-file --sign-command --locked --dry-run --no-readback --reissue --volume-size --receipt --since --assume-held --missing --full-every --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -363,7 +369,31 @@ _aftk() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --reissue)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --volume-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --receipt)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assume-held)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --missing)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --full-every)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -463,6 +493,40 @@ _aftk() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto plain json none" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aftk__subcmd__diff)
+            opts="-C -q -y -v -h --exit-code --home --directory --json --quiet --yes --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --home)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -613,12 +677,16 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__import)
-            opts="-n -C -q -y -v -h --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-n -C -q -y -v -h --dry-run --missing --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --missing)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --home)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1210,6 +1278,44 @@ _aftk() {
                     return 0
                     ;;
                 -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto plain json none" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aftk__subcmd__receipt)
+            opts="-C -q -y -v -h --site --short --home --directory --json --quiet --yes --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --site)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -2,6 +2,7 @@
 
 mod account;
 mod calls;
+mod carry;
 mod check;
 mod collect;
 mod completion;
@@ -24,6 +25,7 @@ mod password;
 mod progress;
 mod promote;
 mod push;
+mod receipt;
 mod rollback;
 mod serve;
 mod session;
@@ -126,6 +128,7 @@ enum Verb {
     Promote(promote::Arguments),
     Check(check::Arguments),
     Gc(gc::Arguments),
+    Receipt(receipt::Arguments),
     Key(key::Arguments),
     Account(account::Arguments),
     Login(login::Arguments),
@@ -246,6 +249,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Promote(verb) => promote::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),
+        Verb::Receipt(verb) => receipt::run(verb, session),
         Verb::Login(verb) => login::run(verb, session),
         Verb::Key(verb) => key::run(verb, session),
         Verb::Account(verb) => account::run(verb, session),

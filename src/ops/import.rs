@@ -47,6 +47,8 @@ pub struct ImportRequest {
     pub paths: Vec<PathBuf>,
     /// Verify every byte and decide, but change nothing.
     pub dry_run: bool,
+    /// The file that gets the list of what a bundle relies on and is not here.
+    pub missing: Option<PathBuf>,
 }
 
 /// What became of a bundle.
@@ -187,7 +189,7 @@ pub fn import(
         let trust = trust.reread()?;
         let done = match request.dry_run {
             true => foresee(store, &trust, set, events, cancel),
-            false => import_set(store, &trust, set, events, cancel)
+            false => import_set(store, &trust, (set, request.missing.as_deref()), events, cancel)
                 .map_err(|problem| (set.first().to_owned(), problem)),
         };
         match done {
@@ -208,7 +210,7 @@ pub fn import(
 fn import_set(
     store: &Store,
     trust: &Trust,
-    set: &Set,
+    (set, list): (&Set, Option<&Path>),
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<Imported, Problem> {
@@ -309,15 +311,23 @@ fn import_set(
     if arriving.as_ref().is_some_and(|arriving| !arriving.is_checked()) {
         unpack::recheck(accession.generation(), path, side)?;
     }
-    let (named, count) = if is_staged { accession.missing(NAMED)? } else { (Vec::new(), 1) };
+    let lacking = |limit| match is_staged {
+        true => accession.missing(limit),
+        // What else is missing can be said once these are here.
+        false => missing_segments(store, &snapshot),
+    };
+    let (named, count) = lacking(NAMED)?;
     if count > 0 {
+        if let Some(list) = list {
+            write_list(list, &lacking(usize::MAX)?.0)?;
+        }
         let mut problem = Problem::new(
             Kind::Incomplete,
             "bundle.incomplete",
             format!("{count} blobs that the snapshot lists are neither in the bundle nor here"),
         )
         .at(path.display())
-        .hint("import the bundles before it first, or ask for a full bundle of this snapshot");
+        .hint("import the bundles before it first, or ask outside for what is missing: `aftk import --missing FILE`");
         problem.causes.extend(named.iter().map(ToString::to_string));
         return Err(problem);
     }
@@ -343,6 +353,26 @@ fn end_arrivals(store: &Store, snapshot: BlobKey) -> Result<(), Problem> {
         store.catalogue.end_arrival(&arrival.packing)?;
     }
     Ok(())
+}
+
+fn missing_segments(store: &Store, snapshot: &Snapshot) -> Result<(Vec<BlobKey>, u64), Problem> {
+    let mut missing = Vec::new();
+    for segment in &snapshot.segments {
+        if store.blobs.size(&segment.digest)? != Some(segment.size) {
+            missing.push(segment.digest);
+        }
+    }
+    let count = missing.len() as u64;
+    Ok((missing, count))
+}
+
+/// Writes a list that `collect --missing` reads: a key a line.
+fn write_list(path: &Path, keys: &[BlobKey]) -> Result<(), Problem> {
+    let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    crate::fsx::replace_file(path, text.as_bytes()).map_err(|error| {
+        Problem::new(Kind::Failed, "import.missing-list", format!("cannot write {}", path.display()))
+            .caused_by(&error)
+    })
 }
 
 /// A bundle of several volumes while they arrive.

@@ -60,6 +60,11 @@ impl Layout {
         self.home.join("trust")
     }
 
+    /// Where the keys of sites are whose receipts were believed.
+    pub fn sites(&self) -> PathBuf {
+        self.home.join("sites")
+    }
+
     /// Where the site's own certificate authority is.
     pub fn tls(&self) -> PathBuf {
         self.home.join("tls")
