@@ -308,7 +308,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__collect)
-            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --out --key --passphrase-file --sign-command --locked --dry-run --no-readback --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --out --key --passphrase-file --sign-command --locked --dry-run --no-readback --volume-size --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -351,6 +351,10 @@ _aftk() {
                     return 0
                     ;;
                 --sign-command)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volume-size)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -104,6 +104,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -s o -l out -d 'Write
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l key -d 'Sign with this key of the home, or this key file; made on first use' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l volume-size -d 'Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`. At a terminal, the next medium is asked for when one is full' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l limit-rate -d 'Move at most so many bytes a second, for example 2MiB' -r

@@ -99,7 +99,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         arguments.selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let target = target(&arguments, session)?;
     let network = arguments.network.and(&target.ca_file, &target.insecure_host);
-    let (url, order) = (target.url.clone(), order(target, arguments.dry_run));
+    let url = target.url.clone();
+    let order = push::order(&url, order(target, arguments.dry_run))?;
     for request in &arguments.from {
         requests::check(request)?;
     }

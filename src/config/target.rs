@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 /// A place to push to. What the command line says beats it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -59,11 +59,21 @@ pub enum Product {
     Nexus,
 }
 
+/// Reads the targets of a file.
+///
+/// # Errors
+/// If one of them cannot be what it says, or two have one name.
+pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Target>, D::Error> {
+    let targets = Vec::<Target>::deserialize(deserializer)?;
+    check(&targets).map_err(de::Error::custom)?;
+    Ok(targets)
+}
+
 /// Says what is wrong with the targets of a file.
 ///
 /// # Errors
 /// That, as a sentence.
-pub(super) fn check(targets: &[Target]) -> Result<(), String> {
+fn check(targets: &[Target]) -> Result<(), String> {
     for (number, target) in targets.iter().enumerate() {
         let Target { name, url, .. } = target;
         let is_name = !name.is_empty()
@@ -86,4 +96,41 @@ pub(super) fn check(targets: &[Target]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Product, Site, Target};
+    use crate::problem::{Kind, Problem};
+
+    fn read(target: &str) -> Result<Vec<Target>, Problem> {
+        let directory = crate::fsx::test_directory();
+        let path = directory.path().join("site.toml");
+        let text = format!("format = 1\n[[target]]\nname = \"prod\"\n{target}");
+        crate::fsx::replace_file(&path, text.as_bytes()).unwrap();
+        Site::read(&path).map(|site| site.targets)
+    }
+
+    #[test]
+    fn targets_have_names_of_their_own_and_no_accounts() {
+        let url = "url = \"docker://registry.example.test/mirror\"";
+        let whole = read(&format!("{url}\nproduct = \"nexus\"\nca_file = [\"ca.pem\"]")).unwrap();
+        assert_eq!((whole[0].product, whole[0].keep_host), (Some(Product::Nexus), None));
+        assert!(whole[0].ca_file[0].is_absolute());
+        for wrong in [
+            "",
+            "url = \"nowhere\"",
+            "url = \"docker://me:sesame@registry.example.test\"",
+            &format!("{url}\nrealm_override = \"https://me@registry.example.test\""),
+            &format!("{url}\nproduct = \"other\""),
+            &format!("{url}\n[[target]]\nname = \"prod\"\n{url}"),
+            &format!("{url}\n[[target]]\nname = \"a/b\"\n{url}"),
+        ] {
+            let problem = read(wrong).unwrap_err();
+            assert_eq!(problem.kind, Kind::Usage, "{wrong}");
+            assert!(problem.place.unwrap().contains("site.toml:"), "{wrong}");
+        }
+        let unknown = read(&format!("{url}\npassword = \"sesame\"")).unwrap_err();
+        assert!(unknown.place.unwrap().ends_with("site.toml:5:1"));
+    }
 }

@@ -265,6 +265,15 @@ pub struct HelperAnswer {
 pub trait CollectContext: Send + Sync {
     /// A document through the one cache. `Ok(None)` if the upstream says that it does not exist (404, 410).
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem>;
+    /// The same of a document whose sha256 the upstream tells in a header of that name (lower case): one that is held is
+    /// only asked about, where [`CollectContext::metadata`] asks for it.
+    async fn metadata_told_by(
+        &self,
+        request: &MetadataRequest,
+        _header: &'static str,
+    ) -> Result<Option<Metadata>, Problem> {
+        self.metadata(request).await
+    }
     /// A page of a list. It is asked for anew each time and not kept: what a list says now is what is wanted, and its
     /// headers say where it goes on. `Ok(None)` if the upstream says that there is none (404, 410).
     async fn page(&self, request: &MetadataRequest) -> Result<Option<Page>, Problem>;
@@ -294,6 +303,10 @@ pub trait CollectContext: Send + Sync {
     /// Opens a document of this machine that may be too large to be held in memory; `Ok(None)` if there is none.
     /// Reading it blocks.
     async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem>;
+    /// The files of a directory of this machine, in no order; none, if it is not there.
+    async fn list(&self, _directory: &Path) -> Result<Vec<PathBuf>, Problem> {
+        Ok(Vec::new())
+    }
     /// A directory for what outgrows memory.
     fn scratch(&self) -> &Path;
     /// An environment variable of the user.
@@ -361,6 +374,19 @@ pub trait Collect: Send + Sync {
 /// The ways to an ecosystem's upstreams, read from the configuration once for a whole run.
 #[async_trait]
 pub trait Upstreams: Send + Sync {
+    /// Mirrors that may have a file of a repository, in the order in which they are asked before its own upstream. None of
+    /// them is believed: what they send is held to the file's checksums.
+    ///
+    /// # Errors
+    /// If the file must not be had at all.
+    async fn mirrors(
+        &self,
+        _repository: &str,
+        _origin: &str,
+        _context: &dyn CollectContext,
+    ) -> Result<Vec<Access>, Problem> {
+        Ok(Vec::new())
+    }
     /// How to reach a file of a repository: the route in use on this machine, with its credentials.
     ///
     /// # Errors

@@ -66,6 +66,11 @@ pub trait PushContext: Send + Sync {
 /// Pushing into servers of an ecosystem's own protocol.
 #[async_trait]
 pub trait Push: Send + Sync {
+    /// Whether an order is one that can be carried out, by its words alone: no network.
+    ///
+    /// # Errors
+    /// Usage, if not.
+    fn check(&self, order: &PushOrder) -> Result<(), Problem>;
     /// Pushes what was chosen, with all that belongs to it. What fails for one package stops no other, and stands in the
     /// ledger.
     ///

@@ -49,7 +49,7 @@ pub struct Accounts {
     known: Mutex<Known>,
     /// The mark of the password that was right, and until when it counts: one for each account at most.
     remembered: Mutex<HashMap<String, ([u8; SessionKey::MARK], Instant)>>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// What is known of the file.
@@ -113,7 +113,7 @@ impl Accounts {
             started,
             known: Mutex::new(Known { list: Ok(list), stamp, looked: started }),
             remembered: Mutex::default(),
-            turns: Semaphore::new(AT_ONCE),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
 
@@ -183,14 +183,16 @@ impl Accounts {
         if self.remembers(list, &credentials, clock::instant()) {
             return Ok(credentials.name);
         }
-        let turn = tokio::time::timeout(TURN, self.turns.acquire()).await;
-        let _turn = turn.map_err(|_| Denied::Busy)?.map_err(|_| Denied::Busy)?;
+        let turn = tokio::time::timeout(TURN, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.map_err(|_| Denied::Busy)?.map_err(|_| Denied::Busy)?;
         // The same client may have asked for many things at once, and the first of them was waited for.
         if self.remembers(list, &credentials, clock::instant()) {
             return Ok(credentials.name);
         }
         let (here, list) = (Arc::clone(self), Arc::clone(list));
         let verified = blocking(move || {
+            // Until it is computed, though the client may be gone: it must not make room for the next by leaving.
+            let _turn = turn;
             let Credentials { name, password } = &credentials;
             let is_right = list.verify(name, password);
             if is_right {
@@ -391,6 +393,30 @@ mod tests {
         assert!(accounts.look().is_err() && held(&accounts.known).list.is_err());
         crate::fsx::replace_private(&path, &ours).unwrap();
         assert!(accounts.look().is_ok() && held(&accounts.known).list.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_leaves_makes_no_room_for_more_guesses() {
+        let directory = crate::fsx::test_directory();
+        let path = directory.path().join("accounts");
+        // A quarter of a second for each guess: `htpasswd -nbB -C 12 ada horse`.
+        let slow = "ada:$2y$12$JuAM2v.KLI85RVBky8COsuSZJGdtk0t2moX3I2iwOu9rWi7kF56Rq\n";
+        crate::fsx::replace_private(&path, slow.as_bytes()).unwrap();
+        let accounts = Arc::new(Accounts::open(path).unwrap());
+        let list = accounts.list().await.unwrap();
+        let here = Arc::clone(&accounts);
+        let guess = tokio::spawn(async move { here.sign_in(&list, of("ada", "house")).await });
+        while accounts.turns.available_permits() == AT_ONCE {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // The turn is taken first, and computing begins right after.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        guess.abort();
+        assert!(guess.await.is_err_and(|error| error.is_cancelled()));
+        assert_eq!(accounts.turns.available_permits(), AT_ONCE - 1);
+        let all = u32::try_from(AT_ONCE).unwrap();
+        let turns = tokio::time::timeout(Duration::from_secs(10), accounts.turns.acquire_many(all));
+        assert!(turns.await.is_ok());
     }
 
     #[test]

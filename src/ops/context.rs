@@ -28,6 +28,9 @@ const SETTLE_EVERY: usize = 64;
 /// The largest download that is not kept, in bytes: 1 TiB. One that never ends is cut off.
 const LARGEST_DOWNLOAD: u64 = 1 << 40;
 
+/// The most files of a directory that are listed.
+const LARGEST_LIST: usize = 10_000;
+
 /// The context of one collecting job.
 pub struct Outside {
     store: Store,
@@ -122,17 +125,7 @@ impl Outside {
         let answer = self.cancel.race(asked).await?;
         match (answer, cached) {
             (DocumentAnswer::NotFound, _) => Ok(None),
-            (DocumentAnswer::NotModified, Some(mut cached)) => {
-                let (store, limit) = (self.store.clone(), request.limit);
-                blocking(move || {
-                    let bytes = super::read_blob(&store, &cached.body, limit)?;
-                    let (digest, content_type) = (cached.body, cached.content_type.clone());
-                    cached.confirmed = crate::clock::now_text();
-                    store.catalogue.cache(&[(name, cached)])?;
-                    Ok(Some(Metadata { bytes, digest, content_type }))
-                })
-                .await
-            }
+            (DocumentAnswer::NotModified, Some(cached)) => self.confirmed(request, cached).await.map(Some),
             (DocumentAnswer::NotModified, None) => Err(Problem::new(
                 Kind::Unavailable,
                 "net.not-modified",
@@ -156,6 +149,39 @@ impl Outside {
                 .await
             }
         }
+    }
+}
+
+impl Outside {
+    /// What an upstream answered before, if its body is held.
+    async fn cached(&self, request: &MetadataRequest) -> Result<Option<CachedAnswer>, Problem> {
+        let (store, name) = (self.store.clone(), cache_name(request));
+        blocking(move || {
+            let cached = store.catalogue.cached(&name)?;
+            match cached {
+                // A body that is gone is no answer: the document is asked for again, unconditionally.
+                Some(cached) if store.blobs.size(&cached.body)?.is_none() => Ok(None),
+                other => Ok(other),
+            }
+        })
+        .await
+    }
+
+    /// An answer that still holds.
+    async fn confirmed(
+        &self,
+        request: &MetadataRequest,
+        mut cached: CachedAnswer,
+    ) -> Result<Metadata, Problem> {
+        let (store, name, limit) = (self.store.clone(), cache_name(request), request.limit);
+        blocking(move || {
+            let bytes = super::read_blob(&store, &cached.body, limit)?;
+            let (digest, content_type) = (cached.body, cached.content_type.clone());
+            cached.confirmed = crate::clock::now_text();
+            store.catalogue.cache(&[(name, cached)])?;
+            Ok(Metadata { bytes, digest, content_type })
+        })
+        .await
     }
 }
 
@@ -208,16 +234,26 @@ fn cache_name(request: &MetadataRequest) -> String {
 #[async_trait]
 impl CollectContext for Outside {
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
-        let (store, name) = (self.store.clone(), cache_name(request));
-        let cached = blocking(move || {
-            let cached = store.catalogue.cached(&name)?;
-            match cached {
-                // A body that is gone is no answer: the document is asked for again, unconditionally.
-                Some(cached) if store.blobs.size(&cached.body)?.is_none() => Ok(None),
-                other => Ok(other),
+        let cached = self.cached(request).await?;
+        self.fetch(request, cached).await
+    }
+
+    async fn metadata_told_by(
+        &self,
+        request: &MetadataRequest,
+        header: &'static str,
+    ) -> Result<Option<Metadata>, Problem> {
+        let cached = self.cached(request).await?;
+        if let Some(held) = &cached {
+            match self.cancel.race(self.client.head(&request.access, request.accept)).await {
+                Ok(Some(head)) if head.header(header) == Some(held.body.to_string().as_str()) => {
+                    return self.confirmed(request, held.clone()).await.map(Some);
+                }
+                // Some answer to nothing but GET.
+                Err(problem) if problem.code != "net.status" => return Err(problem),
+                _ => {}
             }
-        })
-        .await?;
+        }
         self.fetch(request, cached).await
     }
 
@@ -297,6 +333,20 @@ impl CollectContext for Outside {
             Ok(file) => Ok(Some(Box::new(file) as Box<dyn Read + Send>)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unreadable(&path, &error)),
+        })
+        .await
+    }
+
+    async fn list(&self, directory: &Path) -> Result<Vec<PathBuf>, Problem> {
+        let directory = self.directory.join(directory);
+        blocking(move || {
+            let entries = match std::fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(unreadable(&directory, &error)),
+            };
+            let paths = entries.take(LARGEST_LIST).map(|entry| entry.map(|entry| entry.path()));
+            paths.collect::<Result<_, _>>().map_err(|error| unreadable(&directory, &error))
         })
         .await
     }

@@ -23,6 +23,9 @@ const CHUNK: usize = 512;
 /// No single file may be larger: 1 TiB. An upstream that never ends is cut off.
 const FILE_LIMIT: u64 = 1 << 40;
 
+/// The code of a problem with bytes that are not the expected ones.
+const MISMATCH: &str = "collect.upstream-mismatch";
+
 /// A file that is to be downloaded.
 struct Wanted {
     alias: String,
@@ -93,7 +96,7 @@ impl Wanted {
             )
         };
         let message = format!("the upstream sent other bytes than {instead}");
-        Problem::new(Kind::Untrusted, "collect.upstream-mismatch", message).hint(hint)
+        Problem::new(Kind::Untrusted, MISMATCH, message).hint(hint)
     }
 }
 
@@ -108,6 +111,11 @@ struct Ways {
 impl Ways {
     fn new(outside: &Arc<Outside>, requests: &Arc<Vec<Request>>) -> Ways {
         Ways { outside: outside.clone(), requests: requests.clone(), opened: Arc::default() }
+    }
+
+    async fn mirrors(&self, wanted: &Wanted) -> Result<Vec<Access>, Problem> {
+        let upstreams = self.upstreams(wanted).await?;
+        upstreams.mirrors(&wanted.repository, &wanted.file.origin, &*self.outside).await
     }
 
     async fn access(&self, wanted: &Wanted) -> Result<Access, Problem> {
@@ -274,9 +282,19 @@ where
     }
 }
 
+/// Downloads a file from the first mirror that has it, else from its own upstream, which says what is wrong if nobody has.
 async fn download(wanted: &Wanted, ways: &Ways) -> Result<(), Problem> {
+    for access in ways.mirrors(wanted).await? {
+        match download_from(access, wanted, ways).await {
+            Err(problem) if problem.code.starts_with("net.") || problem.code == MISMATCH => {}
+            result => return result,
+        }
+    }
+    download_from(ways.access(wanted).await?, wanted, ways).await
+}
+
+async fn download_from(access: Access, wanted: &Wanted, ways: &Ways) -> Result<(), Problem> {
     let (file, alias, outside) = (&wanted.file, &wanted.alias, &ways.outside);
-    let access = ways.access(wanted).await?;
     let place = net::redact(&access.url).to_string();
     let events = outside.shared_events();
     events.emit(Happening::ItemStart { item: file.path.clone(), bytes: file.size });

@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::context::Outside;
 use super::select::{self, Selector};
 use crate::blocking::blocking;
-use crate::ecosystem::push::{Ledger, Outcome, PushContext, PushOrder};
-use crate::ecosystem::{CollectContext, registry};
+use crate::ecosystem::push::{Ledger, Outcome, Push, PushContext, PushOrder};
+use crate::ecosystem::{CollectContext, Ecosystem, registry};
 use crate::events::Happening;
 use crate::net::Client;
 use crate::problem::{Kind, Problem};
@@ -98,29 +98,41 @@ fn severity(kind: Kind) -> u8 {
     }
 }
 
-/// Pushes what selectors select, or all of the target's ecosystem if there is none, to `target`, an ecosystem's word and an
-/// address: `docker://registry.example.test/mirror`. `order` has the rest; its target is overwritten.
+/// What pushes to a target, an ecosystem's word and an address: `docker://registry.example.test/mirror`; and the address.
+fn find(target: &str) -> Result<(&'static dyn Ecosystem, &'static dyn Push, &str), Problem> {
+    let found = target.split_once(':').and_then(|(word, rest)| {
+        let ecosystem = registry::of_word(word)?;
+        Some((ecosystem, ecosystem.push()?, rest))
+    });
+    found.ok_or_else(|| {
+        let message = format!("{target:?} is no target that this version pushes to");
+        Problem::new(Kind::Usage, "push.target", message)
+            .hint("write docker://HOST/PREFIX, for example docker://registry.example.test/mirror")
+    })
+}
+
+/// An order to push to `target`, checked by its words alone; its own target is overwritten.
 ///
 /// # Errors
-/// If the order is wrong, a selector selects nothing, or the target cannot be used at all. What fails for one package stands in the report.
+/// Usage, if it is wrong.
+pub fn order(target: &str, mut order: PushOrder) -> Result<PushOrder, Problem> {
+    let (_, pusher, rest) = find(target)?;
+    rest.clone_into(&mut order.target);
+    pusher.check(&order)?;
+    Ok(order)
+}
+
+/// Pushes what selectors select, or all of the target's ecosystem if there is none, as an [`order`] for that target says.
+///
+/// # Errors
+/// If a selector selects nothing, or the target cannot be used at all. What fails for one package stands in the report.
 pub async fn push(
     target: &str,
-    mut order: PushOrder,
+    order: PushOrder,
     selectors: Vec<Selector>,
     outside: &Arc<Outside>,
 ) -> Result<PushReport, Problem> {
-    let unknown = || {
-        Problem::new(
-            Kind::Usage,
-            "push.target",
-            format!("{target:?} is no target that this version pushes to"),
-        )
-        .hint("write docker://HOST/PREFIX, for example docker://registry.example.test/mirror")
-    };
-    let (word, rest) = target.split_once(':').ok_or_else(unknown)?;
-    let ecosystem = registry::of_word(word).ok_or_else(unknown)?;
-    let pusher = ecosystem.push().ok_or_else(unknown)?;
-    rest.clone_into(&mut order.target);
+    let (ecosystem, pusher, _) = find(target)?;
     let (store, name, use_for) =
         (outside.store().clone(), ecosystem.name(), format!("can be pushed to {target}"));
     let chosen = blocking(move || select::chosen(&store, name, &selectors, &use_for)).await?;

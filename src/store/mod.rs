@@ -358,6 +358,34 @@ pub struct Conflict {
     pub held_by: String,
 }
 
+/// A bundle of which not all volumes have arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// The digest of its packing list.
+    pub packing: BlobKey,
+    /// The digest of its snapshot.
+    pub snapshot: BlobKey,
+    /// The channel.
+    pub channel: String,
+    /// Its place in the channel.
+    pub epoch: u64,
+    /// Its place in the epoch.
+    pub sequence: u64,
+    /// How many volumes it has.
+    pub volumes: u64,
+    /// The volumes that have arrived, and whether they were checked against what the snapshot claims.
+    pub arrived: BTreeMap<u64, bool>,
+    /// What keeps their blobs.
+    #[serde(skip, default = "no_session")]
+    pub session: SessionId,
+    /// When the first arrived, RFC 3339 UTC.
+    pub began: String,
+}
+
+fn no_session() -> SessionId {
+    SessionId(0)
+}
+
 /// Something that a client asked for and that was not there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Miss {
@@ -530,6 +558,15 @@ pub trait Catalogue: Send + Sync {
     fn claim(&self, session: SessionId, keys: &[BlobKey]) -> Result<(), StoreError>;
     /// Ends a session and its claims.
     fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
+    /// The bundles of which not all volumes have arrived, by channel and sequence.
+    fn arrivals(&self) -> Result<Vec<Arrival>, StoreError>;
+    /// Notes that volumes of a bundle begin to arrive; the session that keeps their blobs, for 400 days after the last one.
+    fn begin_arrival(&self, arrival: &Arrival) -> Result<SessionId, StoreError>;
+    /// Notes that every blob of a volume is held, durably; and whether it was `checked` against what the snapshot claims of
+    /// them.
+    fn volume_arrived(&self, packing: &BlobKey, volume: u64, checked: bool) -> Result<(), StoreError>;
+    /// Forgets a bundle that arrived, or that nobody waits for, and what kept its blobs.
+    fn end_arrival(&self, packing: &BlobKey) -> Result<(), StoreError>;
     /// Whether nothing refers to a blob: no link, deposit, snapshot, cache entry or claim. `act` runs inside the same
     /// exclusive transaction if so, so that a claim comes either before the check or after the act; it must not
     /// use the catalogue. What was visible before the last publish of a source still counts as referred to.

@@ -1,6 +1,7 @@
 //! The whole way of images, by the program itself: from a registry that asks who one is, or an archive of this machine,
 //! to a registry inside.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -71,6 +72,7 @@ impl Image {
                 upstream.route(&format!("/v2/team/app/{kind}/{digest}"), Reply::answer(guard(reply.clone())));
             }
             if *digest == self.index {
+                let reply = reply.header("docker-content-digest", digest.as_str());
                 upstream.route("/v2/team/app/manifests/1.0", Reply::answer(guard(reply)));
             }
         }
@@ -158,6 +160,16 @@ fn an_image_crosses_the_gap() {
     assert_eq!(again["bundle"]["snapshot"], report["bundle"]["snapshot"]);
     assert_eq!(downloads(), before, "nothing is downloaded twice");
 
+    // Resolved anew: the tag is only asked about, which registries do not count, and digests need no asking.
+    let asked = |method: &str| {
+        let all = upstream.requests().into_iter().filter(|seen| seen.method == method);
+        all.filter(|seen| seen.path.contains("/manifests/")).count()
+    };
+    let before = (asked("GET"), asked("HEAD"));
+    sides.run("out", &["lock", "--upgrade", "--dry-run", &request]).done();
+    // The first is answered by the question who asks.
+    assert_eq!((asked("GET"), asked("HEAD") > before.1), (before.0, true));
+
     import(&sides);
     image.is_served(&Serving::start(&sides), &host(&upstream).replace(':', "_"));
 }
@@ -185,6 +197,55 @@ fn of_an_image_only_the_wanted_platform_is_carried() {
 }
 
 #[test]
+fn a_mirror_of_this_machine_is_asked_first_and_is_nothing_that_a_lock_says() {
+    let (sides, image) = (Sides::new(), Image::new());
+    let (origin, mirror) = (image.registry(), image.registry());
+    // The mirror keeps what it has below a path of its own, to everybody; it lacks a layer, and has another one damaged.
+    let (lacking, damaged) = (&image.parts[0].0, &image.parts[2].0);
+    for (digest, media_type, bytes) in &image.parts {
+        let kind = if media_type == INDEX || media_type == MANIFEST { "manifests" } else { "blobs" };
+        let bytes = if digest == damaged { vec![0; bytes.len()] } else { bytes.clone() };
+        let reply = Reply::ok(bytes).header("content-type", media_type.as_str());
+        if digest != lacking {
+            mirror.route(&format!("/v2/proxy/team/app/{kind}/{digest}"), reply.clone());
+        }
+        if *digest == image.index {
+            mirror.route("/v2/proxy/team/app/manifests/1.0", reply);
+        }
+    }
+    log_in(&sides, &origin);
+    let directory = sides.path("user/.config/containers/registries.conf.d");
+    std::fs::create_dir_all(&directory).unwrap();
+    let conf = format!(
+        "[[registry]]\nlocation = \"{}\"\n[[registry.mirror]]\nlocation = \"{}/proxy\"\n",
+        host(&origin),
+        host(&mirror)
+    );
+    std::fs::write(directory.join("mirror.conf"), conf).unwrap();
+    let request = format!("docker:{}/team/app:1.0", host(&origin));
+    collect(&sides, &[&request]).done();
+    let asked = |upstream: &FakeUpstream, part: &str| -> BTreeSet<String> {
+        let all = upstream.requests().into_iter().map(|seen| seen.path);
+        all.filter_map(|path| Some(path.split_once(part)?.1.to_owned())).collect()
+    };
+    assert_eq!(asked(&mirror, "/manifests/").len(), 3, "the tag, and a manifest for each platform");
+    assert_eq!(asked(&origin, "/manifests/").len(), 0);
+    assert_eq!(asked(&origin, "/blobs/"), [lacking.clone(), damaged.clone()].into());
+    for lock in std::fs::read_dir(sides.path("out/channels/default")).unwrap() {
+        let text = std::fs::read_to_string(lock.unwrap().path()).unwrap();
+        assert!(!text.contains(&host(&mirror)), "{text}");
+    }
+    import(&sides);
+    image.is_served(&Serving::start(&sides), &host(&origin).replace(':', "_"));
+
+    let blocked = format!("[[registry]]\nlocation = \"{}\"\nblocked = true\n", host(&origin));
+    std::fs::write(directory.join("zz.conf"), blocked).unwrap();
+    let refused = collect(&sides, &[&format!("{request}@{}", image.index)]);
+    assert_eq!(refused.code, Some(6), "{}", refused.stderr);
+    assert!(refused.stderr.contains("zz.conf"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_layer_that_is_not_what_its_digest_says_is_refused() {
     let (sides, image) = (Sides::new(), Image::new());
     let upstream = image.registry();
@@ -203,6 +264,28 @@ fn a_layer_that_is_not_what_its_digest_says_is_refused() {
     upstream.route(&path, Reply::redirect(elsewhere.at("/layer")));
     collect(&sides, &[&format!("docker:{}/team/app:1.0", host(&upstream))]).done();
     assert!(elsewhere.requests_to("/layer").iter().all(|seen| seen.header("authorization").is_none()));
+}
+
+#[test]
+fn an_index_of_many_images_is_read() {
+    let (sides, image) = (Sides::new(), Image::new());
+    let layout = sides.path("project/layout");
+    image.layout(&layout);
+    let mut index: Value =
+        serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let entries = (0..20_000).map(|number| {
+        let mut entry = index["manifests"][0].clone();
+        let name = format!("registry.example.test/team/app:{number}");
+        entry["annotations"] =
+            json!({"org.opencontainers.image.ref.name": name, "io.containerd.image.name": name});
+        entry
+    });
+    index["manifests"] = entries.collect();
+    let text = index.to_string();
+    assert!(text.len() > 4 << 20, "{}", text.len());
+    std::fs::write(layout.join("index.json"), text).unwrap();
+    let report = collect(&sides, &["--json", "oci:./layout:registry.example.test/team/app:19999"]).json();
+    assert_eq!(report["artifacts"].as_array().unwrap().len(), 3);
 }
 
 #[test]

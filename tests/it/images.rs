@@ -249,10 +249,10 @@ fn errors_have_the_form_and_the_codes_of_registries() {
         ("GET", "/v2/_catalog?n=x".to_owned(), 400, "PAGINATION_NUMBER_INVALID"),
         ("GET", "/v2/redis/referrers/x".to_owned(), 400, "DIGEST_INVALID"),
         ("GET", "/v2/redis".to_owned(), 404, "UNSUPPORTED"),
-        ("POST", "/v2/redis/blobs/uploads/".to_owned(), 405, "UNSUPPORTED"),
-        ("PUT", "/v2/redis/manifests/7".to_owned(), 405, "UNSUPPORTED"),
-        ("DELETE", format!("/v2/redis/manifests/{digest}"), 405, "UNSUPPORTED"),
-        ("PATCH", "/v2/redis/blobs/uploads/1".to_owned(), 405, "UNSUPPORTED"),
+        ("POST", "/v2/redis/blobs/uploads/".to_owned(), 403, "DENIED"),
+        ("PUT", "/v2/redis/manifests/7".to_owned(), 403, "DENIED"),
+        ("DELETE", format!("/v2/redis/manifests/{digest}"), 403, "DENIED"),
+        ("PATCH", "/v2/redis/blobs/uploads/1".to_owned(), 403, "DENIED"),
         ("NONSENSE", "/v2/".to_owned(), 405, "UNSUPPORTED"),
     ] {
         let response = mirror.ask(method, &path, &["Content-Length: 0"]);

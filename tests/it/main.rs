@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 #![allow(clippy::disallowed_methods, reason = "tests lay out and damage files of their own")]
 
+mod bundle_index;
 mod channel;
 mod concurrency;
 mod damage;
@@ -24,3 +25,4 @@ mod npm_network;
 mod push;
 mod stopped;
 mod support;
+mod volumes;

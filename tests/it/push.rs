@@ -427,6 +427,9 @@ fn archives_are_pushed_without_a_store() {
     let to = format!("docker://{}/mirror", target.host());
     let push = |from: &str| house.sides.run("none", &["push", &to, "--json", "--from", from]);
     assert_eq!((push("oci:gone").code, push("gone").code), (Some(2), Some(2)));
+    // What is wrong with the call is said before anything is read.
+    let wrong = house.sides.run("none", &["push", "docker://no_host", "--json", "--from", "oci:gone"]);
+    assert_eq!((wrong.code, wrong.json()["error"]["code"].as_str()), (Some(2), Some("push.target")));
     // From another registry all the same.
     push(&format!("docker:{}/team/app:1", house.source.host())).done();
     assert!(house.is_there(&target, "team/app", "1"));

@@ -5,15 +5,19 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::manifest::{self, Descriptor, Manifest};
-use super::reference::{Name, Which};
+use super::reference::{Name, Which, read_digest};
 use super::registries::Registries;
-use crate::ecosystem::{CollectContext, Evidence, MetadataRequest};
+use crate::ecosystem::{CollectContext, Evidence, Metadata, MetadataRequest};
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
 use crate::store;
 
 /// The most pages of what refers to one manifest.
 const PAGES: usize = 1000;
+
+/// The header in which registries tell a manifest's digest. Asking for it alone is nothing that they count, as they count
+/// the manifests that they send.
+const DIGEST_HEADER: &str = "docker-content-digest";
 
 /// Where manifests are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,8 +115,31 @@ struct Referrers {
 }
 
 impl Asking<'_> {
-    async fn access(self, below: &str) -> Result<Access, Problem> {
-        self.registries.access(self.name, below, self.context).await
+    /// A document of the repository, and the address that it has at the registry itself: from the first mirror that has it,
+    /// else from the registry.
+    async fn document(
+        self,
+        below: &str,
+        accept: &'static str,
+    ) -> Result<Option<(Metadata, String)>, Problem> {
+        let request = |access| MetadataRequest { access, accept, limit: manifest::LARGEST, fresh: false };
+        let digest = read_digest(below.rsplit('/').next().unwrap_or_default()).ok();
+        // Which mirrors a machine has, and what stands in for a registry, is nothing that a lock should say.
+        let canonical = || format!("https://{}/v2/{}/{below}", self.name.registry, self.name.path);
+        for access in self.registries.mirrors(self.name, below, self.context).await? {
+            let found = self.context.metadata_told_by(&request(access), DIGEST_HEADER).await;
+            if let Some(found) = unless_it_fails(found)?.flatten()
+                && digest
+                    .as_ref()
+                    .is_none_or(|digest| store::has_digest(&found.bytes, digest).unwrap_or(false))
+            {
+                return Ok(Some((found, canonical())));
+            }
+        }
+        let access = self.registries.access(self.name, below, self.context).await?;
+        let place =
+            if self.registries.is_elsewhere(self.name)? { canonical() } else { access.url.to_string() };
+        Ok(self.context.metadata_told_by(&request(access), DIGEST_HEADER).await?.map(|found| (found, place)))
     }
 
     /// Reads a manifest and what refers to it; `None` if there is none.
@@ -167,12 +194,16 @@ impl Asking<'_> {
     }
 
     async fn of_registry(self, wanted: &Wanted) -> Result<Option<Document>, Problem> {
-        let access = self.access(&format!("manifests/{}", wanted.by.text())).await?;
-        let place = access.url.to_string();
-        let request =
-            MetadataRequest { access, accept: manifest::ACCEPT, limit: manifest::LARGEST, fresh: false };
-        let found = self.context.metadata(&request).await?;
-        Ok(found.map(|found| Document {
+        // What is named by its digest is what is held of that digest.
+        if let By::Described(descriptor) = &wanted.by
+            && let Some(key) = descriptor.digest.blob_key()
+            && descriptor.size <= manifest::LARGEST
+            && self.context.hold(&key, descriptor.size).await?
+        {
+            return self.of_store(wanted).await;
+        }
+        let found = self.document(&format!("manifests/{}", wanted.by.text()), manifest::ACCEPT).await?;
+        Ok(found.map(|(found, place)| Document {
             bytes: found.bytes,
             blob: found.digest,
             media_type: found.content_type,
@@ -214,14 +245,10 @@ impl Asking<'_> {
         let bytes = match (self.source, config.digest.blob_key()) {
             (Source::Store, Some(key)) => self.context.held(&key, manifest::LARGEST).await?,
             (Source::Store, None) => return Ok(None),
-            (Source::Registry, _) => {
-                let access = self.access(&format!("blobs/{}", config.digest)).await?;
-                let request = MetadataRequest { access, accept: "", limit: manifest::LARGEST, fresh: false };
-                match self.context.metadata(&request).await? {
-                    Some(found) => found.bytes,
-                    None => return Ok(None),
-                }
-            }
+            (Source::Registry, _) => match self.document(&format!("blobs/{}", config.digest), "").await? {
+                Some((found, _)) => found.bytes,
+                None => return Ok(None),
+            },
         };
         // A wrong one is found out when it is downloaded.
         let is_right = store::has_digest(&bytes, &config.digest)?;
@@ -230,10 +257,36 @@ impl Asking<'_> {
         Ok(platform.filter(|platform| !platform.is_unknown()))
     }
 
-    /// What refers to a manifest, as the registry says; nothing if it has no API for it.
+    /// What refers to a manifest, as a mirror or the registry says; nothing if none has an API for it.
     async fn referrers(self, digest: &Digest) -> Result<Vec<Descriptor>, Problem> {
-        let mut access = self.access(&format!("referrers/{digest}")).await?;
-        let mut referrers = Vec::new();
+        let below = format!("referrers/{digest}");
+        let (mut list, mut is_answered) = (None, false);
+        for access in self.registries.mirrors(self.name, &below, self.context).await? {
+            if let Some(found) = unless_it_fails(self.referrers_at(access, digest).await)? {
+                (list, is_answered) = (found, true);
+            }
+            if list.is_some() {
+                break;
+            }
+        }
+        if list.is_none() && !(is_answered && self.registries.is_silent(self.name)) {
+            let own = async {
+                let access = self.registries.access(self.name, &below, self.context).await?;
+                self.referrers_at(access, digest).await
+            };
+            list =
+                if is_answered { self.registries.unless_silent(self.name, own.await)? } else { own.await? };
+        }
+        Ok(list.unwrap_or_default())
+    }
+
+    /// `None` if there is no API for it.
+    async fn referrers_at(
+        self,
+        mut access: Access,
+        digest: &Digest,
+    ) -> Result<Option<Vec<Descriptor>>, Problem> {
+        let mut referrers = None;
         for _ in 0..PAGES {
             let place = access.url.to_string();
             let limit = manifest::LARGEST;
@@ -253,16 +306,30 @@ impl Asking<'_> {
                     format!("what the registry says to refer to {} {digest} cannot be read", self.name);
                 Problem::new(Kind::Untrusted, "oci.bad-referrers", message).at(&place).because(why)
             })?;
-            let before = referrers.len();
-            referrers.extend(read.manifests);
+            let all = referrers.get_or_insert_with(Vec::new);
+            let before = all.len();
+            all.extend(read.manifests);
             match page.next {
-                Some(next) if referrers.len() > before && !index.manifests.is_empty() => {
+                Some(next) if all.len() > before && !index.manifests.is_empty() => {
                     access = Access { url: next, ..access };
                 }
                 _ => break,
             }
         }
         Ok(referrers)
+    }
+}
+
+/// What a mirror gave; `None` if it failed: then the next one is asked, and in the end the registry itself, which says what
+/// is wrong if nobody has it.
+///
+/// # Errors
+/// If the job was stopped.
+pub(super) fn unless_it_fails<T>(asked: Result<T, Problem>) -> Result<Option<T>, Problem> {
+    match asked {
+        Ok(given) => Ok(Some(given)),
+        Err(problem) if problem.kind == Kind::Interrupted => Err(problem),
+        Err(_) => Ok(None),
     }
 }
 

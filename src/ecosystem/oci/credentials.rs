@@ -2,7 +2,8 @@
 //!
 //! Both keep them in files of one form, and whoever has signed in with either is let in. The files are searched in the
 //! order of containers-auth.json(5): the one that `REGISTRY_AUTH_FILE` names, or podman's own for this session;
-//! podman's lasting one; docker's. The first that has an account counts. Within a file a registry's own helper program
+//! podman's lasting one; docker's. Before them all comes what `DOCKER_AUTH_CONFIG` holds, as docker has it: the text of
+//! such a file, of which only the accounts count that stand in it. The first that has an account counts. Within a file a registry's own helper program
 //! comes before the helper for all registries, and that before what stands in the file itself.
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use crate::problem::{Kind, Problem};
 
 /// The largest file that is read, in bytes.
 pub(super) const LARGEST: u64 = 1 << 20;
+/// The variable that holds accounts.
+const VARIABLE: &str = "DOCKER_AUTH_CONFIG";
 /// The user by which clients say that what they have is an identity token.
 const TOKEN_USER: &str = "<token>";
 
@@ -59,6 +62,13 @@ impl Credentials {
     /// If one cannot be read, is larger than 1 MiB, or is not of their form.
     pub(crate) async fn load(context: &dyn CollectContext) -> Result<Credentials, Problem> {
         let mut files = Vec::new();
+        if let Some(text) =
+            context.environment(VARIABLE).map(Zeroizing::new).filter(|text| !text.trim().is_empty())
+        {
+            let path = PathBuf::from(VARIABLE);
+            let content: Content = serde_json::from_str(&text).map_err(|error| damaged(&path, &error))?;
+            files.push(AuthFile { path, content: Content { helpers: None, store: None, ..content } });
+        }
         for path in paths(context) {
             if let Some(bytes) = context.read(&path, LARGEST).await?
                 && !bytes.trim_ascii().is_empty()

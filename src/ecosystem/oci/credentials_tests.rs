@@ -247,6 +247,17 @@ fn files_count_in_podmans_order() {
     machine = machine.file("/elsewhere.json", &of("elsewhere"));
     assert_eq!(user(&machine), "elsewhere");
 
+    machine.variables.insert(
+        "DOCKER_AUTH_CONFIG",
+        r#"{"auths": {"registry.example.test": {"auth": "dmFyOnNlc2FtZQ=="}},
+        "credsStore": "of-nobody"}"#,
+    );
+    assert_eq!(user(&machine), "var");
+    assert_eq!(machine.user("other.example.test", "a"), None, "no helper that a variable names is run");
+    machine.variables.insert("DOCKER_AUTH_CONFIG", "{\"auths\": 1, \"auth\": \"sesame\"}");
+    let problem = machine.find("registry.example.test", "a").unwrap_err();
+    assert!(problem.place.unwrap().starts_with("DOCKER_AUTH_CONFIG:1:"));
+
     let mut machine = Machine::with(&of("docker"));
     machine.variables.insert("DOCKER_CONFIG", "/moved");
     assert_eq!(machine.user("registry.example.test", "a"), None);

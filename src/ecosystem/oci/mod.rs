@@ -9,8 +9,8 @@
 //! Collecting: [`request`] reads a request, [`image_list`] a list that people have anyway ([`image_yaml`],
 //! [`dockerfile`]). [`resolve`] sends a [`walk`] through each repository, from [`tags`] and digests to all that belongs to
 //! an image for a [`platform`]; [`found`] gathers what came of it, and [`prove`] checks that it is enough. [`asking`] reads
-//! manifests: of registries, to each of which [`registries`] knows the way and [`credentials`] who is let in (which
-//! [`login`] writes down), or of a [`layout`] of this machine, which may be in an archive ([`archive_files`]) or with
+//! manifests: of registries, to each of which [`registries`] knows the way (by mirrors, where [`registries_conf`] has some) and [`credentials`] who is let in
+//! (which [`login`] writes down), or of a [`layout`] of this machine, which may be in an archive ([`archive_files`]) or with
 //! docker's engine ([`daemon`]).
 //!
 //! Inside: [`admit`] checks what a bundle brings, and [`serve`] is the registry: [`address`] finds out which repository is
@@ -56,6 +56,7 @@ mod reference;
 mod referrers;
 mod refusal;
 mod registries;
+mod registries_conf;
 mod request;
 mod resolve;
 mod selector;

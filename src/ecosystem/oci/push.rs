@@ -41,6 +41,14 @@ const AT_ONCE: usize = 8;
 
 #[async_trait]
 impl Push for Oci {
+    fn check(&self, order: &PushOrder) -> Result<(), Problem> {
+        if let Some(tag) = &order.label {
+            check_tag(tag).map_err(|why| Problem::new(Kind::Usage, "push.tag", why))?;
+        }
+        nexus::realm(order)?;
+        Mapping::read(order).map(drop)
+    }
+
     async fn push(
         &self,
         order: &PushOrder,
@@ -48,11 +56,10 @@ impl Push for Oci {
         context: &dyn PushContext,
     ) -> Result<Ledger, Problem> {
         let mapping = Mapping::read(order)?;
-        if let Some(tag) = &order.label {
-            check_tag(tag).map_err(|why| Problem::new(Kind::Usage, "push.tag", why))?;
-        }
         let jobs = repositories(&mapping, chosen)?;
-        let registries = nexus::signing_in(order, Registries::load(context.machine()).await?)?;
+        let is_nexus = order.product == Product::Nexus;
+        let registries =
+            Registries::load(context.machine()).await?.signing_in(nexus::realm(order)?, is_nexus);
         let target = Target::new(order, registries, context);
         let target = &target;
         target.reach(&mapping.registry).await?;

@@ -1,16 +1,18 @@
 //! The way to each registry: its address, and what lets one in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::asking::unless_it_fails;
 use super::credentials::Credentials;
 use super::reference::{DOCKER, Name, check_path, check_registry, read_digest};
+use super::registries_conf::RegistriesConf;
 use crate::ecosystem::{CollectContext, Upstreams};
 use crate::net::{Access, Account, Authorities, Credential, Identity, Realm, Route, SignIn};
 use crate::problem::{Kind, Problem};
@@ -30,8 +32,11 @@ pub(crate) struct Registries {
     realm: Realm,
     /// Whether user and password are shown from the first request on.
     shows_first: bool,
+    configured: RegistriesConf,
     /// What was found out.
     known: Mutex<HashMap<String, Known>>,
+    /// Registries that did not answer, where mirrors did.
+    silent: std::sync::Mutex<HashSet<String>>,
 }
 
 /// What was found out of a registry.
@@ -52,8 +57,16 @@ impl Registries {
             context.ask_client("docker", &["info", "--format", "{{.IndexServerAddress}}"], false).await;
         let docker = docker.map(|answer| answer.trim().to_owned()).filter(|answer| !answer.is_empty());
         let credentials = Credentials::load(context).await?;
-        let (realm, known) = (Realm::default(), Mutex::default());
-        Ok(Registries { docker, credentials, realm, shows_first: false, known })
+        let configured = RegistriesConf::load(context).await?;
+        Ok(Registries {
+            docker,
+            credentials,
+            realm: Realm::default(),
+            shows_first: false,
+            configured,
+            known: Mutex::default(),
+            silent: Default::default(),
+        })
     }
 
     /// The same, where signing in is done in another way than the registry asks for.
@@ -151,11 +164,71 @@ impl Registries {
         Ok(Access { credential, route, ..Access::open(url) })
     }
 
-    /// What lets one read at a path below `/v2/` of a repository.
+    /// Whether something else stands in for the registry of a repository on this machine.
     ///
     /// # Errors
-    /// As [`Registries::access_for`].
+    /// As [`Registries::mirrors`].
+    pub(super) fn is_elsewhere(&self, name: &Name) -> Result<bool, Problem> {
+        Ok(self.configured.places(name, true)?.own != *name)
+    }
+
+    /// Whether the registry of a repository did not answer before, where its mirrors do.
+    pub(super) fn is_silent(&self, name: &Name) -> bool {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).contains(&name.registry)
+    }
+
+    /// What a registry says that its mirrors, which answer, do not know. A machine that has mirrors may well not reach the
+    /// registry: then there is nothing, and it need not be asked again.
+    ///
+    /// # Errors
+    /// If the job was stopped.
+    pub(super) fn unless_silent<T>(
+        &self,
+        name: &Name,
+        asked: Result<Option<T>, Problem>,
+    ) -> Result<Option<T>, Problem> {
+        let answer = unless_it_fails(asked)?;
+        if answer.is_none() {
+            let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+            silent.insert(name.registry.clone());
+        }
+        Ok(answer.flatten())
+    }
+
+    /// What lets one read at a path below `/v2/` of a repository at the mirrors that it has on this machine, in their order:
+    /// to be tried before [`Registries::access`].
+    ///
+    /// # Errors
+    /// Refused (6) if the registry is blocked on this machine; if an account cannot be had.
+    pub(crate) async fn mirrors(
+        &self,
+        name: &Name,
+        below: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Vec<Access>, Problem> {
+        let mut accesses = Vec::new();
+        for mirror in self.configured.places(name, is_by_digest(below))?.mirrors {
+            accesses.push(self.access_to_read(&mirror, below, context).await?);
+        }
+        Ok(accesses)
+    }
+
+    /// What lets one read at a path below `/v2/` of a repository, at its own registry or what stands in for it on this
+    /// machine.
+    ///
+    /// # Errors
+    /// As [`Registries::mirrors`] and [`Registries::access_for`].
     pub(crate) async fn access(
+        &self,
+        name: &Name,
+        below: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Access, Problem> {
+        let own = self.configured.places(name, is_by_digest(below))?.own;
+        self.access_to_read(&own, below, context).await
+    }
+
+    async fn access_to_read(
         &self,
         name: &Name,
         below: &str,
@@ -195,6 +268,23 @@ pub(super) fn remedy(registry: &str) -> String {
     format!("`aftk login {registry} --user USER`")
 }
 
+/// Whether a path below a repository names something by its digest: no tag has a colon.
+fn is_by_digest(below: &str) -> bool {
+    below.contains(':')
+}
+
+/// The repository and the path below it that the origin of a blob names.
+fn place_of_blob(repository: &str, origin: &str) -> Result<(Name, String), Problem> {
+    let wrong = || {
+        let message = format!("{origin:?} is not the place of a blob at {repository}");
+        Problem::new(Kind::Failed, "oci.bad-origin", message)
+    };
+    let (path, digest) = origin.split_once("/blobs/").ok_or_else(wrong)?;
+    check_path(path).map_err(|why| wrong().because(why))?;
+    read_digest(digest).map_err(|why| wrong().because(why))?;
+    Ok((Name { registry: repository.to_owned(), path: path.to_owned() }, format!("blobs/{digest}")))
+}
+
 /// The certificates that docker has for a registry.
 async fn route(registry: &str, context: &dyn CollectContext) -> Result<Route, Problem> {
     let directory = Path::new(CERTIFICATES).join(registry);
@@ -215,20 +305,23 @@ async fn route(registry: &str, context: &dyn CollectContext) -> Result<Route, Pr
 
 #[async_trait]
 impl Upstreams for Registries {
+    async fn mirrors(
+        &self,
+        repository: &str,
+        origin: &str,
+        context: &dyn CollectContext,
+    ) -> Result<Vec<Access>, Problem> {
+        let (name, below) = place_of_blob(repository, origin)?;
+        Registries::mirrors(self, &name, &below, context).await
+    }
+
     async fn access(
         &self,
         repository: &str,
         origin: &str,
         context: &dyn CollectContext,
     ) -> Result<Access, Problem> {
-        let wrong = || {
-            let message = format!("{origin:?} is not the place of a blob at {repository}");
-            Problem::new(Kind::Failed, "oci.bad-origin", message)
-        };
-        let (path, digest) = origin.split_once("/blobs/").ok_or_else(wrong)?;
-        check_path(path).map_err(|why| wrong().because(why))?;
-        read_digest(digest).map_err(|why| wrong().because(why))?;
-        let name = Name { registry: repository.to_owned(), path: path.to_owned() };
-        Registries::access(self, &name, &format!("blobs/{digest}"), context).await
+        let (name, below) = place_of_blob(repository, origin)?;
+        Registries::access(self, &name, &below, context).await
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::asking::unless_it_fails;
 use super::reference::{Name, check_tag};
 use super::registries::Registries;
 use crate::ecosystem::pattern::matches;
@@ -34,7 +35,24 @@ pub(super) async fn list(
     registries: &Registries,
     context: &dyn CollectContext,
 ) -> Result<Option<BTreeSet<String>>, Problem> {
-    let mut access = registries.access(name, &format!("tags/list?n={PAGE}"), context).await?;
+    let below = format!("tags/list?n={PAGE}");
+    let mut is_answered = false;
+    for access in registries.mirrors(name, &below, context).await? {
+        match unless_it_fails(list_at(access, name, context).await)? {
+            Some(Some(tags)) => return Ok(Some(tags)),
+            Some(None) => is_answered = true,
+            None => {}
+        }
+    }
+    let own = async { list_at(registries.access(name, &below, context).await?, name, context).await };
+    if is_answered { registries.unless_silent(name, own.await) } else { own.await }
+}
+
+async fn list_at(
+    mut access: Access,
+    name: &Name,
+    context: &dyn CollectContext,
+) -> Result<Option<BTreeSet<String>>, Problem> {
     let mut tags = BTreeSet::new();
     loop {
         let place = access.url.to_string();

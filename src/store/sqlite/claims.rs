@@ -3,6 +3,7 @@
 use bundle_format::BlobKey;
 use rusqlite::{Connection, Transaction};
 
+use super::arrivals;
 use super::database::{Database, Durable};
 use super::hosted;
 use super::stage::{BATCH, PUBLISHED, drop_links, forget_staged};
@@ -82,6 +83,7 @@ pub(super) fn prune(database: &Database, before: &str) -> Result<(), StoreError>
             [now],
         )?;
         transaction.execute("DELETE FROM session WHERE expires <= ?1", [now])?;
+        arrivals::forget(transaction)?;
         hosted::forget_deposits(transaction, now)?;
         transaction.execute(&format!("UPDATE source AS s SET floor = {FLOOR}"), [])?;
         Ok(())

@@ -7,9 +7,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aftk::store::{
-    AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState, Conflict,
-    Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Place, Precondition, Revision,
-    SessionId, SnapshotEntry, Staged, StoreError,
+    Arrival, AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState,
+    Conflict, Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Place, Precondition,
+    Revision, SessionId, SnapshotEntry, Staged, StoreError,
 };
 use bundle_format::{Algorithm, BlobKey, Digest, Record, Repository};
 
@@ -142,6 +142,18 @@ impl Catalogue for FakeStore {
         &self,
         _: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn arrivals(&self) -> Result<Vec<Arrival>, StoreError> {
+        unsupported()
+    }
+    fn begin_arrival(&self, _: &Arrival) -> Result<SessionId, StoreError> {
+        unsupported()
+    }
+    fn volume_arrived(&self, _: &BlobKey, _: u64, _: bool) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn end_arrival(&self, _: &BlobKey) -> Result<(), StoreError> {
         unsupported()
     }
     fn begin_generation(&self, _: &str) -> Result<Generation, StoreError> {
