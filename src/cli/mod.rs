@@ -6,7 +6,9 @@ mod check;
 mod collect;
 mod completion;
 mod demo;
+mod diff;
 mod export;
+mod forget;
 mod gc;
 mod import;
 mod init;
@@ -20,7 +22,9 @@ mod network;
 mod output;
 mod password;
 mod progress;
+mod promote;
 mod push;
+mod rollback;
 mod serve;
 mod session;
 mod setup;
@@ -110,12 +114,16 @@ enum Verb {
     Lock(lock::Arguments),
     Collect(collect::Arguments),
     Inspect(inspect::Arguments),
+    Diff(diff::Arguments),
     Verify(verify::Arguments),
     Import(import::Arguments),
     Serve(serve::Arguments),
     Export(export::Arguments),
     Push(push::Arguments),
     Ls(ls::Arguments),
+    Forget(forget::Arguments),
+    Rollback(rollback::Arguments),
+    Promote(promote::Arguments),
     Check(check::Arguments),
     Gc(gc::Arguments),
     Key(key::Arguments),
@@ -174,13 +182,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let global = arguments.global.clone();
     let (listener, calls) = (progress::listener(&global), Calls::new(&global));
     let (result, said) = match Session::start(global.clone(), listener.clone()) {
-        Ok(session) => (work(arguments.verb, &session), session.json_is_said()),
+        Ok(session) => (work(arguments.verb, &session).map(|()| session.exit_code()), session.json_is_said()),
         Err(problem) => (Err(problem), false),
     };
     match result {
-        Ok(()) => {
+        Ok(exit_code) => {
             listener.emit(Happening::Done);
-            ExitCode::SUCCESS
+            ExitCode::from(exit_code)
         }
         Err(problem) => {
             let problem = calls.complete_hints(problem);
@@ -226,12 +234,16 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Lock(verb) => lock::run(verb, session),
         Verb::Collect(verb) => collect::run(verb, session),
         Verb::Inspect(verb) => inspect::run(verb, session),
+        Verb::Diff(verb) => diff::run(verb, session),
         Verb::Verify(verb) => verify::run(verb, session),
         Verb::Import(verb) => import::run(verb, session),
         Verb::Serve(verb) => serve::run(verb, session),
         Verb::Export(verb) => export::run(verb, session),
         Verb::Push(verb) => push::run(verb, session),
         Verb::Ls(verb) => ls::run(verb, session),
+        Verb::Forget(verb) => forget::run(verb, session),
+        Verb::Rollback(verb) => rollback::run(verb, session),
+        Verb::Promote(verb) => promote::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),
         Verb::Login(verb) => login::run(verb, session),

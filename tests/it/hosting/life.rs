@@ -7,7 +7,7 @@ use std::time::Duration;
 use aftk::access::Read;
 use aftk::cancel::Cancel;
 use aftk::events::Silent;
-use aftk::ops::gc;
+use aftk::ops::gc::{self, GcRequest};
 use aftk::store::Store;
 use bundle_format::BlobKey;
 use serde_json::json;
@@ -18,7 +18,13 @@ use crate::support::serving::Serving;
 use crate::support::sides::{Ran, Sides, sound};
 
 fn collect_garbage(home: &std::path::Path) {
-    gc::gc(&Store::open(home).unwrap(), &Silent, &Cancel::default(), false).unwrap();
+    gc::gc(
+        &Store::open(home).unwrap(),
+        &GcRequest { dry_run: false, keep_generations: 1 },
+        &Silent,
+        &Cancel::default(),
+    )
+    .unwrap();
 }
 
 #[test]

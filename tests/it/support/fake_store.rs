@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aftk::store::{
     Arrival, AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState,
     Conflict, Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Place, Precondition,
-    Revision, SessionId, SnapshotEntry, Staged, StoreError,
+    Published, Revision, SessionId, SnapshotEntry, Staged, StoreError,
 };
 use bundle_format::{Algorithm, BlobKey, Digest, Record, Repository};
 
@@ -156,6 +156,9 @@ impl Catalogue for FakeStore {
     fn end_arrival(&self, _: &BlobKey) -> Result<(), StoreError> {
         unsupported()
     }
+    fn generations(&self, _: &str) -> Result<Vec<Published>, StoreError> {
+        unsupported()
+    }
     fn begin_generation(&self, _: &str) -> Result<Generation, StoreError> {
         unsupported()
     }
@@ -213,7 +216,18 @@ impl Catalogue for FakeStore {
     fn cache(&self, _: &[(String, CachedAnswer)]) -> Result<(), StoreError> {
         unsupported()
     }
-    fn prune(&self, _: &str) -> Result<(), StoreError> {
+    fn would_be_unreferenced(&self, _: &BlobKey, _: u64) -> Result<bool, StoreError> {
+        unsupported()
+    }
+    fn freed_by(
+        &self,
+        _: &ChangeSet,
+        _: u64,
+        _: &mut dyn FnMut(BlobKey, u64) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn prune(&self, _: &str, _: u64) -> Result<(), StoreError> {
         unsupported()
     }
     fn misses(&self) -> Result<Vec<Miss>, StoreError> {
