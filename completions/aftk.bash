@@ -283,7 +283,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__check)
-            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-n -C -q -y -v -h --rebuild --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

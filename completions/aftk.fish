@@ -312,6 +312,8 @@ complete -c aftk -n "__fish_aftk_using_subcommand check" -l progress -d 'How to 
 plain\t''
 json\t''
 none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand check" -l rebuild -d 'Make the catalogue again from what was imported, in place of one that is lost or damaged; hold it against a sound one. No other aftk may use this home meanwhile. Blobs are not hashed'
+complete -c aftk -n "__fish_aftk_using_subcommand check" -s n -l dry-run -d 'With --rebuild: only say what it would come to'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'

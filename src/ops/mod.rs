@@ -37,6 +37,7 @@ pub mod pack;
 pub mod preflight;
 mod programs;
 pub mod push;
+pub mod rebuild;
 pub mod recall;
 pub mod records;
 pub mod requests;

@@ -15,6 +15,8 @@
 //!     trash/DIGEST.RANDOM          blobs that gc removed, until their bytes are freed
 //!     quarantine/DIGEST            damaged blobs, for people to look at
 //!     locks/                       empty files that carry advisory locks
+//!     accepted/CHANNEL/PLACE.json  a file for each accepted snapshot, to make a lost catalogue again from
+//!     rebuild/                     where a catalogue is made again
 //!     catalogue.sqlite             the rows; with -wal and -shm beside it
 //! ```
 
@@ -108,6 +110,16 @@ impl Layout {
     /// What was found damaged.
     pub fn quarantine(&self) -> PathBuf {
         self.home.join("store/quarantine")
+    }
+
+    /// What says which snapshots were accepted.
+    pub fn accepted(&self) -> PathBuf {
+        self.home.join("store/accepted")
+    }
+
+    /// The home in which a catalogue is made again.
+    pub fn rebuild(&self) -> PathBuf {
+        self.home.join("store/rebuild")
     }
 
     /// Files that carry locks.

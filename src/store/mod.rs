@@ -4,6 +4,7 @@
 //! traits here are its seams. They are synchronous because disks, SQLite and the bundle reader are; whoever
 //! is on an async thread comes in through [`crate::blocking`].
 
+mod accepted;
 mod change;
 #[cfg(test)]
 mod conformance;
@@ -26,14 +27,15 @@ use std::sync::Arc;
 use bundle_format::{Artifact, BlobKey, Digest, Record, Ref, Repository};
 use serde::{Deserialize, Serialize};
 
+pub use accepted::{Accepted, accepted};
 pub use change::{AuditEntry, Change, ChangeSet, Place, Precondition};
 pub use disk::DiskBlobs;
-pub use error::{CATALOGUE_DAMAGED, RESTORE_CATALOGUE, StoreError};
+pub use error::{CATALOGUE_DAMAGED, CATALOGUE_LOST, RESTORE_CATALOGUE, StoreError};
 pub use hashes::{has_digest, reads_as};
 pub use layout::Layout;
 #[cfg(any(test, feature = "faults"))]
 pub use memory::MemoryBlobs;
-pub use sqlite::SqliteCatalogue;
+pub use sqlite::{Rebuild, SqliteCatalogue};
 
 use crate::fsx;
 

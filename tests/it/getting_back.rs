@@ -1,7 +1,10 @@
 //! Going back: earlier states, forgetting, a catalogue made again, backups, and an old copy put back.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use aftk::store::{AuditEntry, Change, ChangeSet, Expected, Merge, Precondition, Store};
+use bundle_format::{Artifact, BlobKey, File, Record};
 use serde_json::{Value, json};
 
 use crate::support::sides::{Ran, Sides, bundles};
@@ -114,4 +117,137 @@ fn what_is_forgotten_comes_back_with_the_next_bundle() {
     site.fails(&["forget", "--channel", "prod", "--keep-within", "6"], 2, "usage.time");
     site.fails(&["forget", "npm:nothing"], 4, "selector.nothing");
     assert_eq!(site.run(&["forget"]).code, Some(2));
+}
+
+/// Takes the catalogue of the inside away.
+fn lose_catalogue(site: &Site) {
+    for name in ["catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm"] {
+        let _ = std::fs::remove_file(site.sides.path("in/store").join(name));
+    }
+}
+
+/// Puts a package into a hosted repository of the inside, as its server would.
+fn host(site: &Site, bytes: &[u8]) {
+    let store = Store::open(&site.sides.path("in")).unwrap();
+    let mut write = store.blobs.begin(&[], true).unwrap();
+    write.write(bytes).unwrap();
+    store.blobs.settle(vec![write.stage(&Expected::default()).unwrap()]).unwrap();
+    let changes = vec![Change::Link(artifact("hosted", bytes))];
+    store.catalogue.commit(&ChangeSet { changes }, &Precondition::None).unwrap();
+}
+
+fn artifact(name: &str, bytes: &[u8]) -> Artifact {
+    Artifact {
+        ecosystem: "npm".into(),
+        repository: "team".into(),
+        name: name.into(),
+        version: "1.0.0".into(),
+        qualifier: String::new(),
+        schema: "npm/1".into(),
+        attributes: BTreeMap::new(),
+        files: vec![File {
+            role: "tarball".into(),
+            path: format!("{name}/-/{name}-1.0.0.tgz"),
+            blob: BlobKey::of(bytes),
+            size: bytes.len() as u64,
+            media_type: String::new(),
+            checksums: Vec::new(),
+            origin: String::new(),
+        }],
+        requires: Vec::new(),
+    }
+}
+
+#[test]
+fn a_lost_catalogue_is_made_again_from_what_was_imported() {
+    let site = Site::with(2);
+    // What the third continues is the first.
+    site.run(&["rollback", "prod"]).done();
+    assert_eq!(site.import(2).json()["bundles"][0]["outcome"], "imported");
+    assert_eq!(site.names(), ["1.txt", "3.txt", "moving.txt"]);
+    let before = site.listed();
+    lose_catalogue(&site);
+    site.fails(&["ls"], 3, "store.catalogue-lost");
+
+    let would = site.run(&["check", "--rebuild", "-n"]).done();
+    assert!(would.starts_with("the catalogue would be made again: 3 snapshots, 3 artifacts\n"), "{would}");
+    site.fails(&["ls"], 3, "store.catalogue-lost");
+    let made = site.run(&["check", "--rebuild"]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    assert!(made.stderr.contains("lost: what clients pushed"), "{}", made.stderr);
+    assert_eq!(site.listed(), before);
+    site.run(&["check"]).done();
+    // The marks are what they were, and one can still go back.
+    for index in 0..3 {
+        assert_eq!(site.import(index).json()["bundles"][0]["outcome"], "already-held");
+    }
+    site.run(&["rollback", "prod", "--to", "2"]).done();
+    assert_eq!(site.names(), ["1.txt", "2.txt", "moving.txt"]);
+    assert!(!site.sides.path("in/store/rebuild").exists());
+}
+
+#[test]
+fn what_no_snapshot_says_is_taken_over_from_a_damaged_catalogue() {
+    let site = Site::with(3);
+    host(&site, b"pushed");
+    site.run(&["rollback", "prod"]).done();
+    let (before, log) = (site.listed(), audit(&site));
+    let catalogue = rusqlite::Connection::open(site.sides.path("in/store/catalogue.sqlite")).unwrap();
+    let damage = "PRAGMA writable_schema = on; UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM \
+                  sqlite_schema WHERE name = 'answer_body') WHERE name IN ('file_blob', 'snapshot_blob_blob')";
+    catalogue.execute_batch(damage).unwrap();
+    catalogue.close().unwrap();
+    assert_eq!(site.run(&["check"]).code, Some(3));
+
+    let made = site.run(&["check", "--rebuild", "--json"]);
+    let report = made.json();
+    assert_eq!(
+        (made.code, &report["old"], &report["lost"]),
+        (Some(0), &json!("damaged"), &json!([])),
+        "{report}"
+    );
+    assert!(PathBuf::from(report["aside"].as_str().unwrap()).is_file());
+    assert_eq!(site.listed(), before);
+    site.run(&["check"]).done();
+    let after = audit(&site);
+    assert_eq!((&after[..log.len()], after.len()), (&log[..], log.len() + 1));
+    assert_eq!(after.last().unwrap().0.action, "catalogue-rebuilt");
+}
+
+fn audit(site: &Site) -> Vec<(AuditEntry, BlobKey)> {
+    Store::open(&site.sides.path("in")).unwrap().catalogue.audit(0, 1000).unwrap()
+}
+
+#[test]
+fn a_sound_catalogue_is_held_against_what_was_imported() {
+    let site = Site::with(3);
+    host(&site, b"pushed");
+    assert_eq!(
+        site.run(&["check", "--rebuild"]).done(),
+        "the catalogue is sound: 3 snapshots, 5 artifacts\n"
+    );
+    site.run(&["forget", "file:1.txt"]).done();
+    let said = site.run(&["check", "--rebuild"]).done();
+    assert!(said.contains("1 not shown because they were forgotten"), "{said}");
+    // Somebody else wrote into it.
+    let store = Store::open(&site.sides.path("in")).unwrap();
+    let generation = store.catalogue.begin_generation("prod").unwrap();
+    store.catalogue.stage(generation, &[Record::Artifact(artifact("smuggled", b"pushed"))]).unwrap();
+    store.catalogue.merge(generation, Merge::Add).unwrap();
+    let changes = vec![Change::Publish(generation)];
+    store.catalogue.commit(&ChangeSet { changes }, &Precondition::None).unwrap();
+    let ran = site.fails(&["check", "--rebuild"], 3, "store.underived");
+    assert_eq!(ran.json()["underived"][0]["purl"], "pkg:npm/smuggled@1.0.0");
+    assert!(site.listed().to_string().contains("smuggled"), "nothing was changed");
+}
+
+#[test]
+fn a_store_that_says_nothing_of_what_it_accepted_is_not_made_empty() {
+    let site = Site::with(1);
+    lose_catalogue(&site);
+    std::fs::remove_dir_all(site.sides.path("in/store/accepted")).unwrap();
+    site.fails(&["check", "--rebuild"], 4, "store.nothing-accepted");
+    site.fails(&["ls"], 3, "store.catalogue-lost");
+    let nowhere = site.sides.run("nowhere", &["check", "--rebuild"]);
+    assert_eq!(nowhere.code, Some(2), "{}", nowhere.stderr);
 }

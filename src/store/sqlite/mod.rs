@@ -4,7 +4,7 @@
 //! - `view`: what clients see
 //! - `stage`, `merge`, `inspect`: a generation before anybody sees it
 //! - `commit`: what becomes true at once, with the audit log
-//! - `forget`: what goes again; `hosted`: what clients write; `claims`: what gc asks; `notes`: cached answers and misses
+//! - `rebuild`: a lost catalogue made again; `forget`: what goes again; `hosted`: what clients write; `claims`: what gc asks; `notes`: cached answers and misses
 
 mod claims;
 mod commit;
@@ -14,6 +14,7 @@ mod hosted;
 mod inspect;
 mod merge;
 mod notes;
+mod rebuild;
 mod schema;
 mod stage;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use bundle_format::{BlobKey, Digest, Record, Repository};
 
 use self::database::{Database, Durable};
 use self::hosted::Hosted;
+pub use self::rebuild::Rebuild;
 use self::value::number;
 use super::error::io_error;
 use super::layout::Layout;
@@ -98,6 +100,41 @@ impl SqliteCatalogue {
             self.lock(id)?.ok_or_else(|| StoreError::Busy(format!("the channel {channel}")))
         };
         forgetting.into_iter().map(lock).collect()
+    }
+
+    /// Writes the files of the snapshots that are accepted here, beside the catalogue; returns those that were not there.
+    /// What an earlier version accepted, or could not write, is made up for.
+    fn note_accepted(&self, changes: &ChangeSet) -> Result<Vec<Accepted>, StoreError> {
+        let mut noted = Vec::new();
+        for change in &changes.changes {
+            match change {
+                Change::Snapshot(entry) => {
+                    let earlier = self.snapshots(&entry.channel)?;
+                    for entry in earlier.into_iter().chain([entry.clone()]) {
+                        let accepted = self.accepted(entry)?;
+                        if accepted.write(&self.layout)? {
+                            noted.push(accepted);
+                        }
+                    }
+                }
+                Change::Signatures(entry) => self.accepted(entry.clone())?.replace(&self.layout)?,
+                _ => {}
+            }
+        }
+        Ok(noted)
+    }
+
+    fn accepted(&self, entry: SnapshotEntry) -> Result<Accepted, StoreError> {
+        let generation = number(entry.generation.0)?;
+        let base = self.database.read(|connection| view::base(connection, generation))?;
+        Ok(Accepted { base, entry })
+    }
+
+    /// Whether a snapshot was accepted here.
+    fn has(&self, accepted: &Accepted) -> bool {
+        let held = self.snapshots(&accepted.entry.channel);
+        // Rather one too many than one too few.
+        held.map_or(true, |held| held.iter().any(|entry| entry.snapshot == accepted.entry.snapshot))
     }
 
     /// The unfinished generations, of one source or all: their number and their source's.
@@ -294,7 +331,8 @@ impl Catalogue for SqliteCatalogue {
 
     fn commit(&self, changes: &ChangeSet, precondition: &Precondition) -> Result<Revision, StoreError> {
         let _quiet = self.quiet(changes)?;
-        let revision = self.database.write(Durable::Now, |transaction| {
+        let noted = self.note_accepted(changes)?;
+        let committed = self.database.write(Durable::Now, |transaction| {
             commit::check(transaction, precondition)?;
             let mut hosted = Hosted::new(transaction);
             changes.changes.iter().try_for_each(|change| commit::apply(&mut hosted, change))?;
@@ -304,6 +342,12 @@ impl Catalogue for SqliteCatalogue {
                 commit::revision(transaction)
             } else {
                 commit::count(transaction)
+            }
+        });
+        let revision = committed.inspect_err(|_| {
+            // It may have gone through all the same; else the next accession of the same snapshot writes it again.
+            for accepted in noted.iter().filter(|accepted| !self.has(accepted)) {
+                let _ = accepted.remove(&self.layout);
             }
         })?;
         for change in &changes.changes {

@@ -139,7 +139,7 @@ fn lost_and_damaged_catalogues_are_no_matter_of_usage() {
     ] {
         let problem = Problem::from(error);
         assert_eq!((problem.kind, &*problem.code), (kind, code));
-        assert!(!problem.hints.is_empty() && !problem.hints[0].contains("aftk check"), "{code}");
+        assert!(!problem.hints.is_empty() && !problem.hints[0].contains("`aftk check`"), "{code}");
     }
 }
 
