@@ -54,6 +54,8 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "rollback" -d 'Show an ear
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "promote" -d 'Show a later state of a channel, after a rollback'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "check" -d 'Re-hash everything in the store, and set aside what is damaged'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "gc" -d 'Free what nothing in the store refers to any more'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "backup" -d 'Write all of a home that is nowhere else into one file'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "restore" -d 'Make an empty home what it was when it was backed up'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "key" -d 'Make, show, trust and revoke keys'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "account" -d 'Say who may use what this side serves'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "login" -d 'Sign in to a registry; the account is kept as docker keeps it'
@@ -334,6 +336,37 @@ complete -c aftk -n "__fish_aftk_using_subcommand gc" -s q -l quiet -d 'Print on
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l without-hosted -d 'Leave out the blobs that clients pushed'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s n -l dry-run -d 'Only say what would be in it'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s n -l dry-run -d 'Only verify the backup'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''

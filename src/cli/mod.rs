@@ -1,6 +1,7 @@
 //! The command line: one verb a file. The only room that prints.
 
 mod account;
+mod backup;
 mod calls;
 mod check;
 mod collect;
@@ -23,6 +24,7 @@ mod password;
 mod progress;
 mod promote;
 mod push;
+mod restore;
 mod rollback;
 mod serve;
 mod session;
@@ -124,6 +126,8 @@ enum Verb {
     Promote(promote::Arguments),
     Check(check::Arguments),
     Gc(gc::Arguments),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
     Key(key::Arguments),
     Account(account::Arguments),
     Login(login::Arguments),
@@ -243,6 +247,8 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Promote(verb) => promote::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),
+        Verb::Backup(verb) => backup::run(verb, session),
+        Verb::Restore(verb) => restore::run(verb, session),
         Verb::Login(verb) => login::run(verb, session),
         Verb::Key(verb) => key::run(verb, session),
         Verb::Account(verb) => account::run(verb, session),

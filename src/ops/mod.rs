@@ -6,6 +6,7 @@
 mod accession;
 pub mod account;
 mod archive_index;
+pub mod backup;
 mod believed;
 mod carried;
 pub mod certificates;
@@ -42,6 +43,7 @@ pub mod recall;
 pub mod records;
 pub mod requests;
 pub mod resolve;
+pub mod restore;
 pub mod select;
 pub mod serve;
 pub mod setup;

@@ -17,6 +17,7 @@
 //!     locks/                       empty files that carry advisory locks
 //!     accepted/CHANNEL/PLACE.json  a file for each accepted snapshot, to make a lost catalogue again from
 //!     rebuild/                     where a catalogue is made again
+//!     backup/                      where one is copied for a backup
 //!     catalogue.sqlite             the rows; with -wal and -shm beside it
 //! ```
 
@@ -120,6 +121,11 @@ impl Layout {
     /// The home in which a catalogue is made again.
     pub fn rebuild(&self) -> PathBuf {
         self.home.join("store/rebuild")
+    }
+
+    /// Where the catalogue is copied for a backup.
+    pub fn backup(&self) -> PathBuf {
+        self.home.join("store/backup")
     }
 
     /// Files that carry locks.

@@ -20,6 +20,7 @@ mod suitable;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::collections::BTreeSet;
 use std::fs::File as DiskFile;
 use std::path::Path;
 use std::sync::Arc;
@@ -356,6 +357,15 @@ pub struct Listed {
     pub linked: Linked,
 }
 
+/// What a copy of the catalogue refers to that is nowhere else than in the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// The documents of accepted snapshots and their signatures.
+    pub papers: BTreeSet<BlobKey>,
+    /// What clients pushed, or uploaded and did not name yet.
+    pub hosted: BTreeSet<BlobKey>,
+}
+
 /// The rows: what is held, under which names, since which generation. `sqlite/` is the one for disks.
 ///
 /// A *view* shows all channels, each at its visible generation. Where several have the same package, the one that brought
@@ -514,6 +524,9 @@ pub trait Catalogue: Send + Sync {
 
     /// The audit log from an index on, up to `limit` entries, each with the chain's digest after it.
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError>;
+    /// Copies all rows into a new file, as one moment saw them, without what only this process or this machine needs: claims
+    /// and cached answers.
+    fn copy_to(&self, path: &Path) -> Result<Copied, StoreError>;
     /// Whether the database itself is sound; says what isn't.
     fn check(&self) -> Result<Vec<String>, StoreError>;
 }

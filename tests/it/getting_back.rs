@@ -251,3 +251,94 @@ fn a_store_that_says_nothing_of_what_it_accepted_is_not_made_empty() {
     let nowhere = site.sides.run("nowhere", &["check", "--rebuild"]);
     assert_eq!(nowhere.code, Some(2), "{}", nowhere.stderr);
 }
+
+/// Takes the whole inside away.
+fn destroy(site: &Site) {
+    std::fs::remove_dir_all(site.sides.path("in")).unwrap();
+}
+
+#[test]
+fn a_restored_site_and_the_kept_sticks_are_what_was_there() {
+    let site = Site::with(3);
+    host(&site, b"pushed by a client");
+    site.run(&["rollback", "prod"]).done();
+    site.run(&["forget", "file:1.txt"]).done();
+    std::fs::write(site.sides.path("in/site.toml"), "format = 1\n[store]\nkeep_generations = 4\n").unwrap();
+    let (before, log) = (site.listed(), audit(&site));
+    let backup = site.sides.path("backup.tar");
+    let (first, again) = (backup.to_str().unwrap(), site.sides.path("again.tar"));
+    let would = site.run(&["backup", first, "-n"]).done();
+    assert!(would.starts_with("would write") && !backup.exists(), "{would}");
+    site.run(&["backup", first]).done();
+    site.fails(&["backup", first], 6, "backup.exists");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&backup.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    site.run(&["backup", again.to_str().unwrap()]).done();
+    let bytes = std::fs::read(&backup).unwrap();
+    assert!(bytes == std::fs::read(&again).unwrap(), "the same home makes the same archive");
+    site.fails(&["restore", first], 6, "restore.not-empty");
+    site.run(&["restore", first, "-n"]).done();
+
+    destroy(&site);
+    let restored = site.run(&["restore", first]).done();
+    assert!(restored.ends_with("prod: up to sequence 3\n"), "{restored}");
+    assert_eq!((site.listed(), audit(&site)), (before.clone(), log));
+    assert_eq!(site.run(&["check", "--json"]).code, Some(3), "what was imported is on the sticks");
+    for index in 0..3 {
+        assert_eq!(site.import(index).json()["bundles"][0]["outcome"], "healed", "{index}");
+    }
+    assert_eq!(site.listed(), before);
+    site.run(&["check"]).done();
+    site.run(&["promote", "prod"]).done();
+    site.run(&["gc"]).done();
+    site.run(&["check"]).done();
+}
+
+#[test]
+fn a_backup_is_restored_whole_or_not_at_all() {
+    let site = Site::with(1);
+    host(&site, b"pushed by a client");
+    let backup = site.sides.path("backup.tar");
+    let file = backup.to_str().unwrap();
+    site.run(&["backup", file]).done();
+    let bytes = std::fs::read(&backup).unwrap();
+    let restore = |bytes: &[u8]| {
+        std::fs::write(&backup, bytes).unwrap();
+        let ran = site.sides.run("new", &["restore", file, "--json"]);
+        assert!(!site.sides.path("new").exists(), "{}", ran.stdout);
+        (ran.code, ran.json()["error"]["code"].as_str().unwrap().to_owned())
+    };
+    // A byte of every member's content, and every place where it may end early.
+    let contents: Vec<usize> = {
+        let (mut at, mut found) = (0, Vec::new());
+        while bytes[at] != 0 {
+            let digits = std::str::from_utf8(&bytes[at + 124..at + 135]).unwrap();
+            let size = usize::from_str_radix(digits, 8).unwrap();
+            found.extend((size > 0).then_some(at + 512 + size / 2));
+            at += 512 + size.next_multiple_of(512);
+        }
+        found
+    };
+    assert!(contents.len() > 8);
+    for at in contents {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        let (exit, code) = restore(&damaged);
+        assert!(
+            (exit, &*code) == (Some(3), "restore.damaged")
+                || (exit, &*code) == (Some(2), "restore.no-backup"),
+            "{at}: {exit:?} {code}"
+        );
+        restore(&bytes[..at]);
+    }
+    restore(b"");
+    restore(&bytes[512..]);
+    std::fs::write(&backup, &bytes).unwrap();
+    site.sides.run("new", &["restore", file]).done();
+    assert_eq!(site.sides.run("new", &["ls"]).done(), site.run(&["ls"]).done());
+    // Without what clients pushed it is said.
+    let small = site.sides.path("small.tar");
+    let said = site.run(&["backup", small.to_str().unwrap(), "--without-hosted"]).done();
+    assert!(said.contains("left out: 1 blob"), "{said}");
+    assert!(small.metadata().unwrap().len() < backup.metadata().unwrap().len());
+}

@@ -168,6 +168,14 @@ impl Database {
         value
     }
 
+    /// Does what no transaction may be around.
+    pub(super) fn alone<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        work(&self.writer.lock().unwrap_or_else(PoisonError::into_inner).connection)
+    }
+
     /// Does what `work` would write, for what can be read then, and takes it back.
     pub(super) fn rehearse<T>(
         &self,

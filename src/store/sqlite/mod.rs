@@ -4,10 +4,11 @@
 //! - `view`: what clients see
 //! - `stage`, `merge`, `inspect`: a generation before anybody sees it
 //! - `commit`: what becomes true at once, with the audit log
-//! - `rebuild`: a lost catalogue made again; `forget`: what goes again; `hosted`: what clients write; `claims`: what gc asks; `notes`: cached answers and misses
+//! - `copy`: for backups; `rebuild`: a lost catalogue made again; `forget`: what goes again; `hosted`: what clients write; `claims`: what gc asks; `notes`: cached answers and misses
 
 mod claims;
 mod commit;
+mod copy;
 mod database;
 mod forget;
 mod hosted;
@@ -460,6 +461,10 @@ impl Catalogue for SqliteCatalogue {
         let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.database.read(|connection| commit::audit_from(connection, from, limit))
+    }
+
+    fn copy_to(&self, path: &Path) -> Result<Copied, StoreError> {
+        self.database.alone(|connection| copy::copy(connection, path))
     }
 
     fn check(&self) -> Result<Vec<String>, StoreError> {
