@@ -24,6 +24,7 @@ mod password;
 mod progress;
 mod promote;
 mod push;
+mod recover;
 mod restore;
 mod rollback;
 mod serve;
@@ -128,6 +129,7 @@ enum Verb {
     Gc(gc::Arguments),
     Backup(backup::Arguments),
     Restore(restore::Arguments),
+    Recover(recover::Arguments),
     Key(key::Arguments),
     Account(account::Arguments),
     Login(login::Arguments),
@@ -249,6 +251,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Gc(verb) => gc::run(verb, session),
         Verb::Backup(verb) => backup::run(verb, session),
         Verb::Restore(verb) => restore::run(verb, session),
+        Verb::Recover(verb) => recover::run(verb, session),
         Verb::Login(verb) => login::run(verb, session),
         Verb::Key(verb) => key::run(verb, session),
         Verb::Account(verb) => account::run(verb, session),

@@ -10,7 +10,8 @@ use crate::units;
 
 /// Make an empty home what it was when it was backed up
 ///
-/// The bytes of what was imported come back when the same bundles are imported again.
+/// The bytes of what was imported come back when the same bundles are imported again. Others are refused until recover says
+/// from which sequences on: what came after the backup is not known to it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// What `aftk backup` wrote
@@ -39,6 +40,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     })?;
     if !report.channels.is_empty() {
         session.say("import the bundles that you kept again: `aftk check` says whether anything is missing");
+        session.say("others are refused until `aftk recover` says from which sequences on");
     }
     Ok(())
 }

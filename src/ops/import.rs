@@ -15,6 +15,7 @@ use super::heal;
 use super::intake::Intake;
 use super::late;
 use super::media::{self, Failed, Which};
+use super::recover;
 use super::unpack::unpack;
 use super::verify;
 use crate::cancel::Cancel;
@@ -321,6 +322,9 @@ fn decide(
         floor: root.map_or(Mark { epoch: 1, sequence: 0 }, |root| root.floor(&snapshot.channel)),
     };
     let decision = sequence::decide(channel, mark_of(snapshot), key);
+    if matches!(decision, Decision::New | Decision::Late) {
+        recover::must_not_be_put_back(store)?;
+    }
     if decision == Decision::Late {
         late::must_not_be_replaced(store, snapshot)?;
     }

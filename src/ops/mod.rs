@@ -41,6 +41,7 @@ pub mod push;
 pub mod rebuild;
 pub mod recall;
 pub mod records;
+pub mod recover;
 pub mod requests;
 pub mod resolve;
 pub mod restore;

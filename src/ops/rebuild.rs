@@ -91,8 +91,8 @@ impl Rebuilt {
         if accepted.is_empty() && state == Old::Lost {
             let message = "no file in HOME/store/accepted says what was accepted here";
             return Err(Problem::new(Kind::Incomplete, "store.nothing-accepted", message).hint(
-                "restore a backup; without one move HOME/store aside and import again, only bundles that you trust to be \
-                 the newest: what keeps old ones out is lost",
+                "`aftk restore` a backup; without one move HOME/store aside, say with `aftk recover` from which sequences \
+                 on bundles are taken, and import them again",
             ));
         }
         events.emit(Happening::Stage {
@@ -109,6 +109,9 @@ impl Rebuilt {
             events
                 .emit(Happening::ItemDone { item: format!("{}/{}", one.entry.channel, one.entry.sequence) });
         }
+        // One that is not known is none that was told.
+        let newest = accepted.iter().rev().map(|one| &one.incarnation).find(|one| !one.is_empty());
+        rebuild.go_on_from(newest.map_or("", String::as_str))?;
         let mut lost = replay.lost;
         lost.extend(rebuild.take_over());
         if let Some(old) = &old {

@@ -24,6 +24,8 @@ pub struct Accepted {
     pub base: Generation,
     /// What the catalogue says of it.
     pub entry: SnapshotEntry,
+    /// The incarnation that the store got with it; empty where that is not known.
+    pub incarnation: String,
 }
 
 impl Accepted {
@@ -34,18 +36,22 @@ impl Accepted {
         layout.accepted().join(channel).join(name)
     }
 
-    /// Writes the file, unless it is there; says whether it was not.
-    pub(super) fn write(&self, layout: &Layout) -> Result<bool, StoreError> {
+    /// Whether there is a file of it.
+    pub(super) fn is_written(&self, layout: &Layout) -> Result<bool, StoreError> {
         let path = self.path(layout);
-        let is_there = path.try_exists().map_err(|error| io_error("cannot look at", &path, error))?;
-        if !is_there {
-            self.replace(layout)?;
-        }
-        Ok(!is_there)
+        path.try_exists().map_err(|error| io_error("cannot look at", &path, error))
     }
 
-    /// Writes the file, in place of the one that is there.
-    pub(super) fn replace(&self, layout: &Layout) -> Result<(), StoreError> {
+    /// The same with the incarnation that its file says, if there is one that can be read.
+    pub(super) fn as_written(self, layout: &Layout) -> Accepted {
+        match read(&self.path(layout)) {
+            Ok(written) => Accepted { incarnation: written.incarnation, ..self },
+            Err(_) => self,
+        }
+    }
+
+    /// Writes the file, in place of one that is there.
+    pub(super) fn write(&self, layout: &Layout) -> Result<(), StoreError> {
         let path = self.path(layout);
         let directory = path.parent().unwrap_or(&path);
         fsx::create_directory(directory, fsx::Access::Private)
@@ -120,7 +126,7 @@ mod tests {
             signers: vec!["ed25519:1".into()],
             generation: Generation(generation),
         };
-        Accepted { base: Generation(generation - 1), entry }
+        Accepted { base: Generation(generation - 1), entry, incarnation: String::new() }
     }
 
     #[test]
@@ -129,8 +135,12 @@ mod tests {
         let layout = Layout::new(home.path());
         assert_eq!(accepted(&layout).unwrap(), (Vec::new(), Vec::new()));
         let [first, second] = [accepted_at(9, 1), accepted_at(2, 2)];
-        assert!(second.write(&layout).unwrap() && first.write(&layout).unwrap());
-        assert!(!first.write(&layout).unwrap());
+        assert!(!first.is_written(&layout).unwrap());
+        second.write(&layout).unwrap();
+        Accepted { incarnation: "one".into(), ..first.clone() }.write(&layout).unwrap();
+        assert!(first.is_written(&layout).unwrap());
+        let first = first.as_written(&layout);
+        assert_eq!(first.incarnation, "one");
         fsx::replace_private(&layout.accepted().join("prod/torn.json"), b"{").unwrap();
         fsx::replace_private(&layout.accepted().join("prod/.x.partial"), b"{").unwrap();
         let (found, unreadable) = accepted(&layout).unwrap();

@@ -5,7 +5,8 @@
 //!   site.toml                      how this side serves
 //!   accounts                       who may use what is served: names and hashes of passwords, in htpasswd's form
 //!   keys/NAME.pem, NAME.pub        private keys (PKCS#8, PEM) and their public ones (SPKI, PEM)
-//!   trust/                         the chain of root documents, and what makes this site one
+//!   trust/                         the chain of root documents
+//!   trust/incarnation              what the store says of itself too, unless an old copy of it was put back
 //!   tls/                           the site's own certificate authority, for a listener that speaks TLS
 //!   channels/CHANNEL/              the lock and the ledger of collecting without a project
 //!   store/
@@ -61,6 +62,11 @@ impl Layout {
     /// Where the root documents are.
     pub fn trust(&self) -> PathBuf {
         self.home.join("trust")
+    }
+
+    /// What the catalogue says as well, unless it is an old copy that was put back.
+    pub fn incarnation(&self) -> PathBuf {
+        self.home.join("trust/incarnation")
     }
 
     /// Where the site's own certificate authority is.
@@ -136,6 +142,11 @@ impl Layout {
     /// The lock of whoever collects garbage.
     pub fn gc_lock(&self) -> PathBuf {
         self.locks().join("gc")
+    }
+
+    /// The lock of whoever accepts a snapshot.
+    pub fn incarnation_lock(&self) -> PathBuf {
+        self.locks().join("incarnation")
     }
 
     /// The lock of whoever fills a generation of the source that the catalogue knows by this number.

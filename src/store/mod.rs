@@ -524,6 +524,8 @@ pub trait Catalogue: Send + Sync {
 
     /// The audit log from an index on, up to `limit` entries, each with the chain's digest after it.
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError>;
+    /// Whether this is an old copy that was put back: whatever was accepted after it was taken is not known to it.
+    fn is_put_back(&self) -> Result<bool, StoreError>;
     /// Copies all rows into a new file, as one moment saw them, without what only this process or this machine needs: claims
     /// and cached answers.
     fn copy_to(&self, path: &Path) -> Result<Copied, StoreError>;

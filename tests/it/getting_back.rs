@@ -7,7 +7,7 @@ use aftk::store::{AuditEntry, Change, ChangeSet, Expected, Merge, Precondition, 
 use bundle_format::{Artifact, BlobKey, File, Record};
 use serde_json::{Value, json};
 
-use crate::support::sides::{Ran, Sides, bundles};
+use crate::support::sides::{Ran, Sides, bundles, copy_directory};
 
 /// An outside that has collected three bundles of the channel `prod`, and an inside that has imported some.
 struct Site {
@@ -292,6 +292,15 @@ fn a_restored_site_and_the_kept_sticks_are_what_was_there() {
     site.run(&["promote", "prod"]).done();
     site.run(&["gc"]).done();
     site.run(&["check"]).done();
+
+    // What is new to it may be older than what it does not remember.
+    site.sides.write("4.txt", "only in 4");
+    let words = ["collect", "file:./4.txt", "--channel", "prod", "--out", "../stick"];
+    site.sides.run("out", &words).done();
+    let next = bundles(&site.sides.path("stick"))[3].to_str().unwrap().to_owned();
+    site.fails(&["import", &next], 6, "trust.put-back");
+    site.run(&["recover", "--min-sequence", "prod=4"]).done();
+    site.run(&["import", &next]).done();
 }
 
 #[test]
@@ -341,4 +350,51 @@ fn a_backup_is_restored_whole_or_not_at_all() {
     let said = site.run(&["backup", small.to_str().unwrap(), "--without-hosted"]).done();
     assert!(said.contains("left out: 1 blob"), "{said}");
     assert!(small.metadata().unwrap().len() < backup.metadata().unwrap().len());
+}
+
+#[test]
+fn an_old_copy_of_the_store_takes_nothing_new_until_it_is_said_what_is_too_old() {
+    let site = Site::with(1);
+    let (store, old) = (site.sides.path("in/store"), site.sides.path("old"));
+    copy_directory(&store, &old);
+    assert_eq!(site.run(&["recover", "--min-sequence", "prod=1"]).code, Some(0), "there is nothing to do");
+    assert_eq!(site.import(1).json()["bundles"][0]["outcome"], "imported");
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::rename(&old, &store).unwrap();
+
+    for words in [&["import"][..], &["import", "-n"]] {
+        let words = [words, &[site.bundles[1].to_str().unwrap()]].concat();
+        site.fails(&words, 6, "trust.put-back");
+    }
+    // What it knows brings nothing in.
+    assert_eq!(site.import(0).json()["bundles"][0]["outcome"], "already-held");
+    site.run(&["check", "--rebuild"]).done();
+    site.fails(&["recover", "--min-sequence", "other=2"], 2, "recover.channel");
+    site.fails(&["recover", "--min-sequence", "prod"], 2, "usage.sequence");
+    site.run(&["recover", "--min-sequence", "prod=3", "-n"]).done();
+    site.fails(&["import", site.bundles[2].to_str().unwrap()], 6, "trust.put-back");
+    assert_eq!(
+        site.run(&["recover", "--min-sequence", "prod=3"]).done(),
+        "prod: takes bundles from sequence 3 on\n"
+    );
+    site.fails(&["import", site.bundles[1].to_str().unwrap()], 6, "trust.below-floor");
+    assert_eq!(site.import(2).json()["bundles"][0]["outcome"], "imported");
+    assert_eq!(audit(&site).iter().filter(|(entry, _)| entry.action == "recovered").count(), 1);
+}
+
+#[test]
+fn a_lost_catalogue_of_an_old_copy_is_no_way_around() {
+    let site = Site::with(1);
+    let (store, old) = (site.sides.path("in/store"), site.sides.path("old"));
+    copy_directory(&store, &old);
+    assert_eq!(site.import(1).json()["bundles"][0]["outcome"], "imported");
+    // Of the store itself a lost catalogue goes on where it was.
+    lose_catalogue(&site);
+    site.run(&["check", "--rebuild"]).done();
+    assert_eq!(site.import(2).json()["bundles"][0]["outcome"], "imported");
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::rename(&old, &store).unwrap();
+    lose_catalogue(&site);
+    site.run(&["check", "--rebuild"]).done();
+    site.fails(&["import", site.bundles[1].to_str().unwrap()], 6, "trust.put-back");
 }

@@ -54,6 +54,8 @@ fn a_lost_catalogue_is_said_by_every_verb_and_costs_no_blob() {
     sides.run("in", &["check", "--rebuild"]).done();
     sides.run("in", &["check"]).done();
     std::fs::rename(&store, sides.path("in/aside")).unwrap();
+    assert_eq!(sides.run("in", &["import", "../stick"]).code, Some(6));
+    sides.run("in", &["recover", "--min-sequence", "default=1"]).done();
     sides.run("in", &["import", "../stick"]).done();
     sides.run("in", &["check"]).done();
     assert_eq!(blobs(&sides.path("in")), held);

@@ -4,7 +4,7 @@
 //! - `view`: what clients see
 //! - `stage`, `merge`, `inspect`: a generation before anybody sees it
 //! - `commit`: what becomes true at once, with the audit log
-//! - `copy`: for backups; `rebuild`: a lost catalogue made again; `forget`: what goes again; `hosted`: what clients write; `claims`: what gc asks; `notes`: cached answers and misses
+//! - `incarnation`: whether it is an old copy; `copy`: for backups; `rebuild`: a lost catalogue made again; `forget`: what goes again; `hosted`: what clients write; `claims`: what gc asks; `notes`: cached answers and misses
 
 mod claims;
 mod commit;
@@ -12,6 +12,7 @@ mod copy;
 mod database;
 mod forget;
 mod hosted;
+mod incarnation;
 mod inspect;
 mod merge;
 mod notes;
@@ -31,6 +32,7 @@ use bundle_format::{BlobKey, Digest, Record, Repository};
 
 use self::database::{Database, Durable};
 use self::hosted::Hosted;
+use self::incarnation::Renewal;
 pub use self::rebuild::Rebuild;
 use self::value::number;
 use super::error::io_error;
@@ -103,22 +105,39 @@ impl SqliteCatalogue {
         forgetting.into_iter().map(lock).collect()
     }
 
+    /// What gives the catalogue another incarnation, if these changes do.
+    fn renewal(&self, changes: &ChangeSet) -> Result<Option<Renewal>, StoreError> {
+        let is_recovery = changes.changes.contains(&Change::Recovered);
+        let accepts = changes.changes.iter().any(|change| matches!(change, Change::Snapshot(_)));
+        (is_recovery || accepts).then(|| self.begin_renewal(is_recovery)).transpose()
+    }
+
     /// Writes the files of the snapshots that are accepted here, beside the catalogue; returns those that were not there.
     /// What an earlier version accepted, or could not write, is made up for.
-    fn note_accepted(&self, changes: &ChangeSet) -> Result<Vec<Accepted>, StoreError> {
+    fn note_accepted(
+        &self,
+        changes: &ChangeSet,
+        renewal: Option<&Renewal>,
+    ) -> Result<Vec<Accepted>, StoreError> {
         let mut noted = Vec::new();
         for change in &changes.changes {
             match change {
                 Change::Snapshot(entry) => {
-                    let earlier = self.snapshots(&entry.channel)?;
-                    for entry in earlier.into_iter().chain([entry.clone()]) {
-                        let accepted = self.accepted(entry)?;
-                        if accepted.write(&self.layout)? {
-                            noted.push(accepted);
+                    for earlier in self.snapshots(&entry.channel)? {
+                        let accepted = self.accepted(earlier)?;
+                        if !accepted.is_written(&self.layout)? {
+                            accepted.write(&self.layout)?;
                         }
                     }
+                    let incarnation = renewal.map(|renewal| renewal.incarnation.clone()).unwrap_or_default();
+                    let accepted = Accepted { incarnation, ..self.accepted(entry.clone())? };
+                    let is_new = !accepted.is_written(&self.layout)?;
+                    accepted.write(&self.layout)?;
+                    noted.extend(is_new.then_some(accepted));
                 }
-                Change::Signatures(entry) => self.accepted(entry.clone())?.replace(&self.layout)?,
+                Change::Signatures(entry) => {
+                    self.accepted(entry.clone())?.as_written(&self.layout).write(&self.layout)?;
+                }
                 _ => {}
             }
         }
@@ -128,7 +147,7 @@ impl SqliteCatalogue {
     fn accepted(&self, entry: SnapshotEntry) -> Result<Accepted, StoreError> {
         let generation = number(entry.generation.0)?;
         let base = self.database.read(|connection| view::base(connection, generation))?;
-        Ok(Accepted { base, entry })
+        Ok(Accepted { base, entry, incarnation: String::new() })
     }
 
     /// Whether a snapshot was accepted here.
@@ -332,11 +351,15 @@ impl Catalogue for SqliteCatalogue {
 
     fn commit(&self, changes: &ChangeSet, precondition: &Precondition) -> Result<Revision, StoreError> {
         let _quiet = self.quiet(changes)?;
-        let noted = self.note_accepted(changes)?;
+        let renewal = self.renewal(changes)?;
+        let noted = self.note_accepted(changes, renewal.as_ref())?;
         let committed = self.database.write(Durable::Now, |transaction| {
             commit::check(transaction, precondition)?;
             let mut hosted = Hosted::new(transaction);
             changes.changes.iter().try_for_each(|change| commit::apply(&mut hosted, change))?;
+            if let Some(renewal) = &renewal {
+                incarnation::renew(transaction, &renewal.incarnation)?;
+            }
             // The log, and what nobody has linked yet, change nothing that was derived.
             let is_aside = |change: &Change| matches!(change, Change::Audit(_) | Change::Deposit { .. });
             if changes.changes.iter().all(is_aside) {
@@ -351,6 +374,9 @@ impl Catalogue for SqliteCatalogue {
                 let _ = accepted.remove(&self.layout);
             }
         })?;
+        if let Some(renewal) = &renewal {
+            self.end_renewal(renewal)?;
+        }
         for change in &changes.changes {
             if let Change::Publish(generation) = change
                 && let Ok(id) = self.mine(*generation)
@@ -461,6 +487,10 @@ impl Catalogue for SqliteCatalogue {
         let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.database.read(|connection| commit::audit_from(connection, from, limit))
+    }
+
+    fn is_put_back(&self) -> Result<bool, StoreError> {
+        self.differs()
     }
 
     fn copy_to(&self, path: &Path) -> Result<Copied, StoreError> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use rusqlite::Transaction;
 
+use super::database::Durable;
 use super::hosted::Hosted;
 use super::value::artifact;
-use super::{SqliteCatalogue, commit};
+use super::{SqliteCatalogue, commit, incarnation};
 use crate::fsx;
 use crate::store::error::io_error;
 use crate::store::layout::Layout;
@@ -44,6 +45,18 @@ impl Rebuild {
     /// The new catalogue.
     pub fn catalogue(&self) -> &dyn Catalogue {
         &*self.catalogue
+    }
+
+    /// Says that the new catalogue goes on from there: where it is put, the other place knows what was accepted last.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn go_on_from(&self, incarnation: &str) -> Result<(), StoreError> {
+        self.catalogue.database.write(Durable::Now, |transaction| {
+            // Twice, so that none counts that was made on the way.
+            incarnation::renew(transaction, incarnation)?;
+            incarnation::renew(transaction, incarnation)
+        })
     }
 
     /// Takes over from the old catalogue what no snapshot says; returns what of it cannot be read, each with the reason.

@@ -222,6 +222,9 @@ impl Catalogue for FakeStore {
     fn audit(&self, _: u64, _: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError> {
         unsupported()
     }
+    fn is_put_back(&self) -> Result<bool, StoreError> {
+        unsupported()
+    }
     fn copy_to(&self, _: &Path) -> Result<Copied, StoreError> {
         unsupported()
     }
