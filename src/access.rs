@@ -42,7 +42,7 @@ impl Hosted {
 const EVERY_ACCOUNT: &str = "*";
 
 /// Names that stand for something else in the addresses that clients use.
-const RESERVED: &[&str] = &["all", "local", "localhost", "uploads"];
+const RESERVED: &[&str] = &["all", "library", "local", "localhost", "uploads"];
 
 /// The longest name of a repository or an account in bytes.
 const LONGEST_NAME: usize = 64;

@@ -13,8 +13,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::ser::{Error as _, SerializeSeq as _};
+use serde::{Serialize, Serializer};
 
 use crate::fsx;
 use crate::problem::{Kind, Problem};
@@ -182,6 +183,17 @@ impl<T: Entry> Sorted<T> {
             Place::Memory(entries) => Iter::Memory(entries.clone(), 0),
             Place::Disk(section) => Iter::Disk(Lines::new(section)),
         }
+    }
+}
+
+impl<T: Entry> Serialize for Sorted<T> {
+    /// As a list; what is on the disk is read while it is written.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(usize::try_from(self.len()).ok())?;
+        for entry in self.iter() {
+            list.serialize_element(&entry.map_err(S::Error::custom)?)?;
+        }
+        list.end()
     }
 }
 

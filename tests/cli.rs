@@ -50,6 +50,7 @@ fn the_verbs_are_these() {
         "lock",
         "collect",
         "inspect",
+        "diff",
         "verify",
         "import",
         "serve",

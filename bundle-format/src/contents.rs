@@ -7,8 +7,8 @@ use crate::digest::{BlobHasher, BlobKey};
 use crate::error::{Damage, FormatError};
 use crate::input::Input;
 use crate::names::{self, CONTENTS_LINE, INDEX, LAYOUT, LAYOUT_BYTES, LAYOUT_LINE, contents_size};
-use crate::packing::Volume;
-use crate::snapshot::Snapshot;
+use crate::packing::{PackingList, Volume};
+use crate::snapshot::{SegmentRef, Snapshot};
 
 /// A verified table, 32 bytes of memory a blob.
 pub(crate) struct Contents {
@@ -16,36 +16,44 @@ pub(crate) struct Contents {
     pub(crate) keys: Vec<BlobKey>,
     /// The digest of `index.json`, if the volume is an OCI archive as well.
     pub(crate) index: Option<BlobKey>,
-    /// The first of them are segments: for each its index in the snapshot.
+    /// The first of them are segments: for each its index among the snapshot's and then the recipes'.
     pub(crate) segments: Vec<usize>,
 }
 
+/// All segments that a bundle has: the snapshot's, then those of recipes.
+pub(crate) fn all_segments<'a>(
+    snapshot: &'a Snapshot,
+    packing: &'a PackingList,
+) -> impl Iterator<Item = &'a SegmentRef> {
+    snapshot.segments.iter().chain(&packing.recipes)
+}
+
 impl Contents {
-    /// Reads the member `aftk/contents`, which must be the one that `volume` names.
+    /// Reads the member `aftk/contents`, and finds out which of the volumes this is.
     pub(crate) fn read<R: Read>(
         input: &mut Input<R>,
-        volume: &Volume,
         snapshot: &Snapshot,
-    ) -> Result<Contents, FormatError> {
+        packing: &PackingList,
+    ) -> Result<(Contents, Volume), FormatError> {
         let size = input.member(names::CONTENTS, crate::limits::MAX_BLOB)?;
         let place = input.place();
         let damaged = |damage, met: String| FormatError::damaged(damage, place.clone(), met);
-        // The signed number of blobs bounds what is held, before any of the table is read.
-        if size != contents_size(volume.blobs, volume.index.is_some()) {
-            let met =
-                format!("{size} bytes are no table of the {} blobs that the packing list says", volume.blobs);
+        // The signed numbers of blobs bound what is held, before any of the table is read.
+        let fits = |volume: &&Volume| size == contents_size(volume.blobs, volume.index.is_some());
+        let Some(like) = packing.volumes.iter().find(fits) else {
+            let met = format!("{size} bytes are no table of so many blobs as the packing list says");
             return Err(damaged(Damage::ContentsMismatch, met));
-        }
+        };
         let mut keys = Vec::new();
         let mut hasher = BlobHasher::default();
         let mut broken = None;
         let mut layout = Vec::new();
-        if volume.index.is_some() {
+        if like.index.is_some() {
             layout.resize(2 * LAYOUT_LINE as usize, 0);
             input.fill(&mut layout)?;
             hasher.update(&layout);
         }
-        for number in 1..=volume.blobs {
+        for number in 1..=like.blobs {
             let mut line = [0; CONTENTS_LINE as usize];
             input.fill(&mut line)?;
             hasher.update(&line);
@@ -58,10 +66,10 @@ impl Contents {
         }
         input.padding(size)?;
         let met = hasher.finish();
-        if met != volume.contents {
-            let met = format!("the table's digest is {met}, the packing list says {}", volume.contents);
+        let Some(volume) = packing.volumes.iter().filter(fits).find(|volume| volume.contents == met) else {
+            let met = format!("the table's digest is {met}, the packing list says {}", like.contents);
             return Err(damaged(Damage::ContentsMismatch, met));
-        }
+        };
         let index = volume
             .index
             .map(|_| parse_layout(&layout))
@@ -71,9 +79,9 @@ impl Contents {
             let met = format!("line {number} is not \"<hex>  {}<hex>\"", names::BLOBS);
             return Err(damaged(Damage::Contents, met));
         }
-        let segments = segments_in_front(keys.iter().copied(), snapshot)
+        let segments = segments_in_front(keys.iter().copied(), snapshot, packing)
             .map_err(|met| FormatError::damaged(Damage::Contents, place.clone(), met))?;
-        Ok(Contents { keys, index, segments })
+        Ok((Contents { keys, index, segments }, volume.clone()))
     }
 
     /// Whether the volume carries this blob.
@@ -83,14 +91,15 @@ impl Contents {
     }
 }
 
-/// Checks the order of a volume's blobs: some of the snapshot's segments in its order, then the others, strictly
-/// ascending. Returns the indices of the segments in the snapshot.
+/// Checks the order of a volume's blobs: some of the snapshot's segments in its order, then some of the recipes', then the
+/// others, strictly ascending. Returns the indices of the segments among [`all_segments`].
 pub(crate) fn segments_in_front(
     keys: impl Iterator<Item = BlobKey>,
     snapshot: &Snapshot,
+    packing: &PackingList,
 ) -> Result<Vec<usize>, String> {
-    let listed: HashMap<BlobKey, usize> =
-        snapshot.segments.iter().enumerate().map(|(index, segment)| (segment.digest, index)).collect();
+    let all = all_segments(snapshot, packing).enumerate();
+    let listed: HashMap<BlobKey, usize> = all.map(|(index, segment)| (segment.digest, index)).collect();
     let mut segments: Vec<usize> = Vec::new();
     let mut previous: Option<BlobKey> = None;
     for key in keys {

@@ -5,7 +5,7 @@
 //!
 //! - [`canonical`], [`digest`], [`document`]: how things are spelled
 //! - [`snapshot`], [`record`], [`segment`], [`ledger`]: what a channel holds
-//! - [`packing`], [`plan`], [`names`]: how it travels
+//! - [`packing`], [`plan`], [`recipe`], [`names`]: how it travels
 //! - [`signature`]: what is signed, and the seams to whoever holds keys
 //! - [`writer`], [`reader`], [`verify`]: volumes
 
@@ -25,6 +25,7 @@ pub mod names;
 pub mod packing;
 pub mod plan;
 pub mod reader;
+pub mod recipe;
 pub mod record;
 pub mod segment;
 pub mod signature;
@@ -41,10 +42,13 @@ pub use error::{Damage, FormatError, Place, Unsupported, Untrusted};
 pub use ledger::{Ledger, LedgerEntry, LedgerError, Standing};
 pub use names::file_name;
 pub use packing::{PackingList, Volume};
-pub use plan::{PlanError, VolumePlan};
+pub use plan::{BundlePlan, Cutter, PlanError, Source, VolumePlan};
 pub use reader::{Verified, VerifiedBlob, VolumeReader};
+pub use recipe::{Piece, Recipe};
 pub use record::{Artifact, File, Record, Ref, Repository, Requirement};
-pub use segment::{RecordOrder, SegmentError, SegmentReader, SegmentWriter};
+pub use segment::{
+    Line, RecipeReader, RecipeWriter, RecordOrder, SegmentError, SegmentReader, SegmentWriter,
+};
 pub use signature::{PayloadType, SignError, SignatureLine, Signer, Verifier};
 pub use snapshot::{Mode, SegmentRef, Snapshot};
 pub use verify::verify_volume;

@@ -30,6 +30,9 @@ pub const MAX_BLOB: u64 = (8 << 30) - 1;
 /// The most blobs of a volume; a reader holds 32 bytes for each.
 pub const MAX_BLOBS: u64 = 1 << 22;
 
+/// The most volumes of a bundle: their list fits into a packing list.
+pub const MAX_VOLUMES: usize = 4096;
+
 /// The largest `index.json` of a volume that is an OCI archive as well, in bytes.
 pub const MAX_INDEX: u64 = 16 << 20;
 

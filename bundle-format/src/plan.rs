@@ -1,13 +1,18 @@
 //! The plan of a volume: which blobs it carries in which order, and so every size, before a blob is read.
+//! [`cut`] says what of a bundle goes into which volume.
+
+mod cut;
 
 use std::collections::HashSet;
 use std::io::{self, Write};
 
 use crate::digest::{BlobHasher, BlobKey};
-use crate::limits::{MAX_BLOB, MAX_BLOBS, MAX_INDEX};
+use crate::limits::{MAX_BLOBS, MAX_INDEX, MAX_VOLUMES};
 use crate::names::{INDEX, LAYOUT, LAYOUT_BYTES, contents_line, contents_size, layout_line};
-use crate::snapshot::SegmentRef;
+use crate::segment::SegmentError;
 use crate::tar::{around_blobs, member_size};
+
+pub use cut::{BundlePlan, Cutter, Source};
 
 /// The blobs of a volume in order, 40 bytes of memory each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,16 +24,25 @@ pub struct VolumePlan {
 }
 
 /// Why blobs do not fit into a volume.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Larger than a tar member can be.
-    #[error("the blob {key} has {size} bytes; this version carries at most {MAX_BLOB}")]
-    TooLarge {
+    /// Volumes that are too small for what each of them has to have.
+    #[error("volumes of {0} bytes are too small; {1} at least")]
+    TooSmall(u64, u64),
+    /// More than a bundle may have.
+    #[error("{0} volumes; a bundle has at most {MAX_VOLUMES}")]
+    TooManyVolumes(usize),
+    /// A blob that is to be cut could not be read.
+    #[error("the blob {key} cannot be cut into pieces: {source}")]
+    Unreadable {
         /// Which blob.
         key: BlobKey,
-        /// Its size in bytes.
-        size: u64,
+        /// What the system said.
+        source: io::Error,
     },
+    /// The recipes could not be written.
+    #[error("recipes cannot be written: {0}")]
+    Recipes(#[from] SegmentError),
     /// One key with two sizes: one of them is wrong.
     #[error("the blob {key} is said to have {one} and {other} bytes")]
     TwoSizes {
@@ -48,31 +62,22 @@ pub enum PlanError {
 }
 
 impl VolumePlan {
-    /// Plans a volume with these of the snapshot's segments, in the snapshot's order, and these other blobs, in
-    /// any order; a blob that comes twice is carried once.
-    pub fn new(
-        segments: &[SegmentRef],
-        blobs: impl IntoIterator<Item = (BlobKey, u64)>,
+    /// A volume of these segments and recipe segments, in their order, and these other blobs.
+    fn assemble(
+        segments: Vec<(BlobKey, u64)>,
+        mut rest: Vec<(BlobKey, u64)>,
     ) -> Result<VolumePlan, PlanError> {
-        let listed: HashSet<BlobKey> = segments.iter().map(|segment| segment.digest).collect();
-        let mut all: Vec<(BlobKey, u64)> =
-            segments.iter().map(|segment| (segment.digest, segment.size)).collect();
-        all.extend(blobs.into_iter().filter(|(key, _)| !listed.contains(key)));
-        let rest = all.get_mut(segments.len()..).unwrap_or_default();
+        // A piece may be what stands there anyway.
+        let listed: HashSet<BlobKey> = segments.iter().map(|(key, _)| *key).collect();
         rest.sort_unstable();
-        let twice = rest.iter().zip(rest.iter().skip(1)).find(|(a, b)| a.0 == b.0 && a.1 != b.1);
-        if let Some(((key, one), (_, other))) = twice {
-            return Err(PlanError::TwoSizes { key: *key, one: *one, other: *other });
+        rest.dedup();
+        rest.retain(|(key, _)| !listed.contains(key));
+        let mut blobs = segments;
+        blobs.append(&mut rest);
+        if blobs.len() as u64 > MAX_BLOBS {
+            return Err(PlanError::TooMany(blobs.len()));
         }
-        // Segments are distinct by the snapshot's rules, so only neighbours can be equal here.
-        all.dedup();
-        if all.len() as u64 > MAX_BLOBS {
-            return Err(PlanError::TooMany(all.len()));
-        }
-        if let Some((key, size)) = all.iter().find(|(_, size)| *size > MAX_BLOB) {
-            return Err(PlanError::TooLarge { key: *key, size: *size });
-        }
-        Ok(VolumePlan { blobs: all, index: None, contents: BlobKey::new([0; 32]), size: 0 }.settled())
+        Ok(VolumePlan { blobs, index: None, contents: BlobKey::new([0; 32]), size: 0 }.settled())
     }
 
     /// The same, as an OCI archive whose `index.json` has these bytes.

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use crate::contents::Contents;
+use crate::contents::{Contents, all_segments};
 use crate::digest::{BlobHasher, BlobKey};
 use crate::document;
 use crate::error::{Damage, FormatError, Untrusted};
@@ -108,12 +108,8 @@ impl<R: Read> VolumeReader<R> {
             );
             return Err(input.damaged(Damage::SnapshotMismatch, met));
         }
-        // The packing list's rules leave exactly one volume.
-        let Some(volume) = packing.document.volumes.first().cloned() else {
-            return Err(input.damaged(Damage::Document, "the packing list has no volume"));
-        };
         let contents_start = input.offset();
-        let contents = Contents::read(&mut input, &volume, &snapshot.document)?;
+        let (contents, volume) = Contents::read(&mut input, &snapshot.document, &packing.document)?;
         if let (Some(size), Some(digest)) = (volume.index, contents.index) {
             read_layout(&mut input, size, digest)?;
         }
@@ -180,6 +176,11 @@ impl<R: Read> VolumeReader<R> {
         self.volume.blobs
     }
 
+    /// How many volumes the bundle has.
+    pub fn volume_count(&self) -> u64 {
+        self.packing.document.volumes.len() as u64
+    }
+
     /// Whether the volume carries the blob `key`; known before any blob is read.
     pub fn carries(&self, key: &BlobKey) -> bool {
         self.contents.carries(key)
@@ -216,7 +217,7 @@ impl<R: Read> VolumeReader<R> {
         let size = self.input.member(&blob_name(&key), MAX_BLOB)?;
         self.begun += 1;
         if let Some(segment) = self.segment_at(self.begun - 1).filter(|segment| segment.size != size) {
-            let met = format!("the segment has {size} bytes, the snapshot says {}", segment.size);
+            let met = format!("the segment has {size} bytes, {} were signed", segment.size);
             return Err(self.input.damaged(Damage::SizeMismatch, met));
         }
         // What must follow this blob at least: a header for each of the others, and the end.
@@ -231,14 +232,25 @@ impl<R: Read> VolumeReader<R> {
         Ok(self.current)
     }
 
-    /// The segment that the blob begun last holds, if it is one. Segments come first.
+    /// The segment of the snapshot that the blob begun last holds, if it is one. Segments come first.
     pub fn current_segment(&self) -> Option<&SegmentRef> {
-        self.current.and_then(|_| self.segment_at(self.begun.checked_sub(1)?))
+        let index = self.current_segment_index()?;
+        self.snapshot.document.segments.get(index)
+    }
+
+    /// The segment of recipes that the blob begun last holds, if it is one. They come right after the snapshot's segments.
+    pub fn current_recipes(&self) -> Option<&SegmentRef> {
+        let index = self.current_segment_index()?;
+        self.packing.document.recipes.get(index.checked_sub(self.snapshot.document.segments.len())?)
+    }
+
+    fn current_segment_index(&self) -> Option<usize> {
+        self.current.and_then(|_| self.contents.segments.get(self.begun.checked_sub(1)?).copied())
     }
 
     fn segment_at(&self, index: usize) -> Option<&SegmentRef> {
         let index = self.contents.segments.get(index)?;
-        self.snapshot.document.segments.get(*index)
+        all_segments(&self.snapshot.document, &self.packing.document).nth(*index)
     }
 
     /// Streams the blob that was begun last into `sink`, in chunks of up to 256 KiB, and hashes it on the way.
@@ -275,7 +287,8 @@ impl<R: Read> VolumeReader<R> {
 
     /// Reads the segment that was begun last into memory, at most 4 MiB.
     pub fn read_segment(&mut self) -> Result<(VerifiedBlob, Vec<u8>), FormatError> {
-        let Some(size) = self.current_segment().map(|segment| segment.size) else {
+        let segment = self.current_segment().or_else(|| self.current_recipes());
+        let Some(size) = segment.map(|segment| segment.size) else {
             return Err(FormatError::Sink(io::Error::other("the blob that was begun is not a segment")));
         };
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());

@@ -1,27 +1,74 @@
 //! Segments: the records of a snapshot as sorted lines, cut where their content says.
 
 use std::io::{self, BufRead, Read};
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::canonical::{self, CanonicalError};
 use crate::digest::BlobKey;
 use crate::error::{Damage, FormatError, Place, Unsupported};
 use crate::limits::{MAX_LINE, MAX_SEGMENT, MIN_SEGMENT};
+use crate::recipe::Recipe;
 use crate::record::Record;
 use crate::snapshot::SegmentRef;
 
-/// What the sort key of the last record was; carried from one segment to the next.
+/// Writes the records of a snapshot.
+pub type SegmentWriter<F> = LineWriter<Record, F>;
+/// Reads the records of a snapshot.
+pub type SegmentReader<'a, R> = LineReader<'a, R, Record>;
+/// Writes the recipes of a packing list.
+pub type RecipeWriter<F> = LineWriter<Recipe, F>;
+/// Reads the recipes of a packing list.
+pub type RecipeReader<'a, R> = LineReader<'a, R, Recipe>;
+
+/// What stands in a line of a segment.
+pub trait Line: Serialize + DeserializeOwned {
+    /// What lines are sorted by; no two share one.
+    fn key(&self) -> [String; 6];
+    /// What people read where a message must say which one it means.
+    fn label(&self) -> String;
+    /// Checks every rule that the types do not express; says what was met.
+    fn validate(&self) -> Result<(), String>;
+    /// What of a later version a line has that is none of these, in words.
+    fn beyond(value: &Value) -> Option<String>;
+}
+
+impl Line for Record {
+    fn key(&self) -> [String; 6] {
+        let (kind, ecosystem, repository, name, version, qualifier) = self.sort_key();
+        [kind, ecosystem, repository, name, version, qualifier].map(str::to_owned)
+    }
+
+    fn label(&self) -> String {
+        Record::label(self)
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        Record::validate(self)
+    }
+
+    fn beyond(value: &Value) -> Option<String> {
+        let kind = value.get("type")?.as_str()?;
+        let reserved = crate::record::RESERVED.contains(&kind);
+        reserved.then(|| format!("records of the type {kind:?} are reserved for a later version"))
+    }
+}
+
+/// What the sort key of the last line was; carried from one segment to the next.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct RecordOrder(Option<[String; 6]>);
 
 impl RecordOrder {
-    /// Takes the next record; false if it does not sort after the one before.
-    fn advance(&mut self, record: &Record) -> bool {
-        let (kind, ecosystem, repository, name, version, qualifier) = record.sort_key();
-        let key = [kind, ecosystem, repository, name, version, qualifier];
-        if self.0.as_ref().is_some_and(|last| last.iter().map(String::as_str).ge(key)) {
+    /// Takes the next line; false if it does not sort after the one before.
+    fn advance(&mut self, line: &impl Line) -> bool {
+        let key = line.key();
+        if self.0.as_ref().is_some_and(|last| *last >= key) {
             return false;
         }
-        self.0 = Some(key.map(str::to_owned));
+        self.0 = Some(key);
         true
     }
 }
@@ -47,19 +94,21 @@ pub enum SegmentError {
 /// A segment ends after a line whose sha256 begins with ten zero bits, once it has 1 MiB, and before the line
 /// that would make it larger than 4 MiB. So an insertion changes the segment it is in, and the next ones keep
 /// their bytes.
-pub struct SegmentWriter<F> {
+pub struct LineWriter<T, F> {
     sink: F,
+    lines: PhantomData<T>,
     bytes: Vec<u8>,
     records: u64,
     order: RecordOrder,
     finished: Vec<SegmentRef>,
 }
 
-impl<F: FnMut(&SegmentRef, &[u8]) -> io::Result<()>> SegmentWriter<F> {
+impl<T: Line, F: FnMut(&SegmentRef, &[u8]) -> io::Result<()>> LineWriter<T, F> {
     /// A writer that hands each finished segment and its bytes to `sink`.
-    pub fn new(sink: F) -> SegmentWriter<F> {
-        SegmentWriter {
+    pub fn new(sink: F) -> LineWriter<T, F> {
+        LineWriter {
             sink,
+            lines: PhantomData,
             bytes: Vec::new(),
             records: 0,
             order: RecordOrder::default(),
@@ -68,7 +117,7 @@ impl<F: FnMut(&SegmentRef, &[u8]) -> io::Result<()>> SegmentWriter<F> {
     }
 
     /// Writes the next record. Refuses one that is not valid, or does not sort after the one before.
-    pub fn push(&mut self, record: &Record) -> Result<(), SegmentError> {
+    pub fn push(&mut self, record: &T) -> Result<(), SegmentError> {
         let refuse = |reason: String| SegmentError::Record { record: record.label(), reason };
         record.validate().map_err(refuse)?;
         let mut line = canonical::to_bytes(record).map_err(|e| refuse(e.to_string()))?;
@@ -118,8 +167,9 @@ fn ends_a_segment(line: &[u8]) -> bool {
 /// Reads the records of one segment, a line at a time; an error ends it.
 ///
 /// The bytes should be verified ones: this checks form, order, count and size, not the digest.
-pub struct SegmentReader<'a, R> {
+pub struct LineReader<'a, R, T> {
     source: R,
+    lines: PhantomData<T>,
     segment: &'a SegmentRef,
     order: &'a mut RecordOrder,
     line: Vec<u8>,
@@ -128,11 +178,20 @@ pub struct SegmentReader<'a, R> {
     done: bool,
 }
 
-impl<'a, R: BufRead> SegmentReader<'a, R> {
+impl<'a, R: BufRead, T: Line> LineReader<'a, R, T> {
     /// Reads `segment` from `source`. `order` begins as default and is passed from each segment of a snapshot
     /// to the next.
-    pub fn new(segment: &'a SegmentRef, source: R, order: &'a mut RecordOrder) -> SegmentReader<'a, R> {
-        SegmentReader { source, segment, order, line: Vec::new(), records: 0, offset: 0, done: false }
+    pub fn new(segment: &'a SegmentRef, source: R, order: &'a mut RecordOrder) -> LineReader<'a, R, T> {
+        LineReader {
+            source,
+            lines: PhantomData,
+            segment,
+            order,
+            line: Vec::new(),
+            records: 0,
+            offset: 0,
+            done: false,
+        }
     }
 
     fn place(&self) -> Place {
@@ -143,7 +202,7 @@ impl<'a, R: BufRead> SegmentReader<'a, R> {
         FormatError::damaged(damage, self.place(), met)
     }
 
-    fn read(&mut self) -> Result<Option<Record>, FormatError> {
+    fn read(&mut self) -> Result<Option<T>, FormatError> {
         self.line.clear();
         let limit = MAX_LINE as u64;
         let read = self.source.by_ref().take(limit).read_until(b'\n', &mut self.line);
@@ -161,7 +220,7 @@ impl<'a, R: BufRead> SegmentReader<'a, R> {
                 if length == MAX_LINE { "a line is longer than 1 MiB" } else { "the last line has no end" };
             return Err(self.damaged(Damage::Segment, met));
         };
-        let record = match canonical::from_bytes::<Record>(line) {
+        let record = match canonical::from_bytes::<T>(line) {
             Ok(record) => record,
             Err(error) => return Err(self.not_a_record(line, &error)),
         };
@@ -179,20 +238,16 @@ impl<'a, R: BufRead> SegmentReader<'a, R> {
 
     /// Tells the records of a later version from damage.
     fn not_a_record(&self, line: &[u8], error: &CanonicalError) -> FormatError {
-        let value: Option<serde_json::Value> = canonical::from_bytes(line).ok();
-        let kind = value.as_ref().and_then(|value| value.get("type")).and_then(|kind| kind.as_str());
-        match kind.and_then(|kind| crate::record::RESERVED.iter().find(|reserved| **reserved == kind)) {
-            Some(kind) => {
-                let met = format!("records of the type {kind:?} are reserved for a later version");
-                FormatError::unsupported(Unsupported::Reserved, self.place(), met)
-            }
+        let value: Option<Value> = canonical::from_bytes(line).ok();
+        match value.as_ref().and_then(T::beyond) {
+            Some(met) => FormatError::unsupported(Unsupported::Reserved, self.place(), met),
             None => self.damaged(Damage::Segment, format!("not a record: {error}")),
         }
     }
 }
 
-impl<R: BufRead> Iterator for SegmentReader<'_, R> {
-    type Item = Result<Record, FormatError>;
+impl<R: BufRead, T: Line> Iterator for LineReader<'_, R, T> {
+    type Item = Result<T, FormatError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {

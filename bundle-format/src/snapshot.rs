@@ -145,7 +145,7 @@ impl Document for Snapshot {
 }
 
 /// Sizes and counts that a segment can have, and none twice.
-fn validate_segments(segments: &[SegmentRef]) -> Result<(), String> {
+pub(crate) fn validate_segments(segments: &[SegmentRef]) -> Result<(), String> {
     for segment in segments {
         if segment.size == 0 || segment.size > MAX_SEGMENT as u64 {
             return Err(format!(

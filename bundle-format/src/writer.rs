@@ -8,7 +8,7 @@ use crate::digest::{BlobHasher, BlobKey};
 use crate::error::FormatError;
 use crate::names::{self, blob_name};
 use crate::packing::PackingList;
-use crate::plan::VolumePlan;
+use crate::plan::{BundlePlan, VolumePlan};
 use crate::signature::{PayloadType, SignError, Signer, parse_signatures, sign};
 use crate::snapshot::Snapshot;
 use crate::tar::{END, header, member_size, padding};
@@ -81,7 +81,7 @@ impl Documents {
     /// Writes and signs both documents of a snapshot that travels as planned.
     pub fn sign(
         snapshot: &Snapshot,
-        plan: &VolumePlan,
+        plan: &BundlePlan,
         signers: &[&dyn Signer],
     ) -> Result<Documents, DocumentsError> {
         let snapshot = snapshot.to_bytes()?;
@@ -93,7 +93,7 @@ impl Documents {
     pub fn sign_packing(
         snapshot: Vec<u8>,
         snapshot_sig: Vec<u8>,
-        plan: &VolumePlan,
+        plan: &BundlePlan,
         signers: &[&dyn Signer],
     ) -> Result<Documents, DocumentsError> {
         let packing = PackingList::new(Snapshot::digest_of(&snapshot), plan).to_bytes()?;
@@ -101,7 +101,7 @@ impl Documents {
         Ok(Documents { snapshot, snapshot_sig, packing, packing_sig })
     }
 
-    /// The size in bytes of the file that [`write_volume`] makes of these and `plan`.
+    /// The size in bytes of the file that [`write_volume`] makes of these and this volume.
     pub fn file_size(&self, plan: &VolumePlan) -> u64 {
         self.members().iter().map(|(_, bytes)| member_size(bytes.len() as u64)).sum::<u64>() + plan.size()
     }
@@ -116,7 +116,7 @@ impl Documents {
     }
 
     /// Refuses to write what a reader would refuse.
-    fn check(&self, plan: &VolumePlan) -> Result<(), WriteError> {
+    fn check<'p>(&self, plan: &'p BundlePlan, number: usize) -> Result<&'p VolumePlan, WriteError> {
         let snapshot = Snapshot::from_bytes(&self.snapshot)?;
         let packing = PackingList::from_bytes(&self.packing)?;
         for (name, bytes) in
@@ -128,25 +128,30 @@ impl Documents {
         if packing.snapshot != planned.snapshot {
             return Err(WriteError::Mismatch("the packing list belongs to another snapshot".to_owned()));
         }
-        if packing.volumes != planned.volumes {
+        if (&packing.volumes, &packing.recipes) != (&planned.volumes, &planned.recipes) {
             return Err(WriteError::Mismatch("the packing list belongs to other blobs".to_owned()));
         }
-        segments_in_front(plan.blobs().map(|(key, _)| key), &snapshot).map_err(WriteError::Mismatch)?;
-        Ok(())
+        let volume = plan
+            .volumes()
+            .get(number)
+            .ok_or_else(|| WriteError::Mismatch("there is no such volume".to_owned()))?;
+        segments_in_front(volume.blobs().map(|(key, _)| key), &snapshot, &packing)
+            .map_err(WriteError::Mismatch)?;
+        Ok(volume)
     }
 }
 
-/// Writes a volume to `out`, and flushes it; the caller makes it durable. `out` is written to by a thread of its own.
+/// Writes the volume in place `number`, from 0, of a bundle to `out`, and flushes it; the caller makes it durable. `out` is written to by a thread of its own.
 ///
 /// `open` is asked for each blob once, in the plan's order. Nothing is kept of a volume that failed: the caller
 /// writes to a temporary file.
 pub fn write_volume(
     out: &mut (dyn Write + Send),
     documents: &Documents,
-    plan: &VolumePlan,
+    (plan, number): (&BundlePlan, usize),
     open: &mut dyn FnMut(&BlobKey) -> io::Result<Box<dyn Read>>,
 ) -> Result<Written, WriteError> {
-    documents.check(plan)?;
+    let plan = documents.check(plan, number)?;
     std::thread::scope(|scope| {
         let mut volume = VolumeWriter { out: WholeHash::begin(out, scope).map_err(WriteError::Out)? };
         for (name, bytes) in documents.members() {

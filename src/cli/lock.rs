@@ -1,10 +1,10 @@
 //! `aftk lock`: resolve, and download nothing but metadata.
 
 use super::collect::What;
+use super::diff::print_moved;
 use super::network::NetworkArguments;
 use super::output;
 use super::session::Session;
-use crate::ops::difference::Difference;
 use crate::ops::lock::{self, LockRequest};
 use crate::problem::Problem;
 use crate::units;
@@ -41,7 +41,10 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     session.finish(&report, || {
         session.remark(&report.notes, &report.gaps);
         if let Some(difference) = report.difference.as_ref().filter(|_| !session.global.quiet) {
-            print_difference(difference);
+            difference.moved.iter().for_each(print_moved);
+            if difference.more > 0 {
+                output::line(&format!("and {} more", difference.more));
+            }
         } else if session.global.verbose > 0 || report.lock.is_none() {
             unread = report.artifacts.iter().try_for_each(|artifact| {
                 output::line(&artifact?.purl);
@@ -55,27 +58,4 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         }
     })?;
     unread
-}
-
-/// A line for each name: `+` new, `-` gone, `~` moved or changed.
-fn print_difference(difference: &Difference) {
-    for moved in &difference.moved {
-        let (from, to) = (moved.from.join(", "), moved.to.join(", "));
-        let name = match moved.label.as_str() {
-            "" => format!("{}:{}", moved.ecosystem, moved.name),
-            label => format!("{}:{} tag {label}", moved.ecosystem, moved.name),
-        };
-        match (from.is_empty(), to.is_empty()) {
-            (true, false) => output::line(&format!("+ {name} {to}")),
-            (false, true) => output::line(&format!("- {name} {from}")),
-            (false, false) => output::line(&format!("~ {name} {from} -> {to}")),
-            (true, true) => {}
-        }
-        if !moved.changed.is_empty() {
-            output::line(&format!("~ {name} {}: something else than it was", moved.changed.join(", ")));
-        }
-    }
-    if difference.more > 0 {
-        output::line(&format!("and {} more", difference.more));
-    }
 }

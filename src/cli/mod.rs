@@ -7,6 +7,7 @@ mod check;
 mod collect;
 mod completion;
 mod demo;
+mod diff;
 mod export;
 mod forget;
 mod gc;
@@ -116,6 +117,7 @@ enum Verb {
     Lock(lock::Arguments),
     Collect(collect::Arguments),
     Inspect(inspect::Arguments),
+    Diff(diff::Arguments),
     Verify(verify::Arguments),
     Import(import::Arguments),
     Serve(serve::Arguments),
@@ -186,13 +188,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let global = arguments.global.clone();
     let (listener, calls) = (progress::listener(&global), Calls::new(&global));
     let (result, said) = match Session::start(global.clone(), listener.clone()) {
-        Ok(session) => (work(arguments.verb, &session), session.json_is_said()),
+        Ok(session) => (work(arguments.verb, &session).map(|()| session.exit_code()), session.json_is_said()),
         Err(problem) => (Err(problem), false),
     };
     match result {
-        Ok(()) => {
+        Ok(exit_code) => {
             listener.emit(Happening::Done);
-            ExitCode::SUCCESS
+            ExitCode::from(exit_code)
         }
         Err(problem) => {
             let problem = calls.complete_hints(problem);
@@ -238,6 +240,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Lock(verb) => lock::run(verb, session),
         Verb::Collect(verb) => collect::run(verb, session),
         Verb::Inspect(verb) => inspect::run(verb, session),
+        Verb::Diff(verb) => diff::run(verb, session),
         Verb::Verify(verb) => verify::run(verb, session),
         Verb::Import(verb) => import::run(verb, session),
         Verb::Serve(verb) => serve::run(verb, session),

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use serde::Serialize;
 
@@ -35,6 +35,7 @@ pub(crate) struct Session {
     pub(crate) cancel: Cancel,
     home_is_said: AtomicBool,
     json_is_said: AtomicBool,
+    answer: AtomicU8,
 }
 
 impl Session {
@@ -70,6 +71,7 @@ impl Session {
             cancel: Cancel::default(),
             home_is_said: AtomicBool::new(false),
             json_is_said: AtomicBool::new(false),
+            answer: AtomicU8::new(0),
         })
     }
 
@@ -165,12 +167,17 @@ impl Session {
         }
     }
 
+    /// Whether somebody sits there who can answer.
+    pub(crate) fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
     /// Asks before something is done that cannot be undone. Only at a terminal: a script has made up its mind.
     ///
     /// # Errors
     /// Interrupted, if the answer is not yes.
     pub(crate) fn confirm(&self, question: &str) -> Result<(), Problem> {
-        let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        let terminal = self.can_ask();
         if self.global.yes || !terminal {
             return Ok(());
         }
@@ -229,6 +236,16 @@ impl Session {
             self.events.emit(Happening::Error { problem });
         }
         result
+    }
+
+    /// Lets a run that went well end with another exit code than 0, because a script asked for an answer in it.
+    pub(crate) fn answer(&self, exit_code: u8) {
+        self.answer.store(exit_code, Ordering::Relaxed);
+    }
+
+    /// The exit code of a run that went well.
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.answer.load(Ordering::Relaxed)
     }
 
     /// Whether the one JSON object of this run is printed.

@@ -265,6 +265,15 @@ pub struct HelperAnswer {
 pub trait CollectContext: Send + Sync {
     /// A document through the one cache. `Ok(None)` if the upstream says that it does not exist (404, 410).
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem>;
+    /// The same of a document whose sha256 the upstream tells in a header of that name (lower case): one that is held is
+    /// only asked about, where [`CollectContext::metadata`] asks for it.
+    async fn metadata_told_by(
+        &self,
+        request: &MetadataRequest,
+        _header: &'static str,
+    ) -> Result<Option<Metadata>, Problem> {
+        self.metadata(request).await
+    }
     /// A page of a list. It is asked for anew each time and not kept: what a list says now is what is wanted, and its
     /// headers say where it goes on. `Ok(None)` if the upstream says that there is none (404, 410).
     async fn page(&self, request: &MetadataRequest) -> Result<Option<Page>, Problem>;

@@ -125,17 +125,7 @@ impl Outside {
         let answer = self.cancel.race(asked).await?;
         match (answer, cached) {
             (DocumentAnswer::NotFound, _) => Ok(None),
-            (DocumentAnswer::NotModified, Some(mut cached)) => {
-                let (store, limit) = (self.store.clone(), request.limit);
-                blocking(move || {
-                    let bytes = super::read_blob(&store, &cached.body, limit)?;
-                    let (digest, content_type) = (cached.body, cached.content_type.clone());
-                    cached.confirmed = crate::clock::now_text();
-                    store.catalogue.cache(&[(name, cached)])?;
-                    Ok(Some(Metadata { bytes, digest, content_type }))
-                })
-                .await
-            }
+            (DocumentAnswer::NotModified, Some(cached)) => self.confirmed(request, cached).await.map(Some),
             (DocumentAnswer::NotModified, None) => Err(Problem::new(
                 Kind::Unavailable,
                 "net.not-modified",
@@ -159,6 +149,39 @@ impl Outside {
                 .await
             }
         }
+    }
+}
+
+impl Outside {
+    /// What an upstream answered before, if its body is held.
+    async fn cached(&self, request: &MetadataRequest) -> Result<Option<CachedAnswer>, Problem> {
+        let (store, name) = (self.store.clone(), cache_name(request));
+        blocking(move || {
+            let cached = store.catalogue.cached(&name)?;
+            match cached {
+                // A body that is gone is no answer: the document is asked for again, unconditionally.
+                Some(cached) if store.blobs.size(&cached.body)?.is_none() => Ok(None),
+                other => Ok(other),
+            }
+        })
+        .await
+    }
+
+    /// An answer that still holds.
+    async fn confirmed(
+        &self,
+        request: &MetadataRequest,
+        mut cached: CachedAnswer,
+    ) -> Result<Metadata, Problem> {
+        let (store, name, limit) = (self.store.clone(), cache_name(request), request.limit);
+        blocking(move || {
+            let bytes = super::read_blob(&store, &cached.body, limit)?;
+            let (digest, content_type) = (cached.body, cached.content_type.clone());
+            cached.confirmed = crate::clock::now_text();
+            store.catalogue.cache(&[(name, cached)])?;
+            Ok(Metadata { bytes, digest, content_type })
+        })
+        .await
     }
 }
 
@@ -211,16 +234,26 @@ fn cache_name(request: &MetadataRequest) -> String {
 #[async_trait]
 impl CollectContext for Outside {
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
-        let (store, name) = (self.store.clone(), cache_name(request));
-        let cached = blocking(move || {
-            let cached = store.catalogue.cached(&name)?;
-            match cached {
-                // A body that is gone is no answer: the document is asked for again, unconditionally.
-                Some(cached) if store.blobs.size(&cached.body)?.is_none() => Ok(None),
-                other => Ok(other),
+        let cached = self.cached(request).await?;
+        self.fetch(request, cached).await
+    }
+
+    async fn metadata_told_by(
+        &self,
+        request: &MetadataRequest,
+        header: &'static str,
+    ) -> Result<Option<Metadata>, Problem> {
+        let cached = self.cached(request).await?;
+        if let Some(held) = &cached {
+            match self.cancel.race(self.client.head(&request.access, request.accept)).await {
+                Ok(Some(head)) if head.header(header) == Some(held.body.to_string().as_str()) => {
+                    return self.confirmed(request, held.clone()).await.map(Some);
+                }
+                // Some answer to nothing but GET.
+                Err(problem) if problem.code != "net.status" => return Err(problem),
+                _ => {}
             }
-        })
-        .await?;
+        }
         self.fetch(request, cached).await
     }
 

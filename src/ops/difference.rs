@@ -1,8 +1,9 @@
-//! What moved from one lock to another, so that a person can review it.
+//! What moved from one list to another, so that a person can review it: between two locks, or two bundles.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
 
+use bundle_format::Ref;
 use serde::{Deserialize, Serialize};
 
 use super::lock_file::Lock;
@@ -25,6 +26,8 @@ pub struct Difference {
 /// What happened under one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
+    /// In one word.
+    pub kind: MoveKind,
     /// The ecosystem.
     pub ecosystem: String,
     /// The repository.
@@ -43,6 +46,31 @@ pub struct Moved {
     /// Versions that are something else than they were.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
+    /// The bytes of the files of what is new or changed, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// What happened, in one word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MoveKind {
+    /// The package, or tag, is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It has other versions, or leads elsewhere.
+    Updated,
+    /// It has the versions that it had, and some of them are something else than they were.
+    #[default]
+    Changed,
+}
+
+impl Entry for Moved {
+    /// Moves stay in the order in which they were found.
+    fn order(&self, _other: &Self) -> Ordering {
+        Ordering::Equal
+    }
 }
 
 impl Difference {
@@ -52,25 +80,8 @@ impl Difference {
     /// If a list cannot be read.
     pub fn between(before: &Lock, after: &Lock) -> Result<Difference, Problem> {
         let mut difference = Difference::of_artifacts(before, after)?;
-        walk(before.refs.iter(), after.refs.iter(), |side| {
-            let (one, from, to) = match &side {
-                Side::Left(one) => (one, Some(one), None),
-                Side::Right(one) => (one, None, Some(one)),
-                Side::Both(one, other) if one != other => (one, Some(one), Some(other)),
-                Side::Both(..) => return,
-            };
-            let versions =
-                |side: Option<&bundle_format::Ref>| side.map(|r| r.version.clone()).into_iter().collect();
-            difference.push(Moved {
-                ecosystem: one.ecosystem.clone(),
-                repository: one.repository.clone(),
-                name: one.name.clone(),
-                label: one.label.clone(),
-                from: versions(from),
-                to: versions(to),
-                changed: Vec::new(),
-            });
-        })?;
+        let tell = &mut |moved| difference.push(moved);
+        compare_refs(before.refs.iter(), after.refs.iter(), Left::Goes, tell)?;
         Ok(difference)
     }
 
@@ -80,31 +91,8 @@ impl Difference {
     /// If a list cannot be read.
     pub fn of_artifacts(before: &Lock, after: &Lock) -> Result<Difference, Problem> {
         let mut difference = Difference::default();
-        let mut open = Moved::default();
-        walk(before.artifacts.iter(), after.artifacts.iter(), |side| {
-            let one = match &side {
-                Side::Left(one) | Side::Right(one) => one,
-                Side::Both(one, other) if plain(one) != plain(other) => one,
-                Side::Both(..) => return,
-            };
-            if (&open.ecosystem, &open.repository, &open.name) != (&one.ecosystem, &one.repository, &one.name)
-            {
-                let next = Moved {
-                    ecosystem: one.ecosystem.clone(),
-                    repository: one.repository.clone(),
-                    name: one.name.clone(),
-                    ..Moved::default()
-                };
-                difference.push(std::mem::replace(&mut open, next));
-            }
-            let version = [one.version.as_str(), &one.qualifier].join(" ").trim().to_owned();
-            match side {
-                Side::Left(_) => open.from.push(version),
-                Side::Right(_) => open.to.push(version),
-                Side::Both(..) => open.changed.push(version),
-            }
-        })?;
-        difference.push(open);
+        let tell = &mut |moved| difference.push(moved);
+        compare_artifacts(before.artifacts.iter(), after.artifacts.iter(), Left::Goes, tell)?;
         Ok(difference)
     }
 
@@ -113,30 +101,178 @@ impl Difference {
         self.moved.is_empty()
     }
 
-    fn push(&mut self, moved: Moved) {
-        if moved.name.is_empty() {
-            return;
-        }
+    fn push(&mut self, moved: Moved) -> Result<(), Problem> {
         if self.moved.len() < NAMED {
             self.moved.push(moved);
         } else {
             self.more += 1;
         }
+        Ok(())
     }
 }
 
-/// What only one of two locks lists, or both.
-enum Side<T> {
+/// What can be compared with another one of its name and version.
+pub(super) trait Compared: Entry {
+    /// The ecosystem, the repository and the name.
+    fn place(&self) -> [&str; 3];
+    /// The version as people tell it from others of that name.
+    fn version(&self) -> String;
+    /// Whether two of one version are the same.
+    fn is_same(&self, other: &Self) -> bool;
+    /// The bytes of its files, where they are known.
+    fn size(&self) -> Option<u64>;
+}
+
+impl Compared for Planned {
+    fn place(&self) -> [&str; 3] {
+        [&self.ecosystem, &self.repository, &self.name]
+    }
+
+    fn version(&self) -> String {
+        shown_version(&self.version, &self.qualifier)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        plain(self) == plain(other)
+    }
+
+    fn size(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// A version with what tells it from others of the same.
+pub(super) fn shown_version(version: &str, qualifier: &str) -> String {
+    [version, qualifier].join(" ").trim().to_owned()
+}
+
+/// What becomes of what only the list before has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It is gone.
+    Goes,
+    /// It is kept beside what the list after has.
+    Stays,
+}
+
+/// Compares artifacts that come sorted, and tells for each name what moved.
+pub(super) fn compare_artifacts<T: Compared>(
+    before: impl Iterator<Item = Result<T, Problem>>,
+    after: impl Iterator<Item = Result<T, Problem>>,
+    left: Left,
+    tell: &mut dyn FnMut(Moved) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let mut open = Package::default();
+    walk(before, after, |side| {
+        let (Side::Left(one) | Side::Right(one) | Side::Both(_, one)) = &side;
+        if open.place() != one.place() {
+            std::mem::replace(&mut open, Package::of(one.place())).close(tell)?;
+        }
+        match &side {
+            Side::Left(_) if left == Left::Stays => (open.was_there, open.is_there) = (true, true),
+            Side::Left(one) => {
+                open.was_there = true;
+                open.moved.from.push(one.version());
+            }
+            Side::Right(one) => {
+                open.is_there = true;
+                open.add(one.size());
+                open.moved.to.push(one.version());
+            }
+            Side::Both(one, other) => {
+                (open.was_there, open.is_there) = (true, true);
+                if !one.is_same(other) {
+                    open.add(other.size());
+                    open.moved.changed.push(other.version());
+                }
+            }
+        }
+        Ok(())
+    })?;
+    open.close(tell)
+}
+
+/// A package whose versions are being compared.
+#[derive(Default)]
+struct Package {
+    moved: Moved,
+    /// Whether any version of it was there before.
+    was_there: bool,
+    /// Whether any version of it is there after.
+    is_there: bool,
+}
+
+impl Package {
+    fn of(place: [&str; 3]) -> Package {
+        let [ecosystem, repository, name] = place.map(str::to_owned);
+        Package { moved: Moved { ecosystem, repository, name, ..Moved::default() }, ..Package::default() }
+    }
+
+    fn place(&self) -> [&str; 3] {
+        [&self.moved.ecosystem, &self.moved.repository, &self.moved.name]
+    }
+
+    fn add(&mut self, size: Option<u64>) {
+        if let Some(size) = size {
+            let sum = self.moved.size.unwrap_or(0).saturating_add(size);
+            self.moved.size = Some(sum);
+        }
+    }
+
+    /// Tells what moved, if anything did.
+    fn close(self, tell: &mut dyn FnMut(Moved) -> Result<(), Problem>) -> Result<(), Problem> {
+        let mut moved = self.moved;
+        moved.kind = match (self.was_there, self.is_there) {
+            (false, _) => MoveKind::Added,
+            (_, false) => MoveKind::Removed,
+            _ if moved.from.is_empty() && moved.to.is_empty() => MoveKind::Changed,
+            _ => MoveKind::Updated,
+        };
+        let lists = [&moved.from, &moved.to, &moved.changed];
+        if lists.iter().all(|list| list.is_empty()) { Ok(()) } else { tell(moved) }
+    }
+}
+
+/// Compares refs that come sorted, and tells of each that moved.
+pub(super) fn compare_refs(
+    before: impl Iterator<Item = Result<Ref, Problem>>,
+    after: impl Iterator<Item = Result<Ref, Problem>>,
+    left: Left,
+    tell: &mut dyn FnMut(Moved) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    walk(before, after, |side| {
+        let (kind, one, from, to) = match &side {
+            Side::Left(one) if left == Left::Goes => (MoveKind::Removed, one, Some(one), None),
+            Side::Right(one) => (MoveKind::Added, one, None, Some(one)),
+            Side::Both(one, other) if one != other => (MoveKind::Updated, one, Some(one), Some(other)),
+            _ => return Ok(()),
+        };
+        let versions = |side: Option<&Ref>| side.map(|r| r.version.clone()).into_iter().collect();
+        tell(Moved {
+            kind,
+            ecosystem: one.ecosystem.clone(),
+            repository: one.repository.clone(),
+            name: one.name.clone(),
+            label: one.label.clone(),
+            from: versions(from),
+            to: versions(to),
+            ..Moved::default()
+        })
+    })
+}
+
+/// What only one of two lists has, or both.
+pub(super) enum Side<T> {
     Left(T),
     Right(T),
     Both(T, T),
 }
 
 /// Walks two sorted lists side by side.
-fn walk<T: Entry>(
+pub(super) fn walk<T: Entry>(
     left: impl Iterator<Item = Result<T, Problem>>,
     right: impl Iterator<Item = Result<T, Problem>>,
-    mut each: impl FnMut(Side<T>),
+    mut each: impl FnMut(Side<T>) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     let (mut left, mut right) = (left.peekable(), right.peekable());
     loop {
@@ -147,15 +283,15 @@ fn walk<T: Entry>(
             (None, None) => return Ok(()),
         };
         let next = |list: &mut Peekable<_>| -> Result<Option<T>, Problem> { list.next().transpose() };
-        match order {
-            Ordering::Less => next(&mut left)?.into_iter().for_each(|one| each(Side::Left(one))),
-            Ordering::Greater => right.next().transpose()?.into_iter().for_each(|one| each(Side::Right(one))),
-            Ordering::Equal => {
-                if let (Some(one), Some(other)) = (next(&mut left)?, right.next().transpose()?) {
-                    each(Side::Both(one, other));
-                }
-            }
-        }
+        let side = match order {
+            Ordering::Less => next(&mut left)?.map(Side::Left),
+            Ordering::Greater => right.next().transpose()?.map(Side::Right),
+            Ordering::Equal => match (next(&mut left)?, right.next().transpose()?) {
+                (Some(one), Some(other)) => Some(Side::Both(one, other)),
+                _ => None,
+            },
+        };
+        side.map_or(Ok(()), &mut each)?;
     }
 }
 
@@ -175,7 +311,7 @@ fn plain(artifact: &Planned) -> Planned {
 mod tests {
     use std::path::Path;
 
-    use bundle_format::{BlobKey, Ref};
+    use bundle_format::BlobKey;
 
     use super::*;
     use crate::ecosystem::PlannedFile;

@@ -20,7 +20,7 @@ mod suitable;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File as DiskFile;
 use std::path::Path;
 use std::sync::Arc;
@@ -298,6 +298,34 @@ pub struct Conflict {
     pub held_by: String,
 }
 
+/// A bundle of which not all volumes have arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// The digest of its packing list.
+    pub packing: BlobKey,
+    /// The digest of its snapshot.
+    pub snapshot: BlobKey,
+    /// The channel.
+    pub channel: String,
+    /// Its place in the channel.
+    pub epoch: u64,
+    /// Its place in the epoch.
+    pub sequence: u64,
+    /// How many volumes it has.
+    pub volumes: u64,
+    /// The volumes that have arrived, and whether they were checked against what the snapshot claims.
+    pub arrived: BTreeMap<u64, bool>,
+    /// What keeps their blobs.
+    #[serde(skip, default = "no_session")]
+    pub session: SessionId,
+    /// When the first arrived, RFC 3339 UTC.
+    pub began: String,
+}
+
+fn no_session() -> SessionId {
+    SessionId(0)
+}
+
 /// Something that a client asked for and that was not there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Miss {
@@ -427,6 +455,8 @@ pub trait Catalogue: Send + Sync {
     ) -> Result<Option<(BlobKey, u64)>, StoreError>;
     /// The bytes of all blobs that a hosted repository links or has in deposit, each counted once.
     fn hosted_size(&self, ecosystem: &str, repository: &str) -> Result<u64, StoreError>;
+    /// Whether that counts this blob.
+    fn hosted_has(&self, ecosystem: &str, repository: &str, blob: &BlobKey) -> Result<bool, StoreError>;
     /// Walks the blobs in deposit, in key order, with their sizes.
     fn deposits(
         &self,
@@ -481,6 +511,15 @@ pub trait Catalogue: Send + Sync {
     fn claim(&self, session: SessionId, keys: &[BlobKey]) -> Result<(), StoreError>;
     /// Ends a session and its claims.
     fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
+    /// The bundles of which not all volumes have arrived, by channel and sequence.
+    fn arrivals(&self) -> Result<Vec<Arrival>, StoreError>;
+    /// Notes that volumes of a bundle begin to arrive; the session that keeps their blobs, for 400 days after the last one.
+    fn begin_arrival(&self, arrival: &Arrival) -> Result<SessionId, StoreError>;
+    /// Notes that every blob of a volume is held, durably; and whether it was `checked` against what the snapshot claims of
+    /// them.
+    fn volume_arrived(&self, packing: &BlobKey, volume: u64, checked: bool) -> Result<(), StoreError>;
+    /// Forgets a bundle that arrived, or that nobody waits for, and what kept its blobs.
+    fn end_arrival(&self, packing: &BlobKey) -> Result<(), StoreError>;
     /// Whether nothing refers to a blob: no link of a generation that is kept, no deposit, snapshot, cache entry or claim.
     /// `act` runs inside the same exclusive transaction if so, so that a claim comes either before the check or after the
     /// act; it must not use the catalogue.
@@ -526,8 +565,8 @@ pub trait Catalogue: Send + Sync {
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError>;
     /// Whether this is an old copy that was put back: whatever was accepted after it was taken is not known to it.
     fn is_put_back(&self) -> Result<bool, StoreError>;
-    /// Copies all rows into a new file, as one moment saw them, without what only this process or this machine needs: claims
-    /// and cached answers.
+    /// Copies all rows into a new file, as one moment saw them, without what only this machine can use: claims, bundles of which
+    /// volumes are missing, and cached answers.
     fn copy_to(&self, path: &Path) -> Result<Copied, StoreError>;
     /// Whether the database itself is sound; says what isn't.
     fn check(&self) -> Result<Vec<String>, StoreError>;

@@ -72,6 +72,7 @@ impl Image {
                 upstream.route(&format!("/v2/team/app/{kind}/{digest}"), Reply::answer(guard(reply.clone())));
             }
             if *digest == self.index {
+                let reply = reply.header("docker-content-digest", digest.as_str());
                 upstream.route("/v2/team/app/manifests/1.0", Reply::answer(guard(reply)));
             }
         }
@@ -158,6 +159,16 @@ fn an_image_crosses_the_gap() {
     let again = collect(&sides, &["--json", &request]).json();
     assert_eq!(again["bundle"]["snapshot"], report["bundle"]["snapshot"]);
     assert_eq!(downloads(), before, "nothing is downloaded twice");
+
+    // Resolved anew: the tag is only asked about, which registries do not count, and digests need no asking.
+    let asked = |method: &str| {
+        let all = upstream.requests().into_iter().filter(|seen| seen.method == method);
+        all.filter(|seen| seen.path.contains("/manifests/")).count()
+    };
+    let before = (asked("GET"), asked("HEAD"));
+    sides.run("out", &["lock", "--upgrade", "--dry-run", &request]).done();
+    // The first is answered by the question who asks.
+    assert_eq!((asked("GET"), asked("HEAD") > before.1), (before.0, true));
 
     import(&sides);
     image.is_served(&Serving::start(&sides), &host(&upstream).replace(':', "_"));
@@ -253,6 +264,28 @@ fn a_layer_that_is_not_what_its_digest_says_is_refused() {
     upstream.route(&path, Reply::redirect(elsewhere.at("/layer")));
     collect(&sides, &[&format!("docker:{}/team/app:1.0", host(&upstream))]).done();
     assert!(elsewhere.requests_to("/layer").iter().all(|seen| seen.header("authorization").is_none()));
+}
+
+#[test]
+fn an_index_of_many_images_is_read() {
+    let (sides, image) = (Sides::new(), Image::new());
+    let layout = sides.path("project/layout");
+    image.layout(&layout);
+    let mut index: Value =
+        serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let entries = (0..20_000).map(|number| {
+        let mut entry = index["manifests"][0].clone();
+        let name = format!("registry.example.test/team/app:{number}");
+        entry["annotations"] =
+            json!({"org.opencontainers.image.ref.name": name, "io.containerd.image.name": name});
+        entry
+    });
+    index["manifests"] = entries.collect();
+    let text = index.to_string();
+    assert!(text.len() > 4 << 20, "{}", text.len());
+    std::fs::write(layout.join("index.json"), text).unwrap();
+    let report = collect(&sides, &["--json", "oci:./layout:registry.example.test/team/app:19999"]).json();
+    assert_eq!(report["artifacts"].as_array().unwrap().len(), 3);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 #![allow(clippy::disallowed_methods, reason = "tests lay out and damage files of their own")]
 
+mod bundle_index;
 mod channel;
 mod concurrency;
 mod damage;
@@ -12,6 +13,7 @@ mod faults;
 mod getting_back;
 mod heal;
 mod hostile;
+mod hosting;
 mod http_server;
 mod image_journey;
 mod images;
@@ -22,5 +24,7 @@ mod loss;
 mod net;
 mod npm_network;
 mod push;
+mod review;
 mod stopped;
 mod support;
+mod volumes;

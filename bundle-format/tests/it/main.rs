@@ -12,3 +12,4 @@ mod roundtrip;
 mod sample;
 mod support;
 mod vectors;
+mod volumes;

@@ -44,9 +44,9 @@ impl Sample {
         Sample { snapshot, blobs }
     }
 
-    pub(crate) fn plan(&self) -> VolumePlan {
+    pub(crate) fn plan(&self) -> BundlePlan {
         let sizes = self.blobs.iter().map(|(key, bytes)| (*key, bytes.len() as u64));
-        VolumePlan::new(&self.snapshot.segments, sizes).unwrap()
+        BundlePlan::single(&self.snapshot.segments, sizes).unwrap()
     }
 
     /// The volume, signed by the key with the seed 1.
@@ -55,12 +55,12 @@ impl Sample {
     }
 
     /// The same, as planned.
-    pub(crate) fn volume_of(&self, plan: VolumePlan) -> Vec<u8> {
+    pub(crate) fn volume_of(&self, plan: BundlePlan) -> Vec<u8> {
         let documents = Documents::sign(&self.snapshot, &plan, &[&TestKey::new(1)]).unwrap();
         let mut volume = Vec::new();
-        let written = write_volume(&mut volume, &documents, &plan, &mut |key| self.open(key)).unwrap();
+        let written = write_volume(&mut volume, &documents, (&plan, 0), &mut |key| self.open(key)).unwrap();
         assert_eq!((written.size, written.digest), (volume.len() as u64, BlobKey::of(&volume)));
-        assert_eq!(documents.file_size(&plan), written.size);
+        assert_eq!(documents.file_size(&plan.volumes()[0]), written.size);
         volume
     }
 

@@ -108,3 +108,121 @@ impl ArchiveIndex for BundleIndex {
         (bytes.len() as u64 <= MAX_INDEX).then_some(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bundle_format::{BlobKey, File, Ref, Repository, Requirement};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::store::testing;
+
+    const HOST: &str = "registry.example.test";
+
+    /// A manifest that is called by its bytes, and says something of another one if that is named.
+    fn manifest(bytes: &str, subject: Option<&str>) -> Artifact {
+        let version = BlobKey::of(bytes.as_bytes()).to_string();
+        let own = File {
+            role: MANIFEST.to_owned(),
+            path: format!("app/manifests/{version}"),
+            blob: BlobKey::of(bytes.as_bytes()),
+            size: bytes.len() as u64,
+            media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+            checksums: Vec::new(),
+            origin: String::new(),
+        };
+        let subject = subject.map(|subject| ("subject".to_owned(), json!(digest(subject))));
+        Artifact {
+            ecosystem: "oci".to_owned(),
+            repository: HOST.to_owned(),
+            name: "app".to_owned(),
+            version,
+            qualifier: String::new(),
+            schema: SCHEMA.to_owned(),
+            attributes: subject.into_iter().collect(),
+            files: vec![own],
+            requires: Vec::new(),
+        }
+    }
+
+    fn digest(bytes: &str) -> String {
+        BlobKey::of(bytes.as_bytes()).to_string()
+    }
+
+    fn tag(label: &str, bytes: &str) -> Record {
+        Record::Ref(Ref {
+            ecosystem: "oci".to_owned(),
+            repository: HOST.to_owned(),
+            name: "app".to_owned(),
+            label: label.to_owned(),
+            version: digest(bytes),
+        })
+    }
+
+    fn index(records: &[Record]) -> Option<Value> {
+        let mut index = Box::new(BundleIndex::default());
+        records.iter().for_each(|record| index.take(record));
+        index.finish().map(|bytes| serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[test]
+    fn every_image_has_its_names_and_what_is_about_it_has_none_of_an_image() {
+        let mut both = manifest("index", None);
+        both.requires =
+            vec![Requirement { name: "app".to_owned(), range: digest("entry"), kind: "entry".to_owned() }];
+        let signature = format!("{}.sig", digest("index").replace(':', "-"));
+        let records = [
+            Record::Artifact(both),
+            Record::Artifact(manifest("entry", None)),
+            Record::Artifact(manifest("nameless", None)),
+            Record::Artifact(manifest("signature", None)),
+            Record::Artifact(manifest("statement", Some("entry"))),
+            tag("1", "index"),
+            tag("1.0", "index"),
+            tag(&signature, "signature"),
+            tag("gone", "not carried"),
+            Record::Repository(Repository {
+                ecosystem: "oci".to_owned(),
+                name: HOST.to_owned(),
+                origin: String::new(),
+            }),
+        ];
+        let index = index(&records).unwrap();
+        let entries: Vec<(String, &str, bool)> = index["manifests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| {
+                let annotations = entry["annotations"].as_object();
+                let name = annotations.and_then(|all| all.values().next()).and_then(Value::as_str);
+                let is_image = annotations.is_some_and(|all| all.len() == 2);
+                (name.unwrap_or_default().to_owned(), entry["digest"].as_str().unwrap(), is_image)
+            })
+            .collect();
+        let name = |rest: &str| format!("{HOST}/app{rest}");
+        let of = ["index", "index", "nameless", "signature", "statement"].map(digest);
+        assert_eq!(
+            entries,
+            [
+                (name(":1"), of[0].as_str(), true),
+                (name(":1.0"), of[1].as_str(), true),
+                (name(&format!("@{}", of[2])), of[2].as_str(), true),
+                (name(&format!(":{signature}")), of[3].as_str(), false),
+                (String::new(), of[4].as_str(), false),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_images_alone_has_none() {
+        let image = || vec![Record::Artifact(manifest("image", None)), tag("1", "image")];
+        assert!(index(&image()).is_some());
+        assert_eq!(index(&[]), None);
+        assert_eq!(index(&[image(), vec![testing::artifact("left-pad", "1", &[])]].concat()), None);
+        let newer = Artifact { schema: "oci/2".to_owned(), ..manifest("image", None) };
+        assert_eq!(index(&[Record::Artifact(newer)]), None);
+        let mut long = manifest("image", None);
+        long.version = format!("sha512:{}", "a".repeat(128));
+        assert_eq!(index(&[Record::Artifact(long)]), None);
+    }
+}

@@ -25,6 +25,8 @@ pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
 /// The annotation that we write the whole name of a signature and the like into. Under another one they would be taken for
 /// images.
 pub(super) const OWN_NAME: &str = "vnd.aftk.image.name";
+/// The largest list of images, in bytes: that of a hundred thousand, each of which takes some 350.
+const LARGEST_INDEX: u64 = 64 << 20;
 /// The most blobs of one layout.
 const MOST: usize = 200_000;
 /// The type of a layer as `docker save` writes it.
@@ -178,7 +180,7 @@ impl Reading<'_> {
 
     async fn document(&self, name: &str) -> Result<Option<Vec<u8>>, Problem> {
         let (files, name) = (self.files.clone(), name.to_owned());
-        let read = blocking(move || Ok(files.read(&name, manifest::LARGEST))).await?;
+        let read = blocking(move || Ok(files.read(&name, LARGEST_INDEX))).await?;
         read.map_err(|error| self.wrong(error.to_string()))
     }
 

@@ -3,6 +3,7 @@
 use bundle_format::BlobKey;
 use rusqlite::{Connection, Transaction, named_params};
 
+use super::arrivals;
 use super::database::{Database, Durable};
 use super::hosted;
 use super::stage::{BATCH, PUBLISHED, drop_links, forget_staged};
@@ -92,6 +93,7 @@ pub(super) fn prune(database: &Database, before: &str, keep: i64) -> Result<(), 
             [now],
         )?;
         transaction.execute("DELETE FROM session WHERE expires <= ?1", [now])?;
+        arrivals::forget(transaction)?;
         hosted::forget_deposits(transaction, now)?;
         let raise = format!("UPDATE source AS s SET floor = {FLOOR}");
         transaction.execute(&raise, named_params! { ":keep": keep.max(1) })?;

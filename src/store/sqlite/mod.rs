@@ -4,8 +4,11 @@
 //! - `view`: what clients see
 //! - `stage`, `merge`, `inspect`: a generation before anybody sees it
 //! - `commit`: what becomes true at once, with the audit log
-//! - `incarnation`: whether it is an old copy; `copy`: for backups; `rebuild`: a lost catalogue made again; `forget`: what goes again; `hosted`: what clients write; `claims`: what gc asks; `notes`: cached answers and misses
+//! - `arrivals`: bundles of which volumes are missing; `hosted`: what clients write; `forget`: what goes again
+//! - `incarnation`: whether it is an old copy; `copy`: for backups; `rebuild`: a lost catalogue made again
+//! - `claims`: what gc asks; `notes`: cached answers and misses
 
+mod arrivals;
 mod claims;
 mod commit;
 mod copy;
@@ -282,6 +285,10 @@ impl Catalogue for SqliteCatalogue {
         self.database.read(|connection| hosted::size(connection, ecosystem, repository))
     }
 
+    fn hosted_has(&self, ecosystem: &str, repository: &str, blob: &BlobKey) -> Result<bool, StoreError> {
+        self.database.read(|connection| hosted::has(connection, ecosystem, repository, blob))
+    }
+
     fn deposits(
         &self,
         each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
@@ -402,6 +409,23 @@ impl Catalogue for SqliteCatalogue {
     fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
         let id = number(session.0)?;
         self.database.write(Durable::Soon, |transaction| claims::close(transaction, id))
+    }
+
+    fn arrivals(&self) -> Result<Vec<Arrival>, StoreError> {
+        self.database.read_at_once(arrivals::all)
+    }
+
+    fn begin_arrival(&self, arrival: &Arrival) -> Result<SessionId, StoreError> {
+        self.database.write(Durable::Soon, |transaction| arrivals::begin(transaction, arrival))
+    }
+
+    fn volume_arrived(&self, packing: &BlobKey, volume: u64, checked: bool) -> Result<(), StoreError> {
+        self.database
+            .write(Durable::Now, |transaction| arrivals::arrived(transaction, packing, volume, checked))
+    }
+
+    fn end_arrival(&self, packing: &BlobKey) -> Result<(), StoreError> {
+        self.database.write(Durable::Soon, |transaction| arrivals::end(transaction, packing))
     }
 
     fn if_unreferenced(

@@ -8,9 +8,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aftk::store::{
-    AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState, Conflict,
-    Copied, Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Place, Precondition,
-    Published, Revision, SessionId, SnapshotEntry, Staged, StoreError,
+    Arrival, AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState,
+    Conflict, Copied, Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Place,
+    Precondition, Published, Revision, SessionId, SnapshotEntry, Staged, StoreError,
 };
 use bundle_format::{Algorithm, BlobKey, Digest, Record, Repository};
 
@@ -136,10 +136,25 @@ impl Catalogue for FakeStore {
     fn hosted_size(&self, _: &str, _: &str) -> Result<u64, StoreError> {
         unsupported()
     }
+    fn hosted_has(&self, _: &str, _: &str, _: &BlobKey) -> Result<bool, StoreError> {
+        unsupported()
+    }
     fn deposits(
         &self,
         _: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn arrivals(&self) -> Result<Vec<Arrival>, StoreError> {
+        unsupported()
+    }
+    fn begin_arrival(&self, _: &Arrival) -> Result<SessionId, StoreError> {
+        unsupported()
+    }
+    fn volume_arrived(&self, _: &BlobKey, _: u64, _: bool) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn end_arrival(&self, _: &BlobKey) -> Result<(), StoreError> {
         unsupported()
     }
     fn generations(&self, _: &str) -> Result<Vec<Published>, StoreError> {

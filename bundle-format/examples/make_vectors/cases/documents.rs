@@ -122,7 +122,17 @@ fn packing_lists() -> Vec<Case> {
     };
     vec![
         bad("packing-no-volume", "A packing list without a volume.", &volumes, "[]"),
-        bad("packing-number", "The only volume has number 2.", r#""number":1"#, r#""number":2"#),
+        bad("packing-number", "The first volume has number 2.", r#""number":1"#, r#""number":2"#),
+        Case::new("packing-twins", "bundle.document", "Two volumes of the same contents.", {
+            let mut twins = Parts::good();
+            let text = String::from_utf8(twins.packing.clone()).unwrap();
+            let volume = text[text.find("[{").unwrap() + 1..text.len() - 2].to_owned();
+            let twin = volume.replace(r#""number":1"#, r#""number":2"#);
+            edit(&mut twins.packing, &volume, &format!("{volume},{twin}"));
+            twins.sign();
+            twins.volume()
+        }),
+        bad("packing-no-recipes", "A list of no recipes.", r#""snapshot""#, r#""recipes":[],"snapshot""#),
         bad("packing-many-blobs", "More blobs than a volume may have.", r#""blobs":3"#, r#""blobs":4194305"#),
         bad("packing-small-size", "A size too small for the blobs.", &size, r#""size":1536"#),
         bad("packing-odd-size", "A size that no tar has.", &size, r#""size":1000001"#),
@@ -177,20 +187,9 @@ fn reserved() -> Vec<Case> {
     let packing = |name, why, from: &str, to: &str| {
         Case::new(name, "bundle.reserved", why, Parts::packing_with(from, to))
     };
-    let mut second = Parts::good();
-    let text = String::from_utf8(second.packing.clone()).unwrap();
-    let volume = text[text.find("[{").unwrap() + 1..text.len() - 2].to_owned();
-    edit(
-        &mut second.packing,
-        &volume,
-        &format!("{volume},{}", volume.replace(r#""number":1"#, r#""number":2"#)),
-    );
-    second.sign();
     let approvals = Parts::snapshot_with(r#"{"channel""#, r#"{"approvals":[],"channel""#);
     let receipt = Parts::snapshot_with(r#""segments""#, r#""receipt":{},"segments""#);
     vec![
-        Case::new("reserved-two-volumes", "bundle.reserved", "A bundle of two volumes.", second.volume()),
-        packing("reserved-recipes", "Recipe segments.", r#""snapshot""#, r#""recipes":[],"snapshot""#),
         packing("reserved-recovery-field", "Recovery data.", r#""snapshot""#, r#""recovery":{},"snapshot""#),
         packing(
             "reserved-trust-field",

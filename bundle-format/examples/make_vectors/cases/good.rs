@@ -28,6 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
     let cut = all.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     let halves = [all[..cut].to_vec(), all[cut..].to_vec()];
 
+    let [first, second] = Parts::pair();
     vec![
         ok("plain", "Two artifacts, a ref and a repository in one segment, and two files.", Parts::good()),
         ok(
@@ -78,10 +79,12 @@ pub(super) fn cases() -> Vec<Case> {
             "A file of no bytes, and one of exactly one block.",
             Parts::of(&snapshot(&[segment()]), &[segment()], &[Vec::new(), vec![0; 512]]),
         ),
+        ok("first-of-two", "The first of two volumes, with a piece of a file and the recipe.", first),
+        ok("second-of-two", "The second of the same, with the other piece and the other file.", second),
         ok(
             "oci-archive",
             "An OCI archive as well; what its index.json is to be, records of this schema do not say.",
-            Parts::good().as_oci_archive(),
+            Parts::good().with_layout(),
         ),
     ]
 }

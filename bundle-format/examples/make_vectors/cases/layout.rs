@@ -4,7 +4,7 @@ use super::Case;
 use super::parts::{Parts, edit};
 
 pub(super) fn cases() -> Vec<Case> {
-    let good = || Parts::good().as_oci_archive();
+    let good = || Parts::good().with_layout();
     let bad = |name, expect, why, change: &dyn Fn(&mut Parts)| {
         let mut parts = good();
         change(&mut parts);

@@ -110,8 +110,47 @@ impl Parts {
         parts
     }
 
+    /// The two volumes of a bundle in which the first of the usual files travels in two pieces.
+    pub(super) fn pair() -> [Parts; 2] {
+        let [first, second]: [Vec<u8>; 2] = payloads().try_into().unwrap();
+        let (begin, end) = first.split_at(first.len() / 2);
+        let piece = |bytes: &[u8]| Piece { blob: BlobKey::of(bytes), size: bytes.len() as u64 };
+        let recipe = serde_json::json!({
+            "type": "recipe", "blob": BlobKey::of(&first), "size": first.len(), "concat": [piece(begin), piece(end)],
+        });
+        let mut recipes = canonical::to_bytes(&recipe).unwrap();
+        recipes.push(b'\n');
+        let segments = [segment(), recipes.clone()];
+        let snapshot = snapshot(&segments[..1]);
+        let mut pair = [vec![begin.to_vec()], vec![end.to_vec(), second]]
+            .map(|files| Parts::of(&snapshot, &segments, &files));
+        let volumes: Vec<String> = pair
+            .iter()
+            .map(|parts| {
+                let text = String::from_utf8(parts.packing.clone()).unwrap();
+                text[text.find("[{").unwrap() + 1..text.len() - 2].to_owned()
+            })
+            .collect();
+        let packing = format!(
+            concat!(
+                r#"{{"format":{{"major":0,"minor":1,"must_understand":[]}},"#,
+                r#""recipes":[{{"digest":"{}","records":1,"size":{}}}],"snapshot":"{}","volumes":[{},{}]}}"#
+            ),
+            BlobKey::of(&recipes),
+            recipes.len(),
+            BlobKey::of(&pair[0].snapshot),
+            volumes[0],
+            volumes[1].replace(r#""number":1"#, r#""number":2"#),
+        );
+        for parts in &mut pair {
+            parts.packing = packing.clone().into_bytes();
+            parts.sign();
+        }
+        pair
+    }
+
     /// The same as an OCI archive.
-    pub(super) fn as_oci_archive(mut self) -> Parts {
+    pub(super) fn with_layout(mut self) -> Parts {
         let index =
             br#"{"manifests":[],"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2}"#;
         self.layout = vec![

@@ -115,8 +115,13 @@ fn blobs_are_counted_once_and_found_by_their_key() {
     keep(catalogue, "a", "of one", "one");
     keep(catalogue, "b", "of another", "another");
     assert_eq!(size(), bytes + 7);
+    let has = |text: &str| {
+        catalogue.hosted_has("npm", "registry.example.test", &BlobKey::of(text.as_bytes())).unwrap()
+    };
+    assert!(has("two") && has("another") && !has("of a channel"));
     import(catalogue, &prod(), Merge::Add, &[artifact("c", "1", &["of a channel"])]);
     assert_eq!(size(), bytes + 7);
+    assert!(!has("of a channel"));
     let found = catalogue.blob_of("npm", Some(&BlobKey::of(b"of a channel")), "unknown").unwrap();
     assert!(found.is_some());
     let mut deposits = Vec::new();

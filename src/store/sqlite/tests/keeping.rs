@@ -60,7 +60,7 @@ fn a_newer_store_is_left_alone() {
     raw(&home, "PRAGMA user_version = 99");
     assert!(matches!(
         Store::open(home.directory.path()).err(),
-        Some(StoreError::Newer { found: 99, known: 4 })
+        Some(StoreError::Newer { found: 99, known: 6 })
     ));
 }
 

@@ -1,0 +1,124 @@
+//! What a person looks at before, and after, something is carried in: diff, inspect, why, status.
+
+use serde_json::json;
+
+use crate::support::fake_upstream::FakeUpstream;
+use crate::support::npm_project::{self, Package, lockfile, package, publish, write_project};
+use crate::support::sides::{Ran, Sides};
+
+/// A project outside, and an inside that trusts it.
+struct Carry {
+    sides: Sides,
+    upstream: FakeUpstream,
+}
+
+impl Carry {
+    fn new() -> Carry {
+        let carry = Carry { sides: Sides::new(), upstream: FakeUpstream::start() };
+        carry.sides.trust();
+        carry
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.sides.command("out");
+        npm_project::reach(&mut command, &self.upstream);
+        command.args(arguments).output().unwrap().into()
+    }
+
+    /// Collects a project of these packages and a file; the bundle.
+    #[track_caller]
+    fn collect(&self, packages: &[Package]) -> String {
+        publish(&self.upstream, packages);
+        let toml = self.sides.path("project/aftk.toml");
+        if toml.exists() {
+            self.sides.write("package-lock.json", lockfile(packages).to_string());
+        } else {
+            write_project(&self.sides, packages);
+        }
+        let ran = self.run(&["collect", "--json", "--out", "../stick"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.json()["bundle"]["files"][0].as_str().unwrap().to_owned()
+    }
+
+    fn inside(&self, arguments: &[&str]) -> Ran {
+        self.sides.run("in", arguments)
+    }
+}
+
+fn versions(versions: &[(&'static str, &'static str)]) -> Vec<Package> {
+    versions.iter().map(|(name, version)| package(name, version, json!({}), 4000)).collect()
+}
+
+#[test]
+fn two_bundles_are_compared() {
+    let carry = Carry::new();
+    let one = carry.collect(&versions(&[("gone", "1.0.0"), ("moved", "1.0.0"), ("same", "1.0.0")]));
+    let two = carry.collect(&versions(&[("moved", "1.1.0"), ("new", "2.0.0"), ("same", "1.0.0")]));
+    let ran = carry.inside(&["diff", &one, &two]);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines[0], "- npm:gone 1.0.0");
+    assert!(lines[1].starts_with("~ npm:moved 1.0.0 -> 1.1.0  (4."), "{lines:?}");
+    assert!(lines[2].starts_with("+ npm:new 2.0.0  (4."), "{lines:?}");
+    assert_eq!(
+        lines[3..],
+        [
+            "- npm:gone tag latest 1.0.0",
+            "~ npm:moved tag latest 1.0.0 -> 1.1.0",
+            "+ npm:new tag latest 2.0.0",
+        ]
+    );
+    assert!(
+        ran.stderr.contains("from prod sequence 1 to prod sequence 2: 1 package added, 1 package removed, 1 package updated, 3 tags moved, 4 blobs new"),
+        "{}",
+        ran.stderr
+    );
+    let report = carry.inside(&["diff", "--json", &one, &two]).json();
+    assert_eq!(report["totals"]["new_blobs"], 4);
+    let kinds: Vec<_> = report["changes"].as_array().unwrap().iter().map(|one| one["kind"].clone()).collect();
+    assert_eq!(json!(kinds), json!(["removed", "updated", "added", "removed", "updated", "added"]));
+
+    assert_eq!(carry.inside(&["diff", &one, &two, "--exit-code"]).code, Some(1));
+    let none = carry.inside(&["diff", &one, &one, "--exit-code"]);
+    assert_eq!((none.code, none.stdout.as_str()), (Some(0), ""));
+    assert!(none.stderr.contains("nothing moved"), "{}", none.stderr);
+    assert!(!carry.sides.path("in/store").exists(), "looking makes no store");
+    // A directory is a bundle if it has one.
+    let several = carry.inside(&["diff", "../stick", &two]);
+    assert_eq!((several.code, several.stderr.contains("several bundles")), (Some(2), true));
+}
+
+#[test]
+fn a_bundle_is_compared_with_what_is_here() {
+    let carry = Carry::new();
+    let one = carry.collect(&versions(&[("gone", "1.0.0"), ("moved", "1.0.0")]));
+    let two = carry.collect(&versions(&[("moved", "1.1.0")]));
+    let no_store = carry.inside(&["diff", &one]);
+    assert_eq!(no_store.code, Some(2), "{}", no_store.stderr);
+    carry.inside(&["import", &one]).done();
+    let held = carry.inside(&["diff", &one, "--exit-code"]);
+    assert_eq!((held.code, held.stdout.as_str()), (Some(0), ""), "{}", held.stderr);
+
+    // The channel keeps what it has: nothing is removed, and what another one needs is counted once.
+    let told = carry.inside(&["diff", &two, "--json"]).json();
+    assert_eq!(told["changes"][0]["kind"], "updated");
+    assert_eq!(told["changes"][0]["to"], json!(["1.1.0"]));
+    assert_eq!((&told["totals"]["removed"], &told["totals"]["new_blobs"]), (&json!(0), &json!(2)));
+    assert_eq!(told["from"], json!({"channel": "prod", "sequence": 1}));
+    let replacing = carry.sides.path("project/aftk.toml");
+    let text = std::fs::read_to_string(&replacing).unwrap();
+    std::fs::write(&replacing, text.replace("channel", "mode = \"replace\"\nchannel")).unwrap();
+    let three = carry.collect(&versions(&[("moved", "1.1.0")]));
+    let told = carry.inside(&["diff", &three]).done();
+    assert!(told.contains("- npm:gone 1.0.0\n") && told.contains("~ npm:moved 1.0.0 -> 1.1.0"), "{told}");
+
+    carry.inside(&["import", &three]).done();
+    assert_eq!(carry.inside(&["diff", &three, "--exit-code"]).code, Some(0));
+}
+
+#[test]
+fn a_bundle_that_nobody_trusts_is_not_compared() {
+    let carry = Carry::new();
+    let one = carry.collect(&versions(&[("a", "1.0.0")]));
+    let refused = carry.sides.run("stranger", &["diff", &one, &one]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+}
