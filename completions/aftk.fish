@@ -56,6 +56,9 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "promote" -d 'Show a later
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "check" -d 'Re-hash everything in the store, and set aside what is damaged'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "gc" -d 'Free what nothing in the store refers to any more'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "receipt" -d 'Print a signed receipt of what this site has'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "backup" -d 'Write all of a home that is nowhere else into one file'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "restore" -d 'Make an empty home what it was when it was backed up'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "recover" -d 'Take new bundles again, after a backup was restored or an old copy of the store put back'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "key" -d 'Make, show, trust and revoke keys'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "account" -d 'Say who may use what this side serves'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "login" -d 'Sign in to a registry; the account is kept as docker keeps it'
@@ -337,6 +340,8 @@ complete -c aftk -n "__fish_aftk_using_subcommand check" -l progress -d 'How to 
 plain\t''
 json\t''
 none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand check" -l rebuild -d 'Make the catalogue again from what was imported, in place of one that is lost or damaged; hold it against a sound one. No other aftk may use this home meanwhile. Blobs are not hashed'
+complete -c aftk -n "__fish_aftk_using_subcommand check" -s n -l dry-run -d 'With --rebuild: only say what it would come to'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
@@ -373,6 +378,53 @@ complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s q -l quiet -d 'Pri
 complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l without-hosted -d 'Leave out the blobs that clients pushed'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s n -l dry-run -d 'Only say what would be in it'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s n -l dry-run -d 'Only verify the backup'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -l min-sequence -d 'The lowest sequence of a channel that is taken from now on: prod=42; each channel that is here has to be named' -r
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s n -l dry-run -d 'Only say what would be done'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''

@@ -1,6 +1,7 @@
 //! The command line: one verb a file. The only room that prints.
 
 mod account;
+mod backup;
 mod calls;
 mod carry;
 mod check;
@@ -26,6 +27,8 @@ mod progress;
 mod promote;
 mod push;
 mod receipt;
+mod recover;
+mod restore;
 mod rollback;
 mod serve;
 mod session;
@@ -129,6 +132,9 @@ enum Verb {
     Check(check::Arguments),
     Gc(gc::Arguments),
     Receipt(receipt::Arguments),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
+    Recover(recover::Arguments),
     Key(key::Arguments),
     Account(account::Arguments),
     Login(login::Arguments),
@@ -250,6 +256,9 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),
         Verb::Receipt(verb) => receipt::run(verb, session),
+        Verb::Backup(verb) => backup::run(verb, session),
+        Verb::Restore(verb) => restore::run(verb, session),
+        Verb::Recover(verb) => recover::run(verb, session),
         Verb::Login(verb) => login::run(verb, session),
         Verb::Key(verb) => key::run(verb, session),
         Verb::Account(verb) => account::run(verb, session),

@@ -16,6 +16,7 @@ use super::heal;
 use super::intake::Intake;
 use super::late;
 use super::media::{self, Failed, Set, Which};
+use super::recover;
 use super::unpack::{self, Pieces, Side, Unpacking};
 use super::verify;
 use crate::cancel::Cancel;
@@ -504,6 +505,9 @@ fn decide(
         floor: root.map_or(Mark { epoch: 1, sequence: 0 }, |root| root.floor(&snapshot.channel)),
     };
     let decision = sequence::decide(channel, mark_of(snapshot), key);
+    if matches!(decision, Decision::New | Decision::Late) {
+        recover::must_not_be_put_back(store)?;
+    }
     if decision == Decision::Late {
         late::must_not_be_replaced(store, snapshot)?;
     }
