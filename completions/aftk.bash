@@ -31,6 +31,9 @@ _aftk() {
             aftk,demo)
                 cmd="aftk__subcmd__demo"
                 ;;
+            aftk,diff)
+                cmd="aftk__subcmd__diff"
+                ;;
             aftk,export)
                 cmd="aftk__subcmd__export"
                 ;;
@@ -104,7 +107,7 @@ _aftk() {
 
     case "${cmd}" in
         aftk)
-            opts="-C -q -y -v -h -V --home --directory --json --quiet --yes --verbose --color --progress --help --version init lock collect inspect verify import serve export push ls check gc key account login setup completion demo version"
+            opts="-C -q -y -v -h -V --home --directory --json --quiet --yes --verbose --color --progress --help --version init lock collect inspect diff verify import serve export push ls check gc key account login setup completion demo version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -477,6 +480,40 @@ _aftk() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aftk__subcmd__diff)
+            opts="-C -q -y -v -h --exit-code --home --directory --json --quiet --yes --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto plain json none" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aftk__subcmd__export)
             opts="-p -n -C -q -y -v -h --platform --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help docker-archive oci-archive oci"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -630,12 +667,16 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__inspect)
-            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-C -q -y -v -h --format --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "tree table json csv cyclonedx spdx" -- "${cur}"))
+                    return 0
+                    ;;
                 --home)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

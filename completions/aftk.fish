@@ -43,6 +43,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "init" -d 'Write an aftk.t
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "lock" -d 'Resolve requests to exact versions, and write them to aftk.lock'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "collect" -d 'Resolve, download and pack into a signed bundle'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "inspect" -d 'Show what bundles list, without unpacking them'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "diff" -d 'Show what moved from one bundle to another, or what importing a bundle would change here'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "verify" -d 'Verify bundles: signatures, every byte, and that all is there'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundles and take them into the store'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'
@@ -125,6 +126,12 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -s q -l quiet -d 'Pri
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l format -d 'How to show it; cyclonedx (1.6) and spdx (2.3) are bills of materials in JSON, of one bundle each' -r -f -a "tree\t''
+table\t''
+json\t''
+csv\t''
+cyclonedx\t''
+spdx\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -139,6 +146,21 @@ complete -c aftk -n "__fish_aftk_using_subcommand inspect" -s q -l quiet -d 'Pri
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand diff" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand diff" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand diff" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand diff" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand diff" -l exit-code -d 'Exit with 1 if anything moved'
+complete -c aftk -n "__fish_aftk_using_subcommand diff" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand diff" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand diff" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand diff" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''

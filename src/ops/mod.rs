@@ -41,6 +41,7 @@ pub mod recall;
 pub mod records;
 pub mod requests;
 pub mod resolve;
+pub mod sbom;
 pub mod select;
 pub mod serve;
 pub mod setup;

@@ -122,3 +122,62 @@ fn a_bundle_that_nobody_trusts_is_not_compared() {
     let refused = carry.sides.run("stranger", &["diff", &one, &one]);
     assert_eq!(refused.code, Some(3), "{}", refused.stderr);
 }
+
+#[test]
+fn a_bundle_is_looked_into_in_every_form() {
+    let carry = Carry::new();
+    let mut packages = versions(&[("@scope/leaf", "2.0.1"), ("plain", "1.4.0")]);
+    packages[1].licence = Some("(MIT OR Apache-2.0)");
+    let bundle = carry.collect(&packages);
+    let look = |format: &str| carry.inside(&["inspect", "--format", format, &bundle]).done();
+
+    let tree = look("tree");
+    assert_eq!(tree, carry.inside(&["inspect", &bundle]).done());
+    let report = carry.inside(&["inspect", "--json", &bundle]).json();
+    let [name, key] = ["name", "key"].map(|field| report["bundles"][0]["signatures"][0][field].clone());
+    let (name, key) = (name.as_str().unwrap(), key.as_str().unwrap());
+    let signed = format!("  signed by {name} {key}: trusted here (snapshot and packing list)");
+    assert!(tree.contains(&signed), "{tree}");
+    assert!(tree.contains("  evidence  2 of 5 files with a checksum of upstream's"), "{tree}");
+    let line = tree.lines().find(|line| line.contains("pkg:npm/plain@1.4.0")).unwrap();
+    assert!(line.ends_with("KiB  (MIT OR Apache-2.0)"), "{line}");
+
+    let table = look("table");
+    let columns: Vec<&str> =
+        table.lines().find(|line| line.contains("/plain@")).unwrap().split_whitespace().collect();
+    assert_eq!(columns[3..], ["(MIT", "OR", "Apache-2.0)", "npm", "plain/-/plain-1.4.0.tgz"]);
+
+    let csv = look("csv");
+    assert_eq!(csv.lines().count(), 6, "a line for each file");
+    assert!(csv.lines().all(|line| line.matches(',').count() == 10), "{csv}");
+    assert!(
+        csv.contains("prod,1,pkg:npm/%40scope/leaf@2.0.1,,npm,tarball,'@scope/leaf/-/leaf-2.0.1.tgz,4000,"),
+        "{csv}"
+    );
+
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&look("json")).unwrap(), report);
+    let plain = &report["bundles"][0]["artifacts"][2];
+    assert_eq!(
+        (&plain["purl"], &plain["licence"]),
+        (&json!("pkg:npm/plain@1.4.0"), &json!("(MIT OR Apache-2.0)"))
+    );
+    assert_eq!(report["bundles"][0]["signatures"][0]["verdict"], "trusted");
+
+    let cyclonedx: serde_json::Value = serde_json::from_str(&look("cyclonedx")).unwrap();
+    assert_eq!(look("cyclonedx"), look("cyclonedx"), "the same bundle makes the same document");
+    let components = cyclonedx["components"].as_array().unwrap();
+    assert_eq!(components.len(), 3);
+    assert_eq!(components[2]["licenses"], json!([{"expression": "(MIT OR Apache-2.0)"}]));
+    let sha256 = bundle_format::BlobKey::of(&packages[1].tarball).hex();
+    assert_eq!(components[2]["hashes"][0], json!({"alg": "SHA-256", "content": sha256}));
+
+    let spdx: serde_json::Value = serde_json::from_str(&look("spdx")).unwrap();
+    let package = &spdx["packages"][2];
+    assert_eq!(package["licenseDeclared"], "(MIT OR Apache-2.0)");
+    assert_eq!(package["externalRefs"][0]["referenceLocator"], "pkg:npm/plain@1.4.0");
+    assert_eq!(spdx["relationships"][2]["relatedSpdxElement"], package["SPDXID"]);
+
+    let two =
+        carry.inside(&["inspect", "--format", "spdx", &bundle, &carry.collect(&versions(&[("b", "1.0.0")]))]);
+    assert_eq!(two.code, Some(2), "{}", two.stderr);
+}

@@ -16,6 +16,7 @@ mod images;
 mod inside;
 mod install;
 mod killed;
+mod materials;
 mod outside;
 mod platform;
 mod questions;
