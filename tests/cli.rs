@@ -57,6 +57,7 @@ fn the_verbs_are_these() {
         "export",
         "push",
         "ls",
+        "why",
         "check",
         "gc",
         "key",

@@ -27,6 +27,7 @@ mod session;
 mod setup;
 mod verify;
 mod version;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -118,6 +119,7 @@ enum Verb {
     Export(export::Arguments),
     Push(push::Arguments),
     Ls(ls::Arguments),
+    Why(why::Arguments),
     Check(check::Arguments),
     Gc(gc::Arguments),
     Key(key::Arguments),
@@ -235,6 +237,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Export(verb) => export::run(verb, session),
         Verb::Push(verb) => push::run(verb, session),
         Verb::Ls(verb) => ls::run(verb, session),
+        Verb::Why(verb) => why::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),
         Verb::Login(verb) => login::run(verb, session),

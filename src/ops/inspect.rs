@@ -10,8 +10,7 @@ use super::bundle::{Bundle, FoundVolume, SignedDocument, Verdict};
 use super::media::Which;
 use super::records::{Named, ShownList};
 use crate::cancel::Cancel;
-use crate::fsx;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::spill::{Sorted, Sorter};
 use crate::store::Store;
 use crate::trust::{KeyInfo, Trust};
@@ -115,9 +114,7 @@ pub fn inspect(
     store: Option<&Store>,
     cancel: &Cancel,
 ) -> Result<InspectReport, Problem> {
-    let scratch = fsx::temporary_directory().map_err(|error| {
-        Problem::new(Kind::Failed, "inspect.scratch", "cannot make a temporary directory").caused_by(&error)
-    })?;
+    let scratch = super::scratch()?;
     let (verifier, keys) = (trust.verifier(true)?, trust.keys()?);
     let bundles = Bundle::find(paths, &verifier)?;
     let bundles = bundles.into_iter().map(|bundle| {

@@ -51,12 +51,14 @@ mod snapshots;
 mod testing;
 mod unpack;
 pub mod verify;
+pub mod why;
 
 use std::io::Read;
 
 use bundle_format::BlobKey;
 use bytes::Bytes;
 
+use crate::fsx;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
 use crate::units;
@@ -65,6 +67,18 @@ pub use intake::Intake;
 
 /// How much is read or written at once.
 const BUFFER: usize = 256 * 1024;
+
+/// A directory for lists that outgrow memory, where there is no store with room for them.
+///
+/// # Errors
+/// If there is no room for one.
+fn scratch() -> Result<fsx::TemporaryDirectory, Problem> {
+    fsx::temporary_directory().map_err(|error| {
+        Problem::new(Kind::Failed, "job.scratch", "cannot make a temporary directory")
+            .caused_by(&error)
+            .hint("TMPDIR says where there is room")
+    })
+}
 
 /// Reads a small blob whole and checks that it is what its key says.
 ///

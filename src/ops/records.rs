@@ -53,6 +53,19 @@ fn artifact(mut planned: Planned) -> Result<Artifact, Problem> {
     })
 }
 
+/// An artifact whose files may not be known yet; then they have no size, and a key that no bytes have.
+///
+/// # Errors
+/// None but faults of ours.
+pub(super) fn provisional(mut planned: Planned) -> Result<Artifact, Problem> {
+    let unknown = bundle_format::BlobKey::new([0; 32]);
+    for file in &mut planned.files {
+        file.blob.get_or_insert(unknown);
+        file.size.get_or_insert(0);
+    }
+    artifact(planned)
+}
+
 /// An artifact as `--json` names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Named {
@@ -86,16 +99,11 @@ impl Named {
     }
 
     /// Names an artifact whose files may not be known yet.
-    pub fn of_planned(mut planned: Planned) -> Named {
+    pub fn of_planned(planned: Planned) -> Named {
         let known = |size: Option<u64>, file: &PlannedFile| Some(size? + file.size?);
         let size = planned.files.iter().fold(Some(0), known);
         let repository = planned.repository.clone();
-        let unknown = bundle_format::BlobKey::new([0; 32]);
-        for file in &mut planned.files {
-            file.blob.get_or_insert(unknown);
-            file.size.get_or_insert(0);
-        }
-        match artifact(planned) {
+        match provisional(planned) {
             Ok(artifact) => Named { size, ..Named::of(&artifact) },
             Err(_) => Named { purl: String::new(), repository, size, licence: None, metadata_only: false },
         }

@@ -181,3 +181,51 @@ fn a_bundle_is_looked_into_in_every_form() {
         carry.inside(&["inspect", "--format", "spdx", &bundle, &carry.collect(&versions(&[("b", "1.0.0")]))]);
     assert_eq!(two.code, Some(2), "{}", two.stderr);
 }
+
+#[test]
+fn why_something_is_here_is_told_on_both_sides() {
+    let carry = Carry::new();
+    let mut packages = versions(&[("leaf", "2.0.1"), ("other", "1.0.0"), ("top", "0.3.0")]);
+    packages[2].dependencies = json!({"leaf": "^2.0.0"});
+    let bundle = carry.collect(&packages);
+
+    let outside = carry.run(&["why", "pkg:npm/leaf@2.0.1"]).done();
+    for expected in [
+        "pkg:npm/leaf@2.0.1\n",
+        "  requested npm:./package-lock.json, file:./manual.txt\n",
+        "  needed by pkg:npm/top@0.3.0 (runtime ^2.0.0)\n",
+        "            from leaf/-/leaf-2.0.1.tgz of npm\n",
+        "            upstream says sha512:",
+        "  brought   by bundle:prod/1, created ",
+        "(collector)\n",
+        "  tags      latest\n",
+    ] {
+        assert!(outside.contains(expected), "{expected:?} is not in:\n{outside}");
+    }
+
+    let before = carry.inside(&["import", &bundle, "--dry-run"]);
+    assert_eq!(before.code, Some(0), "{}", before.stderr);
+    carry.inside(&["import", &bundle]).done();
+    std::fs::remove_file(carry.sides.path("project/aftk.toml")).unwrap();
+    let inside = carry.inside(&["why", "npm:leaf", "--json"]).json();
+    let told = &inside["artifacts"][0];
+    assert_eq!((&told["purl"], &told["locked"]), (&json!("pkg:npm/leaf@2.0.1"), &json!(null)));
+    let brought = &told["brought"][0];
+    assert_eq!((&brought["source"], &brought["snapshot"]["sequence"]), (&json!("channel:prod"), &json!(1)));
+    assert!(!brought["snapshot"]["signer_names"][0].as_str().unwrap().is_empty());
+
+    let nothing = carry.inside(&["why", "pkg:npm/nobody@1.0.0"]);
+    assert_eq!(nothing.code, Some(4), "{}", nothing.stderr);
+}
+
+#[test]
+fn why_tells_from_the_lock_before_anything_is_collected() {
+    let carry = Carry::new();
+    let packages = versions(&[("leaf", "2.0.1")]);
+    publish(&carry.upstream, &packages);
+    write_project(&carry.sides, &packages);
+    carry.run(&["lock"]).done();
+    let told = carry.run(&["why", "npm:leaf", "--json"]).json();
+    let told = &told["artifacts"][0];
+    assert_eq!((&told["brought"], told["locked"]["requests"].as_array().unwrap().len()), (&json!([]), 2));
+}
