@@ -56,6 +56,7 @@ fn the_verbs_are_these() {
         "serve",
         "export",
         "push",
+        "status",
         "ls",
         "why",
         "check",

@@ -25,6 +25,7 @@ mod push;
 mod serve;
 mod session;
 mod setup;
+mod status;
 mod verify;
 mod version;
 mod why;
@@ -118,6 +119,7 @@ enum Verb {
     Serve(serve::Arguments),
     Export(export::Arguments),
     Push(push::Arguments),
+    Status(status::Arguments),
     Ls(ls::Arguments),
     Why(why::Arguments),
     Check(check::Arguments),
@@ -236,6 +238,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Serve(verb) => serve::run(verb, session),
         Verb::Export(verb) => export::run(verb, session),
         Verb::Push(verb) => push::run(verb, session),
+        Verb::Status(verb) => status::run(verb, session),
         Verb::Ls(verb) => ls::run(verb, session),
         Verb::Why(verb) => why::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),

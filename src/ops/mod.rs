@@ -46,7 +46,9 @@ pub mod select;
 pub mod serve;
 pub mod setup;
 mod signing;
+mod site_time;
 mod snapshots;
+pub mod status;
 #[cfg(test)]
 mod testing;
 mod unpack;

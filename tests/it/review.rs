@@ -229,3 +229,43 @@ fn why_tells_from_the_lock_before_anything_is_collected() {
     let told = &told["artifacts"][0];
     assert_eq!((&told["brought"], told["locked"]["requests"].as_array().unwrap().len()), (&json!([]), 2));
 }
+
+#[test]
+fn how_channels_stand_is_told_and_stale_ones_end_with_seven() {
+    let carry = Carry::new();
+    let bundles: Vec<String> = ["1.0.0", "2.0.0", "3.0.0"]
+        .into_iter()
+        .map(|version| carry.collect(&[package("plain", version, json!({}), 100)]))
+        .collect();
+    for bundle in [&bundles[0], &bundles[2]] {
+        carry.inside(&["import", bundle]).done();
+    }
+    let told = carry.inside(&["status"]).done();
+    assert!(told.starts_with("prod\n  newest    sequence 3, created 2"), "{told}");
+    assert!(told.contains("  arrived   2 snapshots; never arrived: sequence 2\n"), "{told}");
+    assert!(told.contains("  visible   sequence 3, 3 artifacts (generation 2)\n"), "{told}");
+    carry.inside(&["import", &bundles[1]]).done();
+    let report = carry.inside(&["status", "prod", "--json"]).json();
+    let prod = &report["channels"][0];
+    assert_eq!((&prod["snapshots"], prod.get("not_arrived")), (&json!(3), None));
+    assert_eq!(carry.inside(&["status", "other"]).code, Some(2));
+
+    // What was expected and never came is stale as well, and what is old.
+    let site = carry.sides.path("in/site.toml");
+    std::fs::write(
+        &site,
+        "format = 1\n[channel.prod]\nmax_age = \"1w\"\n[channel.other]\nmax_age = \"1w\"\n",
+    )
+    .unwrap();
+    let stale = carry.inside(&["status"]);
+    assert_eq!(stale.code, Some(7), "{}", stale.stderr);
+    assert!(
+        stale.stdout.contains("other: stale\n  stale     nothing of it ever arrived"),
+        "{}",
+        stale.stdout
+    );
+    assert!(stale.stdout.contains("\nprod\n"), "{}", stale.stdout);
+    assert_eq!(carry.inside(&["status", "prod"]).code, Some(0));
+    let json = carry.inside(&["status", "--json"]).json();
+    assert_eq!((&json["exit_code"], &json["error"]["code"]), (&json!(7), &json!("channel.stale")));
+}
