@@ -50,6 +50,9 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the stor
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "export" -d 'Write images as an archive or directory that docker, podman, skopeo and containerd read'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images into a registry'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the store shows'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "forget" -d 'Take artifacts out of view: their bytes go with the next gc'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "rollback" -d 'Show an earlier state of a channel'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "promote" -d 'Show a later state of a channel, after a rollback'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "check" -d 'Re-hash everything in the store, and set aside what is damaged'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "gc" -d 'Free what nothing in the store refers to any more'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "key" -d 'Make, show, trust and revoke keys'
@@ -105,6 +108,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -s o -l out -d 'Write
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l key -d 'Sign with this key of the home, or this key file; made on first use' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l volume-size -d 'Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`. At a terminal, the next medium is asked for when one is full' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l limit-rate -d 'Move at most so many bytes a second, for example 2MiB' -r
@@ -273,6 +277,55 @@ complete -c aftk -n "__fish_aftk_using_subcommand ls" -s q -l quiet -d 'Print on
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s h -l help -d 'Print help'
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -l channel -d 'The channel that --keep-last and --keep-within are about' -r
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -l keep-last -d 'Forget what the newest N bundles of the channel do not list, and its earlier states' -r
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -l keep-within -d 'The same with the bundles that came within a time (30d, 6w, 6m, 1y) and the newest one' -r
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -s n -l dry-run -d 'Only say what would go, and how much gc would free'
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand forget" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand rollback" -l to -d 'Go back to what was visible with this sequence; else to what was visible before' -r
+complete -c aftk -n "__fish_aftk_using_subcommand rollback" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand rollback" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand rollback" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand rollback" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand rollback" -s n -l dry-run -d 'Only say what would be shown'
+complete -c aftk -n "__fish_aftk_using_subcommand rollback" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand rollback" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand rollback" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand rollback" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand promote" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand promote" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand promote" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand promote" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand promote" -s n -l dry-run -d 'Only say what would be shown'
+complete -c aftk -n "__fish_aftk_using_subcommand promote" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand promote" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand promote" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand promote" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand promote" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand check" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand check" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -301,7 +354,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand gc" -l json -d 'Print one JSON
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand gc" -s h -l help -d 'Print help'
+complete -c aftk -n "__fish_aftk_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''

@@ -34,6 +34,22 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     number.checked_mul(1024_u64.checked_pow(u32::try_from(power).ok()?)?)
 }
 
+/// Reads a span of days, weeks, months of 30 days or years of 365: `10d`, `6w`, `6m`, `1y`. `None` if it is none, or is too
+/// long.
+pub fn parse_days(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let days = match unit {
+        "d" => 1,
+        "w" => 7,
+        "m" => 30,
+        "y" => 365,
+        _ => return None,
+    };
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = number.parse().ok().filter(|_| is_number)?;
+    Some(Duration::from_secs(number.checked_mul(days)?.checked_mul(24 * 60 * 60)?))
+}
+
 /// A count with its noun: `1 artifact`, `3 artifacts`.
 pub fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
@@ -70,6 +86,29 @@ const AGES: [(&str, u64, &str); 4] =
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_read_with_their_unit() {
+        for (text, days) in [("0d", 0), ("10d", 10), ("2w", 14), ("6m", 180), ("1y", 365)] {
+            assert_eq!(parse_days(text), Some(Duration::from_secs(days * 86_400)), "{text}");
+        }
+        for bad in [
+            "",
+            "d",
+            "6",
+            "6M",
+            "+6m",
+            "-6m",
+            "6 m",
+            "6mo",
+            "1.5y",
+            "99999999999999999999d",
+            "ä",
+            "18446744073709551615y",
+        ] {
+            assert_eq!(parse_days(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn sizes_are_read_with_their_unit() {

@@ -3,7 +3,7 @@
 
 mod cut;
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use crate::digest::{BlobHasher, BlobKey};
@@ -62,13 +62,18 @@ pub enum PlanError {
 }
 
 impl VolumePlan {
-    /// A volume of these segments and recipe segments, in their order, and these other blobs, ascending and each once.
+    /// A volume of these segments and recipe segments, in their order, and these other blobs.
     fn assemble(
         segments: Vec<(BlobKey, u64)>,
-        rest: BTreeMap<BlobKey, u64>,
+        mut rest: Vec<(BlobKey, u64)>,
     ) -> Result<VolumePlan, PlanError> {
+        // A piece may be what stands there anyway.
+        let listed: HashSet<BlobKey> = segments.iter().map(|(key, _)| *key).collect();
+        rest.sort_unstable();
+        rest.dedup();
+        rest.retain(|(key, _)| !listed.contains(key));
         let mut blobs = segments;
-        blobs.extend(rest);
+        blobs.append(&mut rest);
         if blobs.len() as u64 > MAX_BLOBS {
             return Err(PlanError::TooMany(blobs.len()));
         }

@@ -9,8 +9,10 @@ use super::network::NetworkArguments;
 use super::output;
 use super::session::Session;
 use crate::config::Project;
+use crate::events::Happening;
 use crate::ops::collect::{self, CollectRequest};
 use crate::ops::lock::{self, Order, Place};
+use crate::ops::pack::NextMedium;
 use crate::problem::Problem;
 use crate::units;
 
@@ -44,8 +46,41 @@ pub(super) struct Arguments {
     /// Do not read the finished bundle back from the medium
     #[arg(long)]
     no_readback: bool,
+    /// Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`.
+    /// At a terminal, the next medium is asked for when one is full
+    #[arg(long, value_name = "SIZE", value_parser = volume_size)]
+    volume_size: Option<u64>,
     #[command(flatten)]
     network: NetworkArguments,
+}
+
+/// Reads the size of volumes. Media hold a little less than they are called by: their file systems need some.
+fn volume_size(text: &str) -> Result<u64, String> {
+    const MIB: u64 = 1024 * 1024;
+    match text {
+        "fat32" => Ok(4096 * MIB - 1),
+        "dvd" => Ok(4_700_000_000 - 16 * MIB),
+        "bd" => Ok(25_025_314_816 - 64 * MIB),
+        "diode" => Ok(1024 * MIB),
+        _ => units::parse_bytes(text)
+            .ok_or_else(|| "write a number with its unit, as in 4GiB, or fat32, dvd, bd, diode".to_owned()),
+    }
+}
+
+/// Asks whoever sits at the terminal for the next medium.
+fn next_medium(session: &Session) -> Option<Arc<NextMedium>> {
+    if !session.can_ask() {
+        return None;
+    }
+    let events = session.events.clone();
+    Some(Arc::new(move |number, count, size| {
+        let message = format!(
+            "volume {number} of {count} needs {}: put the next medium in place and press Enter (Ctrl-D: stop)",
+            units::bytes(size)
+        );
+        events.emit(Happening::Message { message });
+        std::io::stdin().read_line(&mut String::new()).is_ok_and(|read| read > 0)
+    }))
 }
 
 /// What to lock or collect.
@@ -121,11 +156,13 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         dry_run: arguments.dry_run,
         read_back: !arguments.no_readback,
         jobs: usize::from(arguments.network.jobs),
+        volume_size: arguments.volume_size,
     };
+    let asks = arguments.volume_size.and_then(|_| next_medium(session));
     let result = session.block_on(async {
         let outside =
             arguments.network.outside(session, &store, request.order.directory(&session.directory))?;
-        collect::collect(&request, &outside, signer).await
+        collect::collect(&request, &outside, signer, asks).await
     });
     let report = result?;
     session.finish(&report, || {

@@ -8,6 +8,7 @@ mod completion;
 mod demo;
 mod diff;
 mod export;
+mod forget;
 mod gc;
 mod import;
 mod init;
@@ -21,7 +22,9 @@ mod network;
 mod output;
 mod password;
 mod progress;
+mod promote;
 mod push;
+mod rollback;
 mod serve;
 mod session;
 mod setup;
@@ -122,6 +125,9 @@ enum Verb {
     Status(status::Arguments),
     Ls(ls::Arguments),
     Why(why::Arguments),
+    Forget(forget::Arguments),
+    Rollback(rollback::Arguments),
+    Promote(promote::Arguments),
     Check(check::Arguments),
     Gc(gc::Arguments),
     Key(key::Arguments),
@@ -241,6 +247,9 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Status(verb) => status::run(verb, session),
         Verb::Ls(verb) => ls::run(verb, session),
         Verb::Why(verb) => why::run(verb, session),
+        Verb::Forget(verb) => forget::run(verb, session),
+        Verb::Rollback(verb) => rollback::run(verb, session),
+        Verb::Promote(verb) => promote::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),
         Verb::Login(verb) => login::run(verb, session),

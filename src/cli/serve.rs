@@ -39,7 +39,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let site = Site::read(&Layout::new(&session.home).site())?;
     let certificate = certificate_source(&arguments, &site, session)?;
     let store = session.store()?;
-    if store.catalogue.list(None, 1)?.is_empty() {
+    if site.hosted.is_empty() && store.catalogue.list(None, 1)?.is_empty() {
         let home = session.home.display();
         session.say(&format!(
             "the store in {home} is empty; what `aftk import PATH` takes in is served at once"

@@ -167,12 +167,17 @@ impl Session {
         }
     }
 
+    /// Whether somebody sits there who can answer.
+    pub(crate) fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
     /// Asks before something is done that cannot be undone. Only at a terminal: a script has made up its mind.
     ///
     /// # Errors
     /// Interrupted, if the answer is not yes.
     pub(crate) fn confirm(&self, question: &str) -> Result<(), Problem> {
-        let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        let terminal = self.can_ask();
         if self.global.yes || !terminal {
             return Ok(());
         }

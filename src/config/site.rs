@@ -10,6 +10,9 @@ use crate::access::{Hosted, Read};
 use crate::problem::{Kind, Problem};
 use crate::units;
 
+/// The most generations of a channel that are kept.
+const MOST_GENERATIONS: u64 = 1_000;
+
 /// How a site serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +25,9 @@ pub struct Site {
     /// The repositories that clients write into; no two of one ecosystem have one name.
     #[serde(default, deserialize_with = "hosted")]
     pub hosted: Vec<Hosted>,
+    /// What the store keeps.
+    #[serde(default)]
+    pub store: Keeping,
     /// Where to push, by names.
     #[serde(default, rename = "target", deserialize_with = "target::read")]
     pub targets: Vec<Target>,
@@ -81,6 +87,29 @@ pub struct Serve {
     pub tls: Option<SiteTls>,
     /// The names and addresses, besides those that are known here, by which clients reach the server.
     pub tls_names: Vec<String>,
+}
+
+/// What the store keeps that nobody sees.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keeping {
+    /// How many generations of each channel one can go back to, the newest included: 1 to 1,000.
+    #[serde(deserialize_with = "generations")]
+    pub keep_generations: u64,
+}
+
+impl Default for Keeping {
+    fn default() -> Keeping {
+        Keeping { keep_generations: 2 }
+    }
+}
+
+fn generations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let count = u64::deserialize(deserializer)?;
+    if (1..=MOST_GENERATIONS).contains(&count) {
+        return Ok(count);
+    }
+    Err(de::Error::custom(format!("keep_generations is a number from 1 to {MOST_GENERATIONS}")))
 }
 
 /// Where a site's certificates come from.
@@ -195,6 +224,15 @@ mod tests {
         let hosted = site.unwrap().hosted;
         assert_eq!((hosted[0].quota, hosted[1].quota), (Some(50 << 30), None));
         assert!(hosted[0].may_write("eve") && !hosted[1].may_write("eve") && hosted[1].may_write("ci"));
+    }
+
+    #[test]
+    fn a_site_says_how_many_generations_are_kept() {
+        assert_eq!(read_site("").unwrap().store.keep_generations, 2);
+        assert_eq!(read_site("[store]\nkeep_generations = 5").unwrap().store.keep_generations, 5);
+        for wrong in ["0", "1001", "-1", "\"2\""] {
+            assert!(read_site(&format!("[store]\nkeep_generations = {wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

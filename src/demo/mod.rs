@@ -262,6 +262,7 @@ async fn collect_project(
         dry_run: false,
         read_back: true,
         jobs: JOBS,
+        volume_size: None,
     };
     let mut settings = Settings::from_environment(config::variable);
     // A demonstration that finds no network should say so soon.
@@ -272,7 +273,7 @@ async fn collect_project(
     if variables == Variables::Ignored {
         context = context.ignoring_variables("npm_config_");
     }
-    collect::collect(&request, &Arc::new(context), || Ok(signer)).await
+    collect::collect(&request, &Arc::new(context), || Ok(signer), None).await
 }
 
 /// Flips a bit in the middle of a copy of the bundle; returns why the copy is refused.

@@ -112,8 +112,10 @@ pub trait HostContext: ServeContext {
     fn blob_of(&self, key: Option<&BlobKey>, label: &str) -> Result<Option<(BlobKey, u64)>, Problem>;
     /// How many bytes a repository may still take in.
     fn room(&self, hosted: &Hosted) -> Result<u64, Problem>;
-    /// Keeps others from committing between what is looked up and what is committed for it.
-    fn alone(&self) -> MutexGuard<'_, ()>;
+    /// How many bytes this blob may have: as many as it likes, if the repository has it already.
+    fn room_for(&self, hosted: &Hosted, blob: &BlobKey) -> Result<u64, Problem>;
+    /// Keeps others from committing between what is looked up from here on and what is committed for it.
+    fn alone(&self) -> Result<MutexGuard<'_, ()>, Problem>;
     /// Commits. `action` and what it is about stand in the audit log, with the account; nothing stands there if `action` is
     /// empty.
     fn commit(&self, changes: Vec<Change>, action: &str, about: &[(&str, &str)]) -> Result<(), Problem>;

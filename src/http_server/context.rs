@@ -1,6 +1,7 @@
 //! What a handler sees of the store: one ecosystem's view, at one revision.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bundle_format::BlobKey;
 use bytes::Bytes;
@@ -23,8 +24,14 @@ pub(super) struct Context<'a> {
     pub(super) ecosystem: &'static str,
     /// The schema of the ecosystem that this build knows.
     pub(super) schema: &'static str,
-    /// The revision when the request was begun with.
-    pub(super) revision: Revision,
+    /// The number of the revision when the request was begun with, or when it last had the catalogue to itself.
+    pub(super) revision: AtomicU64,
+}
+
+impl Context<'_> {
+    fn revision(&self) -> Revision {
+        Revision(self.revision.load(Ordering::Relaxed))
+    }
 }
 
 impl ServeContext for Context<'_> {
@@ -46,7 +53,7 @@ impl ServeContext for Context<'_> {
     }
 
     fn repositories(&self) -> Result<Vec<String>, Problem> {
-        let all = self.site.repositories(self.revision)?;
+        let all = self.site.repositories(self.revision())?;
         let own = all.iter().filter(|one| one.ecosystem == self.ecosystem);
         Ok(own.map(|one| one.name.clone()).collect())
     }
@@ -85,7 +92,7 @@ impl ServeContext for Context<'_> {
         filling: &str,
         make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
     ) -> Result<Option<Bytes>, Problem> {
-        self.site.documents.get(self.revision, (self.ecosystem, key), filling, make)
+        self.site.documents.get(self.revision(), (self.ecosystem, key), filling, make)
     }
 
     fn missed(&self, repository: Option<&str>, name: &str, version: &str) {

@@ -1,5 +1,6 @@
 //! What a handler that writes can do: uploads, blobs, and the commit of what they become.
 
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
 use bundle_format::{Algorithm, BlobKey, Digest};
@@ -134,8 +135,18 @@ impl HostContext for Context<'_> {
         Ok(left.min(free.saturating_sub(RESERVE)))
     }
 
-    fn alone(&self) -> MutexGuard<'_, ()> {
-        self.site.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn room_for(&self, hosted: &Hosted, blob: &BlobKey) -> Result<u64, Problem> {
+        match self.site.catalogue.hosted_has(&hosted.ecosystem, &hosted.name, blob)? {
+            true => Ok(u64::MAX),
+            false => self.room(hosted),
+        }
+    }
+
+    fn alone(&self) -> Result<MutexGuard<'_, ()>, Problem> {
+        let alone = self.site.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Others may have committed since the request came in; what is derived must be of now.
+        self.revision.store(self.site.catalogue.revision()?.0, Ordering::Relaxed);
+        Ok(alone)
     }
 
     fn commit(&self, mut changes: Vec<Change>, action: &str, about: &[(&str, &str)]) -> Result<(), Problem> {

@@ -14,6 +14,12 @@ use crate::problem::Problem;
 
 /// How many bytes are written at once, about: enough that handing them over costs nothing.
 const BATCH: usize = 512 * 1024;
+/// How much of a body that nobody wants is read, in bytes: a document that is somewhat too large to its end.
+const DRAINED: usize = 8 * 1024 * 1024;
+/// How long a body that nobody wants is read, so that the client can read why.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Who sends nothing for so long is not in the middle of it.
+const QUIET: Duration = Duration::from_millis(250);
 
 /// An upload while a request works on it. It goes back to where the next one finds it, also when the connection ends and
 /// nobody waits for this one any more.
@@ -64,14 +70,28 @@ impl Drop for Carried {
 /// If the upload cannot be written; it is lost then.
 pub(super) async fn receive(
     body: &mut Incoming,
-    mut carried: Carried,
+    carried: Carried,
     most: u64,
     stall: Duration,
 ) -> Result<(Carried, BodyEnd), Problem> {
-    let mut left = most.saturating_sub(carried.length());
+    let left = most.saturating_sub(carried.length());
     if body.size_hint().lower() > left {
         return Ok((carried, BodyEnd::TooLarge));
     }
+    let received = write_all(body, carried, left, stall).await;
+    // Who is in the middle of sending reads no answer yet, although it may have waited for our 100 before.
+    if !body.is_end_stream() {
+        drain(body).await;
+    }
+    received
+}
+
+async fn write_all(
+    body: &mut Incoming,
+    mut carried: Carried,
+    mut left: u64,
+    stall: Duration,
+) -> Result<(Carried, BodyEnd), Problem> {
     let (mut batch, mut end) = read(body, &mut left, stall).await;
     loop {
         let write = blocking(move || {
@@ -105,4 +125,18 @@ async fn read(body: &mut Incoming, left: &mut u64, stall: Duration) -> (Vec<Byte
         batch.push(bytes);
     }
     (batch, None)
+}
+
+/// Reads some of a body that nobody wants: an answer that is lost on the way would look like a broken connection.
+pub(super) async fn drain(body: &mut Incoming) {
+    let read = async {
+        let mut read = 0;
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(QUIET, body.frame()).await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > DRAINED {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN, read).await;
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,11 +35,6 @@ use crate::ecosystem::{Answer, BASIC, ClientRequest, Content, Principal, QUESTIO
 use crate::problem::{Kind, Problem};
 use crate::store::Revision;
 
-/// How much of a body that nobody wants is read, in bytes.
-const DRAINED: usize = 1024 * 1024;
-/// How long a body that nobody wants is read, so that the client can read why.
-const DRAIN: Duration = Duration::from_secs(2);
-
 /// Answers requests.
 pub(super) struct Responder {
     pub(super) site: Arc<Site>,
@@ -68,17 +64,12 @@ impl Responder {
         let completion = Completion::begin(Arc::clone(&self.site), phase, client, &parts);
         let is_head = parts.method == Method::HEAD;
         let waits = parts.headers.contains_key(http::header::EXPECT);
-        let reply = match self.answer(parts, &mut body, ends).await {
-            Ok(reply) => reply,
-            Err(refusal) => {
-                // A connection closed on what the client is still sending loses the answer. One that waits for our
-                // 100 has sent nothing yet.
-                if !body.is_end_stream() && !waits {
-                    drain(&mut body).await;
-                }
-                Reply::from(refusal)
-            }
-        };
+        let reply = self.answer(parts, &mut body, ends).await.unwrap_or_else(Reply::from);
+        // A connection closed on what the client is still sending loses the answer. One that waits for our 100 has sent
+        // nothing yet.
+        if !body.is_end_stream() && !waits {
+            receive::drain(&mut body).await;
+        }
         reply.respond(is_head, completion)
     }
 
@@ -126,7 +117,6 @@ impl Responder {
                 Takes::Question => QUESTION,
                 // Nobody writes without an account, so nothing of theirs needs to be in memory.
                 Takes::Document(_) if principal == Principal::Anonymous => {
-                    drain(body).await;
                     let made = self.handle(destination, parts, Bytes::new(), principal, None).await;
                     return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
                 }
@@ -253,16 +243,19 @@ impl Responder {
             let (mount, host) = here.hosting(number)?;
             let request = client_request(destination, &parts, Bytes::new(), principal);
             let context = here.context(mount, here.site.catalogue.revision()?, &request.principal);
-            let receiving = host.receive(&request, &context)?;
+            let receiving = match host.receive(&request, &context)? {
+                Receiving::Answer(answer) => Err(answer),
+                // From here on it is put aside whatever happens, also if the client goes away before its body is read.
+                Receiving::Into { upload, most } => Ok((Carried::new(&here.site, upload), most)),
+            };
             drop(context);
             Ok((receiving, request, number))
         });
         let (receiving, request, mount) = begun.await?;
         let here = Arc::clone(self);
         let answer = match receiving {
-            Receiving::Answer(answer) => answer,
-            Receiving::Into { upload, most } => {
-                let carried = Carried::new(&self.site, upload);
+            Err(answer) => answer,
+            Ok((carried, most)) => {
                 let (carried, end) = receive::receive(body, carried, most, self.body_timeout).await?;
                 let finished = blocking(move || {
                     let (mount, host) = here.hosting(mount)?;
@@ -275,10 +268,6 @@ impl Responder {
                 finished.await?
             }
         };
-        // Nobody reads what is left of the body; an answer that is lost on the way would look like a broken connection.
-        if !body.is_end_stream() {
-            drain(body).await;
-        }
         Reply::of(answer, Asked { headers: &HeaderMap::new(), is_get: false }, &self.site)
     }
 
@@ -290,6 +279,7 @@ impl Responder {
 
     fn context<'a>(&'a self, mount: &Mounted, revision: Revision, principal: &'a Principal) -> Context<'a> {
         let (ecosystem, schema) = (mount.ecosystem, mount.schema);
+        let revision = AtomicU64::new(revision.0);
         Context { site: &self.site, principal, claims: Mutex::default(), ecosystem, schema, revision }
     }
 
@@ -344,17 +334,4 @@ fn client_request(
         body,
         principal,
     }
-}
-
-async fn drain(body: &mut Incoming) {
-    let read = async {
-        let mut read = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            read += frame.data_ref().map_or(0, Bytes::len);
-            if read > DRAINED {
-                return;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(DRAIN, read).await;
 }

@@ -1,15 +1,15 @@
-//! What one bundle carried: the artifacts and refs that its snapshot lists, whatever its channel shows since.
+//! What bundles carried: the artifacts and refs that their snapshots list, whatever its channel shows since.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bundle_format::{BlobKey, Record, RecordOrder};
 
 use super::select;
 use super::snapshots;
 use crate::problem::Problem;
-use crate::store::{Linked, Source, Store};
+use crate::store::{Linked, SnapshotEntry, Source, Store};
 
-/// The artifacts of a snapshot: 32 bytes for each, and the labels of its own refs.
+/// The artifacts of snapshots: 32 bytes for each, and the labels of its own refs.
 pub(super) struct Carried {
     source: Source,
     /// By what an artifact is called.
@@ -27,25 +27,41 @@ impl Carried {
         let entry = entry.ok_or_else(|| {
             select::nothing(format!("no bundle {sequence} of the channel {channel} was taken in here"))
         })?;
-        let snapshot = snapshots::read(store, entry)?;
+        Carried::by(store, channel, std::slice::from_ref(entry))
+    }
+
+    /// Reads what any of these bundles of a channel carried.
+    ///
+    /// # Errors
+    /// If what one of them lists cannot be read.
+    pub(super) fn by(store: &Store, channel: &str, entries: &[SnapshotEntry]) -> Result<Carried, Problem> {
         let mut carried = Carried { source: Source::Channel(channel.to_owned()), labels: HashMap::new() };
-        let mut order = RecordOrder::default();
-        for segment in &snapshot.segments {
-            for record in snapshots::segment(store, segment, &mut order)? {
-                match record {
-                    Record::Artifact(it) => {
-                        let key = key([&it.ecosystem, &it.repository, &it.name, &it.version]);
-                        carried.labels.entry(key).or_default();
-                    }
-                    Record::Ref(it) => {
-                        let key = key([&it.ecosystem, &it.repository, &it.name, &it.version]);
-                        carried.labels.entry(key).or_default().push(it.label);
-                    }
-                    _ => {}
+        let mut known = HashSet::new();
+        for entry in entries {
+            let snapshot = snapshots::read(store, entry)?;
+            let mut order = RecordOrder::default();
+            // What several of them list stands in the same segments.
+            for segment in snapshot.segments.iter().filter(|segment| known.insert(segment.digest)) {
+                for record in snapshots::segment(store, segment, &mut order)? {
+                    carried.add(record);
                 }
             }
         }
         Ok(carried)
+    }
+
+    fn add(&mut self, record: Record) {
+        match record {
+            Record::Artifact(it) => {
+                let key = key([&it.ecosystem, &it.repository, &it.name, &it.version]);
+                self.labels.entry(key).or_default();
+            }
+            Record::Ref(it) => {
+                let key = key([&it.ecosystem, &it.repository, &it.name, &it.version]);
+                self.labels.entry(key).or_default().push(it.label);
+            }
+            Record::Repository(_) => {}
+        }
     }
 
     /// The labels that lead to an artifact of the bundle; `None` if it is none of it.

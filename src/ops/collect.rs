@@ -37,6 +37,8 @@ pub struct CollectRequest {
     pub read_back: bool,
     /// How many downloads at once.
     pub jobs: usize,
+    /// The most bytes of a volume; `None`: one volume of everything.
+    pub volume_size: Option<u64>,
 }
 
 /// What was collected.
@@ -57,7 +59,8 @@ pub struct CollectReport {
     pub notes: Vec<Note>,
 }
 
-/// Collects an order into a bundle. `signer` is asked for only when the preflight is passed.
+/// Collects an order into a bundle. `signer` is asked for only when the preflight is passed, and `next_medium` when a volume
+/// does not fit on the medium that is there.
 ///
 /// # Errors
 /// As its parts; no bundle is written unless all is complete, and what was downloaded stays for the next try.
@@ -65,6 +68,7 @@ pub async fn collect(
     request: &CollectRequest,
     outside: &Arc<Outside>,
     signer: impl FnOnce() -> Result<Arc<dyn Signer + Send + Sync>, Problem>,
+    next_medium: Option<Arc<pack::NextMedium>>,
 ) -> Result<CollectReport, Problem> {
     let (order, how) = (&request.order, request);
     let events = outside.shared_events();
@@ -90,7 +94,9 @@ pub async fn collect(
         gaps: locked.lock.gaps.clone(),
         notes: locked.lock.notes.clone(),
     };
-    preflight::must_fit(&preflight, &outside.store().layout.store(), Some(&how.out))?;
+    // Whoever can be asked for another medium need not have all of it in one.
+    let out = Some(how.out.as_path()).filter(|_| next_medium.is_none());
+    preflight::must_fit(&preflight, &outside.store().layout.store(), out)?;
     events.emit(Happening::Preflight(preflight.clone()));
     if how.dry_run {
         return Ok(report(preflight, None, &locked));
@@ -121,6 +127,8 @@ pub async fn collect(
             out: &asked.out,
             signer: &*signer,
             read_back: asked.read_back,
+            volume_size: asked.volume_size,
+            next_medium: next_medium.as_deref(),
         };
         let store = outside_now.store();
         let events = outside_now.shared_events();

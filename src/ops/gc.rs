@@ -19,10 +19,19 @@ const STAGING_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Answers of upstreams that were not confirmed for this long are forgotten.
 const ANSWERS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// A wish to collect garbage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcRequest {
+    /// Only say what would be freed.
+    pub dry_run: bool,
+    /// How many generations of each channel stay, so that one can go back to them; at least 1.
+    pub keep_generations: u64,
+}
+
 /// What was freed, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcReport {
-    /// Whether nothing was changed. Then what only old answers and generations refer to is not counted.
+    /// Whether nothing was changed. Then what only old answers refer to is not counted.
     pub dry_run: bool,
     /// How many blobs.
     pub blobs: u64,
@@ -35,7 +44,13 @@ pub struct GcReport {
 /// # Errors
 /// Untrusted, if the catalogue is damaged; if the store cannot be read or written, another process does the same, or the
 /// job was stopped.
-pub fn gc(store: &Store, events: &dyn Events, cancel: &Cancel, dry_run: bool) -> Result<GcReport, Problem> {
+pub fn gc(
+    store: &Store,
+    request: &GcRequest,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<GcReport, Problem> {
+    let GcRequest { dry_run, keep_generations } = *request;
     let path = store.layout.gc_lock();
     let lock = Lock::try_exclusive(&path)
         .map_err(|source| StoreError::Io { what: format!("cannot lock {}", path.display()), source })?;
@@ -47,7 +62,7 @@ pub fn gc(store: &Store, events: &dyn Events, cancel: &Cancel, dry_run: bool) ->
     let mut report = GcReport { dry_run, ..GcReport::default() };
     if !dry_run {
         let before = clock::now().checked_sub(ANSWERS_KEPT).unwrap_or(std::time::UNIX_EPOCH);
-        store.catalogue.prune(&clock::text(before))?;
+        store.catalogue.prune(&clock::text(before), keep_generations)?;
         // What is in the trash by now was left by a collection that was interrupted.
         report.bytes += store.blobs.empty_trash(STAGING_KEPT.as_secs())?;
     }
@@ -57,8 +72,11 @@ pub fn gc(store: &Store, events: &dyn Events, cancel: &Cancel, dry_run: bool) ->
             interrupted = Some(problem);
             return Ok(false);
         }
-        let act = &mut || if dry_run { Ok(()) } else { store.blobs.remove(&key) };
-        if store.catalogue.if_unreferenced(&key, act)? {
+        let goes = match dry_run {
+            true => store.catalogue.would_be_unreferenced(&key, keep_generations)?,
+            false => store.catalogue.if_unreferenced(&key, &mut || store.blobs.remove(&key))?,
+        };
+        if goes {
             report.blobs += 1;
             if dry_run {
                 report.bytes += size;
@@ -92,8 +110,11 @@ mod tests {
     use crate::ops::testing::{artifact, import, keep, replace};
     use crate::store::CachedAnswer;
 
+    const REQUEST: GcRequest = GcRequest { dry_run: false, keep_generations: 2 };
+
     fn run(store: &Store, dry_run: bool) -> GcReport {
-        gc(store, &Silent, &Cancel::default(), dry_run).unwrap()
+        let request = GcRequest { dry_run, ..REQUEST };
+        gc(store, &request, &Silent, &Cancel::default()).unwrap()
     }
 
     fn held(store: &Store, text: &str) -> bool {
@@ -155,10 +176,10 @@ mod tests {
         keep(&store, "garbage");
         let cancel = Cancel::default();
         let lock = Lock::exclusive(&store.layout.gc_lock()).unwrap();
-        assert_eq!(gc(&store, &Silent, &cancel, false).unwrap_err().code, "store.busy");
+        assert_eq!(gc(&store, &REQUEST, &Silent, &cancel).unwrap_err().code, "store.busy");
         drop(lock);
         cancel.ask();
-        assert!(gc(&store, &Silent, &cancel, false).is_err());
+        assert!(gc(&store, &REQUEST, &Silent, &cancel).is_err());
         assert!(held(&store, "garbage"));
     }
 
@@ -211,7 +232,7 @@ mod tests {
             let (home, store) = prepare();
             let watch = Watch::new(home.path());
             watch.plan(Fault { at, kind: Kind::Halt });
-            let result = gc(&store, &Silent, &Cancel::default(), false);
+            let result = gc(&store, &REQUEST, &Silent, &Cancel::default());
             assert!(watch.forget());
             drop(store);
             let store = Store::open_existing(home.path()).unwrap();

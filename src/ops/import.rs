@@ -4,6 +4,7 @@
 //! staged from the segments (which come first) so that every later blob can be held to the checksums they claim,
 //! and nothing is visible until every byte was verified and nothing is missing.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bundle_format::{BlobKey, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader};
@@ -14,16 +15,16 @@ use super::believed::Documents;
 use super::heal;
 use super::intake::Intake;
 use super::late;
-use super::media::{self, Failed, Which};
+use super::media::{self, Failed, Set, Which};
 use super::site_time;
-use super::unpack::unpack;
+use super::unpack::{self, Pieces, Side, Unpacking};
 use super::verify;
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::ecosystem::registry;
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
-use crate::store::{AuditEntry, Change, ChangeSet, Precondition, Store, StoreError};
+use crate::store::{Arrival, AuditEntry, Change, ChangeSet, Precondition, SessionId, Store, StoreError};
 use crate::trust::Trust;
 use crate::trust::sequence::{self, Decision, Mark};
 use crate::trust::time;
@@ -71,6 +72,8 @@ pub struct Imported {
     pub which: Which,
     /// What became of it.
     pub outcome: Outcome,
+    /// How many volumes it has.
+    pub volumes: u64,
     /// How many artifacts it lists.
     pub artifacts: u64,
     /// How many blobs were new here.
@@ -106,36 +109,53 @@ impl ImportReport {
 fn foresee(
     store: &Store,
     trust: &Trust,
-    path: &Path,
+    set: &Set,
     events: &dyn Events,
     cancel: &Cancel,
-) -> Result<Imported, Problem> {
-    let verifier = trust.verifier(false)?;
-    let volume = media::open(path, &verifier)?;
-    let (decision, _) =
-        decide(store, trust, volume.snapshot(), Snapshot::digest_of(volume.snapshot_bytes()))?;
-    if let Some(refusal) = decision.refusal(&volume.snapshot().channel, mark_of(volume.snapshot())) {
-        return Err(refusal.at(path.display()));
-    }
-    drop(volume);
+) -> Result<Imported, (PathBuf, Problem)> {
+    let path = set.first();
+    let of_first = |problem: Problem| (path.to_owned(), problem);
+    let decide = || -> Result<_, Problem> {
+        let verifier = trust.verifier(false)?;
+        let volume = media::open(path, &verifier)?;
+        let key = Snapshot::digest_of(volume.snapshot_bytes());
+        let (decision, _) = decide(store, trust, volume.snapshot(), key)?;
+        if let Some(refusal) = decision.refusal(&volume.snapshot().channel, mark_of(volume.snapshot())) {
+            return Err(refusal.at(path.display()));
+        }
+        let arrived = arrival(store, set.packing)?.map(|arrival| arrival.arrived.into_keys().collect());
+        Ok((verifier, decision, arrived.unwrap_or_default()))
+    };
+    let (verifier, decision, arrived) = decide().map_err(of_first)?;
+    let set = Set { arrived, ..set.clone() };
     let held = |key: &BlobKey, size| matches!(store.blobs.size(key), Ok(Some(held)) if held == size);
-    let (verified, brought) = verify::verify_one(path, &verifier, &held, events, cancel)?;
+    let (verified, brought) = verify::verify_set(&set, &verifier, &held, events, cancel)?;
+    let Some(first) = verified.into_iter().next() else {
+        return Err(of_first(Problem::new(Kind::Usage, "media.none", "no bundle was named")));
+    };
     Ok(Imported {
-        which: verified.which,
+        which: first.which,
         outcome: match decision {
             Decision::AlreadyHeld if brought.blobs > 0 => Outcome::Healed,
             Decision::AlreadyHeld => Outcome::AlreadyHeld,
             Decision::Late => Outcome::ImportedLate,
             _ => Outcome::Imported,
         },
-        artifacts: verified.artifacts,
+        volumes: set.count,
+        artifacts: first.artifacts,
         new_blobs: brought.blobs,
         new_bytes: brought.bytes,
     })
 }
 
-/// Imports bundles, one after the other; what is imported stays if a later one fails. A dry run says what would
-/// become of each by itself. A bundle can be untrusted (3), incomplete (4) or refused (6); refusals are in the audit
+/// What has arrived of a bundle.
+fn arrival(store: &Store, packing: BlobKey) -> Result<Option<Arrival>, Problem> {
+    Ok(store.catalogue.arrivals()?.into_iter().find(|arrival| arrival.packing == packing))
+}
+
+/// Imports bundles, one after the other; what is imported stays if a later one fails. Of a bundle of several volumes those
+/// that are there are taken in, and it becomes visible with the last one, in whatever order and however many at a time they
+/// come. A dry run says what would become of each by itself. A bundle can be untrusted (3), incomplete (4) or refused (6); refusals are in the audit
 /// log.
 ///
 /// # Errors
@@ -154,39 +174,68 @@ pub fn import(
         items: Some(volumes.len() as u64),
         bytes: Some(bytes),
     });
-    let work = if request.dry_run { foresee } else { import_one };
-    let (mut bundles, mut failed) = (Vec::new(), Vec::new());
-    for path in &volumes {
+    let (sets, unread) = media::sets(&volumes, &trust.reread()?.verifier(false)?)?;
+    let refused = |path: &Path, problem: &Problem| match problem.kind {
+        Kind::Untrusted | Kind::Refused | Kind::Stale if !request.dry_run => {
+            log_refusal(store, path, problem)
+        }
+        _ => Ok(()),
+    };
+    unread.iter().try_for_each(|failed| refused(&failed.file, &failed.problem))?;
+    let (mut bundles, mut failed) = (Vec::new(), unread);
+    for set in &sets {
         // Another process may have revoked a key while the one before was read.
-        match work(store, &trust.reread()?, path, events, cancel) {
+        let trust = trust.reread()?;
+        let done = match request.dry_run {
+            true => foresee(store, &trust, set, events, cancel),
+            false => import_set(store, &trust, set, events, cancel)
+                .map_err(|problem| (set.first().to_owned(), problem)),
+        };
+        match done {
             Ok(imported) => bundles.push(imported),
-            Err(problem) => {
-                if !request.dry_run && matches!(problem.kind, Kind::Untrusted | Kind::Refused | Kind::Stale) {
-                    log_refusal(store, path, &problem)?;
-                }
-                Failed::note(&mut failed, path, problem)?;
+            Err((path, problem)) => {
+                refused(&path, &problem)?;
+                Failed::note(&mut failed, &path, problem)?;
             }
         }
-        events.emit(Happening::ItemDone { item: path.display().to_string() });
+        for path in set.volumes.values().filter(|_| !request.dry_run) {
+            events.emit(Happening::ItemDone { item: path.display().to_string() });
+        }
     }
     Ok(ImportReport { bundles, failed })
 }
 
-fn import_one(
+/// Imports the volumes of a bundle that are at hand.
+fn import_set(
     store: &Store,
     trust: &Trust,
-    path: &Path,
+    set: &Set,
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<Imported, Problem> {
     let verifier = trust.verifier(false)?;
-    let mut volume = media::open(path, &verifier)?;
-    let snapshot = volume.snapshot().clone();
-    let key = Snapshot::digest_of(volume.snapshot_bytes());
-    let (documents, signers) = (Documents::of(&volume), volume.signers().to_vec());
+    let path = set.first();
+    let mut opened = Vec::new();
+    for (number, path) in &set.volumes {
+        let volume = media::open(path, &verifier)?;
+        // It was looked at before, to find out what belongs together.
+        if BlobKey::of(volume.packing_bytes()) != set.packing || volume.volume_number() != *number {
+            let message = "the medium returns another volume than a moment ago";
+            return Err(Problem::new(Kind::Untrusted, "media.changed", message).at(path.display()));
+        }
+        opened.push((path.as_path(), volume));
+    }
+    let Some((_, first)) = opened.first() else {
+        return Err(Problem::new(Kind::Usage, "media.none", "no bundle was named"));
+    };
+    let snapshot = first.snapshot().clone();
+    let packing = first.packing().clone();
+    let key = Snapshot::digest_of(first.snapshot_bytes());
+    let (documents, signers) = (Documents::of(first), first.signers().to_vec());
     let mut imported = Imported {
-        which: Which::of(path, &volume),
+        which: Which::of(path, first),
         outcome: Outcome::Imported,
+        volumes: set.count,
         artifacts: 0,
         new_blobs: 0,
         new_bytes: 0,
@@ -198,8 +247,11 @@ fn import_one(
     match decision {
         Decision::AlreadyHeld if heal::all_held(store, &snapshot, key)? => {
             imported.outcome = Outcome::AlreadyHeld;
-            // Held or not, a bundle that is damaged is reported as damaged.
-            imported.artifacts = read_to_the_end(volume, path, events, cancel)?;
+            for (path, volume) in opened {
+                // Held or not, a bundle that is damaged is reported as damaged.
+                imported.artifacts = imported.artifacts.max(read_to_the_end(volume, path, events, cancel)?);
+            }
+            end_arrivals(store, key)?;
             return Ok(imported);
         }
         Decision::AlreadyHeld => imported.outcome = Outcome::Healed,
@@ -207,16 +259,58 @@ fn import_one(
         _ => {}
     }
 
-    must_fit(store, &volume, path, events)?;
-    let intake = Intake::new(store)?.every(GROUP_BLOBS);
-    let signatures = intake.keep(volume.snapshot_signatures(), None)?;
-    intake.keep(volume.snapshot_bytes(), None)?;
+    must_fit(store, opened.iter().map(|(_, volume)| volume), path, events)?;
+    let mut arriving = None;
+    let intake = match set.count {
+        1 => Intake::new(store)?,
+        _ => {
+            let arrival = arriving.insert(Arriving::begin(store, set, &snapshot, key)?);
+            Intake::into(store, arrival.0.session)
+        }
+    };
+    let intake = intake.every(GROUP_BLOBS);
+    let side = Side { store, intake: &intake, events, cancel };
+    let signatures = match opened.first() {
+        Some((_, first)) => {
+            intake.keep(first.snapshot_bytes(), None)?;
+            intake.keep(first.snapshot_signatures(), None)?
+        }
+        None => key,
+    };
     let mut accession = Accession::begin(store, &snapshot)?;
-    let new = unpack(&mut volume, store, &intake, &mut accession, path, events, cancel)?;
-    volume.finish().map_err(|error| media::problem(error, path))?;
-    // Every byte of the medium is verified from here on.
-    intake.flush()?;
-    let (named, count) = accession.missing(NAMED)?;
+    let has_all = |volume: &VolumeReader<_>| snapshot.segments.iter().all(|one| volume.carries(&one.digest));
+    let mut is_staged = set.count == 1 && opened.first().is_some_and(|(_, volume)| has_all(volume));
+    let mut begun = Vec::new();
+    for (path, volume) in opened {
+        let rows = is_staged.then_some(&mut accession);
+        begun.push(Unpacking::begin(volume, path, rows, side)?);
+    }
+    if !is_staged {
+        // Others of the segments came earlier, or are here anyway.
+        intake.flush()?;
+        is_staged = unpack::stage(&mut accession, &snapshot, path, side)?;
+    }
+    let generation = is_staged.then(|| accession.generation());
+    let pieces = Pieces::read(&packing, path, side)?;
+    for volume in begun {
+        let number = volume.volume().volume_number();
+        let new = volume.finish(generation, pieces.sizes(), side)?;
+        imported.new_blobs += new.blobs;
+        imported.new_bytes += new.bytes;
+        // Every byte of the medium is verified from here on.
+        intake.flush()?;
+        if let Some(arriving) = &mut arriving {
+            arriving.arrived(store, number, is_staged)?;
+        }
+    }
+    if let Some(arriving) = &arriving {
+        arriving.must_be_whole(set)?;
+    }
+    pieces.assemble(accession.generation(), path, side)?;
+    if arriving.as_ref().is_some_and(|arriving| !arriving.is_checked()) {
+        unpack::recheck(accession.generation(), path, side)?;
+    }
+    let (named, count) = if is_staged { accession.missing(NAMED)? } else { (Vec::new(), 1) };
     if count > 0 {
         let mut problem = Problem::new(
             Kind::Incomplete,
@@ -228,31 +322,90 @@ fn import_one(
         problem.causes.extend(named.iter().map(ToString::to_string));
         return Err(problem);
     }
-    (imported.artifacts, imported.new_blobs, imported.new_bytes) =
-        (accession.artifacts(), new.blobs, new.bytes);
+    imported.artifacts = accession.artifacts();
     let still_believed = || documents.must_be_believed(trust);
     let papers = Papers { snapshot: &snapshot, key, signatures, signers, still_believed: &still_believed };
     if imported.outcome == Outcome::Healed {
         // What it says was decided when it was accepted; only bytes had been lost.
         heal::signatures(store, &papers)?;
-        return Ok(imported);
+    } else {
+        admit(store, &snapshot, cancel).map_err(|problem| problem.at(path.display()))?;
+        accession
+            .commit(papers, mark, View::OneOfAll, "import", cancel)
+            .map_err(|problem| problem.at(path.display()))?;
     }
-    admit(store, &snapshot, cancel).map_err(|problem| problem.at(path.display()))?;
-    accession
-        .commit(papers, mark, View::OneOfAll, "import", cancel)
-        .map_err(|problem| problem.at(path.display()))?;
+    end_arrivals(store, key)?;
     Ok(imported)
+}
+
+/// Forgets what else arrived of a snapshot that is here now: it may have been packed more than once.
+fn end_arrivals(store: &Store, snapshot: BlobKey) -> Result<(), Problem> {
+    for arrival in store.catalogue.arrivals()?.iter().filter(|arrival| arrival.snapshot == snapshot) {
+        store.catalogue.end_arrival(&arrival.packing)?;
+    }
+    Ok(())
+}
+
+/// A bundle of several volumes while they arrive.
+struct Arriving(Arrival);
+
+impl Arriving {
+    fn begin(store: &Store, set: &Set, snapshot: &Snapshot, key: BlobKey) -> Result<Arriving, Problem> {
+        if let Some(known) = arrival(store, set.packing)? {
+            return Ok(Arriving(known));
+        }
+        let mut arrival = Arrival {
+            packing: set.packing,
+            snapshot: key,
+            channel: snapshot.channel.clone(),
+            epoch: snapshot.epoch,
+            sequence: snapshot.sequence,
+            volumes: set.count,
+            arrived: BTreeMap::new(),
+            session: SessionId(0),
+            began: clock::now_text(),
+        };
+        arrival.session = store.catalogue.begin_arrival(&arrival)?;
+        Ok(Arriving(arrival))
+    }
+
+    fn arrived(&mut self, store: &Store, number: u64, checked: bool) -> Result<(), Problem> {
+        store.catalogue.volume_arrived(&self.0.packing, number, checked)?;
+        let known = self.0.arrived.entry(number).or_default();
+        *known |= checked;
+        Ok(())
+    }
+
+    /// Whether all blobs were held against what is claimed of them when they came.
+    fn is_checked(&self) -> bool {
+        self.0.arrived.values().all(|checked| *checked)
+    }
+
+    /// # Errors
+    /// Incomplete, naming the volumes that have not arrived.
+    fn must_be_whole(&self, set: &Set) -> Result<(), Problem> {
+        let arrived = self.0.arrived.keys().copied().collect();
+        Set { arrived, ..set.clone() }.must_be_whole().map_err(|mut problem| {
+            let Arrival { channel, sequence, arrived, .. } = &self.0;
+            problem.message = format!("{channel} {sequence}: {}", problem.message);
+            let here = arrived.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            problem.because(format!("kept here until the others come: {here}"))
+        })
+    }
 }
 
 /// Refuses early what cannot fit. How much of a bundle is new is known only once it was read: a store that holds
 /// nothing needs all of it, any other one is only warned.
-fn must_fit(
+fn must_fit<'v>(
     store: &Store,
-    volume: &VolumeReader<std::fs::File>,
+    volumes: impl Iterator<Item = &'v VolumeReader<std::fs::File>>,
     path: &Path,
     events: &dyn Events,
 ) -> Result<(), Problem> {
-    let needs = volume.expected_size().saturating_sub(volume.blobs().saturating_mul(TAR_OVERHEAD));
+    let needs = |volume: &VolumeReader<std::fs::File>| {
+        volume.expected_size().saturating_sub(volume.blobs().saturating_mul(TAR_OVERHEAD))
+    };
+    let needs: u64 = volumes.map(needs).sum();
     let Some(free) = store.blobs.free_space()?.filter(|free| *free < needs) else { return Ok(()) };
     let mut holds_nothing = true;
     store.blobs.list(&mut |_, _| {

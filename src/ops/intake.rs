@@ -19,6 +19,8 @@ const SESSION_SECONDS: u64 = 24 * 60 * 60;
 pub struct Intake {
     store: Store,
     session: SessionId,
+    /// Whether the session ends with it.
+    owns: bool,
     group: Mutex<Group>,
     group_blobs: usize,
 }
@@ -34,7 +36,15 @@ impl Intake {
     /// An intake with a session of its own.
     pub fn new(store: &Store) -> Result<Intake, Problem> {
         let session = store.catalogue.open_session(SESSION_SECONDS)?;
-        Ok(Intake { store: store.clone(), session, group: Mutex::default(), group_blobs: GROUP_BLOBS })
+        let mut intake = Intake::into(store, session);
+        intake.owns = true;
+        Ok(intake)
+    }
+
+    /// An intake whose claims go into a session that outlives it.
+    pub(super) fn into(store: &Store, session: SessionId) -> Intake {
+        let (store, group) = (store.clone(), Mutex::default());
+        Intake { store, session, owns: false, group, group_blobs: GROUP_BLOBS }
     }
 
     /// The same, settling after so many blobs: fewer are lost when the process dies.
@@ -114,8 +124,10 @@ impl Intake {
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        // Where this fails, the claims expire by themselves.
-        let _ = self.store.catalogue.close_session(self.session);
+        if self.owns {
+            // Where this fails, the claims expire by themselves.
+            let _ = self.store.catalogue.close_session(self.session);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Listing what a store shows.
 
+use bundle_format::Artifact;
 use serde::Serialize;
 
 use super::records::Named;
@@ -15,6 +16,17 @@ pub struct Shown {
     pub named: Named,
     /// `channel:NAME` or `hosted`.
     pub source: String,
+}
+
+impl Shown {
+    /// An artifact of this source.
+    pub(super) fn of(artifact: &Artifact, source: &Source) -> Shown {
+        let source = match source {
+            Source::Channel(name) => format!("channel:{name}"),
+            Source::Hosted => "hosted".to_owned(),
+        };
+        Shown { named: Named::of(artifact), source }
+    }
 }
 
 /// What a store shows.
@@ -41,11 +53,7 @@ pub fn each(
     visit: &mut dyn FnMut(Shown) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     select::each(store, None, selectors, &mut |Selected { linked, .. }| {
-        let source = match &linked.source {
-            Source::Channel(name) => format!("channel:{name}"),
-            Source::Hosted => "hosted".to_owned(),
-        };
-        visit(Shown { named: Named::of(&linked.artifact), source })
+        visit(Shown::of(&linked.artifact, &linked.source))
     })?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Bundles as they lie on media: which files are volumes, and what the format's errors mean to people.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -114,6 +115,80 @@ pub fn volumes(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
         return Err(Problem::new(Kind::Usage, "media.none", "no bundle was named"));
     }
     Ok(volumes)
+}
+
+/// The volumes of one bundle that are at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set {
+    /// How many the bundle has.
+    pub count: u64,
+    /// The digest of its packing list.
+    pub packing: BlobKey,
+    /// The files by their numbers; one that is there twice counts once.
+    pub volumes: BTreeMap<u64, PathBuf>,
+    /// The numbers of volumes that arrived before.
+    pub arrived: BTreeSet<u64>,
+}
+
+impl Set {
+    /// The file of the first volume that is at hand.
+    pub fn first(&self) -> &Path {
+        self.volumes.values().next().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// # Errors
+    /// Incomplete, naming the volumes that are not there.
+    pub fn must_be_whole(&self) -> Result<(), Problem> {
+        let is_missing = |number: &u64| !self.volumes.contains_key(number) && !self.arrived.contains(number);
+        missing_volumes((1..=self.count).filter(is_missing), self.count)
+    }
+}
+
+/// # Errors
+/// Incomplete, if there are such numbers.
+fn missing_volumes(numbers: impl Iterator<Item = u64>, count: u64) -> Result<(), Problem> {
+    let numbers: Vec<u64> = numbers.collect();
+    let Some((last, others)) = numbers.split_last() else { return Ok(()) };
+    let others: Vec<String> = others.iter().take(NAMED).map(ToString::to_string).collect();
+    let named = match (others.len(), numbers.len()) {
+        (0, _) => format!("volume {last} of {count} is missing"),
+        (few, all) if few + 1 == all => {
+            format!("volumes {} and {last} of {count} are missing", others.join(", "))
+        }
+        (_, all) => format!("{all} of {count} volumes are missing: {}, … {last}", others.join(", ")),
+    };
+    Err(Problem::new(Kind::Incomplete, "bundle.volumes-missing", named).hint(
+        "volumes may come in any order, one at a time; those that were lost can be written again outside",
+    ))
+}
+
+/// How many missing volumes are named.
+const NAMED: usize = 12;
+
+/// Sorts volumes by the bundles that they are of: in the order in which each was met first. What cannot be opened has
+/// failed.
+///
+/// # Errors
+/// If this side cannot go on.
+pub fn sets(volumes: &[PathBuf], verifier: &dyn Verifier) -> Result<(Vec<Set>, Vec<Failed>), Problem> {
+    let (mut sets, mut failed): (Vec<Set>, _) = (Vec::new(), Vec::new());
+    for path in volumes {
+        let volume = match open(path, verifier) {
+            Ok(volume) => volume,
+            Err(problem) => {
+                Failed::note(&mut failed, path, problem)?;
+                continue;
+            }
+        };
+        let packing = BlobKey::of(volume.packing_bytes());
+        if sets.iter().all(|set| set.packing != packing) {
+            let (count, volumes, arrived) = (volume.volume_count(), BTreeMap::new(), BTreeSet::new());
+            sets.push(Set { count, packing, volumes, arrived });
+        }
+        let Some(set) = sets.iter_mut().find(|set| set.packing == packing) else { continue };
+        set.volumes.entry(volume.volume_number()).or_insert_with(|| path.clone());
+    }
+    Ok((sets, failed))
 }
 
 /// Opens a volume and verifies its documents. Only a regular file is read, and no link is followed.

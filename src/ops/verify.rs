@@ -1,9 +1,9 @@
 //! Verifying bundles: every byte, and that nothing they list is missing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use bundle_format::{BlobKey, Record, RecordOrder, SegmentReader, Verifier};
+use bundle_format::{BlobKey, Recipe, RecipeReader, Record, RecordOrder, SegmentReader, Verifier};
 use serde::{Deserialize, Serialize};
 
 use super::archive_index;
@@ -18,6 +18,10 @@ pub struct Verified {
     /// Which one.
     #[serde(flatten)]
     pub which: Which,
+    /// Which volume of the bundle it is, from 1.
+    pub volume: u64,
+    /// How many volumes the bundle has.
+    pub volumes: u64,
     /// How many artifacts the snapshot lists.
     pub artifacts: u64,
     /// How many blobs the file carries.
@@ -49,8 +53,8 @@ impl VerifyReport {
     }
 }
 
-/// Verifies bundles, each by one read: untrusted (3) is one that is damaged or not trusted, incomplete (4) one that
-/// does not carry all that its snapshot lists.
+/// Verifies bundles, each volume by one read: untrusted (3) is one that is damaged or not trusted, incomplete (4) one of
+/// which not all volumes are there, or that does not carry all that its snapshot lists.
 ///
 /// # Errors
 /// If a path is not there, or the job is stopped.
@@ -67,15 +71,33 @@ pub fn verify(
         items: Some(volumes.len() as u64),
         bytes: Some(bytes),
     });
-    let (mut bundles, mut failed) = (Vec::new(), Vec::new());
-    for path in &volumes {
-        match verify_one(path, verifier, &|_, _| false, events, cancel) {
-            Ok((verified, _)) => bundles.push(verified),
-            Err(problem) => Failed::note(&mut failed, path, problem)?,
+    let (sets, mut failed) = media::sets(&volumes, verifier)?;
+    let mut bundles = Vec::new();
+    for set in &sets {
+        match verify_set(set, verifier, &|_, _| false, events, cancel) {
+            Ok((verified, _)) => bundles.extend(verified),
+            Err((path, problem)) => Failed::note(&mut failed, &path, problem)?,
         }
-        events.emit(Happening::ItemDone { item: path.display().to_string() });
     }
     Ok(VerifyReport { bundles, failed })
+}
+
+/// Reads a volume to its end, keeping nothing: its number.
+///
+/// # Errors
+/// Untrusted, if it is not sound or trusted.
+pub(super) fn read_through(
+    path: &Path,
+    verifier: &dyn Verifier,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<u64, Problem> {
+    let format = |error| media::problem(error, path);
+    let mut volume = media::open(path, verifier)?;
+    while volume.next_blob().map_err(format)?.is_some() {
+        media::skip_blob(&mut volume, path, events, cancel)?;
+    }
+    Ok(volume.finish().map_err(format)?.volume_number)
 }
 
 /// Blobs that a bundle brings, and their bytes.
@@ -85,68 +107,141 @@ pub(super) struct Brought {
     pub(super) bytes: u64,
 }
 
-/// Verifies one bundle, and counts what it brings; `held` says whether a blob of that key and size is here already.
-pub(super) fn verify_one(
-    path: &Path,
+/// Verifies the volumes of one bundle, and counts what they bring; `held` says whether a blob of that key and size is here
+/// already.
+///
+/// # Errors
+/// What is wrong, and with which file.
+pub(super) fn verify_set(
+    set: &media::Set,
     verifier: &dyn Verifier,
     held: &dyn Fn(&BlobKey, u64) -> bool,
     events: &dyn Events,
     cancel: &Cancel,
-) -> Result<(Verified, Brought), Problem> {
-    let format = |error| media::problem(error, path);
-    let mut volume = media::open(path, verifier)?;
-    let snapshot = volume.snapshot().clone();
-    let which = Which::of(path, &volume);
-    let mut index = archive_index::Check::of(&volume);
-    let mut order = RecordOrder::default();
-    let mut segments = HashSet::new();
-    let mut missing: HashSet<BlobKey> = HashSet::new();
-    let mut artifacts = 0;
-    let mut brought = Brought::default();
-    while let Some((key, size)) = volume.next_blob().map_err(format)? {
-        cancel.check()?;
-        match volume.current_segment().cloned() {
-            Some(segment) => {
+) -> Result<(Vec<Verified>, Brought), (PathBuf, Problem)> {
+    let mut found = Found::default();
+    let mut verified = Vec::new();
+    for path in set.volumes.values() {
+        let one = found.volume(path, verifier, held, events, cancel);
+        verified.push(one.map_err(|problem| (path.clone(), problem))?);
+        events.emit(Happening::ItemDone { item: path.display().to_string() });
+    }
+    let first = set.volumes.values().next().cloned().unwrap_or_default();
+    let complete = set.must_be_whole().and_then(|()| found.must_be_whole(held));
+    complete.map_err(|problem| (first.clone(), problem.at(first.display())))?;
+    for one in &mut verified {
+        one.artifacts = found.artifacts;
+    }
+    Ok((verified, found.brought))
+}
+
+/// What was met in the volumes of a bundle.
+#[derive(Default)]
+struct Found {
+    /// What the segments name and the volume that has them does not carry, with its size.
+    named: HashMap<BlobKey, u64>,
+    carried: HashSet<BlobKey>,
+    /// The segments that are to come, and those that came.
+    expected: Vec<BlobKey>,
+    segments: HashSet<BlobKey>,
+    recipes: Vec<Recipe>,
+    /// Recipe segments that came.
+    recipe_segments: HashSet<BlobKey>,
+    order: RecordOrder,
+    recipe_order: RecordOrder,
+    artifacts: u64,
+    brought: Brought,
+}
+
+impl Found {
+    fn volume(
+        &mut self,
+        path: &Path,
+        verifier: &dyn Verifier,
+        held: &dyn Fn(&BlobKey, u64) -> bool,
+        events: &dyn Events,
+        cancel: &Cancel,
+    ) -> Result<Verified, Problem> {
+        let format = |error| media::problem(error, path);
+        let mut volume = media::open(path, verifier)?;
+        let which = Which::of(path, &volume);
+        self.expected = volume.snapshot().segments.iter().map(|segment| segment.digest).collect();
+        self.expected.extend(volume.packing().recipes.iter().map(|segment| segment.digest));
+        let mut index = archive_index::Check::of(&volume);
+        while let Some((key, size)) = volume.next_blob().map_err(format)? {
+            cancel.check()?;
+            if let Some(segment) = volume.current_segment().cloned() {
                 let (_, bytes) = volume.read_segment().map_err(format)?;
-                for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
-                    let record = record.map_err(format)?;
-                    if let Some(index) = &mut index {
-                        index.take(&record, &volume);
-                    }
-                    if let Record::Artifact(artifact) = record {
-                        artifacts += 1;
-                        let absent = artifact.files.iter().filter(|file| !volume.carries(&file.blob));
-                        missing
-                            .extend(absent.filter(|file| !held(&file.blob, file.size)).map(|file| file.blob));
+                // The last volume has again what the first one had.
+                if self.segments.insert(key) {
+                    for record in SegmentReader::new(&segment, bytes.as_slice(), &mut self.order) {
+                        let record = record.map_err(format)?;
+                        if let Some(index) = &mut index {
+                            index.take(&record, &volume);
+                        }
+                        if let Record::Artifact(artifact) = record {
+                            self.artifacts += 1;
+                            let elsewhere = artifact.files.iter().filter(|file| !volume.carries(&file.blob));
+                            self.named.extend(elsewhere.map(|file| (file.blob, file.size)));
+                        }
                     }
                 }
-                segments.insert(key);
                 events.emit(Happening::ItemProgress { bytes: size });
-            }
-            None => {
+            } else if let Some(segment) = volume.current_recipes().cloned() {
+                let (_, bytes) = volume.read_segment().map_err(format)?;
+                if self.recipe_segments.insert(key) {
+                    let recipes = RecipeReader::new(&segment, bytes.as_slice(), &mut self.recipe_order);
+                    for recipe in recipes {
+                        self.recipes.push(recipe.map_err(format)?);
+                    }
+                }
+                events.emit(Happening::ItemProgress { bytes: size });
+            } else {
                 media::skip_blob(&mut volume, path, events, cancel)?;
+                // Of one volume alone its contents table says it.
+                if volume.volume_count() > 1 || !volume.packing().recipes.is_empty() {
+                    self.carried.insert(key);
+                }
                 if !held(&key, size) {
-                    brought.blobs += 1;
-                    brought.bytes += size;
+                    self.brought.blobs += 1;
+                    self.brought.bytes += size;
                 }
             }
         }
+        let (number, count) = (volume.volume_number(), volume.volume_count());
+        let whole = volume.finish().map_err(format)?;
+        index.map_or(Ok(()), |index| index.finish(path))?;
+        Ok(Verified {
+            which,
+            volume: number,
+            volumes: count,
+            artifacts: 0,
+            blobs: whole.blobs,
+            bytes: whole.size,
+        })
     }
-    missing
-        .extend(snapshot.segments.iter().map(|segment| segment.digest).filter(|key| !segments.contains(key)));
-    let verified = volume.finish().map_err(format)?;
-    if let Some(first) = missing.iter().min() {
-        return Err(Problem::new(
-            Kind::Incomplete,
-            "bundle.incomplete",
-            format!(
-                "{} blobs that the snapshot lists are not in the bundle, the first is {first}",
-                missing.len()
-            ),
-        )
-        .at(path.display())
-        .hint("ask for a full bundle of this snapshot"));
+
+    /// # Errors
+    /// Incomplete, if something is neither carried, nor made of what is carried, nor held.
+    fn must_be_whole(&self, held: &dyn Fn(&BlobKey, u64) -> bool) -> Result<(), Problem> {
+        let made = self.recipes.iter().filter(|recipe| {
+            recipe
+                .concat
+                .iter()
+                .all(|piece| self.carried.contains(&piece.blob) || held(&piece.blob, piece.size))
+        });
+        let made: HashSet<&BlobKey> = made.map(|recipe| &recipe.blob).collect();
+        let is_here = |key: &BlobKey| self.carried.contains(key) || made.contains(key);
+        let blobs = self.named.iter().filter(|(key, size)| !is_here(key) && !held(key, **size));
+        let came = |key: &&BlobKey| self.segments.contains(*key) || self.recipe_segments.contains(*key);
+        let segments = self.expected.iter().filter(|key| !came(key));
+        let missing: Vec<&BlobKey> = blobs.map(|(key, _)| key).chain(segments).collect();
+        let Some(first) = missing.iter().min() else { return Ok(()) };
+        let message = format!(
+            "{} blobs that the snapshot lists are not in the bundle, the first is {first}",
+            missing.len()
+        );
+        Err(Problem::new(Kind::Incomplete, "bundle.incomplete", message)
+            .hint("ask for a full bundle of this snapshot"))
     }
-    index.map_or(Ok(()), |index| index.finish(path))?;
-    Ok((Verified { which, artifacts, blobs: verified.blobs, bytes: verified.size }, brought))
 }

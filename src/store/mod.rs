@@ -4,6 +4,7 @@
 //! traits here are its seams. They are synchronous because disks, SQLite and the bundle reader are; whoever
 //! is on an async thread comes in through [`crate::blocking`].
 
+mod change;
 #[cfg(test)]
 mod conformance;
 mod disk;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use bundle_format::{Artifact, BlobKey, Digest, Record, Ref, Repository};
 use serde::{Deserialize, Serialize};
 
+pub use change::{AuditEntry, Change, ChangeSet, Place, Precondition};
 pub use disk::DiskBlobs;
 pub use error::{CATALOGUE_DAMAGED, RESTORE_CATALOGUE, StoreError};
 pub use hashes::{has_digest, reads_as};
@@ -236,6 +238,17 @@ pub struct ChannelState {
     pub generation: Generation,
 }
 
+/// A generation that is or was visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Its number.
+    pub generation: Generation,
+    /// The one that was visible when it began, which it continues.
+    pub base: Generation,
+    /// Whether its rows are kept, so that it can be shown.
+    pub is_kept: bool,
+}
+
 /// A snapshot that was accepted here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotEntry {
@@ -261,81 +274,6 @@ pub struct SnapshotEntry {
     pub generation: Generation,
 }
 
-/// One line of the audit log; the catalogue chains each to the one before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditEntry {
-    /// When.
-    pub time: String,
-    /// `import`, `refused`, `key-trusted`, `gc` …
-    pub action: String,
-    /// What it was about: names, digests, reasons.
-    pub subject: BTreeMap<String, String>,
-}
-
-/// A single change of a [`ChangeSet`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Makes a merged generation the visible one of its source; or one that was visible before, as long as its
-    /// rows are kept (at least the previous one's are).
-    Publish(Generation),
-    /// Records that a snapshot was accepted and raises the channel's high-water mark if it is above it.
-    Snapshot(SnapshotEntry),
-    /// Records other signatures, and who made them, for a snapshot that was accepted: the same channel, place and
-    /// snapshot. The rest of the entry is not looked at.
-    Signatures(SnapshotEntry),
-    /// Appends to the audit log.
-    Audit(AuditEntry),
-    /// Links an artifact into a hosted repository, in place of what stands there under its name, version and qualifier.
-    Link(Artifact),
-    /// Takes a version of a package out of a hosted repository, with the refs that lead to it.
-    Unlink(Place),
-    /// Sets a ref of a hosted repository.
-    SetRef(Ref),
-    /// Takes the ref of this label out of a hosted repository.
-    DropRef(Place),
-    /// Keeps a blob for an artifact that is still to come, under a label; for a week, unless it was linked until then.
-    /// Nothing that is derived from the catalogue depends on it.
-    Deposit {
-        /// Where; `what` is the label.
-        place: Place,
-        /// The blob, which is held.
-        blob: BlobKey,
-        /// Its size in bytes.
-        size: u64,
-    },
-    /// Takes a blob out again that was deposited.
-    Withdraw(Place),
-}
-
-/// Something of a package in a hosted repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The ecosystem.
-    pub ecosystem: String,
-    /// The repository.
-    pub repository: String,
-    /// The package.
-    pub name: String,
-    /// Which version, or the label of a ref or deposit.
-    pub what: String,
-}
-
-/// Everything that becomes true at once.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ChangeSet {
-    /// Applied in this order, in one transaction.
-    pub changes: Vec<Change>,
-}
-
-/// What must still be so for a [`ChangeSet`] to be applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Precondition {
-    /// Nothing.
-    None,
-    /// The catalogue's revision, as it was when what the change set relies on was read: marks, and what is shown.
-    Revision(Revision),
-}
-
 /// How the rows of a generation relate to what its channel had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Merge {
@@ -356,6 +294,34 @@ pub struct Conflict {
     pub path: String,
     /// The channel (or `hosted`) that has it already.
     pub held_by: String,
+}
+
+/// A bundle of which not all volumes have arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// The digest of its packing list.
+    pub packing: BlobKey,
+    /// The digest of its snapshot.
+    pub snapshot: BlobKey,
+    /// The channel.
+    pub channel: String,
+    /// Its place in the channel.
+    pub epoch: u64,
+    /// Its place in the epoch.
+    pub sequence: u64,
+    /// How many volumes it has.
+    pub volumes: u64,
+    /// The volumes that have arrived, and whether they were checked against what the snapshot claims.
+    pub arrived: BTreeMap<u64, bool>,
+    /// What keeps their blobs.
+    #[serde(skip, default = "no_session")]
+    pub session: SessionId,
+    /// When the first arrived, RFC 3339 UTC.
+    pub began: String,
+}
+
+fn no_session() -> SessionId {
+    SessionId(0)
 }
 
 /// Something that a client asked for and that was not there.
@@ -478,6 +444,8 @@ pub trait Catalogue: Send + Sync {
     ) -> Result<Option<(BlobKey, u64)>, StoreError>;
     /// The bytes of all blobs that a hosted repository links or has in deposit, each counted once.
     fn hosted_size(&self, ecosystem: &str, repository: &str) -> Result<u64, StoreError>;
+    /// Whether that counts this blob.
+    fn hosted_has(&self, ecosystem: &str, repository: &str, blob: &BlobKey) -> Result<bool, StoreError>;
     /// Walks the blobs in deposit, in key order, with their sizes.
     fn deposits(
         &self,
@@ -490,6 +458,8 @@ pub trait Catalogue: Send + Sync {
     fn channel(&self, name: &str) -> Result<Option<ChannelState>, StoreError>;
     /// The snapshots accepted in a channel, oldest first.
     fn snapshots(&self, channel: &str) -> Result<Vec<SnapshotEntry>, StoreError>;
+    /// The generations that a channel ever showed, in the order in which they began.
+    fn generations(&self, channel: &str) -> Result<Vec<Published>, StoreError>;
 
     /// Begins an invisible generation of a channel. One that an earlier, dead process left for it is cleared away. While
     /// another one is open, this is [`StoreError::Busy`].
@@ -513,12 +483,14 @@ pub trait Catalogue: Send + Sync {
         generation: Generation,
         each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError>;
-    /// Up to `limit` files of the staged generation that would be shown in place of what other sources show under the
-    /// same name: files of one path that differ, and what has no path where they show no file of a path.
+    /// Up to `limit` files of a generation, staged or published before, that would be shown in place of what other
+    /// sources show under the same name: files of one path that differ, and what has no path where they show no file of a
+    /// path. Of a published one, only what is not shown now is looked at.
     fn conflicts(&self, generation: Generation, limit: usize) -> Result<Vec<Conflict>, StoreError>;
     /// Clears an invisible generation away.
     fn abandon(&self, generation: Generation) -> Result<(), StoreError>;
-    /// The one writer: applies all changes, or none.
+    /// The one writer: applies all changes, or none. A channel that another process imports into forgets nothing meanwhile:
+    /// [`StoreError::Busy`].
     fn commit(&self, changes: &ChangeSet, precondition: &Precondition) -> Result<Revision, StoreError>;
 
     /// Opens a session of claims that expires by itself after `seconds`.
@@ -528,22 +500,44 @@ pub trait Catalogue: Send + Sync {
     fn claim(&self, session: SessionId, keys: &[BlobKey]) -> Result<(), StoreError>;
     /// Ends a session and its claims.
     fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
-    /// Whether nothing refers to a blob: no link, deposit, snapshot, cache entry or claim. `act` runs inside the same
-    /// exclusive transaction if so, so that a claim comes either before the check or after the act; it must not
-    /// use the catalogue. What was visible before the last publish of a source still counts as referred to.
+    /// The bundles of which not all volumes have arrived, by channel and sequence.
+    fn arrivals(&self) -> Result<Vec<Arrival>, StoreError>;
+    /// Notes that volumes of a bundle begin to arrive; the session that keeps their blobs, for 400 days after the last one.
+    fn begin_arrival(&self, arrival: &Arrival) -> Result<SessionId, StoreError>;
+    /// Notes that every blob of a volume is held, durably; and whether it was `checked` against what the snapshot claims of
+    /// them.
+    fn volume_arrived(&self, packing: &BlobKey, volume: u64, checked: bool) -> Result<(), StoreError>;
+    /// Forgets a bundle that arrived, or that nobody waits for, and what kept its blobs.
+    fn end_arrival(&self, packing: &BlobKey) -> Result<(), StoreError>;
+    /// Whether nothing refers to a blob: no link of a generation that is kept, no deposit, snapshot, cache entry or claim.
+    /// `act` runs inside the same exclusive transaction if so, so that a claim comes either before the check or after the
+    /// act; it must not use the catalogue.
     fn if_unreferenced(
         &self,
         key: &BlobKey,
         act: &mut dyn FnMut() -> Result<(), StoreError>,
     ) -> Result<bool, StoreError>;
+    /// Whether nothing would refer to a blob after a [`Catalogue::prune`] that keeps so many generations. Cached answers
+    /// and sessions count as they are.
+    fn would_be_unreferenced(&self, key: &BlobKey, keep_generations: u64) -> Result<bool, StoreError>;
+
+    /// Walks the blobs that nothing would refer to after these changes and a [`Catalogue::prune`], and that links refer to
+    /// now or did since the last one; with the sizes claimed. Nothing is changed, but others wait with their writes.
+    fn freed_by(
+        &self,
+        changes: &ChangeSet,
+        keep_generations: u64,
+        each: &mut dyn FnMut(BlobKey, u64) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
 
     /// A cached answer for a key (URL and what was accepted).
     fn cached(&self, key: &str) -> Result<Option<CachedAnswer>, StoreError>;
     /// Keeps answers, each under its key. Their bodies need not be held yet: an answer whose body is not held is none.
     fn cache(&self, answers: &[(String, CachedAnswer)]) -> Result<(), StoreError>;
-    /// Drops cached answers not confirmed since `before` (RFC 3339), deposits that are older than a week, and invisible
-    /// generations nobody works on.
-    fn prune(&self, before: &str) -> Result<(), StoreError>;
+    /// Drops cached answers not confirmed since `before` (RFC 3339), deposits that are older than a week, invisible
+    /// generations nobody works on, and of each channel all generations but the visible one, the newest
+    /// `keep_generations` (at least 1), and, where those are several, the one that was visible before.
+    fn prune(&self, before: &str, keep_generations: u64) -> Result<(), StoreError>;
 
     /// Counts a miss. At most 100,000 different ones are kept.
     fn record_miss(

@@ -7,8 +7,8 @@ use aftk::cancel::Cancel;
 use aftk::events::Silent;
 use aftk::ops::verify;
 use bundle_format::{
-    Artifact, BlobKey, Documents, File, Format, Mode, PayloadType, Record, Ref, SegmentRef, SegmentWriter,
-    SignatureLine, Signer, Snapshot, Untrusted, Verifier, VolumePlan, write_volume,
+    Artifact, BlobKey, BundlePlan, Documents, File, Format, Mode, PayloadType, Record, Ref, SegmentRef,
+    SegmentWriter, SignatureLine, Signer, Snapshot, Untrusted, Verifier, write_volume,
 };
 
 use crate::support::sides::scratch;
@@ -110,14 +110,14 @@ fn verdict(index: &str) -> String {
         ext: BTreeMap::new(),
     };
     let blobs = [(BlobKey::of(MANIFEST), MANIFEST.len() as u64)];
-    let plan = VolumePlan::new(&snapshot.segments, blobs).unwrap().with_index(index.into()).unwrap();
+    let plan = BundlePlan::single(&snapshot.segments, blobs).unwrap().with_index(index.into()).unwrap();
     let documents = Documents::sign(&snapshot, &plan, &[&Anyone]).unwrap();
     let mut volume = Vec::new();
     let open = &mut |key: &BlobKey| {
         let bytes = if *key == BlobKey::of(MANIFEST) { MANIFEST } else { &segment };
         Ok(Box::new(Cursor::new(bytes.to_vec())) as Box<dyn Read>)
     };
-    write_volume(&mut volume, &documents, &plan, open).unwrap();
+    write_volume(&mut volume, &documents, (&plan, 0), open).unwrap();
     let directory = scratch();
     let path = directory.path().join("volume");
     std::fs::write(&path, &volume).unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aftk::cancel::Cancel;
 use aftk::events::Silent;
-use aftk::ops::gc;
+use aftk::ops::gc::{self, GcRequest};
 use aftk::store::Store;
 use bundle_format::Ledger;
 
@@ -108,7 +108,13 @@ fn a_site_serves_while_it_imports_and_collects_garbage() {
             let store = Store::open(&sides.path("in")).unwrap();
             let mut times = 0;
             while !done.load(Ordering::Relaxed) {
-                gc::gc(&store, &Silent, &Cancel::default(), false).unwrap();
+                gc::gc(
+                    &store,
+                    &GcRequest { dry_run: false, keep_generations: 2 },
+                    &Silent,
+                    &Cancel::default(),
+                )
+                .unwrap();
                 times += 1;
             }
             times

@@ -93,9 +93,16 @@ impl Small {
         let out = home.join("stick");
         let signer = Arc::new(Trust::open(home)?.signer(COLLECT_KEY, None)?);
         let report = self.work(home, async |order, outside| {
-            let request =
-                CollectRequest { order, out, locked: false, dry_run: false, read_back: true, jobs: 4 };
-            collect::collect(&request, &outside, || Ok(signer)).await
+            let request = CollectRequest {
+                order,
+                out,
+                locked: false,
+                dry_run: false,
+                read_back: true,
+                jobs: 4,
+                volume_size: None,
+            };
+            collect::collect(&request, &outside, || Ok(signer), None).await
         })?;
         Ok(std::fs::read(&report.bundle.unwrap().files[0]).unwrap())
     }

@@ -1,7 +1,7 @@
 //! Importing again what was imported before: it puts back what was lost, and nothing else is to be done.
 
 use aftk::cancel::Cancel;
-use aftk::ops::gc;
+use aftk::ops::gc::{self, GcRequest};
 use aftk::store::Store;
 
 use crate::support::sides::{Sides, sound};
@@ -35,7 +35,13 @@ fn what_was_replaced_and_freed_is_not_lost() {
         assert_eq!(carry(&sides, "first", stick), "imported");
     }
     let store = Store::open(&sides.path("in")).unwrap();
-    let freed = gc::gc(&store, &aftk::events::Silent, &Cancel::default(), false).unwrap();
+    let freed = gc::gc(
+        &store,
+        &GcRequest { dry_run: false, keep_generations: 2 },
+        &aftk::events::Silent,
+        &Cancel::default(),
+    )
+    .unwrap();
     assert_eq!(freed.blobs, 1, "the first file");
     let again = |stick: &str| {
         let ran = sides.run("in", &["import", "--json", sides.path(stick).to_str().unwrap()]);

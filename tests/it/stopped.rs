@@ -68,9 +68,17 @@ fn collect(sides: &Sides, events: &Arc<Impatient>) -> Result<(), Problem> {
         place: Place::Channel(collect::channel_directory(&home, "prod")),
     };
     let out = sides.path("stick");
-    let request = CollectRequest { order, out, locked: false, dry_run: false, read_back: true, jobs: 1 };
+    let request = CollectRequest {
+        order,
+        out,
+        locked: false,
+        dry_run: false,
+        read_back: true,
+        jobs: 1,
+        volume_size: None,
+    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(collect::collect(&request, &outside, || Ok(signer))).map(drop)
+    runtime.block_on(collect::collect(&request, &outside, || Ok(signer), None)).map(drop)
 }
 
 fn verify(home: &Path, stick: &Path, events: &Impatient) -> Result<(), Problem> {

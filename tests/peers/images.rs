@@ -2,25 +2,22 @@
 //! names that they have outside.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use super::command::{Outcome, bounded, run};
+use super::engine::{Daemon, Engine, in_network_of, registry};
 use super::inside::Inside;
 use super::outside;
 
 /// What was collected of a registry.
-struct Collected {
+pub(crate) struct Collected {
     /// The registry's name: the address that nobody answers at inside.
-    registry: String,
+    pub(crate) registry: String,
     /// The bundle is here.
-    stick: PathBuf,
+    pub(crate) stick: PathBuf,
     /// The manifests as the registry has them, by the images' names.
-    manifests: Vec<(&'static str, String)>,
+    pub(crate) manifests: Vec<(&'static str, String)>,
 }
 
 /// The images: for two platforms, with a layer in zstd, and of docker's own form.
@@ -197,14 +194,14 @@ fn what_was_collected_is_pushed_on_and_exported() {
 
 impl Collected {
     /// The digest of an image's manifest.
-    fn digest(&self, name: &str) -> String {
+    pub(crate) fn digest(&self, name: &str) -> String {
         let (_, manifest) = self.manifests.iter().find(|(known, _)| *known == name).unwrap();
         bundle_format::BlobKey::of(manifest.as_bytes()).to_string()
     }
 }
 
 /// The images, made, pushed and collected once for all journeys. The registry goes on until the tests end.
-fn collected() -> &'static Collected {
+pub(crate) fn collected() -> &'static Collected {
     static COLLECTED: OnceLock<Collected> = OnceLock::new();
     COLLECTED.get_or_init(|| {
         let directory = outside::directory().join("images");
@@ -222,30 +219,6 @@ fn collected() -> &'static Collected {
         });
         Collected { registry, stick, manifests: manifests.into() }
     })
-}
-
-/// Starts a registry that nobody stops before the tests end; its name.
-fn registry(directory: &Path) -> String {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let configuration = directory.join("registry.yml");
-    let storage = directory.join("registry");
-    let text = format!(
-        "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n",
-        storage.display()
-    );
-    fs::write(&configuration, text).unwrap();
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "docker-registry", "serve"]).arg(&configuration);
-    // Ended with the thread that started it, so that thread must live as long as the tests.
-    let (told, started) = std::sync::mpsc::channel();
-    thread::spawn(move || {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        told.send(()).unwrap();
-        child.wait()
-    });
-    started.recv().unwrap();
-    wait_for(|| TcpStream::connect(&address).is_ok(), "the registry");
-    address
 }
 
 /// An image of two layers for each of two platforms, and others with the same layers.
@@ -282,82 +255,4 @@ fn make_images(directory: &Path, registry: &str) {
         ["push", "--tls-verify=false", "--compression-format", "zstd", "--format", "oci", "whole-amd64"];
     buildah(&[&zstd[..], &[&to("team/zstd:1.0")]].concat());
     buildah(&["push", "--tls-verify=false", "--format", "v2s2", "whole-amd64", &to("team/single:2.1")]);
-}
-
-/// A program that sees the network of a site, and else this machine: `ip netns exec` hides what engines need of /sys.
-fn in_network_of(inside: &Inside, program: &str) -> Command {
-    let [.., name] = inside.enter();
-    let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{name}")).arg(program).env("HOME", inside.user());
-    command
-}
-
-fn wait_for(is_there: impl Fn() -> bool, what: &str) {
-    let waited = Instant::now();
-    while !is_there() {
-        assert!(waited.elapsed() < Duration::from_secs(60), "{what} is not ready");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// A daemon that ends when it is dropped.
-struct Daemon(Child);
-
-impl Daemon {
-    /// Starts it, and waits for its socket.
-    fn start(command: &mut Command, socket: &Path) -> Daemon {
-        let log = fs::File::create(socket.with_extension("log")).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let daemon = Daemon(child);
-        let answers = || std::os::unix::net::UnixStream::connect(socket).is_ok();
-        wait_for(answers, &format!("{command:?}"));
-        daemon
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It has mounts and children to clear away, so it is asked first.
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
-        for _ in 0..100 {
-            if let Ok(Some(_)) = self.0.try_wait() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A docker engine in a site.
-struct Engine {
-    socket: PathBuf,
-    /// Where its client keeps accounts.
-    user: PathBuf,
-    _daemon: Daemon,
-}
-
-impl Engine {
-    fn start(inside: &Inside) -> Engine {
-        let socket = inside.path("docker.sock");
-        let mut daemon = in_network_of(inside, "dockerd");
-        daemon.args(["--bridge=none", "--iptables=false", "--storage-driver=vfs", "--data-root"]);
-        daemon.arg(inside.path("docker")).arg("--exec-root").arg(inside.path("docker-run"));
-        daemon.arg("--pidfile").arg(inside.path("docker.pid"));
-        daemon.arg("--host").arg(format!("unix://{}", socket.display()));
-        let daemon = Daemon::start(&mut daemon, &socket);
-        Engine { socket, user: inside.user(), _daemon: daemon }
-    }
-
-    fn docker(&self, words: &[&str]) -> Outcome {
-        run(&mut self.client(words))
-    }
-
-    fn client(&self, words: &[&str]) -> Command {
-        let mut command = bounded(&[], "docker");
-        command.env("HOME", &self.user).arg("--host").arg(format!("unix://{}", self.socket.display()));
-        command.args(words);
-        command
-    }
 }

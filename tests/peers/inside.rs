@@ -97,9 +97,16 @@ impl Inside {
 
     /// Serves until it is dropped.
     pub(crate) fn serve(&self) -> Server {
+        self.serve_with(&[])
+    }
+
+    /// The same with arguments.
+    pub(crate) fn serve_with(&self, arguments: &[&str]) -> Server {
         let log = self.path("access.log");
         let errors = fs::File::create(&log).unwrap();
-        let process = self.aftk_alone().arg("serve").stdout(Stdio::null()).stderr(errors).spawn().unwrap();
+        let mut serve = self.aftk_alone();
+        serve.arg("serve").args(arguments).stdout(Stdio::null()).stderr(errors);
+        let process = serve.spawn().unwrap();
         let server = Server { process, log };
         let waited = Instant::now();
         while !server.log().contains("serving on") {

@@ -12,6 +12,8 @@
 mod again;
 mod auditor;
 mod command;
+mod engine;
+mod hosted;
 mod images;
 mod inside;
 mod install;

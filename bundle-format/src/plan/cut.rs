@@ -1,6 +1,6 @@
 //! Cutting a bundle into volumes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 
 use super::{PlanError, VolumePlan};
@@ -112,21 +112,21 @@ impl BundlePlan {
     ) -> Result<BundlePlan, PlanError> {
         let listed: Vec<(BlobKey, u64)> =
             segments.iter().map(|segment| (segment.digest, segment.size)).collect();
-        let mut rest = BTreeMap::new();
-        for (key, size) in blobs {
-            match rest.insert(key, size) {
-                Some(one) if one != size => return Err(PlanError::TwoSizes { key, one, other: size }),
-                _ => {}
-            }
+        let mut rest: Vec<(BlobKey, u64)> = {
+            let listed: HashSet<&BlobKey> = listed.iter().map(|(key, _)| key).collect();
+            blobs.into_iter().filter(|(key, _)| !listed.contains(key)).collect()
+        };
+        rest.sort_unstable();
+        rest.dedup();
+        if let Some(((key, one), (_, other))) = rest.iter().zip(rest.iter().skip(1)).find(|(a, b)| a.0 == b.0)
+        {
+            return Err(PlanError::TwoSizes { key: *key, one: *one, other: *other });
         }
-        for (key, _) in &listed {
-            rest.remove(key);
-        }
-        let total = rest.values().fold(0_u64, |sum, size| sum.saturating_add(member_size(*size)));
+        let total = rest.iter().fold(0_u64, |sum, (_, size)| sum.saturating_add(member_size(*size)));
         let room = cutter.most.saturating_sub(cutter.documents);
         let cuts = total / room.max(1) + 1 + total / MAX_BLOB;
         // Recipes are known last and travel first, so room is left for as many as there can be.
-        let recipes = if total > room || rest.values().any(|size| *size > MAX_BLOB) {
+        let recipes = if total > room || rest.iter().any(|(_, size)| *size > MAX_BLOB) {
             4096 + cuts.saturating_mul(2 * RECIPE)
         } else {
             0
@@ -165,7 +165,7 @@ impl BundlePlan {
 #[derive(Default)]
 struct Volume {
     segments: Vec<(BlobKey, u64)>,
-    rest: BTreeMap<BlobKey, u64>,
+    rest: Vec<(BlobKey, u64)>,
     /// What members of blobs take.
     bytes: u64,
     /// What is left free for recipes.
@@ -201,9 +201,8 @@ impl Filling {
     }
 
     fn add(&mut self, key: BlobKey, size: u64) {
-        if self.now.rest.insert(key, size).is_none() {
-            self.now.bytes += member_size(size);
-        }
+        self.now.rest.push((key, size));
+        self.now.bytes += member_size(size);
     }
 
     /// Puts a blob into the volume, or pieces of it into this one and the next ones, which are returned.

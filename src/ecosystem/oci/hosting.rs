@@ -146,7 +146,7 @@ pub(super) fn header(answer: &mut Answer, name: HeaderName, value: &str) {
 fn delete_manifest(writer: &Writer<'_>) -> Result<Answer, Problem> {
     let (asked, name) = (&writer.asked, &writer.name);
     let reference = asked.capture("reference");
-    let _alone = writer.context.alone();
+    let _alone = writer.context.alone()?;
     let unknown = || refuse(Code::ManifestUnknown, &format!("{name} has no {reference}"));
     let change = if reference.contains(':') {
         let Ok(digest) = read_digest(reference) else {
@@ -175,7 +175,7 @@ fn delete_blob(writer: &Writer<'_>) -> Result<Answer, Problem> {
         Ok(digest) => digest,
         Err(why) => return Ok(refuse(Code::DigestInvalid, &why)),
     };
-    let _alone = writer.context.alone();
+    let _alone = writer.context.alone()?;
     let path = record::blob_path(&name.path, &digest);
     if asked.file(name, &path, &[record::CONFIG, record::LAYER])?.is_some() {
         let message = format!("a manifest of {name} names {digest}; delete that first");

@@ -64,7 +64,7 @@ pub(super) fn tags(asked: &Asked<'_>, name: &Name, written: &str) -> Result<Answ
     let Some(page) = Page::read(asked) else { return Ok(no_number()) };
     let refs = asked.context.refs(Some(&name.registry), &name.path, None)?;
     if refs.is_empty() && !asked.holds(name)? {
-        return Ok(refuse(Code::NameUnknown, &format!("there is nothing of {name} in this mirror")));
+        return Ok(refuse(Code::NameUnknown, &format!("there is nothing of {name} here")));
     }
     let mut tags: Vec<String> = refs.into_iter().map(|linked| linked.reference.label).collect();
     tags.sort_unstable();

@@ -6,10 +6,10 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use url::form_urlencoded;
 
 use super::hosting::{Writer, header};
-use super::manifest::{self, Manifest};
+use super::manifest::{self, Descriptor, Manifest};
 use super::reference::{check_tag, read_digest};
 use super::refusal::{Code, refuse, refuse_as};
-use super::{SCHEMA, record};
+use super::{SCHEMA, record, upload};
 use crate::ecosystem::Answer;
 use crate::ecosystem::template::Template;
 use crate::problem::Problem;
@@ -35,13 +35,12 @@ pub(super) fn put(writer: &Writer<'_>) -> Result<Answer, Problem> {
         Ok(manifest) => manifest,
         Err(why) => return Ok(refuse(Code::ManifestInvalid, &why)),
     };
-    let _alone = context.alone();
-    if bytes.len() as u64 > context.room(writer.hosted)? {
-        let message = format!("{} may not have more than it has", writer.hosted.name);
-        return Ok(refuse_as(413, Code::Denied, &message));
+    let _alone = context.alone()?;
+    if bytes.len() as u64 > context.room_for(writer.hosted, &BlobKey::of(bytes))? {
+        return Ok(upload::too_large(writer));
     }
     let key = context.take_in(bytes)?;
-    let artifact = match artifact(writer, &digest, &manifest, key, bytes.len() as u64)? {
+    let artifact = match artifact(writer, &digest, &manifest, key, bytes.len() as u64, None)? {
         Ok(artifact) => artifact,
         Err(why) => return Ok(refuse(Code::ManifestInvalid, &why)),
     };
@@ -56,6 +55,7 @@ pub(super) fn put(writer: &Writer<'_>) -> Result<Answer, Problem> {
     };
     let mut changes: Vec<Change> = tags.iter().map(set).collect();
     changes.insert(0, Change::Link(artifact));
+    changes.extend(completed(writer, Brought::Manifest(&digest, bytes.len() as u64))?);
     let image = format!("{name}@{digest}");
     context.commit(changes, "push", &[("image", &image), ("tags", &tags.join(" "))])?;
     let mut answer = writer.created("manifests", &digest);
@@ -99,6 +99,15 @@ fn wanted(writer: &Writer<'_>, bytes: &Bytes) -> Result<Wanted, Problem> {
     })
 }
 
+/// What a request brings, which the repository does not show yet.
+#[derive(Clone, Copy)]
+pub(super) enum Brought<'a> {
+    /// A blob and its size.
+    Blob(&'a Digest, BlobKey, u64),
+    /// An entry of indexes and its size.
+    Manifest(&'a Digest, u64),
+}
+
 /// The record of a manifest with what the repository has of what it names; what it has not is recorded as absent. `Err`
 /// says what is wrong with it.
 fn artifact(
@@ -107,6 +116,7 @@ fn artifact(
     manifest: &Manifest,
     key: BlobKey,
     size: u64,
+    brought: Option<Brought<'_>>,
 ) -> Result<Result<Artifact, String>, Problem> {
     let (asked, name) = (&writer.asked, &writer.name);
     let own = File {
@@ -122,16 +132,17 @@ fn artifact(
     for (role, part) in record::parts(manifest) {
         let path = record::blob_path(&name.path, &part.digest);
         // Only what this repository has: that the store has it for another one is none of the client's business.
-        let found = match asked.file(name, &path, &[record::CONFIG, record::LAYER])? {
-            Some(found) => Some((found.file.blob, found.file.size)),
-            None => asked.context.deposit(&name.registry, &name.path, &part.digest.to_string())?,
+        let found = match (brought, asked.file(name, &path, &[record::CONFIG, record::LAYER])?) {
+            (Some(Brought::Blob(digest, blob, size)), _) if *digest == part.digest => Some((blob, size)),
+            (_, Some(found)) => Some((found.file.blob, found.file.size)),
+            (_, None) => asked.context.deposit(&name.registry, &name.path, &part.digest.to_string())?,
         };
         let Some((blob, size)) = found else {
             absent.push(&part.digest);
             continue;
         };
         if size != part.size {
-            return Ok(Err(format!("{} has {size} bytes, and not {}", part.digest, part.size)));
+            return Ok(Err(differs(part, size)));
         }
         keys.push(blob);
         files.push(File {
@@ -146,8 +157,16 @@ fn artifact(
     }
     for entry in &manifest.manifests {
         let path = record::manifest_path(&name.path, &entry.digest);
-        if asked.file(name, &path, &[record::MANIFEST])?.is_none() {
-            absent.push(&entry.digest);
+        let size = match (brought, asked.file(name, &path, &[record::MANIFEST])?) {
+            (Some(Brought::Manifest(digest, size)), _) if *digest == entry.digest => size,
+            (_, Some(found)) => found.file.size,
+            (_, None) => {
+                absent.push(&entry.digest);
+                continue;
+            }
+        };
+        if size != entry.size {
+            return Ok(Err(differs(entry, size)));
         }
     }
     if !writer.context.hold(&keys)? {
@@ -166,18 +185,25 @@ fn artifact(
     }))
 }
 
+fn differs(part: &Descriptor, size: u64) -> String {
+    format!("{} has {size} bytes, and not {}", part.digest, part.size)
+}
+
 /// What is recorded besides the key, which is a digest itself.
 fn checksums(digest: &Digest) -> Vec<Digest> {
     if digest.blob_key().is_some() { Vec::new() } else { vec![digest.clone()] }
 }
 
-/// Completes manifests that came before a blob that they name, so that it stays as long as they do.
-pub(super) fn complete(writer: &Writer<'_>, digest: &Digest) -> Result<(), Problem> {
+/// Completes manifests that came before what they name, so that it stays as long as they do. It is committed together with
+/// what is brought: if only that were, nobody would bring it again.
+pub(super) fn completed(writer: &Writer<'_>, brought: Brought<'_>) -> Result<Vec<Change>, Problem> {
     let (asked, name) = (&writer.asked, &writer.name);
+    let (Brought::Blob(digest, ..) | Brought::Manifest(digest, _)) = brought;
     let key = format!("oci awaited {name}");
     let awaited = asked.context.derived(&key, "", &mut || awaited(writer).map(Some))?.unwrap_or_default();
     let wanted = format!("{digest} ");
     let lines = std::str::from_utf8(&awaited).unwrap_or_default().lines();
+    let mut changes = Vec::new();
     for version in lines.filter_map(|line| line.strip_prefix(&wanted)) {
         let Ok(version) = read_digest(version) else { continue };
         let path = record::manifest_path(&name.path, &version);
@@ -186,11 +212,11 @@ pub(super) fn complete(writer: &Writer<'_>, digest: &Digest) -> Result<(), Probl
         };
         let bytes = asked.context.read(&file.blob, manifest::LARGEST)?;
         let Ok(manifest) = Manifest::read(&bytes, &file.media_type) else { continue };
-        if let Ok(whole) = artifact(writer, &version, &manifest, file.blob, file.size)? {
-            writer.context.commit(vec![Change::Link(whole)], "", &[])?;
+        if let Ok(whole) = artifact(writer, &version, &manifest, file.blob, file.size, Some(brought))? {
+            changes.push(Change::Link(whole));
         }
     }
-    Ok(())
+    Ok(changes)
 }
 
 /// What manifests of the repository lack: a line for each with its digest and that of the manifest. It is kept, because to
@@ -199,7 +225,7 @@ fn awaited(writer: &Writer<'_>) -> Result<Template, Problem> {
     let held = writer.asked.context.artifacts(Some(&writer.name.registry), &writer.name.path)?;
     let mut document = Template::default();
     // Nothing empty is kept.
-    document.push_str("blob manifest\n");
+    document.push_str("part manifest\n");
     for artifact in held.iter().map(|linked| &linked.artifact).filter(|artifact| artifact.schema == SCHEMA) {
         for digest in record::absent(artifact).unwrap_or_default() {
             document.push_str(&format!("{digest} {}\n", artifact.version));

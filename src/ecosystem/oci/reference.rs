@@ -134,11 +134,6 @@ impl Name {
         Ok(Name { registry: name.to_owned(), path: path.to_owned() })
     }
 
-    /// Whether this site hosts it: what is from elsewhere begins with a host.
-    pub(crate) fn is_hosted(&self) -> bool {
-        self.registry != DOCKER && !is_host(&self.registry)
-    }
-
     /// The repository of this path at a registry. docker's own keeps what has one part only under `library/`.
     pub(crate) fn at(registry: &str, path: &str) -> Result<Name, String> {
         let path = match path.contains('/') {

@@ -1,11 +1,12 @@
 //! Selectors of images: names as docker reads them, with `*` and `?` anywhere.
 //!
 //! `redis` is every tag of the repository, `redis:7` one tag, `redis:7*` some; `registry.example.org/team/*` is every
-//! repository below, `*` everything.
+//! repository below, `*` everything. `team/app` without a registry is docker's own as well as what this site hosts in its
+//! repository `team`, as clients would pull it here.
 
 use bundle_format::{Artifact, Digest};
 
-use super::reference::{self, DOCKER, Name, OFFICIAL, is_host, read_digest};
+use super::reference::{self, DOCKER, OFFICIAL, is_host, read_digest};
 use crate::ecosystem::pattern::{Choice, Pattern, matches};
 use crate::problem::{Kind, Problem};
 
@@ -13,11 +14,11 @@ use crate::problem::{Kind, Problem};
 const WILD: [char; 2] = ['*', '?'];
 
 /// A pattern of images.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Images {
     /// Of the registry and path.
     name: String,
-    /// Of the same in a repository that this site hosts, whose names have no host.
+    /// Of a hosted repository and the path below it, where no registry is named.
     hosted: Option<String>,
     which: Which,
 }
@@ -47,10 +48,8 @@ impl Images {
 
 impl Pattern for Images {
     fn choose(&self, artifact: &Artifact) -> Choice<'_> {
-        let name = Name { registry: artifact.repository.clone(), path: artifact.name.clone() };
-        let hosted = self.hosted.as_ref().filter(|_| name.is_hosted());
-        let name = name.to_string();
-        if !matches(&self.name, &name) && !hosted.is_some_and(|hosted| matches(hosted, &name)) {
+        let name = format!("{}/{}", artifact.repository, artifact.name);
+        if !matches(&self.name, &name) && !self.hosted.as_ref().is_some_and(|hosted| matches(hosted, &name)) {
             return Choice::No;
         }
         match &self.which {
@@ -76,12 +75,10 @@ fn read(text: &str) -> Result<Images, String> {
         (None, Some(tag)) => Which::Tag(tag.to_owned()),
         (None, None) => Which::All,
     };
-    if name.starts_with('*') {
-        return Ok(Images { name: name.to_owned(), hosted: None, which });
-    }
-    let says_host = name.split_once('/').is_none_or(|(first, _)| is_host(first));
-    let hosted = (!says_host).then(|| name.to_owned());
-    Ok(Images { name: complete(name)?, hosted, which })
+    // No registry has a name without a dot or a port, so this matches what is hosted alone.
+    let hosted = name.split_once('/').filter(|(first, _)| !is_host(first)).map(|_| name.to_owned());
+    let name = if name.starts_with('*') { name.to_owned() } else { complete(name)? };
+    Ok(Images { name, hosted, which })
 }
 
 /// A pattern with the registry that it leaves out.
@@ -121,13 +118,38 @@ mod tests {
             let read = Images::read(text).unwrap();
             assert_eq!((read.name.as_str(), read.which), (name, which), "{text}");
         }
-        for (text, hosted) in
-            [("team/app:1", Some("team/app")), ("redis", None), ("docker.io/team/app", None), ("*", None)]
-        {
-            assert_eq!(Images::read(text).unwrap().hosted.as_deref(), hosted, "{text}");
-        }
         for bad in ["", "Redis", "a//b", "redis:", "redis:-", "redis@sha256:12", "ho st/app"] {
             assert!(Images::read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_a_registry_is_a_hosted_one_too() {
+        let chosen = |text: &str, repository: &str, name: &str| {
+            let artifact = Artifact {
+                ecosystem: "oci".into(),
+                repository: repository.into(),
+                name: name.into(),
+                version: "sha256:1".into(),
+                qualifier: String::new(),
+                schema: "oci/1".into(),
+                attributes: Default::default(),
+                requires: Vec::new(),
+                files: Vec::new(),
+            };
+            !matches!(Images::read(text).unwrap().choose(&artifact), Choice::No)
+        };
+        for (text, hosted, dockers) in [
+            ("team/app", true, true),
+            ("team/*", true, true),
+            ("team/app:1", true, true),
+            ("docker.io/team/app", false, true),
+            ("app", false, false),
+            ("team*", false, false),
+            ("*", true, true),
+        ] {
+            assert_eq!(chosen(text, "team", "app"), hosted, "{text}");
+            assert_eq!(chosen(text, "docker.io", "team/app"), dockers, "{text}");
         }
     }
 }

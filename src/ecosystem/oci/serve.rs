@@ -247,7 +247,7 @@ impl<'a> Asked<'a> {
                     let media_type = "application/octet-stream".to_owned();
                     Ok(sent(Content::Blob { key, size, media_type }, &digest))
                 }
-                None => Ok(refuse(Code::BlobUnknown, &format!("{name} has no blob {digest} in this mirror"))),
+                None => Ok(refuse(Code::BlobUnknown, &format!("{name} has no blob {digest} here"))),
             },
         }
     }
@@ -277,11 +277,18 @@ impl<'a> Asked<'a> {
             }
             false => format!("{name}:{reference}"),
         };
+        let code = if self.holds(name)? { Code::ManifestUnknown } else { Code::NameUnknown };
+        // Clients look before they push, and nobody outside has what is hosted here.
+        if self.context.hosted(&name.registry).is_some() {
+            return Ok(refuse(
+                code,
+                &format!("{image} is not here; nobody has pushed it, or it was deleted"),
+            ));
+        }
         // Under such tags clients look for signatures of whatever they pull, and mostly there are none.
         if !reference.starts_with("sha256-") && !reference.starts_with("sha512-") {
             self.context.missed(Some(&name.registry), &name.path, reference);
         }
-        let code = if self.holds(name)? { Code::ManifestUnknown } else { Code::NameUnknown };
         let help = format!(
             "{image} is not in this mirror; collect it outside (docker:{image}) and import the bundle"
         );

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName, RANGE};
 
 use super::hosting::{BEGIN, FINISH, Writer, empty, header};
-use super::manifests;
+use super::manifests::{self, Brought};
 use super::record;
 use super::reference::read_digest;
 use super::refusal::{Code, refuse, refuse_as};
@@ -43,9 +43,11 @@ pub(super) fn begin(writer: &Writer<'_>) -> Result<Receiving, Problem> {
             return Ok(Receiving::Answer(refuse(Code::DigestInvalid, &message)));
         }
     };
+    // Asked before there is an upload, which nobody would find again if this failed.
+    let most = writer.context.room(writer.hosted)?;
     let upload = writer.context.begin_upload(&scope(writer), &[algorithm])?;
     if whole.is_some() {
-        return Ok(Receiving::Into { upload, most: writer.context.room(writer.hosted)? });
+        return Ok(Receiving::Into { upload, most });
     }
     let answer = progress(writer, 202, &upload.id, 0);
     writer.context.suspend_upload(upload);
@@ -60,6 +62,7 @@ pub(super) fn go_on(writer: &Writer<'_>) -> Result<Receiving, Problem> {
     {
         return Ok(Receiving::Answer(refusal));
     }
+    let most = writer.context.room(writer.hosted)?;
     let upload = match writer.context.resume_upload(&scope(writer), writer.asked.capture("session")) {
         Resumed::Upload(upload) => upload,
         Resumed::Unknown => return Ok(Receiving::Answer(unknown())),
@@ -89,7 +92,7 @@ pub(super) fn go_on(writer: &Writer<'_>) -> Result<Receiving, Problem> {
         writer.context.suspend_upload(upload);
         return Ok(Receiving::Answer(answer));
     }
-    Ok(Receiving::Into { upload, most: writer.context.room(writer.hosted)? })
+    Ok(Receiving::Into { upload, most })
 }
 
 /// A body has ended: of a chunk, or of all.
@@ -110,6 +113,16 @@ pub(super) fn received(writer: &Writer<'_>, upload: Upload, end: BodyEnd) -> Res
             }
             return Ok(refuse(Code::BlobUploadInvalid, "the body broke off"));
         }
+    }
+    // One that came as a stream could not be held to its word before.
+    if let Ok(Some((_, last))) = chunk(&writer.asked.request.headers)
+        && last.checked_add(1) != Some(upload.write.length())
+    {
+        context.cancel_upload(&scope(writer), &upload.id);
+        return Ok(refuse(
+            Code::SizeInvalid,
+            "the body is not what Content-Range says; the upload was given up",
+        ));
     }
     if action != BEGIN && action != FINISH {
         let answer = progress(writer, 202, &upload.id, upload.write.length());
@@ -154,18 +167,16 @@ fn unknown() -> Answer {
     refuse(Code::BlobUploadUnknown, "there is no such upload, or not any more; begin again")
 }
 
-fn too_large(writer: &Writer<'_>) -> Answer {
+/// That there is no room for it.
+pub(super) fn too_large(writer: &Writer<'_>) -> Answer {
     let message = match writer.hosted.quota {
         Some(quota) => {
-            format!("{} may have {} in all, and this would be more", writer.hosted.name, bytes(quota))
+            let name = &writer.hosted.name;
+            format!("the repository {name} may have {quota} bytes in all, and this would be more")
         }
         None => "the disk of this site is full".to_owned(),
     };
     refuse_as(413, Code::Denied, &message)
-}
-
-fn bytes(count: u64) -> String {
-    format!("{count} bytes")
 }
 
 /// The digest that the client says that it brings.
@@ -215,14 +226,13 @@ fn find(writer: &Writer<'_>, digest: &Digest) -> Result<Option<(BlobKey, u64)>, 
 
 /// Puts a blob that is held into the repository.
 fn keep(writer: &Writer<'_>, digest: &Digest, key: BlobKey, size: u64) -> Result<Answer, Problem> {
-    let _alone = writer.context.alone();
-    let place = writer.place(digest);
-    let is_there = writer.asked.context.deposit(&place.repository, &place.name, &place.what)?.is_some();
-    if !is_there && size > writer.context.room(writer.hosted)? {
+    let _alone = writer.context.alone()?;
+    if size > writer.context.room_for(writer.hosted, &key)? {
         return Ok(too_large(writer));
     }
-    writer.context.commit(vec![Change::Deposit { place, blob: key, size }], "", &[])?;
-    manifests::complete(writer, digest)?;
+    let mut changes = vec![Change::Deposit { place: writer.place(digest), blob: key, size }];
+    changes.extend(manifests::completed(writer, Brought::Blob(digest, key, size))?);
+    writer.context.commit(changes, "", &[])?;
     Ok(writer.created("blobs", digest))
 }
 

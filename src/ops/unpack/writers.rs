@@ -1,5 +1,6 @@
 //! The threads that write. Memory is bounded, however large a blob is and however many there are.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -27,7 +28,10 @@ const PIECE: usize = 1024;
 pub(super) struct Target<'a> {
     pub(super) store: &'a Store,
     pub(super) intake: &'a Intake,
-    pub(super) generation: Generation,
+    /// The rows; `None` where they are not known yet, so that nothing can be held against them.
+    pub(super) generation: Option<Generation>,
+    /// The pieces of blobs, with their sizes: rows name only what they make.
+    pub(super) pieces: &'a HashMap<BlobKey, u64>,
     /// The bundle, for messages.
     pub(super) path: &'a Path,
 }
@@ -212,9 +216,10 @@ impl<'a> Blob<'a> {
 
 /// The checksums that rows of the snapshot claim of a blob besides its key, which the reader checks.
 fn claimed(target: Target<'_>, key: &BlobKey, size: u64) -> Result<Vec<Digest>, Problem> {
-    let (claimed, mut checksums) = target.store.catalogue.claimed_checksums(target.generation, key)?;
+    let Some(generation) = target.generation else { return Ok(Vec::new()) };
+    let (claimed, mut checksums) = target.store.catalogue.claimed_checksums(generation, key)?;
     checksums.retain(|checksum| checksum.blob_key() != Some(*key));
-    let (code, message) = match claimed {
+    let (code, message) = match claimed.or_else(|| target.pieces.get(key).copied()) {
         Some(claimed) if claimed == size => return Ok(checksums),
         Some(claimed) => {
             ("bundle.size-claimed", format!("blob {key} has {size} bytes, but the snapshot says {claimed}"))

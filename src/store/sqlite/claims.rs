@@ -1,8 +1,9 @@
 //! What keeps a blob from being collected, and the cleaning before that.
 
 use bundle_format::BlobKey;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, named_params};
 
+use super::arrivals;
 use super::database::{Database, Durable};
 use super::hosted;
 use super::stage::{BATCH, PUBLISHED, drop_links, forget_staged};
@@ -10,9 +11,13 @@ use super::value::number;
 use crate::clock;
 use crate::store::StoreError;
 
-/// The first generation whose rows are kept: that which is visible and that which was before, so that one can
-/// go back. Rows that ended at or before it refer to nothing.
-const FLOOR: &str = "max(s.floor, min(s.visible, s.previous))";
+/// The first generation of the source `s` whose rows are kept if `:keep` generations are: of a channel the visible one, the
+/// newest ones, and, of several, the one that was visible before. Nobody goes back to what clients wrote before. Rows that
+/// ended at or before it refer to nothing.
+const FLOOR: &str = "max(s.floor, CASE WHEN s.hosted THEN s.visible ELSE min(s.visible, \
+                     CASE WHEN :keep > 1 THEN s.previous ELSE s.visible END, \
+                     coalesce((SELECT g.id FROM generation g WHERE g.source = s.id AND g.state = 2 \
+                     ORDER BY g.id DESC LIMIT 1 OFFSET :keep - 1), 0)) END)";
 
 pub(super) fn now() -> i64 {
     let since = clock::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -51,22 +56,28 @@ pub(super) fn close(transaction: &Transaction<'_>, session: i64) -> Result<(), S
     Ok(())
 }
 
-/// Whether anything refers to a blob, or claims it.
-pub(super) fn is_needed(connection: &Connection, blob: &BlobKey) -> Result<bool, StoreError> {
+/// Whether anything refers to a blob, or claims it: now, or after so many generations were kept by a [`prune`].
+pub(super) fn is_needed(
+    connection: &Connection,
+    blob: &BlobKey,
+    keep: Option<i64>,
+) -> Result<bool, StoreError> {
+    let floor = if keep.is_some() { FLOOR } else { "coalesce(:keep, s.floor)" };
     let sql = format!(
         "SELECT EXISTS (SELECT 1 FROM file f CROSS JOIN link l ON l.artifact = f.artifact \
-         CROSS JOIN source s ON s.id = l.source AND (l.until IS NULL OR l.until > {FLOOR}) WHERE f.blob = ?1) \
-         OR EXISTS (SELECT 1 FROM deposit WHERE blob = ?1) \
-         OR EXISTS (SELECT 1 FROM snapshot_blob WHERE blob = ?1) \
-         OR EXISTS (SELECT 1 FROM answer WHERE body = ?1) \
+         CROSS JOIN source s ON s.id = l.source AND (l.until IS NULL OR l.until > {floor}) WHERE f.blob = :blob) \
+         OR EXISTS (SELECT 1 FROM deposit WHERE blob = :blob) \
+         OR EXISTS (SELECT 1 FROM snapshot_blob WHERE blob = :blob) \
+         OR EXISTS (SELECT 1 FROM answer WHERE body = :blob) \
          OR EXISTS (SELECT 1 FROM claim c JOIN session n ON n.id = c.session \
-         WHERE c.blob = ?1 AND n.expires > ?2)"
+         WHERE c.blob = :blob AND n.expires > :now)"
     );
-    Ok(connection.prepare_cached(&sql)?.query_row((blob.as_bytes(), now()), |row| row.get(0))?)
+    let parameters = named_params! { ":blob": blob.as_bytes(), ":now": now(), ":keep": keep };
+    Ok(connection.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0))?)
 }
 
 /// Removes rows that nobody will see again: old answers, expired sessions, links before the floor.
-pub(super) fn prune(database: &Database, before: &str) -> Result<(), StoreError> {
+pub(super) fn prune(database: &Database, before: &str, keep: i64) -> Result<(), StoreError> {
     let answers = format!(
         "DELETE FROM answer WHERE key IN (SELECT key FROM answer WHERE confirmed < ?1 LIMIT {BATCH})"
     );
@@ -82,8 +93,10 @@ pub(super) fn prune(database: &Database, before: &str) -> Result<(), StoreError>
             [now],
         )?;
         transaction.execute("DELETE FROM session WHERE expires <= ?1", [now])?;
+        arrivals::forget(transaction)?;
         hosted::forget_deposits(transaction, now)?;
-        transaction.execute(&format!("UPDATE source AS s SET floor = {FLOOR}"), [])?;
+        let raise = format!("UPDATE source AS s SET floor = {FLOOR}");
+        transaction.execute(&raise, named_params! { ":keep": keep.max(1) })?;
         Ok(())
     })?;
     let ended = |table: &str| {

@@ -3,6 +3,7 @@
 use bundle_format::BlobKey;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
+use super::forget;
 use super::hosted::Hosted;
 use super::stage::{MERGED, PUBLISHED, Staging};
 use super::value::{key, number, to_text, unsigned};
@@ -29,6 +30,8 @@ pub(super) fn apply(hosted: &mut Hosted<'_>, change: &Change) -> Result<(), Stor
     let transaction = hosted.transaction;
     match change {
         Change::Publish(generation) => publish(transaction, number(generation.0)?),
+        Change::LetGo(generation) => forget::let_go(transaction, number(generation.0)?),
+        Change::Forget { source, place, qualifier } => forget::forget(transaction, source, place, qualifier),
         Change::Snapshot(entry) => snapshot(transaction, entry),
         Change::Signatures(entry) => signatures(transaction, entry),
         Change::Audit(entry) => audit(transaction, entry),

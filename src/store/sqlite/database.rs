@@ -148,6 +148,18 @@ impl Database {
         Ok(value)
     }
 
+    /// Does what `work` would write, for what can be read then, and takes it back.
+    pub(super) fn rehearse<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = writer.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = work(&transaction)?;
+        transaction.rollback()?;
+        Ok(value)
+    }
+
     /// Lets other processes in between two transactions of a long job.
     pub(super) fn pause(&self) {
         std::thread::sleep(2 * WAIT);

@@ -232,6 +232,23 @@ pub(super) fn size(connection: &Connection, ecosystem: &str, repository: &str) -
     unsigned(row, "size")
 }
 
+pub(super) fn has(
+    connection: &Connection,
+    ecosystem: &str,
+    repository: &str,
+    blob: &BlobKey,
+) -> Result<bool, StoreError> {
+    let sql = format!(
+        "SELECT 1 FROM deposit WHERE blob = :blob AND repository = {REPOSITORY} \
+         UNION ALL SELECT 1 FROM file f CROSS JOIN artifact a ON a.id = f.artifact AND a.repository = {REPOSITORY} \
+         CROSS JOIN link l ON l.artifact = a.id AND l.source = {SOURCE} AND l.until IS NULL WHERE f.blob = :blob"
+    );
+    let parameters = named_params! {
+        ":ecosystem": ecosystem, ":repository": repository, ":blob": blob.as_bytes(),
+    };
+    Ok(connection.prepare_cached(&sql)?.exists(parameters)?)
+}
+
 pub(super) fn deposits(
     database: &Database,
     each: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,

@@ -4,7 +4,7 @@ use bundle_format::{BlobKey, Digest};
 use rusqlite::{Connection, named_params};
 
 use super::database::Database;
-use super::stage::Staging;
+use super::stage::{PUBLISHED, Staging};
 use super::value::{damaged, file, key, source, unsigned};
 use crate::store::{Conflict, Source, StoreError};
 
@@ -88,8 +88,9 @@ pub(super) fn conflicts(
     // upstreams deprecate or withdraw them, and what is shown of it is what the source with precedence says. But who brings
     // the files first is shown whatever its precedence, so then it must be the same.
     const SQL: &str = "
+        WITH shown (artifact) AS ({SHOWN})
         SELECT r.ecosystem, r.name AS repository, f.path, a.name, a.version, o.hosted, o.name AS holder
-        FROM staged s CROSS JOIN file f ON f.artifact = s.artifact CROSS JOIN artifact a ON a.id = s.artifact
+        FROM shown s CROSS JOIN file f ON f.artifact = s.artifact CROSS JOIN artifact a ON a.id = s.artifact
         CROSS JOIN file g ON g.path = f.path AND g.path <> '' AND g.blob <> f.blob
         CROSS JOIN artifact b ON b.id = g.artifact
         CROSS JOIN link l ON l.artifact = b.id AND l.source <> :source
@@ -97,17 +98,17 @@ pub(super) fn conflicts(
             AND (l.until IS NULL OR l.until > o.visible)
         CROSS JOIN repository r ON r.id = a.repository
         CROSS JOIN repository q ON q.id = b.repository AND q.ecosystem = r.ecosystem
-        WHERE s.generation = :generation AND f.path <> ''
+        WHERE f.path <> ''
         UNION
         SELECT r.ecosystem, r.name, '', a.name, a.version, o.hosted, o.name
-        FROM staged s CROSS JOIN artifact a ON a.id = s.artifact
+        FROM shown s CROSS JOIN artifact a ON a.id = s.artifact
         CROSS JOIN artifact b ON b.name = a.name AND b.repository = a.repository
             AND b.version = a.version AND b.qualifier = a.qualifier AND b.id <> a.id
         CROSS JOIN link l ON l.artifact = b.id AND l.source <> :source
         CROSS JOIN source o ON o.id = l.source AND l.since <= o.visible
             AND (l.until IS NULL OR l.until > o.visible)
         CROSS JOIN repository r ON r.id = a.repository
-        WHERE s.generation = :generation AND EXISTS (
+        WHERE EXISTS (
             SELECT 1 FROM file f JOIN file g ON g.artifact = b.id AND g.path = ''
             WHERE f.artifact = a.id AND f.path = ''
             AND json_extract(a.record, '$.files[' || f.position || '].role')
@@ -117,7 +118,16 @@ pub(super) fn conflicts(
             AND NOT EXISTS (SELECT 1 FROM file WHERE artifact = b.id AND path <> '')
         LIMIT :limit";
     let staging = Staging::load(connection, generation)?;
-    let mut statement = connection.prepare_cached(SQL)?;
+    // A generation that was published before has no list of its own any more.
+    let shown = match staging.state {
+        PUBLISHED => {
+            "SELECT l.artifact FROM source o CROSS JOIN link l ON l.source = o.id AND l.since <= :generation \
+             AND (l.until IS NULL OR l.until > :generation) \
+             AND (l.since > o.visible OR l.until <= o.visible) WHERE o.id = :source"
+        }
+        _ => "SELECT artifact FROM staged WHERE generation = :generation",
+    };
+    let mut statement = connection.prepare_cached(&SQL.replace("{SHOWN}", shown))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query(named_params! {
         ":generation": generation, ":source": staging.source, ":limit": limit,

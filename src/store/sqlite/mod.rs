@@ -4,11 +4,14 @@
 //! - `view`: what clients see
 //! - `stage`, `merge`, `inspect`: a generation before anybody sees it
 //! - `commit`: what becomes true at once, with the audit log
-//! - `hosted`: what clients write; `claims`: what gc asks; `notes`: cached answers and misses
+//! - `arrivals`: bundles of which volumes are missing; `hosted`: what clients write; `forget`: what goes again
+//! - `claims`: what gc asks; `notes`: cached answers and misses
 
+mod arrivals;
 mod claims;
 mod commit;
 mod database;
+mod forget;
 mod hosted;
 mod inspect;
 mod merge;
@@ -20,7 +23,7 @@ mod tests;
 mod value;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -88,6 +91,17 @@ impl SqliteCatalogue {
         }
     }
 
+    /// Keeps imports away from the channels that are to forget something: a generation that is being filled relies on what
+    /// its channel shows already.
+    fn quiet(&self, changes: &ChangeSet) -> Result<Vec<Lock>, StoreError> {
+        let forgetting: BTreeSet<&str> = changes.changes.iter().filter_map(forgetting_channel).collect();
+        let lock = |channel| {
+            let id = stage::channel_id(&self.database, channel)?;
+            self.lock(id)?.ok_or_else(|| StoreError::Busy(format!("the channel {channel}")))
+        };
+        forgetting.into_iter().map(lock).collect()
+    }
+
     /// The unfinished generations, of one source or all: their number and their source's.
     fn unfinished(&self, source: Option<i64>) -> Result<Vec<(i64, i64)>, StoreError> {
         self.database.read(|connection| {
@@ -107,6 +121,14 @@ fn few(records: &[Record]) -> Result<(), StoreError> {
         return Err(StoreError::Misuse("more records are handed over at once than may be"));
     }
     Ok(())
+}
+
+/// The channel that is to forget something.
+fn forgetting_channel(change: &Change) -> Option<&str> {
+    match change {
+        Change::Forget { source: Source::Channel(channel), .. } => Some(channel),
+        _ => None,
+    }
 }
 
 /// How many bytes a file has; none if it isn't there.
@@ -184,6 +206,10 @@ impl Catalogue for SqliteCatalogue {
         self.database.read_at_once(|connection| view::snapshots(connection, channel))
     }
 
+    fn generations(&self, channel: &str) -> Result<Vec<Published>, StoreError> {
+        self.database.read(|connection| view::generations(connection, channel))
+    }
+
     fn deposit(&self, place: &Place) -> Result<Option<(BlobKey, u64)>, StoreError> {
         self.database.read(|connection| hosted::deposit(connection, place))
     }
@@ -199,6 +225,10 @@ impl Catalogue for SqliteCatalogue {
 
     fn hosted_size(&self, ecosystem: &str, repository: &str) -> Result<u64, StoreError> {
         self.database.read(|connection| hosted::size(connection, ecosystem, repository))
+    }
+
+    fn hosted_has(&self, ecosystem: &str, repository: &str, blob: &BlobKey) -> Result<bool, StoreError> {
+        self.database.read(|connection| hosted::has(connection, ecosystem, repository, blob))
     }
 
     fn deposits(
@@ -269,6 +299,7 @@ impl Catalogue for SqliteCatalogue {
     }
 
     fn commit(&self, changes: &ChangeSet, precondition: &Precondition) -> Result<Revision, StoreError> {
+        let _quiet = self.quiet(changes)?;
         let revision = self.database.write(Durable::Now, |transaction| {
             commit::check(transaction, precondition)?;
             let mut hosted = Hosted::new(transaction);
@@ -308,21 +339,57 @@ impl Catalogue for SqliteCatalogue {
         self.database.write(Durable::Soon, |transaction| claims::close(transaction, id))
     }
 
+    fn arrivals(&self) -> Result<Vec<Arrival>, StoreError> {
+        self.database.read_at_once(arrivals::all)
+    }
+
+    fn begin_arrival(&self, arrival: &Arrival) -> Result<SessionId, StoreError> {
+        self.database.write(Durable::Soon, |transaction| arrivals::begin(transaction, arrival))
+    }
+
+    fn volume_arrived(&self, packing: &BlobKey, volume: u64, checked: bool) -> Result<(), StoreError> {
+        self.database
+            .write(Durable::Now, |transaction| arrivals::arrived(transaction, packing, volume, checked))
+    }
+
+    fn end_arrival(&self, packing: &BlobKey) -> Result<(), StoreError> {
+        self.database.write(Durable::Soon, |transaction| arrivals::end(transaction, packing))
+    }
+
     fn if_unreferenced(
         &self,
         key: &BlobKey,
         act: &mut dyn FnMut() -> Result<(), StoreError>,
     ) -> Result<bool, StoreError> {
         // Most blobs are needed, and then nobody else has to wait.
-        if self.database.read(|connection| claims::is_needed(connection, key))? {
+        if self.database.read(|connection| claims::is_needed(connection, key, None))? {
             return Ok(false);
         }
         self.database.write(Durable::Soon, |transaction| {
-            if claims::is_needed(transaction, key)? {
+            if claims::is_needed(transaction, key, None)? {
                 return Ok(false);
             }
             act()?;
             Ok(true)
+        })
+    }
+
+    fn would_be_unreferenced(&self, key: &BlobKey, keep_generations: u64) -> Result<bool, StoreError> {
+        let keep = number(keep_generations)?;
+        self.database.read(|connection| Ok(!claims::is_needed(connection, key, Some(keep))?))
+    }
+
+    fn freed_by(
+        &self,
+        changes: &ChangeSet,
+        keep_generations: u64,
+        each: &mut dyn FnMut(BlobKey, u64) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let keep = number(keep_generations)?;
+        self.database.rehearse(|transaction| {
+            let mut hosted = Hosted::new(transaction);
+            changes.changes.iter().try_for_each(|change| commit::apply(&mut hosted, change))?;
+            forget::freed(transaction, keep, each)
         })
     }
 
@@ -339,7 +406,7 @@ impl Catalogue for SqliteCatalogue {
         })
     }
 
-    fn prune(&self, before: &str) -> Result<(), StoreError> {
+    fn prune(&self, before: &str, keep_generations: u64) -> Result<(), StoreError> {
         for (generation, source) in self.unfinished(None)? {
             // Whoever holds the lock works on it.
             if let Some(lock) = self.lock(source)? {
@@ -350,7 +417,7 @@ impl Catalogue for SqliteCatalogue {
                 drop(lock);
             }
         }
-        claims::prune(&self.database, before)
+        claims::prune(&self.database, before, number(keep_generations)?)
     }
 
     fn record_miss(

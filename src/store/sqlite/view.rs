@@ -5,8 +5,11 @@ use std::collections::HashSet;
 use bundle_format::{Ref, Repository};
 use rusqlite::{Connection, named_params};
 
+use super::stage::PUBLISHED;
 use super::value::{artifact, damaged, file, generation, key, source, unsigned};
-use crate::store::{ChannelState, Cursor, FoundFile, Linked, LinkedRef, Listed, SnapshotEntry, StoreError};
+use crate::store::{
+    ChannelState, Cursor, FoundFile, Linked, LinkedRef, Listed, Published, SnapshotEntry, StoreError,
+};
 
 /// Joins a table `l` of links with the source `s` that shows them. The cross joins here and elsewhere keep
 /// SQLite from choosing another order: it knows nothing of how the rows are distributed.
@@ -269,6 +272,24 @@ pub(super) fn snapshots(connection: &Connection, channel: &str) -> Result<Vec<Sn
             accepted: row.get("accepted")?,
             signers: serde_json::from_str(&signers).map_err(|_| damaged("signers"))?,
             generation: generation(row, "generation")?,
+        });
+    }
+    Ok(found)
+}
+
+/// The generations that a channel ever showed.
+pub(super) fn generations(connection: &Connection, channel: &str) -> Result<Vec<Published>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT g.id, g.base, g.id >= s.floor AS is_kept FROM source s JOIN generation g \
+         ON g.source = s.id AND g.state = ?2 WHERE s.hosted = 0 AND s.name = ?1 ORDER BY g.id",
+    )?;
+    let mut rows = statement.query((channel, PUBLISHED))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Published {
+            generation: generation(row, "id")?,
+            base: generation(row, "base")?,
+            is_kept: row.get("is_kept")?,
         });
     }
     Ok(found)

@@ -7,9 +7,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aftk::store::{
-    AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState, Conflict,
-    Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Place, Precondition, Revision,
-    SessionId, SnapshotEntry, Staged, StoreError,
+    Arrival, AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState,
+    Conflict, Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Place, Precondition,
+    Published, Revision, SessionId, SnapshotEntry, Staged, StoreError,
 };
 use bundle_format::{Algorithm, BlobKey, Digest, Record, Repository};
 
@@ -135,10 +135,28 @@ impl Catalogue for FakeStore {
     fn hosted_size(&self, _: &str, _: &str) -> Result<u64, StoreError> {
         unsupported()
     }
+    fn hosted_has(&self, _: &str, _: &str, _: &BlobKey) -> Result<bool, StoreError> {
+        unsupported()
+    }
     fn deposits(
         &self,
         _: &mut dyn FnMut(BlobKey, u64) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn arrivals(&self) -> Result<Vec<Arrival>, StoreError> {
+        unsupported()
+    }
+    fn begin_arrival(&self, _: &Arrival) -> Result<SessionId, StoreError> {
+        unsupported()
+    }
+    fn volume_arrived(&self, _: &BlobKey, _: u64, _: bool) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn end_arrival(&self, _: &BlobKey) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn generations(&self, _: &str) -> Result<Vec<Published>, StoreError> {
         unsupported()
     }
     fn begin_generation(&self, _: &str) -> Result<Generation, StoreError> {
@@ -198,7 +216,18 @@ impl Catalogue for FakeStore {
     fn cache(&self, _: &[(String, CachedAnswer)]) -> Result<(), StoreError> {
         unsupported()
     }
-    fn prune(&self, _: &str) -> Result<(), StoreError> {
+    fn would_be_unreferenced(&self, _: &BlobKey, _: u64) -> Result<bool, StoreError> {
+        unsupported()
+    }
+    fn freed_by(
+        &self,
+        _: &ChangeSet,
+        _: u64,
+        _: &mut dyn FnMut(BlobKey, u64) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        unsupported()
+    }
+    fn prune(&self, _: &str, _: u64) -> Result<(), StoreError> {
         unsupported()
     }
     fn misses(&self) -> Result<Vec<Miss>, StoreError> {

@@ -5,6 +5,7 @@ pub(crate) mod crash;
 pub(crate) mod fake_registry;
 pub(crate) mod fake_store;
 pub(crate) mod fake_upstream;
+pub(crate) mod hosting;
 pub(crate) mod images;
 pub(crate) mod npm_project;
 pub(crate) mod raw_http;

@@ -19,7 +19,11 @@ impl Serving {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        stderr.read_line(&mut line).unwrap();
+        // It may have something to say before.
+        while !line.starts_with("serving on") {
+            line.clear();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended before it served");
+        }
         let address = line.trim().trim_start_matches("serving on http://").trim_end_matches('/').parse();
         let address = address.unwrap_or_else(|_| panic!("{line:?}"));
         // Somebody has to read what it says.

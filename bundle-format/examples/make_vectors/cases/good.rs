@@ -30,8 +30,6 @@ pub(super) fn cases() -> Vec<Case> {
 
     let [first, second] = Parts::pair();
     vec![
-        ok("first-of-two", "The first of two volumes, with a piece of a file and the recipe.", first),
-        ok("second-of-two", "The second of the same, with the other piece and the other file.", second),
         ok("plain", "Two artifacts, a ref and a repository in one segment, and two files.", Parts::good()),
         ok(
             "empty",
@@ -81,6 +79,8 @@ pub(super) fn cases() -> Vec<Case> {
             "A file of no bytes, and one of exactly one block.",
             Parts::of(&snapshot(&[segment()]), &[segment()], &[Vec::new(), vec![0; 512]]),
         ),
+        ok("first-of-two", "The first of two volumes, with a piece of a file and the recipe.", first),
+        ok("second-of-two", "The second of the same, with the other piece and the other file.", second),
         ok(
             "oci-archive",
             "An OCI archive as well; what its index.json is to be, records of this schema do not say.",

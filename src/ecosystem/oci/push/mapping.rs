@@ -1,6 +1,6 @@
 //! What images are called at the target.
 
-use super::super::reference::{Name, check_path, check_registry};
+use super::super::reference::{Name, check_path, check_registry, is_host};
 use crate::ecosystem::pattern::matches;
 use crate::ecosystem::push::PushOrder;
 use crate::problem::{Kind, Problem};
@@ -65,9 +65,8 @@ impl Mapping {
         let mapped = self.rules.iter().find_map(|(pattern, name)| replaced(pattern, name, &whole));
         let own = match mapped {
             Some(mapped) => mapped,
-            // No name of a host has an underscore, and no name of a repository a colon.
-            // What this site hosts has no host to lose.
-            None if self.keep_host || source.is_hosted() => whole.replacen(':', "_", 1),
+            // No name of a host has an underscore, and no name of a repository a colon. What this site hosts has no host.
+            None if self.keep_host || !is_host(&source.registry) => whole.replacen(':', "_", 1),
             None => source.path.clone(),
         };
         let path = if self.prefix.is_empty() { own } else { format!("{}/{own}", self.prefix) };
@@ -128,9 +127,14 @@ mod tests {
         assert_eq!(mapped(&plain, "redis").unwrap(), "registry.example.test/mirror/library/redis");
         let kept = mapping("//registry.example.test:5000", &[], true).unwrap();
         assert_eq!(mapped(&kept, "host:5000/a/b").unwrap(), "registry.example.test:5000/host_5000/a/b");
+        let hosted = Name::hosted("team", "app").unwrap();
+        for (mapping, target) in [
+            (&plain, "registry.example.test/mirror/team/app"),
+            (&kept, "registry.example.test:5000/team/app"),
+        ] {
+            assert_eq!(mapping.target(&hosted).unwrap().to_string(), target);
+        }
         assert_eq!(mapped(&kept, "[::1]:5000/a").unwrap_err().code, "push.name");
-        let hosted = plain.target(&Name::hosted("team", "app").unwrap()).unwrap();
-        assert_eq!(hosted.to_string(), "registry.example.test/mirror/team/app");
         let rules = ["docker.io/library/*=base/*", "*/team/*=all/*-*", "quay.example.test/x=y"];
         let map = mapping("registry.example.test", &rules, false).unwrap();
         for (source, target) in [

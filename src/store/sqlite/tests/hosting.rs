@@ -42,7 +42,7 @@ fn what_is_linked_is_seen_until_it_is_replaced_or_taken_out() {
     host(catalogue, &[artifact("a", "1", &["two"]), artifact("a", "2", &["three"]), tag("a", "latest", "2")]);
     assert_eq!(seen(catalogue), [line("a", "1", "two"), line("a", "2", "three"), line("b", "1", "other")]);
     assert_eq!(tagged(catalogue, "a", "latest").as_deref(), Some("2"));
-    catalogue.prune("2026-01-01T00:00:00Z").unwrap();
+    catalogue.prune("2026-01-01T00:00:00Z", 2).unwrap();
     assert!(!is_needed(catalogue, "one") && is_needed(catalogue, "two"), "nobody goes back here");
 
     commit(catalogue, vec![Change::Unlink(place("a", "1"))]);
@@ -95,7 +95,7 @@ fn a_deposit_keeps_its_blob_and_changes_nothing_that_is_derived() {
     assert_eq!(catalogue.blob_of("npm", None, "sha512:1").unwrap(), found);
     assert_eq!(catalogue.blob_of("oci", None, "sha512:1").unwrap(), None);
     assert!(is_needed(catalogue, "layer") && seen(catalogue).is_empty());
-    catalogue.prune("2026-01-01T00:00:00Z").unwrap();
+    catalogue.prune("2026-01-01T00:00:00Z", 2).unwrap();
     assert!(is_needed(catalogue, "layer"), "it is young");
     assert!(commit(catalogue, vec![Change::Withdraw(place("a", "sha512:1"))]) > before);
     assert_eq!(catalogue.deposit(&place("a", "sha512:1")).unwrap(), None);
@@ -115,8 +115,13 @@ fn blobs_are_counted_once_and_found_by_their_key() {
     keep(catalogue, "a", "of one", "one");
     keep(catalogue, "b", "of another", "another");
     assert_eq!(size(), bytes + 7);
+    let has = |text: &str| {
+        catalogue.hosted_has("npm", "registry.example.test", &BlobKey::of(text.as_bytes())).unwrap()
+    };
+    assert!(has("two") && has("another") && !has("of a channel"));
     import(catalogue, &prod(), Merge::Add, &[artifact("c", "1", &["of a channel"])]);
     assert_eq!(size(), bytes + 7);
+    assert!(!has("of a channel"));
     let found = catalogue.blob_of("npm", Some(&BlobKey::of(b"of a channel")), "unknown").unwrap();
     assert!(found.is_some());
     let mut deposits = Vec::new();

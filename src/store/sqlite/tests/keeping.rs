@@ -60,7 +60,7 @@ fn a_newer_store_is_left_alone() {
     raw(&home, "PRAGMA user_version = 99");
     assert!(matches!(
         Store::open(home.directory.path()).err(),
-        Some(StoreError::Newer { found: 99, known: 3 })
+        Some(StoreError::Newer { found: 99, known: 5 })
     ));
 }
 
@@ -270,7 +270,7 @@ fn one_can_go_back_only_to_what_is_kept() {
             import(catalogue, &prod(), Merge::Replace, &records)
         })
         .collect();
-    catalogue.prune("2026-01-01T00:00:00Z").unwrap();
+    catalogue.prune("2026-01-01T00:00:00Z", 2).unwrap();
     assert_eq!(seen(catalogue), [line("a", "3", "x")]);
     assert!(matches!(publish(catalogue, all[0]), Err(StoreError::Precondition)));
     publish(catalogue, all[1]).unwrap();
@@ -293,9 +293,9 @@ fn answers_are_replaced_and_forgotten_by_age() {
     catalogue.cache(&[("url".to_owned(), answer("two", "2026-01-02T00:00:00Z"))]).unwrap();
     assert_eq!(catalogue.cached("url").unwrap(), Some(answer("two", "2026-01-02T00:00:00Z")));
     assert_eq!(catalogue.cached("other").unwrap(), None);
-    catalogue.prune("2026-01-02T00:00:00Z").unwrap();
+    catalogue.prune("2026-01-02T00:00:00Z", 2).unwrap();
     assert!(catalogue.cached("url").unwrap().is_some());
-    catalogue.prune("2026-01-02T00:00:01Z").unwrap();
+    catalogue.prune("2026-01-02T00:00:01Z", 2).unwrap();
     assert_eq!(catalogue.cached("url").unwrap(), None);
 }
 

@@ -37,13 +37,13 @@ fn a_later_channel_does_not_step_in_front() {
     // It stays in front when it moves the tag, drops the version that it began with, or drops the package for a while.
     import(catalogue, &prod(), Merge::Add, &tagged_version("2", "latest"));
     import(catalogue, &prod(), Merge::Replace, &tagged_version("2", "latest"));
-    catalogue.prune("2026-01-01T00:00:00Z").unwrap();
+    catalogue.prune("2026-01-01T00:00:00Z", 2).unwrap();
     assert_eq!(refs(catalogue), ["latest=2 prod", "latest=99 dev"]);
     import(catalogue, &prod(), Merge::Replace, &[artifact("b", "1", &["b"])]);
     assert_eq!(refs(catalogue), ["latest=99 dev"]);
     for _ in 0..2 {
         import(catalogue, &prod(), Merge::Replace, &tagged_version("3", "latest"));
-        catalogue.prune("2026-01-01T00:00:00Z").unwrap();
+        catalogue.prune("2026-01-01T00:00:00Z", 2).unwrap();
         assert_eq!(refs(catalogue), ["latest=3 prod", "latest=99 dev"]);
     }
 }

@@ -12,7 +12,7 @@ fn a_channel_is_imported_by_one_process_at_a_time() {
     let generation = home.catalogue().begin_generation("prod").unwrap();
     assert!(matches!(other.catalogue.begin_generation("prod"), Err(StoreError::Busy(_))));
     assert!(matches!(other.catalogue.stage(generation, &[]), Err(StoreError::Misuse(_))));
-    other.catalogue.prune("2026-01-01T00:00:00Z").unwrap();
+    other.catalogue.prune("2026-01-01T00:00:00Z", 2).unwrap();
     home.catalogue().stage(generation, &[artifact("a", "1", &["a"])]).unwrap();
     home.catalogue().merge(generation, Merge::Add).unwrap();
     publish(home.catalogue(), generation).unwrap();
@@ -32,7 +32,7 @@ fn what_a_dead_process_left_is_cleared() {
             let generation = home.catalogue().begin_generation("prod").unwrap();
             home.catalogue().abandon(generation).unwrap();
         } else {
-            home.catalogue().prune("2026-01-01T00:00:00Z").unwrap();
+            home.catalogue().prune("2026-01-01T00:00:00Z", 2).unwrap();
         }
         assert!(publish(home.catalogue(), left).is_err());
         assert!(home.catalogue().if_unreferenced(&BlobKey::of(b"left"), &mut || Ok(())).unwrap());
