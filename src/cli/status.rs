@@ -3,7 +3,7 @@
 use super::output;
 use super::session::Session;
 use crate::config::Site;
-use crate::ops::status::{self, ChannelStatus};
+use crate::ops::status::{self, ChannelStatus, NumberRange};
 use crate::problem::Problem;
 use crate::store::Layout;
 use crate::units;
@@ -11,7 +11,7 @@ use crate::units;
 /// Tell how channels stand: what arrived and what did not, how old it is, what clients see
 ///
 /// Ends with 7 if a channel is stale: its newest snapshot has expired, or is older than `max_age` of `[channel.NAME]` in
-/// site.toml.
+/// site.toml. Ends with 4 if volumes of a bundle are missing.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The channel; without, all of them
@@ -56,15 +56,24 @@ fn print(status: &ChannelStatus) {
     }
     let mut arrived = units::count(status.snapshots, "snapshot");
     if !status.not_arrived.is_empty() {
-        let gaps = status.not_arrived.iter().map(|gap| match gap.from == gap.to {
-            true => gap.from.to_string(),
-            false => format!("{} to {}", gap.from, gap.to),
-        });
-        arrived.push_str(&format!("; never arrived: sequence {}", gaps.collect::<Vec<_>>().join(", ")));
+        arrived.push_str(&format!("; never arrived: sequence {}", ranges(&status.not_arrived)));
     }
     output::line(&format!("  arrived   {arrived}"));
+    for bundle in &status.arriving {
+        output::line(&format!(
+            "  missing   of sequence {}: volume {} of {} (the first arrived {})",
+            bundle.sequence,
+            ranges(&bundle.missing),
+            bundle.volumes,
+            bundle.began
+        ));
+    }
     let visible = &status.visible;
     let sequence = visible.sequence.map(|sequence| format!("sequence {sequence}, ")).unwrap_or_default();
     let artifacts = units::count(visible.artifacts, "artifact");
     output::line(&format!("  visible   {sequence}{artifacts} (generation {})", visible.generation));
+}
+
+fn ranges(ranges: &[NumberRange]) -> String {
+    ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

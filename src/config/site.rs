@@ -40,7 +40,7 @@ pub struct Site {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelRules {
-    /// How old its newest snapshot may get, in seconds; written as `30d`, `12h` or `2w`.
+    /// How old its newest snapshot may get, in seconds; written as `30d`, `6w` or `6m`.
     #[serde(default, deserialize_with = "age")]
     pub max_age: Option<u64>,
 }
@@ -55,8 +55,8 @@ fn channels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Strin
 
 fn age<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let age = units::parse_age(&text).filter(|age| *age > 0);
-    age.map(Some).ok_or_else(|| de::Error::custom(format!("{text:?} is not an age: write 30d, 12h or 2w")))
+    let age = units::parse_days(&text).map(|age| age.as_secs()).filter(|age| *age > 0);
+    age.map(Some).ok_or_else(|| de::Error::custom(format!("{text:?} is not an age: write 30d, 6w or 6m")))
 }
 
 fn hosted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Hosted>, D::Error> {

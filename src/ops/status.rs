@@ -1,6 +1,7 @@
 //! How each channel stands: what arrived, what did not, how old it is, and what clients see of it.
 
 use std::collections::BTreeMap;
+use std::{fmt, iter};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +41,10 @@ pub struct ChannelStatus {
     /// Sequences below the newest one that never arrived. Nothing is wrong with a gap as such, since each snapshot says
     /// all that its lock holds; but what only they brought is not here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub not_arrived: Vec<SequenceRange>,
+    pub not_arrived: Vec<NumberRange>,
+    /// Bundles of which not all volumes have arrived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arriving: Vec<Arriving>,
     /// What clients see.
     pub visible: Visible,
     /// How old the newest snapshot may get, in seconds, if the site says so.
@@ -69,9 +73,24 @@ pub struct Newest {
     pub expires: Option<String>,
 }
 
-/// Sequences from one to another, both included.
+/// A bundle of which not all volumes have arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arriving {
+    /// Its place in the channel.
+    pub epoch: u64,
+    /// See `epoch`.
+    pub sequence: u64,
+    /// How many volumes it has.
+    pub volumes: u64,
+    /// The volumes that have not arrived.
+    pub missing: Vec<NumberRange>,
+    /// When the first one arrived.
+    pub began: String,
+}
+
+/// Numbers from one to another, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SequenceRange {
+pub struct NumberRange {
     /// The first.
     pub from: u64,
     /// The last.
@@ -90,9 +109,33 @@ pub struct Visible {
     pub artifacts: u64,
 }
 
+impl fmt::Display for NumberRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.from == self.to {
+            write!(f, "{}", self.from)
+        } else {
+            write!(f, "{} to {}", self.from, self.to)
+        }
+    }
+}
+
 impl StatusReport {
-    /// The problem with what is stale, if anything is (exit code 7).
+    /// The problem with what is stale (exit code 7), else with what is incomplete (4), if anything is.
     pub fn problem(&self) -> Option<Problem> {
+        self.staleness().or_else(|| self.incompleteness())
+    }
+
+    fn incompleteness(&self) -> Option<Problem> {
+        let (channel, bundle) =
+            self.channels.iter().find_map(|status| Some((&status.channel, status.arriving.first()?)))?;
+        let message = format!("volumes of sequence {} of the channel {channel} are missing", bundle.sequence);
+        Some(
+            Problem::new(Kind::Incomplete, "bundle.volumes-missing", message)
+                .hint("import them in any order; those that were lost can be written again outside"),
+        )
+    }
+
+    fn staleness(&self) -> Option<Problem> {
         let mut stale = self.channels.iter().filter_map(|channel| Some((channel, channel.stale.as_ref()?)));
         let (first, why) = stale.next()?;
         let problem = Problem::new(
@@ -125,6 +168,20 @@ pub fn status(
     let mut states: BTreeMap<String, Option<ChannelState>> =
         rules.keys().map(|name| (name.clone(), None)).collect();
     let known = store.catalogue.channels()?;
+    let mut arriving: BTreeMap<String, Vec<Arriving>> = BTreeMap::new();
+    for arrival in store.catalogue.arrivals()? {
+        states.entry(arrival.channel.clone()).or_default();
+        // The numbers around all volumes, which are none themselves, make gaps of what is missing at either end.
+        let around = arrival.volumes.saturating_add(1);
+        let numbers: Vec<u64> = iter::once(0).chain(arrival.arrived.into_keys()).chain([around]).collect();
+        arriving.entry(arrival.channel).or_default().push(Arriving {
+            epoch: arrival.epoch,
+            sequence: arrival.sequence,
+            volumes: arrival.volumes,
+            missing: gaps(&numbers, usize::MAX),
+            began: arrival.began,
+        });
+    }
     states.extend(known.into_iter().map(|state| (state.name.clone(), Some(state))));
     if let Some(name) = channel {
         states.retain(|known, _| known == name);
@@ -137,7 +194,8 @@ pub fn status(
     let channels = states.into_iter().map(|(name, state)| {
         let max_age = rules.get(&name).and_then(|rules| rules.max_age);
         let artifacts = counts.get(&name).copied().unwrap_or(0);
-        one(store, name, state.as_ref(), max_age, artifacts, now)
+        let arriving = arriving.remove(&name).unwrap_or_default();
+        Ok(ChannelStatus { arriving, ..one(store, name, state.as_ref(), max_age, artifacts, now)? })
     });
     let channels = channels.collect::<Result<_, Problem>>()?;
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(now).unwrap_or(0));
@@ -178,7 +236,8 @@ fn one(
     Ok(ChannelStatus {
         stale: stale(newest.as_ref(), max_age, now),
         snapshots: entries.len() as u64,
-        not_arrived: gaps(&sequences),
+        not_arrived: gaps(&sequences, GAPS),
+        arriving: Vec::new(),
         channel,
         newest,
         visible,
@@ -199,13 +258,14 @@ fn stale(newest: Option<&Newest>, max_age: Option<u64>, now: i64) -> Option<Stri
     Some(format!("its newest snapshot is {age} old, and {max_age} are allowed"))
 }
 
-/// The newest gaps of sequences that come sorted, the first gap first. What was before the first that arrived is none.
-fn gaps(sequences: &[u64]) -> Vec<SequenceRange> {
-    let pairs = sequences.iter().zip(sequences.iter().skip(1)).rev();
-    let mut gaps: Vec<SequenceRange> = pairs
+/// The last gaps between numbers that come sorted, at most so many, the first gap first. What is before the first number is
+/// none.
+fn gaps(numbers: &[u64], most: usize) -> Vec<NumberRange> {
+    let pairs = numbers.iter().zip(numbers.iter().skip(1)).rev();
+    let mut gaps: Vec<NumberRange> = pairs
         .filter(|(one, next)| next.saturating_sub(**one) > 1)
-        .map(|(one, next)| SequenceRange { from: one + 1, to: next - 1 })
-        .take(GAPS)
+        .map(|(one, next)| NumberRange { from: one + 1, to: next - 1 })
+        .take(most)
         .collect();
     gaps.reverse();
     gaps
@@ -253,10 +313,10 @@ mod tests {
 
     #[test]
     fn gaps_are_between_what_arrived() {
-        let found: Vec<_> = gaps(&[3, 4, 7, 9, 12]).iter().map(|gap| (gap.from, gap.to)).collect();
+        let found: Vec<_> = gaps(&[3, 4, 7, 9, 12], GAPS).iter().map(|gap| (gap.from, gap.to)).collect();
         assert_eq!(found, [(5, 6), (8, 8), (10, 11)]);
-        assert!(gaps(&[]).is_empty() && gaps(&[7]).is_empty());
+        assert!(gaps(&[], GAPS).is_empty() && gaps(&[7], GAPS).is_empty());
         let many: Vec<u64> = (0..100).map(|number| number * 2).collect();
-        assert_eq!((gaps(&many).len(), gaps(&many).last().unwrap().to), (GAPS, 197));
+        assert_eq!((gaps(&many, GAPS).len(), gaps(&many, GAPS).last().unwrap().to), (GAPS, 197));
     }
 }

@@ -269,3 +269,29 @@ fn how_channels_stand_is_told_and_stale_ones_end_with_seven() {
     let json = carry.inside(&["status", "--json"]).json();
     assert_eq!((&json["exit_code"], &json["error"]["code"]), (&json!(7), &json!("channel.stale")));
 }
+
+#[test]
+fn volumes_that_did_not_arrive_are_told() {
+    let carry = Carry::new();
+    carry.sides.write("large.bin", vec![7_u8; 5 << 20]);
+    let out = ["collect", "--json", "--out", "../stick", "--volume-size", "2MiB", "file:./large.bin"];
+    let ran = carry.run(&out);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let files: Vec<String> =
+        carry.sides.medium().iter().map(|path| path.to_str().unwrap().to_owned()).collect();
+    assert_eq!(files.len(), 3);
+    assert_eq!(carry.inside(&["import", &files[1]]).code, Some(4));
+    let told = carry.inside(&["status"]);
+    assert_eq!(told.code, Some(4), "{}", told.stderr);
+    let expected =
+        "default\n  arrived   0 snapshots\n  missing   of sequence 1: volume 1, 3 of 3 (the first arrived 2";
+    assert!(told.stdout.starts_with(expected), "{}", told.stdout);
+    // Looking into a bundle wants its lists, which the first volume has.
+    let lone = carry.inside(&["inspect", &files[1]]);
+    assert_eq!(lone.code, Some(4), "{}", lone.stderr);
+    let inspected = carry.inside(&["inspect", &files[0]]).done();
+    assert!(inspected.contains("  volumes   1 of 3\n"), "{inspected}");
+    carry.inside(&["import", "../stick"]).done();
+    assert_eq!(carry.inside(&["status"]).code, Some(0));
+    assert_eq!(carry.inside(&["diff", "../stick", "--exit-code"]).code, Some(0));
+}
