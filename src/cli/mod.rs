@@ -33,8 +33,10 @@ mod rollback;
 mod serve;
 mod session;
 mod setup;
+mod status;
 mod verify;
 mod version;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -125,7 +127,9 @@ enum Verb {
     Serve(serve::Arguments),
     Export(export::Arguments),
     Push(push::Arguments),
+    Status(status::Arguments),
     Ls(ls::Arguments),
+    Why(why::Arguments),
     Forget(forget::Arguments),
     Rollback(rollback::Arguments),
     Promote(promote::Arguments),
@@ -249,7 +253,9 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Serve(verb) => serve::run(verb, session),
         Verb::Export(verb) => export::run(verb, session),
         Verb::Push(verb) => push::run(verb, session),
+        Verb::Status(verb) => status::run(verb, session),
         Verb::Ls(verb) => ls::run(verb, session),
+        Verb::Why(verb) => why::run(verb, session),
         Verb::Forget(verb) => forget::run(verb, session),
         Verb::Rollback(verb) => rollback::run(verb, session),
         Verb::Promote(verb) => promote::run(verb, session),

@@ -17,6 +17,7 @@ use super::intake::Intake;
 use super::late;
 use super::media::{self, Failed, Set, Which};
 use super::recover;
+use super::site_time;
 use super::unpack::{self, Pieces, Side, Unpacking};
 use super::verify;
 use crate::cancel::Cancel;
@@ -476,20 +477,7 @@ fn decide(
         .hint("this version cannot give a site a name; collect it without naming sites"));
     }
     let root = trust.root();
-    let mut created = Vec::new();
-    for channel in store.catalogue.channels()? {
-        created.extend(
-            store
-                .catalogue
-                .snapshots(&channel.name)?
-                .into_iter()
-                .map(|entry| (entry.accepted, entry.created)),
-        );
-    }
-    created.sort();
-    let floor = root.map_or(0, |root| time::floor(root, created.iter().map(|(_, created)| created.as_str())));
-    let clock = clock::seconds(&clock::now_text()).unwrap_or(0);
-    time::check_expiry(root, snapshot, time::effective(clock, floor))?;
+    time::check_expiry(root, snapshot, site_time::now(store, root)?)?;
 
     let state = store.catalogue.channel(&snapshot.channel)?;
     let mark = state.as_ref().map(|state| (state.epoch, state.sequence));
