@@ -7,6 +7,7 @@ use super::session::Session;
 use crate::events::Happening;
 use crate::ops::Basis;
 use crate::ops::issue::NextMedium;
+use crate::ops::pack::Packed;
 use crate::units;
 
 /// How a bundle is carried.
@@ -74,4 +75,23 @@ fn volume_size(text: &str) -> Result<u64, String> {
         _ => units::parse_bytes(text)
             .ok_or_else(|| "write a number with its unit, as in 4GiB, or fat32, dvd, bd, diode".to_owned()),
     }
+}
+
+/// What a bundle carries, in a line.
+pub(super) fn carried(bundle: &Packed) -> String {
+    let again = if bundle.held { "unchanged: " } else { "" };
+    let volumes = match bundle.files.len() {
+        1 => String::new(),
+        count => format!(" in {count} volumes"),
+    };
+    let left_out = match bundle.left_out {
+        0 => String::new(),
+        count => format!(
+            ", without {} ({}) that the site has",
+            units::count(count, "blob"),
+            units::bytes(bundle.left_out_bytes)
+        ),
+    };
+    let size = units::bytes(bundle.bytes);
+    format!("{again}{} sequence {}: {size}{volumes}{left_out}", bundle.channel, bundle.sequence)
 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use bundle_format::{Mode, Signer};
 
-use super::carry::CarryArguments;
+use super::carry::{CarryArguments, carried};
 use super::network::NetworkArguments;
 use super::output;
 use super::session::Session;
 use crate::config::Project;
 use crate::ops::collect::{self, CollectRequest, ReissueRequest};
 use crate::ops::lock::{self, Order, Place};
-use crate::ops::pack::Packed;
 use crate::problem::Problem;
 use crate::units;
 
@@ -180,23 +179,4 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         let artifacts = units::count(report.artifacts.len(), "artifact");
         session.say(&format!("{}, {artifacts}", carried(bundle)));
     })
-}
-
-/// What a bundle carries, in a line.
-fn carried(bundle: &Packed) -> String {
-    let again = if bundle.held { "unchanged: " } else { "" };
-    let volumes = match bundle.files.len() {
-        1 => String::new(),
-        count => format!(" in {count} volumes"),
-    };
-    let left_out = match bundle.left_out {
-        0 => String::new(),
-        count => format!(
-            ", without {} ({}) that the site has",
-            units::count(count, "blob"),
-            units::bytes(bundle.left_out_bytes)
-        ),
-    };
-    let size = units::bytes(bundle.bytes);
-    format!("{again}{} sequence {}: {size}{volumes}{left_out}", bundle.channel, bundle.sequence)
 }

@@ -22,6 +22,7 @@ mod login;
 mod ls;
 mod network;
 mod output;
+mod pack;
 mod password;
 mod progress;
 mod promote;
@@ -120,6 +121,7 @@ enum Verb {
     Init(init::Arguments),
     Lock(lock::Arguments),
     Collect(collect::Arguments),
+    Pack(pack::Arguments),
     Inspect(inspect::Arguments),
     Diff(diff::Arguments),
     Verify(verify::Arguments),
@@ -246,6 +248,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Init(verb) => init::run(verb, session),
         Verb::Lock(verb) => lock::run(verb, session),
         Verb::Collect(verb) => collect::run(verb, session),
+        Verb::Pack(verb) => pack::run(verb, session),
         Verb::Inspect(verb) => inspect::run(verb, session),
         Verb::Diff(verb) => diff::run(verb, session),
         Verb::Verify(verb) => verify::run(verb, session),

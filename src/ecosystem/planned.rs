@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use bundle_format::{BlobKey, Digest, Requirement};
+use bundle_format::{Artifact, BlobKey, Digest, Requirement};
 use serde::{Deserialize, Serialize};
 
 use crate::spill::Entry;
@@ -41,7 +41,7 @@ impl Planned {
 }
 
 /// A file as resolved. `blob` and `size` are known once it is held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedFile {
     /// As in [`bundle_format::File`].
     pub role: String,
@@ -70,6 +70,34 @@ pub struct PlannedFile {
     /// Whether the store holds it whole: looked up anew in every run, and never part of a lock.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+}
+
+impl From<Artifact> for Planned {
+    /// One that is held already.
+    fn from(artifact: Artifact) -> Planned {
+        let files = artifact.files.into_iter().map(|file| PlannedFile {
+            role: file.role,
+            path: file.path,
+            media_type: file.media_type,
+            origin: file.origin,
+            checksums: file.checksums,
+            blob: Some(file.blob),
+            size: Some(file.size),
+            estimate: None,
+            held: true,
+        });
+        Planned {
+            ecosystem: artifact.ecosystem,
+            repository: artifact.repository,
+            name: artifact.name,
+            version: artifact.version,
+            qualifier: artifact.qualifier,
+            schema: artifact.schema,
+            attributes: artifact.attributes,
+            files: files.collect(),
+            requires: artifact.requires,
+        }
+    }
 }
 
 impl Entry for Planned {

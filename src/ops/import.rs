@@ -33,7 +33,7 @@ use crate::units;
 
 /// Documents that an ecosystem reads while it admits an artifact are no larger than this: the manifest of an image may have
 /// 4 MiB, as registries have to accept such a one.
-const ADMIT_READS: u64 = 4 * 1024 * 1024;
+pub(super) const ADMIT_READS: u64 = 4 * 1024 * 1024;
 /// Blobs are settled in groups of so many: each waits for the disk, and an import that dies is repeated from its medium
 /// anyway.
 const GROUP_BLOBS: usize = 4096;

@@ -34,6 +34,11 @@ pub struct Order {
     pub place: Place,
 }
 
+/// The ledger in a directory.
+pub(super) fn ledger_in(directory: &Path) -> PathBuf {
+    directory.join("aftk.ledger")
+}
+
 /// Where an order keeps its lock and ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,7 +83,7 @@ impl Order {
             Place::Project(directory) | Place::Channel(directory) => directory,
             Place::Extended { project, .. } => project,
         };
-        directory.join("aftk.ledger")
+        ledger_in(directory)
     }
 
     /// The lock of these requests.

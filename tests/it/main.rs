@@ -24,6 +24,7 @@ mod lock;
 mod loss;
 mod net;
 mod npm_network;
+mod pack;
 mod push;
 mod review;
 mod stopped;

@@ -1,0 +1,95 @@
+//! `aftk pack`: a bundle of what a store shows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bundle_format::Signer;
+
+use super::carry::{CarryArguments, carried};
+use super::output;
+use super::session::Session;
+use crate::ops::pack_store::{self, PackStoreRequest};
+use crate::ops::select::Selector;
+use crate::problem::{Kind, Problem};
+use crate::units;
+
+/// Pack what the store shows into a signed bundle, without any network
+///
+/// For the next network, another ship, or the high side of a diode. It becomes a snapshot of a channel of this side's own,
+/// signed by this side; the snapshots that brought it here travel along as they were signed. Unchanged content gives the same
+/// bundle.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Only what matches: `npm:@org/*`, `docker:redis:7`, `channel:prod`, `bundle:prod/42`; without: all that is visible
+    #[arg(value_name = "SELECTOR")]
+    selectors: Vec<String>,
+    /// Write the bundle into DIR
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// The channel to pack for, which nobody but this side fills
+    #[arg(long, value_name = "NAME", default_value = "packed")]
+    channel: String,
+    /// Pack what was pushed into the hosted repository NAME as if it were from REGISTRY: `team=registry.example`
+    #[arg(long = "as", value_name = "NAME=REGISTRY")]
+    hosted_as: Vec<String>,
+    /// Sign with this key of the home, or this key file; made on first use
+    #[arg(long, value_name = "NAME|FILE")]
+    key: Option<String>,
+    /// Read the passphrase of the key from FILE
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key
+    /// names the file of the public key
+    #[arg(long, value_name = "COMMAND", requires = "key", conflicts_with = "passphrase_file")]
+    sign_command: Option<String>,
+    /// Do not read the finished bundle back from the medium
+    #[arg(long)]
+    no_readback: bool,
+    #[command(flatten)]
+    carry: CarryArguments,
+}
+
+pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
+    let selectors =
+        arguments.selectors.iter().map(|text| Selector::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let request = PackStoreRequest {
+        channel: arguments.channel,
+        hosted_as: names(&arguments.hosted_as)?,
+        out: session.writable_directory(&arguments.out)?,
+        read_back: !arguments.no_readback,
+        volume_size: arguments.carry.volume_size,
+        basis: arguments.carry.basis(session),
+        full_every: arguments.carry.full_every,
+    };
+    let store = session.existing_store()?;
+    let asks = arguments.carry.next_medium(session);
+    let signer: Arc<dyn Signer + Send + Sync> = match (&arguments.sign_command, &arguments.key) {
+        (Some(command), Some(public)) => Arc::new(session.command_signer(public.as_ref(), command)?),
+        (_, key) => Arc::new(session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?),
+    };
+    let (events, cancel) = (session.events.clone(), session.cancel.clone());
+    let report = session.block(move || {
+        let side = (&store, &*signer as &dyn Signer);
+        pack_store::pack_store(&request, &selectors, side, asks.as_deref(), &*events, &cancel)
+    })?;
+    session.finish(&report, || {
+        report.bundle.files.iter().for_each(|file| output::line(&file.display().to_string()));
+        let artifacts = units::count(report.artifacts, "artifact");
+        let evidence = units::count(report.evidence, "snapshot");
+        session.say(&format!("{}, {artifacts}, with {evidence} as evidence", carried(&report.bundle)));
+    })
+}
+
+/// Reads `NAME=REGISTRY`.
+fn names(texts: &[String]) -> Result<BTreeMap<String, String>, Problem> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, registry)) if !name.is_empty() && !registry.is_empty() => {
+            Ok((name.to_owned(), registry.to_owned()))
+        }
+        _ => Err(Problem::new(Kind::Usage, "usage.as", "--as wants a name and a registry")
+            .at(text)
+            .hint("write --as team=registry.example")),
+    };
+    texts.iter().map(pair).collect()
+}

@@ -1,0 +1,308 @@
+//! Packing what a store shows into a bundle of a channel of this side's own, without any network: from ship to ship, from
+//! low to high, or what was pushed here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use bundle_format::{Artifact, BlobKey, Mode, Ref, Repository, Signer};
+use serde::{Deserialize, Serialize};
+
+use super::at_site::{self, Basis};
+use super::collect;
+use super::evidence;
+use super::import::ADMIT_READS;
+use super::intake::Intake;
+use super::issue::{Issuing, NextMedium};
+use super::lock;
+use super::lock_file::Lock;
+use super::pack::{self, Packed, Packing};
+use super::receipt::Pins;
+use super::select::{self, Selected, Selector};
+use crate::cancel::Cancel;
+use crate::clock;
+use crate::ecosystem::{Planned, registry};
+use crate::events::Events;
+use crate::problem::{Kind, Problem};
+use crate::spill::{Entry, Sorted, Sorter};
+use crate::store::{Generation, Linked, Source, Store};
+
+/// A wish to pack what the store shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackStoreRequest {
+    /// The channel of this side's own that it is packed for.
+    pub channel: String,
+    /// The registries that hosted repositories are packed as, by their names here.
+    pub hosted_as: BTreeMap<String, String>,
+    /// The directory that gets the bundle.
+    pub out: PathBuf,
+    /// Whether the finished bundle is read back from the medium.
+    pub read_back: bool,
+    /// The most bytes of a volume; `None`: one volume of everything.
+    pub volume_size: Option<u64>,
+    /// What the site has, which is left out; `None`: nothing.
+    pub basis: Option<Basis>,
+    /// Every so many sequences, nothing is left out.
+    pub full_every: Option<u64>,
+}
+
+/// What was packed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackStoreReport {
+    /// The bundle.
+    #[serde(flatten)]
+    pub bundle: Packed,
+    /// How many artifacts it lists that were selected.
+    pub artifacts: u64,
+    /// How many earlier snapshots it lists as evidence.
+    pub evidence: u64,
+}
+
+/// Packs what selectors select, all that is visible if there is none; what this channel itself shows is no part of it. Unchanged
+/// content gives the held snapshot.
+///
+/// # Errors
+/// Usage, if what is hosted here has no name to be packed under. Incomplete (4), if a selector selects nothing, or the store
+/// lacks something of what is selected. Refused (6), if the channel is filled by others, or as [`pack::pack`].
+pub fn pack_store(
+    request: &PackStoreRequest,
+    selectors: &[Selector],
+    (store, signer): (&Store, &dyn Signer),
+    next_medium: Option<&NextMedium>,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<PackStoreReport, Problem> {
+    let channel = lock::must_be_channel(&request.channel)?;
+    let ledger = must_be_own(store, channel)?;
+    let intake = Intake::new(store)?;
+    let scratch = store.layout.staging();
+    let mut gathering = Gathering {
+        request,
+        store,
+        artifacts: Sorter::new(&scratch),
+        refs: Sorter::new(&scratch),
+        repositories: BTreeSet::new(),
+        brought: BTreeMap::new(),
+        last: None,
+    };
+    gathering.gather(selectors, cancel)?;
+    let (lock, artifacts) = gathering.finish(&scratch)?;
+    for artifact in lock.artifacts.iter() {
+        cancel.check()?;
+        must_be_held(&artifact?, &intake)?;
+    }
+    let pins = Pins::of(store.layout.home());
+    let basis = request.basis.as_ref();
+    let at_site = basis.map(|basis| at_site::at_site(basis, channel, store, &pins, events)).transpose()?;
+    let packing = Packing {
+        channel,
+        mode: Mode::Add,
+        ledger: &ledger,
+        issuing: Issuing {
+            out: &request.out,
+            signer,
+            read_back: request.read_back,
+            volume_size: request.volume_size,
+            next_medium,
+            at_site: at_site.as_deref(),
+        },
+        full_every: request.full_every,
+    };
+    let made = pack::pack(&lock, &packing, store, &intake, events, cancel)?;
+    let bundle = made.packed.clone();
+    collect::commit(store, &lock, made, (signer.key_id(), "pack"), cancel)?;
+    Ok(PackStoreReport { bundle, artifacts, evidence: lock.artifacts.len() - artifacts })
+}
+
+/// The ledger of a channel of this side's own.
+///
+/// # Errors
+/// Refused, if the channel is here and has no ledger here: then others give its sequences.
+fn must_be_own(store: &Store, channel: &str) -> Result<PathBuf, Problem> {
+    let ledger = lock::ledger_in(&collect::channel_directory(store.layout.home(), channel));
+    if ledger.exists() || store.catalogue.channel(channel)?.is_none() {
+        return Ok(ledger);
+    }
+    let message = format!("the channel {channel} is filled by imports, or by a project of its own");
+    Err(Problem::new(Kind::Refused, "pack.foreign-channel", message)
+        .because("its sequences are given elsewhere, and a second one of a number would be refused as a fork")
+        .hint("name a channel of this side's own with --channel"))
+}
+
+/// Claims the blobs of an artifact.
+fn must_be_held(artifact: &Planned, intake: &Intake) -> Result<(), Problem> {
+    for (blob, size) in artifact.files.iter().filter_map(|file| Some((file.blob?, file.size?))) {
+        if !intake.hold(&blob, size)? {
+            let message = format!("blob {blob} of {} {} is not here", artifact.name, artifact.version);
+            return Err(Problem::new(Kind::Incomplete, "pack.missing", message)
+                .hint("`aftk check` lists what is missing; import or push it once more"));
+        }
+    }
+    Ok(())
+}
+
+/// What was selected, while it is gathered.
+struct Gathering<'a> {
+    request: &'a PackStoreRequest,
+    store: &'a Store,
+    artifacts: Sorter<Planned>,
+    refs: Sorter<Ref>,
+    /// The repositories of what was selected, by ecosystem and name, as they are packed.
+    repositories: BTreeSet<(String, String)>,
+    /// The generations that brought it, by channel.
+    brought: BTreeMap<String, BTreeSet<Generation>>,
+    /// The artifact that was met last: several sources may show one under the same name.
+    last: Option<Selected>,
+}
+
+impl Gathering<'_> {
+    /// Walks each ecosystem by itself: refs are told of one at a time.
+    fn gather(&mut self, selectors: &[Selector], cancel: &Cancel) -> Result<(), Problem> {
+        let ecosystems: BTreeSet<String> =
+            self.store.catalogue.repositories()?.into_iter().map(|repository| repository.ecosystem).collect();
+        let mut counts = vec![0; selectors.len()];
+        for ecosystem in &ecosystems {
+            let own = Source::Channel(self.request.channel.clone());
+            let store = self.store;
+            let found = select::each(store, Some(ecosystem), selectors, &mut |selected| {
+                cancel.check()?;
+                if selected.linked.source == own { Ok(()) } else { self.meet(selected) }
+            })?;
+            counts.iter_mut().zip(found).for_each(|(count, found)| *count += found);
+        }
+        if let Some(last) = self.last.take() {
+            self.take(last)?;
+        }
+        match selectors.iter().zip(counts).find(|(_, count)| *count == 0) {
+            Some((selector, _)) => Err(select::nothing(format!("{} selects nothing here", selector.text()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Of what several sources show under one name, clients see what the one with precedence shows; so does the bundle.
+    fn meet(&mut self, next: Selected) -> Result<(), Problem> {
+        let Some(mut last) = self.last.take() else {
+            self.last = Some(next);
+            return Ok(());
+        };
+        let (a, b) = (&last.linked.artifact, &next.linked.artifact);
+        if key(a) != key(b) {
+            self.last = Some(next);
+            return self.take(last);
+        }
+        if a != b {
+            let seen = self.store.catalogue.artifacts(&a.ecosystem, Some(&a.repository), &a.name)?;
+            let place = |artifact: &Artifact| seen.iter().position(|linked| linked.artifact == *artifact);
+            if place(b) < place(a) {
+                last.linked = next.linked;
+            }
+        }
+        last.labels.extend(next.labels);
+        self.last = Some(last);
+        Ok(())
+    }
+
+    fn take(&mut self, Selected { linked, labels }: Selected) -> Result<(), Problem> {
+        let Linked { mut artifact, source, generation } = linked;
+        match source {
+            Source::Channel(channel) => {
+                self.brought.entry(channel).or_default().insert(generation);
+            }
+            Source::Hosted => {
+                artifact.repository = self.name_elsewhere(&artifact.repository)?;
+                self.must_be_admitted(&artifact)?;
+            }
+        }
+        self.repositories.insert((artifact.ecosystem.clone(), artifact.repository.clone()));
+        for label in labels {
+            self.refs.push(Ref {
+                ecosystem: artifact.ecosystem.clone(),
+                repository: artifact.repository.clone(),
+                name: artifact.name.clone(),
+                label,
+                version: artifact.version.clone(),
+            })?;
+        }
+        self.artifacts.push(artifact.into())
+    }
+
+    /// The registry that a hosted repository is packed as. Under its own name no other site would take it: names without a
+    /// host are those of the repositories that a site hosts itself.
+    fn name_elsewhere(&self, repository: &str) -> Result<String, Problem> {
+        self.request.hosted_as.get(repository).cloned().ok_or_else(|| {
+            let message =
+                format!("{repository} is hosted here, and elsewhere it needs the name of a registry");
+            Problem::new(Kind::Usage, "pack.hosted-name", message).hint(format!(
+                "give it one, with --as {repository}=registry.example, or select what is to be packed"
+            ))
+        })
+    }
+
+    /// What no site would take in is not packed.
+    fn must_be_admitted(&self, artifact: &Artifact) -> Result<(), Problem> {
+        let known = registry::find(&artifact.ecosystem).filter(|known| known.schema() == artifact.schema);
+        let Some(admit) = known.and_then(|ecosystem| ecosystem.admit()) else { return Ok(()) };
+        let mut read = |key: &BlobKey| super::read_blob(self.store, key, ADMIT_READS);
+        admit.admit(artifact, &mut read).map_err(|problem| {
+            let mut refused = Problem::new(Kind::Usage, "pack.hosted-name", "no site would take this in");
+            refused.causes = problem.causes;
+            refused
+                .at(format!("{}/{}", artifact.repository, artifact.name))
+                .hint("give another name of a registry with --as")
+        })
+    }
+
+    /// All of it as a lock, and how many artifacts were selected; behind them comes the evidence.
+    fn finish(mut self, scratch: &Path) -> Result<(Lock, u64), Problem> {
+        let selected = first_of_each(self.artifacts.finish()?, scratch)?;
+        let count = selected.len();
+        if count == 0 {
+            return Err(select::nothing("nothing is here that could be packed".to_owned()));
+        }
+        let mut artifacts = Sorter::new(scratch);
+        for artifact in selected.iter() {
+            artifacts.push(artifact?)?;
+        }
+        for (channel, generations) in &self.brought {
+            for artifact in evidence::of(channel, generations, self.store)? {
+                self.repositories.insert((artifact.ecosystem.clone(), artifact.repository.clone()));
+                artifacts.push(artifact)?;
+            }
+        }
+        let known = self.store.catalogue.repositories()?;
+        let origin = |ecosystem: &str, name: &str| {
+            let found = known.iter().find(|one| one.ecosystem == ecosystem && one.name == name);
+            found.map(|one| one.origin.clone()).unwrap_or_default()
+        };
+        let repositories = self.repositories.into_iter().map(|(ecosystem, name)| {
+            let origin = origin(&ecosystem, &name);
+            Repository { ecosystem, name, origin }
+        });
+        let lock = Lock {
+            resolved: clock::now_text(),
+            repositories: repositories.collect(),
+            artifacts: first_of_each(artifacts.finish()?, scratch)?,
+            refs: first_of_each(self.refs.finish()?, scratch)?,
+            ..Lock::default()
+        };
+        Ok((lock, count))
+    }
+}
+
+fn key(artifact: &Artifact) -> [&str; 5] {
+    let Artifact { ecosystem, repository, name, version, qualifier, .. } = artifact;
+    [ecosystem, repository, name, version, qualifier]
+}
+
+/// A list without what has the place of the entry before it.
+fn first_of_each<T: Entry>(list: Sorted<T>, scratch: &Path) -> Result<Sorted<T>, Problem> {
+    let mut firsts = Sorter::new(scratch);
+    let mut last: Option<T> = None;
+    for entry in list.iter() {
+        let entry = entry?;
+        if last.as_ref().is_none_or(|last| last.order(&entry).is_ne()) {
+            firsts.push(entry.clone())?;
+            last = Some(entry);
+        }
+    }
+    firsts.finish()
+}

@@ -1,0 +1,158 @@
+//! Bundles of what a store shows: from site to site, with what had been signed before as evidence.
+
+use std::fs;
+use std::path::Path;
+
+use aftk::access::Read;
+use aftk::ops::check;
+use aftk::store::Store;
+
+use crate::support::hosting::Hosting;
+use crate::support::sides::{Ran, Sides, bundles, sound};
+
+/// A site that imported a file twice, as it was and as it is, and a second file beside it.
+fn site() -> Sides {
+    let sides = Sides::new();
+    for version in ["old", "new"] {
+        sides.write("manual.txt", version);
+        let words = ["collect", "--channel", "prod", "--out", "../stick", "file:./manual.txt"];
+        sides.run("out", &words).done();
+    }
+    sides.write("tool.bin", vec![7; 100_000]);
+    sides.run("out", &["collect", "--channel", "extra", "--out", "../stick", "file:./tool.bin"]).done();
+    sides.trust();
+    sides.run("in", &["import", "../stick"]).done();
+    sides
+}
+
+/// Packs at one site, and has another import it, which trusts the first one's key from now on.
+fn carry(sides: &Sides, from: &str, to: &str, more: &[&str]) -> Ran {
+    let out = format!("../{from}-{to}");
+    let ran = pack(sides, from, &out, more);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let pem = sides.run(from, &["key", "show"]).done();
+    sides.write("packer.pem", pem);
+    sides.run(to, &["key", "trust", "packer.pem", "--name", from]).done();
+    sides.run(to, &["import", &out]).done();
+    ran
+}
+
+fn pack(sides: &Sides, from: &str, out: &str, more: &[&str]) -> Ran {
+    sides.run(from, &[&["pack", "--json", "--out", out], more].concat())
+}
+
+#[test]
+fn what_a_site_shows_goes_on_to_the_next_ones_with_what_was_signed() {
+    let sides = site();
+    let ran = carry(&sides, "in", "far", &[]);
+    let report = ran.json();
+    assert_eq!((&report["channel"], &report["artifacts"]), (&"packed".into(), &2.into()));
+    // Of prod, the bundle that brought what is shown now.
+    assert_eq!(report["evidence"], 2);
+    let files = |home: &str| -> Vec<String> {
+        let mut shown = sound(&sides.path(home));
+        shown.retain(|line| line.contains("manual") || line.contains("tool"));
+        shown.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+    };
+    let mut first = files("in");
+    first.dedup();
+    assert_eq!(files("far"), first);
+    // What the collector signed is there byte for byte, and onward from there too.
+    carry(&sides, "far", "third", &["--channel", "onward"]);
+    assert_eq!(files("third"), first);
+    let store = Store::open(&sides.path("in")).unwrap();
+    let entry = store.catalogue.snapshots("prod").unwrap().pop().unwrap();
+    for home in ["far", "third"] {
+        let there = Store::open(&sides.path(home)).unwrap();
+        let evidence = there.catalogue.artifacts("aftk", Some("evidence"), "prod").unwrap();
+        let [linked] = evidence.as_slice() else { panic!("{home}: {evidence:?}") };
+        let artifact = &linked.artifact;
+        assert_eq!(
+            (artifact.schema.as_str(), &artifact.version),
+            ("evidence/1", &entry.snapshot.to_string())
+        );
+        assert_eq!((&artifact.attributes["epoch"], &artifact.attributes["sequence"]), (&1.into(), &2.into()));
+        assert_eq!(artifact.attributes["signers"], serde_json::json!(entry.signers));
+        for (role, blob) in
+            [("snapshot", entry.snapshot), ("signatures", entry.signatures), ("segment", entry.segments[0])]
+        {
+            let file = artifact.files.iter().find(|file| file.role == role).unwrap();
+            assert_eq!(file.blob, blob, "{role}");
+            assert_eq!(there.blobs.size(&blob).unwrap(), Some(file.size), "{role}");
+        }
+    }
+    // The third one has what the second one said as well.
+    let there = Store::open(&sides.path("third")).unwrap();
+    assert_eq!(there.catalogue.artifacts("aftk", None, "packed").unwrap().len(), 1);
+}
+
+#[test]
+fn unchanged_content_is_the_same_bundle_and_changed_content_the_next_one() {
+    let sides = site();
+    let first = pack(&sides, "in", "../first", &[]);
+    let again = pack(&sides, "in", "../again", &[]);
+    assert_eq!((&first.json()["held"], &again.json()["held"]), (&false.into(), &true.into()));
+    let bytes = |directory: &str| -> Vec<Vec<u8>> {
+        bundles(&sides.path(directory)).iter().map(|file| fs::read(file).unwrap()).collect()
+    };
+    assert!(bytes("first") == bytes("again"));
+    sides.write("tool.bin", b"changed");
+    sides.run("out", &["collect", "--channel", "extra", "--out", "../more", "file:./tool.bin"]).done();
+    sides.run("in", &["import", "../more"]).done();
+    let next = pack(&sides, "in", "../next", &["--since", "1"]).json();
+    assert_eq!(
+        (&next["sequence"], &next["left_out"].as_u64().map(|count| count > 0)),
+        (&2.into(), &Some(true))
+    );
+    // Its own channel is no part of what is packed, else nothing would ever be unchanged.
+    assert_eq!(pack(&sides, "in", "../next", &["--since", "1"]).json()["held"], true);
+    sides.run("out", &["key", "trust", "collector.pem"]).done();
+}
+
+#[test]
+fn selectors_say_what_is_packed_and_the_channel_is_this_side_s_own() {
+    let sides = site();
+    let only = pack(&sides, "in", "../only", &["file:manual.txt"]).json();
+    assert_eq!((&only["artifacts"], &only["evidence"]), (&1.into(), &1.into()));
+    let nothing = pack(&sides, "in", "../nothing", &["file:manual.txt", "npm:absent"]);
+    assert_eq!((nothing.code, &nothing.json()["error"]["code"]), (Some(4), &"selector.nothing".into()));
+    let foreign = pack(&sides, "in", "../foreign", &["--channel", "prod"]);
+    assert_eq!((foreign.code, &foreign.json()["error"]["code"]), (Some(6), &"pack.foreign-channel".into()));
+    assert!(!sides.path("nothing").exists() && !sides.path("foreign").exists());
+    // What is damaged or gone is not packed.
+    let key = bundle_format::BlobKey::of(&vec![7; 100_000]).hex();
+    fs::remove_file(sides.path("in").join("store/blobs/sha256").join(&key[..2]).join(&key)).unwrap();
+    let lost = pack(&sides, "in", "../lost", &[]);
+    assert_eq!((lost.code, &lost.json()["error"]["code"]), (Some(4), &"pack.missing".into()));
+}
+
+#[test]
+fn what_was_pushed_is_packed_as_of_the_registry_that_is_named() {
+    let sides = Sides::new();
+    let home = sides.path("in");
+    let hosting = Hosting::at(&home, Read::Open);
+    hosting.client().image("team/app", "1.0", b"layer");
+    let unnamed = pack(&sides, "in", "../unnamed", &[]);
+    assert_eq!((unnamed.code, &unnamed.json()["error"]["code"]), (Some(2), &"pack.hosted-name".into()));
+    for bad in ["team=team", "team=", "team"] {
+        assert_eq!(pack(&sides, "in", "../unnamed", &["--as", bad]).code, Some(2), "{bad}");
+    }
+    assert!(!sides.path("unnamed").exists());
+    carry(&sides, "in", "far", &["--as", "team=registry.example.test"]);
+    let there = far_images(&sides.path("far"));
+    assert_eq!(there, ["registry.example.test/app 1.0"]);
+    // Here, what clients push into and pull from stays as it was.
+    assert_eq!(hosting.ask("GET", "/v2/team/app/manifests/1.0").status, 200);
+}
+
+/// The images that a home shows, with their tags.
+fn far_images(home: &Path) -> Vec<String> {
+    let store = Store::open(home).unwrap();
+    assert!(
+        check::check(&store, &aftk::events::Silent, &aftk::cancel::Cancel::default()).unwrap().is_sound()
+    );
+    let names = store.catalogue.names("oci", None, "", 10).unwrap();
+    let refs = names.iter().flat_map(|name| store.catalogue.refs("oci", None, name, None).unwrap());
+    let shown = refs.map(|linked| linked.reference);
+    shown.map(|one| format!("{}/{} {}", one.repository, one.name, one.label)).collect()
+}
