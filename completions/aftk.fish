@@ -42,6 +42,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -s V -l version -d 'Print versio
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "init" -d 'Write an aftk.toml for the lockfiles in this directory'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "lock" -d 'Resolve requests to exact versions, and write them to aftk.lock'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "collect" -d 'Resolve, download and pack into a signed bundle'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "pack" -d 'Pack what the store shows into a signed bundle, without any network'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "inspect" -d 'Show what bundles list, without unpacking them'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "diff" -d 'Show what moved from one bundle to another, or what importing a bundle would change here'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "verify" -d 'Verify bundles: signatures, every byte, and that all is there'
@@ -142,6 +143,33 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -s q -l quiet -d 'Pri
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -s o -l out -d 'Write the bundle into DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l channel -d 'The channel to pack for, which nobody but this side fills' -r
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l as -d 'Pack what was pushed into the hosted repository NAME as if it were from REGISTRY: `team=registry.example`' -r
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l key -d 'Sign with this key of the home, or this key file; made on first use' -r
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l volume-size -d 'Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`. At a terminal, the next medium is asked for when one is full' -r
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l receipt -d 'Leave out what the sites have by these receipts (`aftk receipt`); of several, what all have' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l since -d 'Leave out what sequence SEQ of the channel lists' -r
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l assume-held -d 'Leave out what any sequence of the channel up to SEQ lists: for sites that nothing comes back from' -r
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l missing -d 'Leave out everything but what FILE names, which `aftk import --missing FILE` wrote' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l full-every -d 'Leave nothing out at every Nth sequence' -r
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l no-readback -d 'Do not read the finished bundle back from the medium'
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l format -d 'How to show it; cyclonedx (1.6) and spdx (2.3) are bills of materials in JSON, of one bundle each' -r -f -a "tree\t''
 table\t''
 json\t''

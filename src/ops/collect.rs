@@ -153,7 +153,7 @@ pub async fn collect(
         let made =
             pack::pack(&locked.lock, &packing, store, outside_now.intake(), &*events, outside_now.cancel())?;
         let packed = made.packed.clone();
-        commit(store, &locked.lock, made, (signer.key_id(), "collect"), outside_now.cancel())?;
+        commit(store, &locked.lock, made, signer.key_id(), outside_now.cancel())?;
         Ok((locked, packed))
     })
     .await?;
@@ -212,11 +212,11 @@ async fn flush(outside: &Arc<Outside>) -> Result<(), Problem> {
 
 /// Makes the snapshot part of this side's own catalogue: `ls` shows it, gc keeps it, and a second project of the same
 /// channel is noticed.
-pub(super) fn commit(
+fn commit(
     store: &Store,
     lock: &Lock,
     made: pack::Made,
-    (key_id, action): (&str, &str),
+    key_id: &str,
     cancel: &Cancel,
 ) -> Result<(), Problem> {
     let snapshot = &made.snapshot;
@@ -236,7 +236,7 @@ pub(super) fn commit(
         signers: vec![key_id.to_owned()],
         still_believed: &|| Ok(()),
     };
-    accession.commit(papers, mark, View::Apart, action, cancel)?;
+    accession.commit(papers, mark, View::Apart, "collect", cancel)?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::lock_file::Lock;
 use super::records;
 use crate::fsx;
 use crate::problem::{Kind, Problem};
-use crate::store::{Source, Store};
+use crate::store::{Generation, Source, Store};
 
 /// The most bytes that a ledger may have: some 100,000 snapshots.
 const LIMIT: u64 = 32 * 1024 * 1024;
@@ -139,6 +139,10 @@ impl LockedLedger {
 
 /// Whether this side's own catalogue shows exactly what the lock lists in the channel, as a site that imported all of it does.
 fn still_shown(store: &Store, channel: &str, lock: &Lock) -> Result<bool, Problem> {
+    // What was packed from the store shows nothing here itself, so nothing is known of what its sites show.
+    if store.catalogue.channel(channel)?.is_none_or(|state| state.generation == Generation::NONE) {
+        return Ok(false);
+    }
     let channel = Source::Channel(channel.to_owned());
     // Those of one package follow one another, and of an image there may be thousands: each package is read once.
     let mut package = (String::new(), String::new(), String::new());

@@ -24,7 +24,9 @@ use crate::ecosystem::{Planned, registry};
 use crate::events::Events;
 use crate::problem::{Kind, Problem};
 use crate::spill::{Entry, Sorted, Sorter};
-use crate::store::{Generation, Linked, Source, Store};
+use crate::store::{
+    AuditEntry, Change, ChangeSet, Generation, Linked, Precondition, SnapshotEntry, Source, Store,
+};
 
 /// A wish to pack what the store shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +59,7 @@ pub struct PackStoreReport {
     pub evidence: u64,
 }
 
-/// Packs what selectors select, all that is visible if there is none; what this channel itself shows is no part of it. Unchanged
-/// content gives the held snapshot.
+/// Packs what selectors select, all that is visible if there is none. Unchanged content gives the held snapshot.
 ///
 /// # Errors
 /// Usage, if what is hosted here has no name to be packed under. Incomplete (4), if a selector selects nothing, or the store
@@ -109,8 +110,41 @@ pub fn pack_store(
     };
     let made = pack::pack(&lock, &packing, store, &intake, events, cancel)?;
     let bundle = made.packed.clone();
-    collect::commit(store, &lock, made, (signer.key_id(), "pack"), cancel)?;
+    note(store, &made, signer.key_id())?;
     Ok(PackStoreReport { bundle, artifacts, evidence: lock.artifacts.len() - artifacts })
+}
+
+/// Notes the snapshot, so that it can be issued again, and left out of what comes later. It shows nothing here, and keeps
+/// nothing but its lists: what it lists is shown by those who brought it, and goes with them.
+fn note(store: &Store, made: &pack::Made, key_id: &str) -> Result<(), Problem> {
+    let snapshot = &made.snapshot;
+    let known = store.catalogue.snapshots(&snapshot.channel)?;
+    if known.iter().any(|entry| entry.snapshot == made.packed.snapshot) {
+        return Ok(());
+    }
+    let now = clock::now_text();
+    let entry = SnapshotEntry {
+        channel: snapshot.channel.clone(),
+        epoch: snapshot.epoch,
+        sequence: snapshot.sequence,
+        snapshot: made.packed.snapshot,
+        signatures: made.signatures,
+        segments: snapshot.segments.iter().map(|segment| segment.digest).collect(),
+        created: snapshot.created.clone(),
+        accepted: now.clone(),
+        signers: vec![key_id.to_owned()],
+        generation: Generation::NONE,
+    };
+    let subject = [
+        ("channel", snapshot.channel.clone()),
+        ("sequence", format!("{}.{}", snapshot.epoch, snapshot.sequence)),
+        ("snapshot", made.packed.snapshot.to_string()),
+    ];
+    let subject = subject.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let audit = AuditEntry { time: now, action: "pack".to_owned(), subject };
+    let changes = ChangeSet { changes: vec![Change::Snapshot(entry), Change::Audit(audit)] };
+    store.catalogue.commit(&changes, &Precondition::None)?;
+    Ok(())
 }
 
 /// The ledger of a channel of this side's own.
@@ -161,11 +195,10 @@ impl Gathering<'_> {
             self.store.catalogue.repositories()?.into_iter().map(|repository| repository.ecosystem).collect();
         let mut counts = vec![0; selectors.len()];
         for ecosystem in &ecosystems {
-            let own = Source::Channel(self.request.channel.clone());
             let store = self.store;
             let found = select::each(store, Some(ecosystem), selectors, &mut |selected| {
                 cancel.check()?;
-                if selected.linked.source == own { Ok(()) } else { self.meet(selected) }
+                self.meet(selected)
             })?;
             counts.iter_mut().zip(found).for_each(|(count, found)| *count += found);
         }

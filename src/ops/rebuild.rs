@@ -197,6 +197,11 @@ impl Replay<'_> {
         self.cancel.check()?;
         let entry = &accepted.entry;
         let catalogue = &*self.store.catalogue;
+        if entry.generation == Generation::NONE {
+            let changes = vec![Change::Snapshot(entry.clone())];
+            catalogue.commit(&ChangeSet { changes }, &Precondition::None)?;
+            return Ok(true);
+        }
         let mark = catalogue.channel(&entry.channel)?;
         // It continued what was visible then, from which one may have gone back since.
         if let Some(base) = self.generations.get(&accepted.base)

@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::problem::Problem;
-use crate::store::Store;
+use crate::store::{Generation, Store};
 use crate::trust::{Root, time};
 
 /// The time that counts here, in seconds since 1970: never before the signed times of what was accepted.
@@ -13,7 +13,9 @@ pub(super) fn now(store: &Store, root: Option<&Root>) -> Result<i64, Problem> {
     let mut created = Vec::new();
     for channel in store.catalogue.channels()? {
         let entries = store.catalogue.snapshots(&channel.name)?;
-        created.extend(entries.into_iter().map(|entry| (entry.accepted, entry.created)));
+        // What was packed here has its time from this clock.
+        let accepted = entries.into_iter().filter(|entry| entry.generation != Generation::NONE);
+        created.extend(accepted.map(|entry| (entry.accepted, entry.created)));
     }
     created.sort();
     let floor = root.map_or(0, |root| time::floor(root, created.iter().map(|(_, created)| created.as_str())));

@@ -10,7 +10,7 @@ use crate::cancel::Cancel;
 use crate::clock;
 use crate::config::ChannelRules;
 use crate::problem::{Kind, Problem};
-use crate::store::{ChannelState, Cursor, Source, Store};
+use crate::store::{ChannelState, Cursor, Generation, Source, Store};
 use crate::trust::Trust;
 use crate::units;
 
@@ -231,7 +231,8 @@ fn one(
         .collect();
     sequences.sort_unstable();
     let generation = state.map_or(0, |state| state.generation.0);
-    let shown = entries.iter().find(|entry| entry.generation.0 == generation);
+    let mut shown = entries.iter().filter(|entry| entry.generation != Generation::NONE);
+    let shown = shown.find(|entry| entry.generation.0 == generation);
     let visible = Visible { generation, sequence: shown.map(|entry| entry.sequence), artifacts };
     Ok(ChannelStatus {
         stale: stale(newest.as_ref(), max_age, now),

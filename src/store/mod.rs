@@ -94,6 +94,11 @@ pub struct Revision(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Generation(pub u64);
 
+impl Generation {
+    /// Before any: of what shows nothing.
+    pub const NONE: Generation = Generation(0);
+}
+
 /// Who linked something into a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -272,7 +277,7 @@ pub struct SnapshotEntry {
     pub accepted: String,
     /// The key ids that signed it.
     pub signers: Vec<String>,
-    /// The generation it became.
+    /// The generation it became; [`Generation::NONE`] of one that was packed here, of what others brought.
     pub generation: Generation,
 }
 

@@ -104,8 +104,22 @@ fn unchanged_content_is_the_same_bundle_and_changed_content_the_next_one() {
         (&next["sequence"], &next["left_out"].as_u64().map(|count| count > 0)),
         (&2.into(), &Some(true))
     );
-    // Its own channel is no part of what is packed, else nothing would ever be unchanged.
+    // Packing shows nothing here: it stands in nobody's way, and is no part of what is packed.
     assert_eq!(pack(&sides, "in", "../next", &["--since", "1"]).json()["held"], true);
+    assert!(sound(&sides.path("in")).iter().all(|line| !line.contains("packed")));
+    let words = ["collect", "--reissue", "2", "--channel", "packed", "--since", "1", "--out", "../once-more"];
+    sides.run("in", &words).done();
+    assert!(bytes("next") == bytes("once-more"));
+    // Going back is news for those who had gone forward.
+    sides.run("in", &["rollback", "extra"]).done();
+    assert_eq!(pack(&sides, "in", "../back", &[]).json()["sequence"], 3);
+    // It is known after the catalogue was lost, and shows nothing then either.
+    fs::remove_file(sides.path("in").join("store/catalogue.sqlite")).unwrap();
+    sides.run("in", &["check", "--rebuild", "-y"]).done();
+    assert!(sound(&sides.path("in")).iter().all(|line| !line.contains("packed")));
+    let status = sides.run("in", &["status", "packed", "--json"]).json();
+    assert_eq!(status["channels"][0]["newest"]["sequence"], 3);
+    assert_eq!(status["channels"][0]["visible"]["sequence"], serde_json::Value::Null);
     sides.run("out", &["key", "trust", "collector.pem"]).done();
 }
 
