@@ -4,9 +4,11 @@
 //! staged from the segments (which come first) so that every later blob can be held to the checksums they claim,
 //! and nothing is visible until every byte was verified and nothing is missing.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bundle_format::{BlobKey, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader};
+use bundle_format::{BlobKey, Record, RecordOrder, SegmentReader, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers, View};
@@ -15,7 +17,7 @@ use super::believed::Documents;
 use super::heal;
 use super::intake::Intake;
 use super::late;
-use super::media::{self, Failed, Set, Which};
+use super::media::{self, Failed, Set, Volume, Which};
 use super::recover;
 use super::site_time;
 use super::unpack::{self, Pieces, Side, Unpacking};
@@ -173,11 +175,9 @@ pub fn import(
         bytes: Some(bytes),
     });
     let (sets, unread) = media::sets(&volumes, &trust.reread()?.verifier(false)?)?;
-    let refused = |path: &Path, problem: &Problem| match problem.kind {
-        Kind::Untrusted | Kind::Refused | Kind::Stale if !request.dry_run => {
-            log_refusal(store, path, problem)
-        }
-        _ => Ok(()),
+    let refused = |path: &Path, problem: &Problem| match is_refusal(problem) && !request.dry_run {
+        true => log_refusal(store, path, problem),
+        false => Ok(()),
     };
     unread.iter().try_for_each(|failed| refused(&failed.file, &failed.problem))?;
     let (mut bundles, mut failed) = (Vec::new(), unread);
@@ -203,6 +203,52 @@ pub fn import(
     Ok(ImportReport { bundles, failed })
 }
 
+/// Imports one volume from what can be read but once, such as a pipe; as [`import`].
+///
+/// # Errors
+/// If this side cannot go on, or the job is stopped.
+pub fn import_from(
+    source: Box<dyn Read + Send>,
+    (store, trust): (&Store, &Trust),
+    missing: Option<&Path>,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<ImportReport, Problem> {
+    events.emit(Happening::Stage { name: "import".into(), items: Some(1), bytes: None });
+    let path = Path::new(PIPE);
+    let done = trust.reread()?.verifier(false).map_err(Problem::from).and_then(|verifier| {
+        let volume = media::read(source, path, &verifier)?;
+        let set = Set {
+            count: volume.volume_count(),
+            packing: BlobKey::of(volume.packing_bytes()),
+            volumes: BTreeMap::from([(volume.volume_number(), path.to_owned())]),
+            arrived: BTreeSet::new(),
+        };
+        import_volumes(store, trust, (&set, missing), vec![(path, volume)], events, cancel)
+    });
+    let (mut bundles, mut failed) = (Vec::new(), Vec::new());
+    match done {
+        Ok(imported) => bundles.push(imported),
+        Err(problem) => {
+            if is_refusal(&problem) {
+                log_refusal(store, path, &problem)?;
+            }
+            Failed::note(&mut failed, path, problem)?;
+        }
+    }
+    Ok(ImportReport { bundles, failed })
+}
+
+/// The code of a bundle that relies on what is not here.
+pub(super) const RELIES: &str = "bundle.incomplete";
+/// What a volume from a pipe is called.
+pub const PIPE: &str = "-";
+
+/// Whether a bundle was turned away, and not merely found incomplete.
+fn is_refusal(problem: &Problem) -> bool {
+    matches!(problem.kind, Kind::Untrusted | Kind::Refused | Kind::Stale)
+}
+
 /// Imports the volumes of a bundle that are at hand.
 fn import_set(
     store: &Store,
@@ -212,7 +258,6 @@ fn import_set(
     cancel: &Cancel,
 ) -> Result<Imported, Problem> {
     let verifier = trust.verifier(false)?;
-    let path = set.first();
     let mut opened = Vec::new();
     for (number, path) in &set.volumes {
         let volume = media::open(path, &verifier)?;
@@ -223,6 +268,19 @@ fn import_set(
         }
         opened.push((path.as_path(), volume));
     }
+    import_volumes(store, trust, (set, list), opened, events, cancel)
+}
+
+/// Imports volumes of a bundle, each of which is read once.
+fn import_volumes(
+    store: &Store,
+    trust: &Trust,
+    (set, list): (&Set, Option<&Path>),
+    opened: Vec<(&Path, Volume)>,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<Imported, Problem> {
+    let path = set.first();
     let Some((_, first)) = opened.first() else {
         return Err(Problem::new(Kind::Usage, "media.none", "no bundle was named"));
     };
@@ -276,7 +334,7 @@ fn import_set(
         None => key,
     };
     let mut accession = Accession::begin(store, &snapshot)?;
-    let has_all = |volume: &VolumeReader<_>| snapshot.segments.iter().all(|one| volume.carries(&one.digest));
+    let has_all = |volume: &Volume| snapshot.segments.iter().all(|one| volume.carries(&one.digest));
     let mut is_staged = set.count == 1 && opened.first().is_some_and(|(_, volume)| has_all(volume));
     let mut begun = Vec::new();
     for (path, volume) in opened {
@@ -320,8 +378,11 @@ fn import_set(
         }
         let mut problem = Problem::new(
             Kind::Incomplete,
-            "bundle.incomplete",
-            format!("{count} blobs that the snapshot lists are neither in the bundle nor here"),
+            RELIES,
+            match count {
+                1 => "1 blob that the snapshot lists is neither in the bundle nor here".to_owned(),
+                _ => format!("{count} blobs that the snapshot lists are neither in the bundle nor here"),
+            },
         )
         .at(path.display())
         .hint("import the bundles before it first, or ask outside for what is missing: `aftk import --missing FILE`");
@@ -348,13 +409,12 @@ fn import_set(
 /// nothing needs all of it, any other one is only warned.
 fn must_fit<'v>(
     store: &Store,
-    volumes: impl Iterator<Item = &'v VolumeReader<std::fs::File>>,
+    volumes: impl Iterator<Item = &'v Volume>,
     path: &Path,
     events: &dyn Events,
 ) -> Result<(), Problem> {
-    let needs = |volume: &VolumeReader<std::fs::File>| {
-        volume.expected_size().saturating_sub(volume.blobs().saturating_mul(TAR_OVERHEAD))
-    };
+    let needs =
+        |volume: &Volume| volume.expected_size().saturating_sub(volume.blobs().saturating_mul(TAR_OVERHEAD));
     let needs: u64 = volumes.map(needs).sum();
     let Some(free) = store.blobs.free_space()?.filter(|free| *free < needs) else { return Ok(()) };
     let mut holds_nothing = true;
@@ -423,7 +483,7 @@ fn decide(
 
 /// Verifies what is left of a volume, and counts the artifacts it lists.
 fn read_to_the_end(
-    mut volume: VolumeReader<std::fs::File>,
+    mut volume: Volume,
     path: &Path,
     events: &dyn Events,
     cancel: &Cancel,

@@ -11,6 +11,7 @@ use bundle_format::{
 };
 
 use super::intake::Intake;
+use super::media::sidecar;
 use super::preflight;
 use super::signing::OnceSigner;
 use super::verify;
@@ -421,12 +422,6 @@ fn hash(file: File, events: &dyn Events, cancel: &Cancel) -> io::Result<BlobKey>
         Ok(())
     })?;
     Ok(hasher.finish())
-}
-
-fn sidecar(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".sha256");
-    PathBuf::from(name)
 }
 
 /// The digest of the whole file, as `sha256sum -c` reads it: for people whose process asks for one.

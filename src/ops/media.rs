@@ -1,7 +1,7 @@
 //! Bundles as they lie on media: which files are volumes, and what the format's errors mean to people.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bundle_format::{BlobKey, FormatError, Snapshot, Verifier, VolumeReader};
@@ -11,6 +11,9 @@ use crate::cancel::{Cancel, interruption};
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
 use crate::trust;
+
+/// A volume whose documents are verified, read once from wherever it is.
+pub type Volume = VolumeReader<Box<dyn Read + Send>>;
 
 /// What volumes are called.
 const ENDING: &str = ".aftk.tar";
@@ -36,7 +39,7 @@ pub struct Which {
 
 impl Which {
     /// The one of this volume, whose documents are verified.
-    pub fn of(path: &Path, volume: &VolumeReader<File>) -> Which {
+    pub fn of(path: &Path, volume: &Volume) -> Which {
         let snapshot = volume.snapshot();
         Which {
             file: path.to_owned(),
@@ -74,6 +77,13 @@ impl Failed {
         failed.push(Failed { file: file.to_owned(), problem });
         Ok(())
     }
+}
+
+/// The file beside a volume that has its digest.
+pub(super) fn sidecar(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".sha256");
+    PathBuf::from(name)
 }
 
 /// The volumes that paths stand for: a file is itself, a directory is every volume in it, by name.
@@ -195,14 +205,26 @@ pub fn sets(volumes: &[PathBuf], verifier: &dyn Verifier) -> Result<(Vec<Set>, V
 ///
 /// # Errors
 /// Untrusted, with member and offset, for whatever is not a whole, well-formed, trusted volume.
-pub fn open(path: &Path, verifier: &dyn Verifier) -> Result<VolumeReader<File>, Problem> {
+pub fn open(path: &Path, verifier: &dyn Verifier) -> Result<Volume, Problem> {
     let file = crate::fsx::open_regular(path).map_err(|error| {
         let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::Usage } else { Kind::Untrusted };
         let problem = Problem::new(kind, "media.unreadable", format!("cannot read {}", path.display()))
             .caused_by(&error);
         if path.is_symlink() { problem.hint("name what it points to") } else { problem }
     })?;
-    VolumeReader::open(file, verifier).map_err(|error| problem(error, path))
+    read(Box::new(file), path, verifier)
+}
+
+/// Reads the documents of a volume and verifies them; `path` is what the source is called.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn read(
+    source: Box<dyn Read + Send>,
+    path: &Path,
+    verifier: &dyn Verifier,
+) -> Result<Volume, Problem> {
+    VolumeReader::open(source, verifier).map_err(|error| problem(error, path))
 }
 
 /// Hashes the blob that was begun last and keeps nothing of it, telling how far it is. One blob may be most of a bundle,
@@ -211,7 +233,7 @@ pub fn open(path: &Path, verifier: &dyn Verifier) -> Result<VolumeReader<File>, 
 /// # Errors
 /// Untrusted, if the blob is damaged; interrupted.
 pub(super) fn skip_blob(
-    volume: &mut VolumeReader<File>,
+    volume: &mut Volume,
     path: &Path,
     events: &dyn Events,
     cancel: &Cancel,

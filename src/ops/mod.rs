@@ -66,6 +66,7 @@ pub mod status;
 mod testing;
 mod unpack;
 pub mod verify;
+pub mod watch;
 pub mod why;
 
 use std::io::Read;

@@ -5,18 +5,17 @@ mod pieces;
 mod writers;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use bundle_format::{BlobKey, FormatError, RecordOrder, SegmentReader, Snapshot, VolumeReader};
+use bundle_format::{BlobKey, FormatError, RecordOrder, SegmentReader, Snapshot};
 
 pub(super) use self::pieces::{Pieces, recheck};
 use self::writers::{Target, Writers};
 use super::accession::Accession;
 use super::archive_index;
 use super::intake::Intake;
-use super::media;
+use super::media::{self, Volume};
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
 use crate::problem::Problem;
@@ -31,7 +30,7 @@ pub(super) struct New {
 
 /// A volume whose segments are read, and whose other blobs are to be.
 pub(super) struct Unpacking<'a> {
-    volume: VolumeReader<File>,
+    volume: Volume,
     path: &'a Path,
     /// The blob that was begun.
     next: Option<(BlobKey, u64)>,
@@ -53,7 +52,7 @@ impl<'a> Unpacking<'a> {
     /// # Errors
     /// If the volume is not sound, or the store does not take them; as [`stage`].
     pub(super) fn begin(
-        mut volume: VolumeReader<File>,
+        mut volume: Volume,
         path: &'a Path,
         mut rows: Option<&mut Accession>,
         side: Side<'_>,
@@ -89,7 +88,7 @@ impl<'a> Unpacking<'a> {
     }
 
     /// The volume.
-    pub(super) fn volume(&self) -> &VolumeReader<File> {
+    pub(super) fn volume(&self) -> &Volume {
         &self.volume
     }
 

@@ -237,11 +237,13 @@ impl Found {
         let segments = self.expected.iter().filter(|key| !came(key));
         let missing: Vec<&BlobKey> = blobs.map(|(key, _)| key).chain(segments).collect();
         let Some(first) = missing.iter().min() else { return Ok(()) };
-        let message = format!(
-            "{} blobs that the snapshot lists are not in the bundle, the first is {first}",
-            missing.len()
-        );
-        Err(Problem::new(Kind::Incomplete, "bundle.incomplete", message)
-            .hint("ask for a full bundle of this snapshot"))
+        let left_out = match missing.len() {
+            1 => format!("it leaves out {first}"),
+            count => format!("it leaves out {count} blobs, the first is {first}"),
+        };
+        let message = format!("the bundle is sound, and relies on what the site has: {left_out}");
+        Err(Problem::new(Kind::Incomplete, "bundle.incomplete", message).hint(
+            "`aftk import -n` at the site says whether all of it is there; any other site needs a full bundle",
+        ))
     }
 }
