@@ -19,7 +19,7 @@ use crate::clock;
 use crate::events::Events;
 use crate::fsx;
 use crate::problem::{Kind, Problem};
-use crate::store::{AuditEntry, Change, ChangeSet, Layout, Precondition, Store};
+use crate::store::{AuditEntry, Change, ChangeSet, Generation, Layout, Precondition, Store};
 use crate::trust::{PublicKey, SITE_KEY, Trust};
 
 /// How a receipt begins.
@@ -45,7 +45,7 @@ pub struct Receipt {
     pub number: u64,
     /// When it was written.
     pub issued: String,
-    /// The snapshots that the site has whole, by channel, newest of each.
+    /// The snapshots that the site has whole, by channel: the newest of each; without a list of blobs, the one that lists most.
     pub channels: BTreeMap<String, Holding>,
     /// What is listed of its blobs, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,13 +106,22 @@ pub fn issue(
     let mut keys = HashSet::new();
     let mut channels = BTreeMap::new();
     for channel in store.catalogue.channels()? {
+        let mut most = 0;
         for entry in store.catalogue.snapshots(&channel.name)? {
+            // What was packed here says nothing that those who brought it do not.
+            if entry.generation == Generation::NONE {
+                continue;
+            }
             let mut of_snapshot = HashSet::new();
             at_site::listed(&entry, store, &mut of_snapshot)?;
             // Of an older one some may be gone; it is said only of what is whole.
             if all_held(&of_snapshot, store)? {
                 let (epoch, sequence, snapshot) = (entry.epoch, entry.sequence, entry.snapshot);
-                channels.insert(channel.name.clone(), Holding { epoch, sequence, snapshot });
+                // Where nothing else says what is held, a patch of one file must not stand for all of it.
+                if !short || of_snapshot.len() >= most {
+                    most = of_snapshot.len();
+                    channels.insert(channel.name.clone(), Holding { epoch, sequence, snapshot });
+                }
                 keys.extend(of_snapshot);
             }
             cancel.check()?;
