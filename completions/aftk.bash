@@ -729,12 +729,16 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__import)
-            opts="-n -C -q -y -v -h --dry-run --missing --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-n -C -q -y -v -h --watch --dry-run --missing --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --missing)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -219,6 +219,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand verify" -s q -l quiet -d 'Prin
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand import" -l watch -d 'Import what is in DIR, and what comes there until the program is stopped. A volume is taken once its `.sha256` lies beside it, or its size does not change any more' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -l missing -d 'Write what a bundle relies on and is not here into FILE, for `aftk collect --missing FILE`' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -s C -l directory -d 'Work in DIR' -r -F

@@ -227,3 +227,15 @@ fn what_a_receipt_promised_stays() {
     let key = bundle_format::BlobKey::of(&[7; 400_000]).hex();
     assert!(sides.path("in/store/blobs/sha256").join(&key[..2]).join(&key).exists());
 }
+
+#[test]
+fn a_patch_of_one_file_stands_not_for_all_in_a_short_receipt() {
+    let sides = sides();
+    sides.write("patch.bin", "mended");
+    sides.run("out", &["collect", "--channel", "prod", "--out", "../patch", "file:./patch.bin"]).done();
+    import(&sides, "in", &bundles(&sides.path("patch")), &[]).done();
+    receipt(&sides, "in", "short.receipt", &["--short"]);
+    let (files, ran) = collect(&sides, "delta", &["--receipt", "short.receipt"]);
+    assert_eq!(left_out(&ran), 1, "{ran:?}");
+    import(&sides, "in", &files, &[]).done();
+}
