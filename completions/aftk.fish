@@ -49,12 +49,15 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundle
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "export" -d 'Write images as an archive or directory that docker, podman, skopeo and containerd read'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images into a registry'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "status" -d 'Tell how channels stand: what arrived and what did not, how old it is, what clients see'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the store shows'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "why" -d 'Tell why something is here: request, lock, origin, signer, import, pushes'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "forget" -d 'Take artifacts out of view: their bytes go with the next gc'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "rollback" -d 'Show an earlier state of a channel'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "promote" -d 'Show a later state of a channel, after a rollback'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "check" -d 'Re-hash everything in the store, and set aside what is damaged'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "gc" -d 'Free what nothing in the store refers to any more'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "receipt" -d 'Print a signed receipt of what this site has'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "backup" -d 'Write all of a home that is nowhere else into one file'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "restore" -d 'Make an empty home what it was when it was backed up'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "recover" -d 'Take new bundles again, after a backup was restored or an old copy of the store put back'
@@ -111,7 +114,13 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -s o -l out -d 'Write
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l key -d 'Sign with this key of the home, or this key file; made on first use' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l reissue -d 'Issue sequence SEQ of the channel once more, from what is held: nothing is resolved or downloaded' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l volume-size -d 'Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`. At a terminal, the next medium is asked for when one is full' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l receipt -d 'Leave out what the sites have by these receipts (`aftk receipt`); of several, what all have' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l since -d 'Leave out what sequence SEQ of the channel lists' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l assume-held -d 'Leave out what any sequence of the channel up to SEQ lists: for sites that nothing comes back from' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l missing -d 'Leave out everything but what FILE names, which `aftk import --missing FILE` wrote' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l full-every -d 'Leave nothing out at every Nth sequence' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l limit-rate -d 'Move at most so many bytes a second, for example 2MiB' -r
@@ -133,6 +142,12 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -s q -l quiet -d 'Pri
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l format -d 'How to show it; cyclonedx (1.6) and spdx (2.3) are bills of materials in JSON, of one bundle each' -r -f -a "tree\t''
+table\t''
+json\t''
+csv\t''
+cyclonedx\t''
+spdx\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand inspect" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -176,6 +191,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand verify" -s q -l quiet -d 'Prin
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand import" -l missing -d 'Write what a bundle relies on and is not here into FILE, for `aftk collect --missing FILE`' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -260,6 +276,20 @@ complete -c aftk -n "__fish_aftk_using_subcommand push" -s q -l quiet -d 'Print 
 complete -c aftk -n "__fish_aftk_using_subcommand push" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand push" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand push" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand status" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand status" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand status" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand status" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand status" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand status" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand status" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand status" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -274,6 +304,21 @@ complete -c aftk -n "__fish_aftk_using_subcommand ls" -s q -l quiet -d 'Print on
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand ls" -s h -l help -d 'Print help'
+complete -c aftk -n "__fish_aftk_using_subcommand why" -s f -l file -d 'The project\'s aftk.toml; by default the one that is here, if there is one' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand why" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand why" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand why" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand why" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand why" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand why" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand why" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand why" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand forget" -l channel -d 'The channel that --keep-last and --keep-within are about' -r
 complete -c aftk -n "__fish_aftk_using_subcommand forget" -l keep-last -d 'Forget what the newest N bundles of the channel do not list, and its earlier states' -r
 complete -c aftk -n "__fish_aftk_using_subcommand forget" -l keep-within -d 'The same with the bundles that came within a time (30d, 6w, 6m, 1y) and the newest one' -r
@@ -354,6 +399,22 @@ complete -c aftk -n "__fish_aftk_using_subcommand gc" -s q -l quiet -d 'Print on
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l site -d 'The name by which outside knows this site' -r
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l short -d 'List only which bundles are here whole, not every blob: a few lines'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand backup" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand backup" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand backup" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''

@@ -64,6 +64,13 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// An age in minutes, hours or days, whichever is the largest that fits, rounded down: `31 days`.
+pub fn age(seconds: u64) -> String {
+    let mut units = [(86_400, "day"), (3_600, "hour")].into_iter();
+    let (length, noun) = units.find(|(length, _)| seconds >= 2 * length).unwrap_or((60, "minute"));
+    count(seconds / length, noun)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,5 +131,14 @@ mod tests {
         assert_eq!(count(1, "artifact"), "1 artifact");
         assert_eq!(count(0, "artifact"), "0 artifacts");
         assert_eq!(duration(Duration::from_millis(12_345)), "12.3 s");
+    }
+
+    #[test]
+    fn ages_are_readable() {
+        for (seconds, text) in
+            [(59, "0 minutes"), (7199, "119 minutes"), (172_800, "2 days"), (2_678_400, "31 days")]
+        {
+            assert_eq!(age(seconds), text);
+        }
     }
 }

@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("blocking", "problem"),
     ("spill", "fsx problem"),
     ("events", "clock findings problem"),
-    ("config", "access findings fsx problem"),
+    ("config", "access findings fsx problem units"),
     // The rooms that know nothing of the verbs.
     ("net", "clock problem units"),
     ("store", "blocking clock fsx problem"),
@@ -70,6 +70,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ("std::net::TcpStream", &[]),
     // The command line.
     ("clap", &["src/cli/"]),
+    ("spdx", &["src/ops/sbom"]),
     ("clap_complete", &["src/cli/"]),
     ("indicatif", &["src/cli/"]),
     ("print!", &["src/cli/"]),
@@ -80,6 +81,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ("std::process::exit", &["src/cli/"]),
     // Configuration and the clock.
     // Podman's configuration is TOML as well.
+    ("toml_edit", &["src/config/"]),
     ("toml", &["src/config/", "src/ecosystem/oci/registries_conf.rs"]),
     ("std::env::var", &["src/config/environment.rs", "src/fsx/faults.rs"]),
     ("std::env::var_os", &["src/config/environment.rs"]),

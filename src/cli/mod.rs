@@ -3,6 +3,7 @@
 mod account;
 mod backup;
 mod calls;
+mod carry;
 mod check;
 mod collect;
 mod completion;
@@ -25,14 +26,17 @@ mod password;
 mod progress;
 mod promote;
 mod push;
+mod receipt;
 mod recover;
 mod restore;
 mod rollback;
 mod serve;
 mod session;
 mod setup;
+mod status;
 mod verify;
 mod version;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -123,12 +127,15 @@ enum Verb {
     Serve(serve::Arguments),
     Export(export::Arguments),
     Push(push::Arguments),
+    Status(status::Arguments),
     Ls(ls::Arguments),
+    Why(why::Arguments),
     Forget(forget::Arguments),
     Rollback(rollback::Arguments),
     Promote(promote::Arguments),
     Check(check::Arguments),
     Gc(gc::Arguments),
+    Receipt(receipt::Arguments),
     Backup(backup::Arguments),
     Restore(restore::Arguments),
     Recover(recover::Arguments),
@@ -246,12 +253,15 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Serve(verb) => serve::run(verb, session),
         Verb::Export(verb) => export::run(verb, session),
         Verb::Push(verb) => push::run(verb, session),
+        Verb::Status(verb) => status::run(verb, session),
         Verb::Ls(verb) => ls::run(verb, session),
+        Verb::Why(verb) => why::run(verb, session),
         Verb::Forget(verb) => forget::run(verb, session),
         Verb::Rollback(verb) => rollback::run(verb, session),
         Verb::Promote(verb) => promote::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),
+        Verb::Receipt(verb) => receipt::run(verb, session),
         Verb::Backup(verb) => backup::run(verb, session),
         Verb::Restore(verb) => restore::run(verb, session),
         Verb::Recover(verb) => recover::run(verb, session),

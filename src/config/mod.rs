@@ -18,7 +18,7 @@ use crate::problem::{Kind, Problem};
 pub use environment::{all_with_prefix, variable, variable_os};
 pub use home::{default_home, user_home};
 pub use project::{AllowedGap, Mode, Project, template};
-pub use site::{Keeping, Serve, Site, SiteTls};
+pub use site::{ChannelRules, Keeping, Serve, Site, SiteTls};
 pub use target::{Product, Rewrite, Target};
 
 pub use crate::access::{Hosted, Read};

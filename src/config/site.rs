@@ -1,5 +1,6 @@
 //! `site.toml`: how a site serves.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, de};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::target::{self, Target};
 use crate::access::{Hosted, Read};
 use crate::problem::{Kind, Problem};
+use crate::units;
 
 /// The most generations of a channel that are kept.
 const MOST_GENERATIONS: u64 = 1_000;
@@ -29,6 +31,32 @@ pub struct Site {
     /// Where to push, by names.
     #[serde(default, rename = "target", deserialize_with = "target::read")]
     pub targets: Vec<Target>,
+    /// What is expected of channels, by their names.
+    #[serde(default, rename = "channel", deserialize_with = "channels")]
+    pub channels: BTreeMap<String, ChannelRules>,
+}
+
+/// What is expected of a channel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelRules {
+    /// How old its newest snapshot may get, in seconds; written as `30d`, `6w` or `6m`.
+    #[serde(default, deserialize_with = "age")]
+    pub max_age: Option<u64>,
+}
+
+fn channels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, ChannelRules>, D::Error> {
+    let channels = BTreeMap::<String, ChannelRules>::deserialize(deserializer)?;
+    match channels.keys().find(|name| !bundle_format::document::is_channel(name)) {
+        Some(name) => Err(de::Error::custom(format!("{name:?} cannot be a channel's name"))),
+        None => Ok(channels),
+    }
+}
+
+fn age<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let age = units::parse_days(&text).map(|age| age.as_secs()).filter(|age| *age > 0);
+    age.map(Some).ok_or_else(|| de::Error::custom(format!("{text:?} is not an age: write 30d, 6w or 6m")))
 }
 
 fn hosted<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Hosted>, D::Error> {
@@ -225,6 +253,9 @@ mod tests {
                 2,
                 "there are two",
             ),
+            ("[channel.prod]\nmax_age = \"soon\"\n".to_owned(), 3, "is not an age"),
+            ("[channel.prod]\nmax_ages = \"1d\"\n".to_owned(), 3, "unknown field"),
+            ("[channel.Prod]\nmax_age = \"1d\"\n".to_owned(), 2, "cannot be a channel's name"),
             ("[serve]\nread = \"all\"\n".to_owned(), 3, "unknown variant `all`"),
         ] {
             let problem = read_site(&text).unwrap_err();

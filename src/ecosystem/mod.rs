@@ -67,6 +67,14 @@ pub trait Ecosystem: Send + Sync {
     fn is_metadata_only(&self, _artifact: &Artifact) -> bool {
         false
     }
+    /// What upstream says of an artifact's licence, if its record knows that: an SPDX expression, or what people write.
+    fn licence<'a>(&self, _artifact: &'a Artifact) -> Option<&'a str> {
+        None
+    }
+    /// What its artifacts are in a CycloneDX document: one of the types of components there.
+    fn component_type(&self) -> &'static str {
+        "library"
+    }
     /// Collecting, outside.
     fn collect(&self) -> Option<&dyn Collect> {
         None
@@ -148,6 +156,15 @@ impl Entry for Ref {
     fn order(&self, other: &Self) -> Ordering {
         fn key(r: &Ref) -> [&str; 4] {
             [&r.ecosystem, &r.repository, &r.name, &r.label]
+        }
+        key(self).cmp(&key(other))
+    }
+}
+
+impl Entry for Artifact {
+    fn order(&self, other: &Self) -> Ordering {
+        fn key(a: &Artifact) -> [&str; 5] {
+            [&a.ecosystem, &a.repository, &a.name, &a.version, &a.qualifier]
         }
         key(self).cmp(&key(other))
     }

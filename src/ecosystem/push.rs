@@ -142,7 +142,7 @@ pub struct Part {
 /// An artifact that was pushed, or a label that was set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// What it is here.
+    /// What it is here: `REPOSITORY/NAME@VERSION`, or `REPOSITORY/NAME:LABEL`. The audit log keeps it.
     pub source: String,
     /// What it is there.
     pub target: String,

@@ -66,7 +66,9 @@ pub enum SignedDocument {
 pub enum Verdict {
     /// It verifies, and whoever made it is trusted here.
     Trusted,
-    /// The key is not known here, so that nothing can be said of it; or it was revoked.
+    /// The key was revoked here, wholly or from some sequence on.
+    Revoked,
+    /// The key is not known here, so that nothing can be said of it.
     Unknown,
 }
 

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::bundle::Bundle;
 use super::difference::{self, Compared, Left, MoveKind, Moved, Side};
 use crate::cancel::Cancel;
-use crate::fsx;
 use crate::problem::{Kind, Problem};
 use crate::spill::{Entry, Sorted, Sorter};
 use crate::store::{Cursor, Source, Store};
@@ -176,9 +175,7 @@ pub fn diff(
     verifier: &dyn Verifier,
     cancel: &Cancel,
 ) -> Result<DiffReport, Problem> {
-    let scratch = fsx::temporary_directory().map_err(|error| {
-        Problem::new(Kind::Failed, "diff.scratch", "cannot make a temporary directory").caused_by(&error)
-    })?;
+    let scratch = super::scratch()?;
     let scratch = scratch.path();
     let bundle = Bundle::find_one(after, verifier)?;
     let to = read_bundle(&bundle, store, verifier, scratch, cancel)?;

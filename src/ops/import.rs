@@ -17,6 +17,7 @@ use super::intake::Intake;
 use super::late;
 use super::media::{self, Failed, Set, Which};
 use super::recover;
+use super::site_time;
 use super::unpack::{self, Pieces, Side, Unpacking};
 use super::verify;
 use crate::cancel::Cancel;
@@ -48,6 +49,8 @@ pub struct ImportRequest {
     pub paths: Vec<PathBuf>,
     /// Verify every byte and decide, but change nothing.
     pub dry_run: bool,
+    /// The file that gets the list of what a bundle relies on and is not here.
+    pub missing: Option<PathBuf>,
 }
 
 /// What became of a bundle.
@@ -188,7 +191,7 @@ pub fn import(
         let trust = trust.reread()?;
         let done = match request.dry_run {
             true => foresee(store, &trust, set, events, cancel),
-            false => import_set(store, &trust, set, events, cancel)
+            false => import_set(store, &trust, (set, request.missing.as_deref()), events, cancel)
                 .map_err(|problem| (set.first().to_owned(), problem)),
         };
         match done {
@@ -209,7 +212,7 @@ pub fn import(
 fn import_set(
     store: &Store,
     trust: &Trust,
-    set: &Set,
+    (set, list): (&Set, Option<&Path>),
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<Imported, Problem> {
@@ -310,15 +313,23 @@ fn import_set(
     if arriving.as_ref().is_some_and(|arriving| !arriving.is_checked()) {
         unpack::recheck(accession.generation(), path, side)?;
     }
-    let (named, count) = if is_staged { accession.missing(NAMED)? } else { (Vec::new(), 1) };
+    let lacking = |limit| match is_staged {
+        true => accession.missing(limit),
+        // What else is missing can be said once these are here.
+        false => missing_segments(store, &snapshot),
+    };
+    let (named, count) = lacking(NAMED)?;
     if count > 0 {
+        if let Some(list) = list {
+            write_list(list, &lacking(usize::MAX)?.0)?;
+        }
         let mut problem = Problem::new(
             Kind::Incomplete,
             "bundle.incomplete",
             format!("{count} blobs that the snapshot lists are neither in the bundle nor here"),
         )
         .at(path.display())
-        .hint("import the bundles before it first, or ask for a full bundle of this snapshot");
+        .hint("import the bundles before it first, or ask outside for what is missing: `aftk import --missing FILE`");
         problem.causes.extend(named.iter().map(ToString::to_string));
         return Err(problem);
     }
@@ -344,6 +355,26 @@ fn end_arrivals(store: &Store, snapshot: BlobKey) -> Result<(), Problem> {
         store.catalogue.end_arrival(&arrival.packing)?;
     }
     Ok(())
+}
+
+fn missing_segments(store: &Store, snapshot: &Snapshot) -> Result<(Vec<BlobKey>, u64), Problem> {
+    let mut missing = Vec::new();
+    for segment in &snapshot.segments {
+        if store.blobs.size(&segment.digest)? != Some(segment.size) {
+            missing.push(segment.digest);
+        }
+    }
+    let count = missing.len() as u64;
+    Ok((missing, count))
+}
+
+/// Writes a list that `collect --missing` reads: a key a line.
+fn write_list(path: &Path, keys: &[BlobKey]) -> Result<(), Problem> {
+    let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    crate::fsx::replace_file(path, text.as_bytes()).map_err(|error| {
+        Problem::new(Kind::Failed, "import.missing-list", format!("cannot write {}", path.display()))
+            .caused_by(&error)
+    })
 }
 
 /// A bundle of several volumes while they arrive.
@@ -446,20 +477,7 @@ fn decide(
         .hint("this version cannot give a site a name; collect it without naming sites"));
     }
     let root = trust.root();
-    let mut created = Vec::new();
-    for channel in store.catalogue.channels()? {
-        created.extend(
-            store
-                .catalogue
-                .snapshots(&channel.name)?
-                .into_iter()
-                .map(|entry| (entry.accepted, entry.created)),
-        );
-    }
-    created.sort();
-    let floor = root.map_or(0, |root| time::floor(root, created.iter().map(|(_, created)| created.as_str())));
-    let clock = clock::seconds(&clock::now_text()).unwrap_or(0);
-    time::check_expiry(root, snapshot, time::effective(clock, floor))?;
+    time::check_expiry(root, snapshot, site_time::now(store, root)?)?;
 
     let state = store.catalogue.channel(&snapshot.channel)?;
     let mark = state.as_ref().map(|state| (state.epoch, state.sequence));

@@ -1,16 +1,22 @@
 //! Looking into a bundle without unpacking it: who made it, what it lists. Only the signed lists are read.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bundle_format::{BlobKey, Mode, Record, RecordOrder, Ref, SegmentReader, Verifier};
+use bundle_format::{Artifact, BlobKey, File, Mode, Record, Ref};
 use serde::Serialize;
 
-use super::media::{self, Which};
-use super::records::Named;
+use super::bundle::{Bundle, FoundVolume, SignedDocument, Verdict};
+use super::media::Which;
+use super::records::{Named, ShownList};
+use crate::cancel::Cancel;
 use crate::problem::Problem;
+use crate::spill::{Sorted, Sorter};
+use crate::store::Store;
+use crate::trust::{KeyInfo, Trust};
 
 /// What a bundle says of itself, after its signatures were verified.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Inspected {
     /// Which one.
     #[serde(flatten)]
@@ -23,60 +29,159 @@ pub struct Inspected {
     pub expires: Option<String>,
     /// How it changes the channel inside.
     pub mode: Mode,
-    /// The size of the file as signed.
+    /// What people say about it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Who signed it, and what is to be made of that here.
+    pub signatures: Vec<Signature>,
+    /// How many volumes it has.
+    pub volume_count: u64,
+    /// Those that were found.
+    pub volumes: Vec<FoundVolume>,
+    /// The size of the files as signed.
     pub bytes: u64,
-    /// How many blobs it carries.
+    /// How many blobs they carry.
     pub blobs: u64,
+    /// What upstream's word there is for what it lists.
+    pub evidence: Evidence,
     /// What it lists.
-    pub artifacts: Vec<Named>,
+    pub artifacts: ShownList<Artifact, InspectedArtifact>,
     /// The movable names it sets.
-    pub refs: Vec<Ref>,
+    pub refs: Sorted<Ref>,
+}
+
+/// A signature, and what is to be made of it here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Signature {
+    /// What it signs.
+    pub document: SignedDocument,
+    /// The key that it names.
+    pub key: String,
+    /// Whose key that is, if it is known here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether it counts.
+    pub verdict: Verdict,
+}
+
+/// For how many files there is upstream's word.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// All files that are listed.
+    pub files: u64,
+    /// Those with a checksum that their upstream published.
+    pub with_checksums: u64,
+    /// Those that say where they are from.
+    pub with_origins: u64,
+}
+
+/// An artifact with its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InspectedArtifact {
+    /// What it is called.
+    #[serde(flatten)]
+    pub named: Named,
+    /// Its files.
+    pub files: Vec<File>,
+    /// The artifact as listed.
+    #[serde(skip)]
+    pub artifact: Artifact,
+}
+
+impl InspectedArtifact {
+    fn of(artifact: Artifact) -> InspectedArtifact {
+        let named = Named::of(&artifact);
+        InspectedArtifact { named, files: artifact.files.clone(), artifact }
+    }
 }
 
 /// What was looked into.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct InspectReport {
     /// One entry a bundle.
     pub bundles: Vec<Inspected>,
 }
 
-/// Reads the lists of bundles. The blobs behind them are not read: `verify` does that.
+/// Reads the lists of bundles, flat in memory. The blobs behind them are not read: `verify` does that. What a delta does
+/// not list itself is looked for in `store`.
 ///
 /// # Errors
-/// Untrusted (3) for the first that is damaged as far as it was read, or not trusted.
-pub fn inspect(paths: &[PathBuf], verifier: &dyn Verifier) -> Result<InspectReport, Problem> {
-    let bundles =
-        media::volumes(paths)?.iter().map(|path| inspect_one(path, verifier)).collect::<Result<_, _>>()?;
-    Ok(InspectReport { bundles })
+/// Untrusted (3) for the first that is damaged as far as it was read, or not trusted; incomplete (4), if the volumes with
+/// its lists are not there.
+pub fn inspect(
+    paths: &[PathBuf],
+    trust: &Trust,
+    store: Option<&Store>,
+    cancel: &Cancel,
+) -> Result<InspectReport, Problem> {
+    let scratch = super::scratch()?;
+    let (verifier, keys) = (trust.verifier(true)?, trust.keys()?);
+    let bundles = Bundle::find(paths, &verifier)?;
+    let bundles = bundles.into_iter().map(|bundle| {
+        let lists = Lists::read(&bundle, &verifier, store, scratch.path(), cancel)?;
+        Ok(inspected(bundle, lists, &keys))
+    });
+    Ok(InspectReport { bundles: bundles.collect::<Result<_, Problem>>()? })
 }
 
-fn inspect_one(path: &Path, verifier: &dyn Verifier) -> Result<Inspected, Problem> {
-    let format = |error| media::problem(error, path);
-    let mut volume = media::open(path, verifier)?;
-    let snapshot = volume.snapshot().clone();
-    let (mut artifacts, mut refs) = (Vec::new(), Vec::new());
-    let mut order = RecordOrder::default();
-    while volume.next_blob().map_err(format)?.is_some() {
-        // Segments come first: behind them there is nothing to list.
-        let Some(segment) = volume.current_segment().cloned() else { break };
-        let (_, bytes) = volume.read_segment().map_err(format)?;
-        for record in SegmentReader::new(&segment, bytes.as_slice(), &mut order) {
-            match record.map_err(format)? {
-                Record::Artifact(artifact) => artifacts.push(Named::of(&artifact)),
-                Record::Ref(reference) => refs.push(reference),
-                Record::Repository(_) => {}
+/// What a snapshot lists.
+struct Lists {
+    artifacts: Sorted<Artifact>,
+    refs: Sorted<Ref>,
+    evidence: Evidence,
+}
+
+impl Lists {
+    fn read(
+        bundle: &Bundle,
+        verifier: &dyn bundle_format::Verifier,
+        store: Option<&Store>,
+        scratch: &Path,
+        cancel: &Cancel,
+    ) -> Result<Lists, Problem> {
+        let (mut artifacts, mut refs) = (Sorter::new(scratch), Sorter::new(scratch));
+        let mut evidence = Evidence::default();
+        bundle.each(verifier, store, cancel, &mut |record| match record {
+            Record::Artifact(artifact) => {
+                for file in &artifact.files {
+                    evidence.files += 1;
+                    evidence.with_checksums += u64::from(!file.checksums.is_empty());
+                    evidence.with_origins += u64::from(!file.origin.is_empty());
+                }
+                artifacts.push(artifact)
             }
-        }
+            Record::Ref(reference) => refs.push(reference),
+            Record::Repository(_) => Ok(()),
+        })?;
+        Ok(Lists { artifacts: artifacts.finish()?, refs: refs.finish()?, evidence })
     }
-    Ok(Inspected {
-        which: Which::of(path, &volume),
-        previous: snapshot.previous,
-        created: snapshot.created.clone(),
-        expires: snapshot.expires.clone(),
-        mode: snapshot.mode,
-        bytes: volume.expected_size(),
-        blobs: volume.blobs(),
-        artifacts,
-        refs,
-    })
+}
+
+fn inspected(bundle: Bundle, lists: Lists, keys: &[KeyInfo]) -> Inspected {
+    let signatures = bundle.signatures.into_iter().map(|signed| {
+        let known = keys.iter().find(|known| known.id == signed.key);
+        let is_revoked = known.is_some_and(|known| known.revoked.is_some());
+        Signature {
+            document: signed.document,
+            name: known.map(|known| known.name.clone()).filter(|name| !name.is_empty()),
+            verdict: if is_revoked { Verdict::Revoked } else { signed.verdict },
+            key: signed.key,
+        }
+    });
+    Inspected {
+        signatures: signatures.collect(),
+        which: bundle.which,
+        previous: bundle.snapshot.previous,
+        created: bundle.snapshot.created,
+        expires: bundle.snapshot.expires,
+        mode: bundle.snapshot.mode,
+        labels: bundle.snapshot.labels,
+        volume_count: bundle.volume_count,
+        bytes: bundle.volumes.iter().map(|volume| volume.bytes).fold(0, u64::saturating_add),
+        blobs: bundle.volumes.iter().map(|volume| volume.blobs).fold(0, u64::saturating_add),
+        volumes: bundle.volumes,
+        evidence: lists.evidence,
+        artifacts: ShownList::new(lists.artifacts, InspectedArtifact::of),
+        refs: lists.refs,
+    }
 }

@@ -6,6 +6,7 @@
 mod accession;
 pub mod account;
 mod archive_index;
+mod at_site;
 pub mod backup;
 mod believed;
 pub mod bundle;
@@ -29,6 +30,8 @@ mod ingest;
 pub mod init;
 pub mod inspect;
 mod intake;
+pub mod issue;
+pub use self::at_site::Basis;
 mod late;
 mod ledger;
 pub mod list;
@@ -42,26 +45,32 @@ mod programs;
 pub mod push;
 pub mod rebuild;
 pub mod recall;
+pub mod receipt;
 pub mod records;
 pub mod recover;
 pub mod requests;
 pub mod resolve;
 pub mod restore;
+pub mod sbom;
 pub mod select;
 pub mod serve;
 pub mod setup;
 mod signing;
+mod site_time;
 mod snapshots;
+pub mod status;
 #[cfg(test)]
 mod testing;
 mod unpack;
 pub mod verify;
+pub mod why;
 
 use std::io::Read;
 
 use bundle_format::BlobKey;
 use bytes::Bytes;
 
+use crate::fsx;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
 use crate::units;
@@ -70,6 +79,18 @@ pub use intake::Intake;
 
 /// How much is read or written at once.
 const BUFFER: usize = 256 * 1024;
+
+/// A directory for lists that outgrow memory, where there is no store with room for them.
+///
+/// # Errors
+/// If there is no room for one.
+fn scratch() -> Result<fsx::TemporaryDirectory, Problem> {
+    fsx::temporary_directory().map_err(|error| {
+        Problem::new(Kind::Failed, "job.scratch", "cannot make a temporary directory")
+            .caused_by(&error)
+            .hint("TMPDIR says where there is room")
+    })
+}
 
 /// Reads a small blob whole and checks that it is what its key says.
 ///

@@ -10,12 +10,18 @@ use serde::Serialize;
 use super::context::Outside;
 use super::select::{self, Selector};
 use crate::blocking::blocking;
-use crate::ecosystem::push::{Ledger, Outcome, Push, PushContext, PushOrder};
+use crate::clock;
+use crate::ecosystem::push::{Entry, Ledger, Outcome, Push, PushContext, PushOrder};
 use crate::ecosystem::{CollectContext, Ecosystem, registry};
 use crate::events::Happening;
 use crate::net::Client;
 use crate::problem::{Kind, Problem};
-use crate::store::{BlobFile, Linked, LinkedRef};
+use crate::store::{AuditEntry, BlobFile, Change, ChangeSet, Linked, LinkedRef, Precondition, Store};
+
+/// What the audit log calls it.
+pub(super) const PUSHED: &str = "pushed";
+/// How many lines are written to the audit log in one transaction.
+const LOGGED_AT_ONCE: usize = 1000;
 
 /// What was pushed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -138,8 +144,50 @@ pub async fn push(
     let chosen = blocking(move || select::chosen(&store, name, &selectors, &use_for)).await?;
     let context = Inside { outside: outside.clone(), ecosystem: name };
     let ledger = outside.cancel().race(pusher.push(&order, &chosen, &context)).await?;
+    if !order.dry_run {
+        let (store, entries) = (outside.store().clone(), logged(name, target, &ledger));
+        blocking(move || log(&store, entries)).await?;
+    }
     let totals = totals(&ledger);
     Ok(PushReport { target: target.to_owned(), dry_run: order.dry_run, ledger, totals })
+}
+
+/// What the audit log says of a push: what is there now, and what it was here.
+fn logged(ecosystem: &str, target: &str, ledger: &Ledger) -> Vec<AuditEntry> {
+    let time = clock::now_text();
+    let is_there = |entry: &&Entry| !matches!(entry.outcome, Outcome::Conflict | Outcome::Failed);
+    let entries = ledger.artifacts.iter().chain(&ledger.refs).filter(is_there).map(|entry| {
+        let subject = [
+            ("ecosystem", ecosystem),
+            ("outcome", outcome_word(entry.outcome)),
+            ("source", &entry.source),
+            ("target", target),
+            ("there", &entry.target),
+            ("version", &entry.version),
+        ];
+        let subject = subject.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        AuditEntry { time: time.clone(), action: PUSHED.to_owned(), subject }
+    });
+    entries.collect()
+}
+
+/// Writes into the audit log, in short transactions.
+fn log(store: &Store, entries: Vec<AuditEntry>) -> Result<(), Problem> {
+    for batch in entries.chunks(LOGGED_AT_ONCE) {
+        let changes = batch.iter().cloned().map(Change::Audit).collect();
+        store.catalogue.commit(&ChangeSet { changes }, &Precondition::None)?;
+    }
+    Ok(())
+}
+
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Present => "present",
+        Outcome::Uploaded => "uploaded",
+        Outcome::Moved => "moved",
+        Outcome::Conflict => "conflict",
+        Outcome::Failed => "failed",
+    }
 }
 
 fn totals(ledger: &Ledger) -> Totals {
@@ -152,18 +200,11 @@ fn totals(ledger: &Ledger) -> Totals {
             total.bytes += part.size;
         }
     }
-    let outcome = |outcome: Outcome| match outcome {
-        Outcome::Present => "present",
-        Outcome::Uploaded => "uploaded",
-        Outcome::Moved => "moved",
-        Outcome::Conflict => "conflict",
-        Outcome::Failed => "failed",
-    };
     for entry in &ledger.artifacts {
-        *totals.artifacts.entry(outcome(entry.outcome).to_owned()).or_default() += 1;
+        *totals.artifacts.entry(outcome_word(entry.outcome).to_owned()).or_default() += 1;
     }
     for entry in &ledger.refs {
-        *totals.refs.entry(outcome(entry.outcome).to_owned()).or_default() += 1;
+        *totals.refs.entry(outcome_word(entry.outcome).to_owned()).or_default() += 1;
     }
     totals
 }

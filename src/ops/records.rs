@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::lock_file::Lock;
 use crate::ecosystem::{Planned, PlannedFile, registry};
 use crate::problem::{Kind, Problem};
-use crate::spill::Sorted;
+use crate::spill::{Entry, Sorted};
 
 /// The records of a lock, one after the other, in the order that segments want: the lock's own.
 ///
@@ -53,6 +53,19 @@ fn artifact(mut planned: Planned) -> Result<Artifact, Problem> {
     })
 }
 
+/// An artifact whose files may not be known yet; then they have no size, and a key that no bytes have.
+///
+/// # Errors
+/// None but faults of ours.
+pub(super) fn provisional(mut planned: Planned) -> Result<Artifact, Problem> {
+    let unknown = bundle_format::BlobKey::new([0; 32]);
+    for file in &mut planned.files {
+        file.blob.get_or_insert(unknown);
+        file.size.get_or_insert(0);
+    }
+    artifact(planned)
+}
+
 /// An artifact as `--json` names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Named {
@@ -63,6 +76,9 @@ pub struct Named {
     /// The bytes of all its files, where they are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// What its upstream says of its licence, where the records know that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
     /// Whether clients see its metadata alone and cannot install it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub metadata_only: bool,
@@ -76,60 +92,81 @@ impl Named {
             Some(ecosystem) => ecosystem.purl(artifact),
             None => format!("pkg:generic/{}/{}@{}", artifact.ecosystem, artifact.name, artifact.version),
         };
-        let size = artifact.files.iter().map(|file| file.size).sum();
+        let size = artifact.files.iter().map(|file| file.size).fold(0, u64::saturating_add);
+        let licence = ecosystem.and_then(|ecosystem| ecosystem.licence(artifact)).map(str::to_owned);
         let metadata_only = ecosystem.is_some_and(|ecosystem| ecosystem.is_metadata_only(artifact));
-        Named { purl, repository: artifact.repository.clone(), size: Some(size), metadata_only }
+        Named { purl, repository: artifact.repository.clone(), size: Some(size), licence, metadata_only }
     }
 
     /// Names an artifact whose files may not be known yet.
-    pub fn of_planned(mut planned: Planned) -> Named {
+    pub fn of_planned(planned: Planned) -> Named {
         let known = |size: Option<u64>, file: &PlannedFile| Some(size? + file.size?);
         let size = planned.files.iter().fold(Some(0), known);
         let repository = planned.repository.clone();
-        let unknown = bundle_format::BlobKey::new([0; 32]);
-        for file in &mut planned.files {
-            file.blob.get_or_insert(unknown);
-            file.size.get_or_insert(0);
-        }
-        match artifact(planned) {
+        match provisional(planned) {
             Ok(artifact) => Named { size, ..Named::of(&artifact) },
-            Err(_) => Named { purl: String::new(), repository, size, metadata_only: false },
+            Err(_) => Named { purl: String::new(), repository, size, licence: None, metadata_only: false },
         }
     }
 }
 
-/// The artifacts of a lock as reports name them: too many to be held in memory, so each is named when it is asked for.
-#[derive(Debug, Clone, Default)]
-pub struct NamedList(Sorted<Planned>);
+/// A list that is too long to be held in memory, whose entries reports show as something else: each when it is asked for.
+#[derive(Debug)]
+pub struct ShownList<T, S> {
+    list: Sorted<T>,
+    show: fn(T) -> S,
+}
 
-impl NamedList {
-    /// The artifacts of a lock.
-    pub fn of(lock: &Lock) -> NamedList {
-        NamedList(lock.artifacts.clone())
+impl<T: Clone, S> Clone for ShownList<T, S> {
+    fn clone(&self) -> Self {
+        ShownList { list: self.list.clone(), show: self.show }
+    }
+}
+
+impl<T: Entry, S> ShownList<T, S> {
+    /// A list that is shown so.
+    pub fn new(list: Sorted<T>, show: fn(T) -> S) -> ShownList<T, S> {
+        ShownList { list, show }
+    }
+
+    /// The same list, shown as something else.
+    pub fn shown_as<Z>(&self, show: fn(T) -> Z) -> ShownList<T, Z> {
+        ShownList { list: self.list.clone(), show }
     }
 
     /// How many.
     pub fn len(&self) -> u64 {
-        self.0.len()
+        self.list.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
-    /// All of them, in the order of the lock. An error ends it.
-    pub fn iter(&self) -> impl Iterator<Item = Result<Named, Problem>> {
-        self.0.iter().map(|planned| planned.map(Named::of_planned))
+    /// All of them, in order. An error ends it.
+    pub fn iter(&self) -> impl Iterator<Item = Result<S, Problem>> {
+        let show = self.show;
+        self.list.iter().map(move |entry| entry.map(show))
     }
 }
 
-impl Serialize for NamedList {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl<T: Entry, S: Serialize> Serialize for ShownList<T, S> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         let mut list = serializer.serialize_seq(usize::try_from(self.len()).ok())?;
-        for named in self.iter() {
-            list.serialize_element(&named.map_err(S::Error::custom)?)?;
+        for shown in self.iter() {
+            list.serialize_element(&shown.map_err(Z::Error::custom)?)?;
         }
         list.end()
+    }
+}
+
+/// The artifacts of a lock as reports name them.
+pub type NamedList = ShownList<Planned, Named>;
+
+impl NamedList {
+    /// The artifacts of a lock.
+    pub fn of(lock: &Lock) -> NamedList {
+        NamedList::new(lock.artifacts.clone(), Named::of_planned)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use bundle_format::Artifact;
+
 use super::carried::Carried;
 use super::records::Named;
 use crate::ecosystem::pattern::{self, Choice, Pattern};
@@ -73,6 +75,29 @@ impl Selector {
         &self.text
     }
 
+    /// Whether it selects an artifact by what the artifact is called; `labelled` says whether a ref that matches a pattern
+    /// leads to it. What selects by channels and bundles does not.
+    ///
+    /// # Errors
+    /// Those of `labelled`.
+    pub(super) fn names(
+        &self,
+        artifact: &Artifact,
+        labelled: &dyn Fn(&str) -> Result<bool, Problem>,
+    ) -> Result<bool, Problem> {
+        match &self.by {
+            By::Purl(pattern) => Ok(means(pattern, artifact)),
+            By::Pattern { ecosystem, pattern } if *ecosystem == artifact.ecosystem => {
+                match pattern.choose(artifact) {
+                    Choice::No => Ok(false),
+                    Choice::Yes => Ok(true),
+                    Choice::ByLabel(pattern) => labelled(pattern),
+                }
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// What the bundle carried that it names, if it names one.
     fn carried(&self, store: &Store) -> Result<Option<Carried>, Problem> {
         let By::Bundle { channel, sequence } = &self.by else { return Ok(None) };
@@ -87,8 +112,8 @@ fn invalid(text: &str) -> Problem {
 }
 
 /// Whether a pattern means an artifact's package URL, all of it or without its qualifiers or version.
-fn means(pattern: &str, linked: &Linked) -> bool {
-    let purl = Named::of(&linked.artifact).purl;
+fn means(pattern: &str, artifact: &Artifact) -> bool {
+    let purl = Named::of(artifact).purl;
     let unqualified = purl.split('?').next().unwrap_or_default();
     // Of the name itself, an `@` is written %40.
     let unversioned = unqualified.split('@').next().unwrap_or_default();
@@ -198,7 +223,7 @@ impl Refs<'_> {
         Ok(match (&selector.by, carried) {
             (By::Channel(source), _) if linked.source == *source => Some(self.all(linked, true)?),
             (By::Bundle { .. }, Some(carried)) => carried.labels(linked).map(<[String]>::to_vec),
-            (By::Purl(pattern), _) if means(pattern, linked) => Some(self.all(linked, false)?),
+            (By::Purl(pattern), _) if means(pattern, &linked.artifact) => Some(self.all(linked, false)?),
             (By::Pattern { ecosystem, pattern }, _) if *ecosystem == linked.artifact.ecosystem => {
                 match pattern.choose(&linked.artifact) {
                     Choice::No => None,

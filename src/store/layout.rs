@@ -64,6 +64,11 @@ impl Layout {
         self.home.join("trust")
     }
 
+    /// Where the keys of sites are whose receipts were believed.
+    pub fn sites(&self) -> PathBuf {
+        self.home.join("sites")
+    }
+
     /// What the catalogue says as well, unless it is an old copy that was put back.
     pub fn incarnation(&self) -> PathBuf {
         self.home.join("trust/incarnation")

@@ -137,7 +137,7 @@ fn a_bundle_that_cannot_fit_is_refused_before_it_is_copied() {
     let blobs = MemoryBlobs::new();
     let store = Store { blobs: Arc::new(blobs.clone()), ..Store::open(&sides.path("in")).unwrap() };
     let trust = Trust::open(&sides.path("in")).unwrap();
-    let request = ImportRequest { paths: sides.medium(), dry_run: false };
+    let request = ImportRequest { paths: sides.medium(), dry_run: false, missing: None };
     let run = || {
         let warnings = Warnings::default();
         let result = import::import(&store, &trust, &request, &warnings, &Cancel::default());

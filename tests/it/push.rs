@@ -434,3 +434,19 @@ fn archives_are_pushed_without_a_store() {
     push(&format!("docker:{}/team/app:1", house.source.host())).done();
     assert!(house.is_there(&target, "team/app", "1"));
 }
+
+#[test]
+fn the_audit_log_keeps_what_was_pushed_and_why_tells_it() {
+    let (house, target) = (House::new(), FakeRegistry::start());
+    house.push(&target, &["docker:*/team/app", "--dry-run"]).done();
+    house.push(&target, &["docker:*/team/app"]).done();
+    let pushes = |what: &str| {
+        let told = house.sides.run("out", &["why", what, "--json"]).json();
+        let pushes = told["artifacts"][0]["pushes"].as_array().unwrap().clone();
+        pushes.iter().map(|push| (push["there"].clone(), push["outcome"].clone())).collect::<Vec<_>>()
+    };
+    let app = pushes("docker:*/team/app:1");
+    assert_eq!(app.len(), 2, "the manifest and its tag, once: {app:?}");
+    assert_eq!(app[1], (json!(format!("{}/mirror/team/app:1", target.host())), json!("uploaded")));
+    assert!(pushes("docker:*/team/other:1").is_empty());
+}

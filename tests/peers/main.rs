@@ -18,6 +18,7 @@ mod images;
 mod inside;
 mod install;
 mod killed;
+mod materials;
 mod outside;
 mod platform;
 mod questions;

@@ -42,6 +42,10 @@ impl Ecosystem for FileEcosystem {
         format!("pkg:generic/{}?checksum={checksum}", path::escaped(&artifact.name))
     }
 
+    fn component_type(&self) -> &'static str {
+        "file"
+    }
+
     fn collect(&self) -> Option<&dyn Collect> {
         Some(&collect::FileCollect)
     }

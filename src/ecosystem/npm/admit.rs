@@ -124,6 +124,9 @@ fn check_attributes(artifact: &Artifact) -> Result<(), &'static str> {
     if artifact.attributes.get("time").is_some_and(|time| !time.is_string()) {
         return Err("its attribute `time` is no text");
     }
+    if artifact.attributes.get("licence").is_some_and(|licence| !licence.is_string()) {
+        return Err("its attribute `licence` is no text");
+    }
     if artifact.attributes.get("selected").is_some_and(|selected| !selected.is_boolean()) {
         return Err("its attribute `selected` is neither true nor false");
     }
@@ -259,6 +262,7 @@ mod tests {
             ("another version", |a| a.version = "1.0.1".to_owned()),
             ("qualifier", |a| a.qualifier = "x".to_owned()),
             ("time's type", |a| drop(a.attributes.insert("time".to_owned(), 1.into()))),
+            ("licence's type", |a| drop(a.attributes.insert("licence".to_owned(), 1.into()))),
             ("selected", |a| drop(a.attributes.insert("selected".to_owned(), "no".into()))),
             ("role", |a| a.files[1].role = "readme".to_owned()),
             ("two tarballs", |a| a.files.push(a.files[1].clone())),

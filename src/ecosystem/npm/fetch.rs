@@ -167,6 +167,9 @@ impl Fetcher<'_> {
         if let Some(time) = &cutting.time {
             attributes.insert("time".to_owned(), Value::String(time.clone()));
         }
+        if let Some(licence) = &object.licence {
+            attributes.insert("licence".to_owned(), Value::String(licence.clone()));
+        }
         let path = names::tarball_path(name, version);
         if selected {
             let conventional = format!("{}{path}", source.base);

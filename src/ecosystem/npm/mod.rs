@@ -89,6 +89,10 @@ impl Ecosystem for Npm {
         !artifact.files.iter().any(|file| file.role == "tarball")
     }
 
+    fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {
+        artifact.attributes.get("licence")?.as_str()
+    }
+
     fn collect(&self) -> Option<&dyn Collect> {
         Some(self)
     }

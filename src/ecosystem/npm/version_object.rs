@@ -43,6 +43,8 @@ pub(crate) struct VersionObject {
     pub(crate) shasum: Option<String>,
     /// The size of its files once they are unpacked, in bytes: its tarball is hardly ever larger.
     pub(crate) unpacked_size: Option<u64>,
+    /// What it says of its licence.
+    pub(crate) licence: Option<String>,
     /// The operating systems it is for; empty for all.
     pub(crate) os: Vec<String>,
     /// The processors it is for; empty for all.
@@ -179,6 +181,7 @@ impl VersionObject {
                 .get("dist")
                 .and_then(|dist| dist.get("unpackedSize"))
                 .and_then(Value::as_u64),
+            licence: licence(&object),
             os: texts(object.get("os")),
             cpu: texts(object.get("cpu")),
             libc: texts(object.get("libc")),
@@ -294,6 +297,25 @@ fn install_scripts(object: &Map<String, Value>) -> Vec<(String, String)> {
         scripts.push(("install".to_owned(), "node-gyp rebuild".to_owned()));
     }
     scripts
+}
+
+/// What a version says of its licence, in the forms that npm had over the years: a text, an object with a type, or a list
+/// of these, of which one may choose. What is too long to be a name or an expression is left out.
+fn licence(object: &Map<String, Value>) -> Option<String> {
+    const LONGEST: usize = 256;
+    let one = |value: &Value| -> Option<String> {
+        value.as_str().or_else(|| value.get("type")?.as_str()).map(str::to_owned)
+    };
+    let text = match (object.get("license"), object.get("licenses")) {
+        (Some(value @ (Value::String(_) | Value::Object(_))), _) => one(value)?,
+        (Some(Value::Array(list)), _) | (_, Some(Value::Array(list))) => {
+            let all: Vec<String> = list.iter().take(LONGEST).map(one).collect::<Option<_>>()?;
+            if all.len() > 1 { format!("({})", all.join(" OR ")) } else { all.concat() }
+        }
+        _ => return None,
+    };
+    let is_fit = !text.is_empty() && text.len() <= LONGEST && !text.contains(char::is_control);
+    is_fit.then_some(text)
 }
 
 #[cfg(test)]
@@ -418,5 +440,23 @@ mod tests {
                 let _ = VersionObject::read(raw, "a", "1.0.0", &PLACE);
             }
         }
+    }
+
+    #[test]
+    fn licences_are_read_in_every_form() {
+        let read = |text: &str| licence(serde_json::from_str::<Value>(text).unwrap().as_object().unwrap());
+        for (text, expected) in [
+            (r#"{"license":"MIT"}"#, Some("MIT")),
+            (r#"{"license":{"type":"ISC","url":"x"}}"#, Some("ISC")),
+            (r#"{"licenses":[{"type":"MIT"},{"type":"Apache-2.0"}]}"#, Some("(MIT OR Apache-2.0)")),
+            (r#"{"license":["BSD"]}"#, Some("BSD")),
+            (r#"{"license":7,"licenses":[7]}"#, None),
+            (r#"{"license":"a\u001bb"}"#, None),
+            (r#"{"license":""}"#, None),
+            (r#"{}"#, None),
+        ] {
+            assert_eq!(read(text).as_deref(), expected, "{text}");
+        }
+        assert_eq!(read(&format!("{{\"license\":\"{}\"}}", "x".repeat(300))), None);
     }
 }

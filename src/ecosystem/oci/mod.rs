@@ -116,6 +116,10 @@ impl Ecosystem for Oci {
         format!("pkg:oci/{last}@{digest}?repository_url={registry}/{}", artifact.name)
     }
 
+    fn component_type(&self) -> &'static str {
+        "container"
+    }
+
     fn collect(&self) -> Option<&dyn Collect> {
         Some(self)
     }

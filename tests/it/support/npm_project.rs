@@ -16,6 +16,7 @@ pub(crate) struct Package {
     pub(crate) version: &'static str,
     pub(crate) dependencies: Value,
     pub(crate) tarball: Vec<u8>,
+    pub(crate) licence: Option<&'static str>,
 }
 
 /// A package whose tarball has so many bytes.
@@ -32,7 +33,7 @@ pub(crate) fn package(
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     });
-    Package { name, version, dependencies, tarball: bytes.take(size).collect() }
+    Package { name, version, dependencies, tarball: bytes.take(size).collect(), licence: None }
 }
 
 /// Three packages: a plain one, a scoped one, and one that needs both.
@@ -75,6 +76,7 @@ impl Package {
                 "name": self.name,
                 "version": self.version,
                 "dependencies": self.dependencies,
+                "license": self.licence,
                 "dist": {"tarball": self.tarball_url(), "integrity": self.integrity()},
             }},
         })
