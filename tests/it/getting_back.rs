@@ -305,6 +305,9 @@ fn a_restored_site_and_the_kept_sticks_are_what_was_there() {
     site.fails(&["import", &next], 6, "trust.put-back");
     site.run(&["recover", "--min-sequence", "prod=4"]).done();
     site.run(&["import", &next]).done();
+    // Receipts that were written after the backup are older than the next one.
+    let receipt = site.run(&["receipt", "--site", "ship", "--json"]);
+    assert!(receipt.stdout.contains("\"number\":1000001"), "{receipt:?}");
 }
 
 #[test]

@@ -65,10 +65,11 @@ impl Rebuild {
     /// Takes over from the old catalogue what no snapshot says; returns what of it cannot be read, each with the reason.
     pub fn take_over(&self) -> Vec<String> {
         let old = self.layout.catalogue();
-        let parts: [(&str, TakeOver); 4] = [
+        let parts: [(&str, TakeOver); 5] = [
             ("the audit log", audit),
             ("what clients pushed", hosted),
             ("what clients uploaded and did not name yet", deposits),
+            ("what receipts promised, and bundles of which volumes are missing", claims),
             ("what clients asked for in vain", misses),
         ];
         // To look into one that is not there would make it.
@@ -166,6 +167,15 @@ fn audit(transaction: &Transaction<'_>) -> Result<(), StoreError> {
         None => Ok(()),
         Some(problem) => Err(StoreError::Damaged(problem)),
     }
+}
+
+fn claims(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    Ok(transaction.execute_batch(
+        "INSERT INTO main.session SELECT * FROM old.session;
+         INSERT INTO main.claim SELECT * FROM old.claim;
+         INSERT INTO main.arrival SELECT * FROM old.arrival;
+         INSERT INTO main.arrived SELECT * FROM old.arrived",
+    )?)
 }
 
 fn misses(transaction: &Transaction<'_>) -> Result<(), StoreError> {
