@@ -178,7 +178,9 @@ fn a_lost_catalogue_is_made_again_from_what_was_imported() {
     site.fails(&["ls"], 3, "store.catalogue-lost");
     let made = site.run(&["check", "--rebuild"]);
     assert_eq!(made.code, Some(0), "{}", made.stderr);
-    assert!(made.stderr.contains("lost: what clients pushed"), "{}", made.stderr);
+    for lost in ["what clients pushed", "from which states", "what was forgotten"] {
+        assert!(made.stderr.contains(&format!("lost: {lost}")), "{}", made.stderr);
+    }
     assert_eq!(site.listed(), before);
     site.run(&["check"]).done();
     // The marks are what they were, and one can still go back.
