@@ -79,7 +79,6 @@ impl Rebuilt {
         if !layout.blobs().is_dir() {
             return Err(StoreError::Absent(home.to_owned()).into());
         }
-        let (old, state) = old(home)?;
         let blobs = Arc::new(DiskBlobs::open(&layout)?);
         let path = layout.gc_lock();
         let lock = Lock::try_exclusive(&path)
@@ -87,6 +86,8 @@ impl Rebuilt {
         let Some(lock) = lock else {
             return Err(StoreError::Busy("the store's garbage collection".into()).into());
         };
+        Rebuild::finish(&layout)?;
+        let (old, state) = old(home)?;
         let (accepted, unreadable) = store::accepted(&layout)?;
         if accepted.is_empty() && state == Old::Lost {
             let message = "no file in HOME/store/accepted says what was accepted here";

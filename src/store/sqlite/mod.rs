@@ -139,7 +139,9 @@ impl SqliteCatalogue {
                     noted.extend(is_new.then_some(accepted));
                 }
                 Change::Signatures(entry) => {
-                    self.accepted(entry.clone())?.as_written(&self.layout).write(&self.layout)?;
+                    self.accepted(entry.clone())?
+                        .with_written_incarnation(&self.layout)
+                        .write(&self.layout)?;
                 }
                 _ => {}
             }
