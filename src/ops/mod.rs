@@ -38,6 +38,7 @@ pub mod media;
 pub mod pack;
 pub mod preflight;
 mod programs;
+pub mod project;
 pub mod push;
 pub mod recall;
 pub mod records;
@@ -54,7 +55,9 @@ pub mod status;
 #[cfg(test)]
 mod testing;
 mod unpack;
+mod upgrade;
 pub mod verify;
+pub mod wanted;
 pub mod why;
 
 use std::io::Read;

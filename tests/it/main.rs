@@ -28,3 +28,4 @@ mod review;
 mod stopped;
 mod support;
 mod volumes;
+mod wanted;
