@@ -60,6 +60,10 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "rollback" -d 'Show an ear
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "promote" -d 'Show a later state of a channel, after a rollback'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "check" -d 'Re-hash everything in the store, and set aside what is damaged'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "gc" -d 'Free what nothing in the store refers to any more'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "receipt" -d 'Print a signed receipt of what this site has'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "backup" -d 'Write all of a home that is nowhere else into one file'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "restore" -d 'Make an empty home what it was when it was backed up'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "recover" -d 'Take new bundles again, after a backup was restored or an old copy of the store put back'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "key" -d 'Make, show, trust and revoke keys'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "account" -d 'Say who may use what this side serves'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "login" -d 'Sign in to a registry; the account is kept as docker keeps it'
@@ -147,7 +151,13 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -s o -l out -d 'Write
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l key -d 'Sign with this key of the home, or this key file; made on first use' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l reissue -d 'Issue sequence SEQ of the channel once more, from what is held: nothing is resolved or downloaded' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l volume-size -d 'Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`. At a terminal, the next medium is asked for when one is full' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l receipt -d 'Leave out what the sites have by these receipts (`aftk receipt`); of several, what all have' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l since -d 'Leave out what sequence SEQ of the channel lists' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l assume-held -d 'Leave out what any sequence of the channel up to SEQ lists: for sites that nothing comes back from' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l missing -d 'Leave out everything but what FILE names, which `aftk import --missing FILE` wrote' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l full-every -d 'Leave nothing out at every Nth sequence' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l limit-rate -d 'Move at most so many bytes a second, for example 2MiB' -r
@@ -218,6 +228,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand verify" -s q -l quiet -d 'Prin
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand import" -l missing -d 'Write what a bundle relies on and is not here into FILE, for `aftk collect --missing FILE`' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -418,6 +429,8 @@ complete -c aftk -n "__fish_aftk_using_subcommand check" -l progress -d 'How to 
 plain\t''
 json\t''
 none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand check" -l rebuild -d 'Make the catalogue again from what was imported, in place of one that is lost or damaged; hold it against a sound one. No other aftk may use this home meanwhile. Blobs are not hashed'
+complete -c aftk -n "__fish_aftk_using_subcommand check" -s n -l dry-run -d 'With --rebuild: only say what it would come to'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand check" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
@@ -438,6 +451,69 @@ complete -c aftk -n "__fish_aftk_using_subcommand gc" -s q -l quiet -d 'Print on
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l site -d 'The name by which outside knows this site' -r
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l short -d 'List only which bundles are here whole, not every blob: a few lines'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand receipt" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l without-hosted -d 'Leave out the blobs that clients pushed'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s n -l dry-run -d 'Only say what would be in it'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s n -l dry-run -d 'Only verify the backup'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -l min-sequence -d 'The lowest sequence of a channel that is taken from now on: prod=42; each channel that is here has to be named' -r
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s n -l dry-run -d 'Only say what would be done'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand recover" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''

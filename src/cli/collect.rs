@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bundle_format::{Mode, Signer};
 
+use super::carry::CarryArguments;
 use super::network::NetworkArguments;
 use super::output;
 use super::session::Session;
 use crate::config::Project;
-use crate::events::Happening;
-use crate::ops::collect::{self, CollectRequest};
+use crate::ops::collect::{self, CollectRequest, ReissueRequest};
 use crate::ops::lock::{self, Order, Place};
-use crate::ops::pack::NextMedium;
+use crate::ops::pack::Packed;
 use crate::problem::Problem;
 use crate::units;
 
@@ -46,41 +46,13 @@ pub(super) struct Arguments {
     /// Do not read the finished bundle back from the medium
     #[arg(long)]
     no_readback: bool,
-    /// Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`.
-    /// At a terminal, the next medium is asked for when one is full
-    #[arg(long, value_name = "SIZE", value_parser = volume_size)]
-    volume_size: Option<u64>,
+    /// Issue sequence SEQ of the channel once more, from what is held: nothing is resolved or downloaded
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["locked", "dry_run", "full_every", "requests"])]
+    reissue: Option<u64>,
+    #[command(flatten)]
+    carry: CarryArguments,
     #[command(flatten)]
     network: NetworkArguments,
-}
-
-/// Reads the size of volumes. Media hold a little less than they are called by: their file systems need some.
-fn volume_size(text: &str) -> Result<u64, String> {
-    const MIB: u64 = 1024 * 1024;
-    match text {
-        "fat32" => Ok(4096 * MIB - 1),
-        "dvd" => Ok(4_700_000_000 - 16 * MIB),
-        "bd" => Ok(25_025_314_816 - 64 * MIB),
-        "diode" => Ok(1024 * MIB),
-        _ => units::parse_bytes(text)
-            .ok_or_else(|| "write a number with its unit, as in 4GiB, or fat32, dvd, bd, diode".to_owned()),
-    }
-}
-
-/// Asks whoever sits at the terminal for the next medium.
-fn next_medium(session: &Session) -> Option<Arc<NextMedium>> {
-    if !session.can_ask() {
-        return None;
-    }
-    let events = session.events.clone();
-    Some(Arc::new(move |number, count, size| {
-        let message = format!(
-            "volume {number} of {count} needs {}: put the next medium in place and press Enter (Ctrl-D: stop)",
-            units::bytes(size)
-        );
-        events.emit(Happening::Message { message });
-        std::io::stdin().read_line(&mut String::new()).is_ok_and(|read| read > 0)
-    }))
 }
 
 /// What to lock or collect.
@@ -101,6 +73,16 @@ pub(super) struct What {
 }
 
 impl What {
+    /// The channel alone: as it is named, else the project's, else `default`.
+    fn channel(&self, session: &Session) -> Result<String, Problem> {
+        let file = session.path(self.file.as_deref().unwrap_or("aftk.toml".as_ref()));
+        match &self.channel {
+            Some(channel) => Ok(lock::must_be_channel(channel)?.to_owned()),
+            None if self.file.is_some() || file.exists() => Ok(Project::read(&file)?.channel),
+            None => Ok("default".to_owned()),
+        }
+    }
+
     /// The order, and the key that a project names.
     pub(super) fn order(&self, session: &Session) -> Result<(Order, Option<String>), Problem> {
         if self.requests.is_empty() || self.file.is_some() {
@@ -140,25 +122,49 @@ impl What {
 }
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
-    let (order, key) = arguments.what.order(session)?;
+    let (order, key) = match arguments.reissue {
+        Some(_) => (None, None),
+        None => arguments.what.order(session).map(|(order, key)| (Some(order), key))?,
+    };
     let store = session.store()?;
     let key = arguments.key.or(key);
+    let (basis, asks) = (arguments.carry.basis(session), arguments.carry.next_medium(session));
     let signer = || -> Result<Arc<dyn Signer + Send + Sync>, Problem> {
         Ok(match (&arguments.sign_command, &key) {
             (Some(command), Some(public)) => Arc::new(session.command_signer(public.as_ref(), command)?),
             _ => Arc::new(session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?),
         })
     };
+    let out = session.writable_directory(&arguments.out)?;
+    let Some(order) = order else {
+        let request = ReissueRequest {
+            channel: arguments.what.channel(session)?,
+            sequence: arguments.reissue.unwrap_or_default(),
+            out,
+            read_back: !arguments.no_readback,
+            volume_size: arguments.carry.volume_size,
+            basis,
+        };
+        let (signer, events, cancel) = (signer()?, session.events.clone(), session.cancel.clone());
+        let packed = session.block(move || {
+            collect::reissue(&request, &store, &*signer, asks.as_deref(), &*events, &cancel)
+        })?;
+        return session.finish(&packed, || {
+            packed.files.iter().for_each(|file| output::line(&file.display().to_string()));
+            session.say(&carried(&packed));
+        });
+    };
     let request = CollectRequest {
         order,
-        out: session.writable_directory(&arguments.out)?,
+        out,
         locked: arguments.locked,
         dry_run: arguments.dry_run,
         read_back: !arguments.no_readback,
         jobs: usize::from(arguments.network.jobs),
-        volume_size: arguments.volume_size,
+        volume_size: arguments.carry.volume_size,
+        basis,
+        full_every: arguments.carry.full_every,
     };
-    let asks = arguments.volume_size.and_then(|_| next_medium(session));
     let result = session.block_on(async {
         let outside =
             arguments.network.outside(session, &store, request.order.directory(&session.directory))?;
@@ -171,13 +177,26 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         for file in &bundle.files {
             output::line(&file.display().to_string());
         }
-        let again = if bundle.held { "unchanged: " } else { "" };
-        session.say(&format!(
-            "{again}{} sequence {}: {}, {}",
-            bundle.channel,
-            bundle.sequence,
-            units::count(report.artifacts.len(), "artifact"),
-            units::bytes(bundle.bytes)
-        ));
+        let artifacts = units::count(report.artifacts.len(), "artifact");
+        session.say(&format!("{}, {artifacts}", carried(bundle)));
     })
+}
+
+/// What a bundle carries, in a line.
+fn carried(bundle: &Packed) -> String {
+    let again = if bundle.held { "unchanged: " } else { "" };
+    let volumes = match bundle.files.len() {
+        1 => String::new(),
+        count => format!(" in {count} volumes"),
+    };
+    let left_out = match bundle.left_out {
+        0 => String::new(),
+        count => format!(
+            ", without {} ({}) that the site has",
+            units::count(count, "blob"),
+            units::bytes(bundle.left_out_bytes)
+        ),
+    };
+    let size = units::bytes(bundle.bytes);
+    format!("{again}{} sequence {}: {size}{volumes}{left_out}", bundle.channel, bundle.sequence)
 }

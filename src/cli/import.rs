@@ -19,13 +19,17 @@ pub(super) struct Arguments {
     /// Verify every byte and say what would be imported, but change nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Write what a bundle relies on and is not here into FILE, for `aftk collect --missing FILE`
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    missing: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let store = session.store()?;
     let trust = session.trust()?;
     let paths = arguments.paths.iter().map(|path| session.path(path)).collect();
-    let request = ImportRequest { paths, dry_run: arguments.dry_run };
+    let missing = arguments.missing.as_ref().map(|path| session.path(path));
+    let request = ImportRequest { paths, dry_run: arguments.dry_run, missing };
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
     let result = session.block(move || import::import(&store, &trust, &request, &*events, &cancel));
     let report = result?;

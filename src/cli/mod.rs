@@ -2,7 +2,9 @@
 
 mod account;
 mod add;
+mod backup;
 mod calls;
+mod carry;
 mod check;
 mod collect;
 mod completion;
@@ -25,7 +27,10 @@ mod password;
 mod progress;
 mod promote;
 mod push;
+mod receipt;
+mod recover;
 mod remove;
+mod restore;
 mod rollback;
 mod serve;
 mod session;
@@ -136,6 +141,10 @@ enum Verb {
     Promote(promote::Arguments),
     Check(check::Arguments),
     Gc(gc::Arguments),
+    Receipt(receipt::Arguments),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
+    Recover(recover::Arguments),
     Key(key::Arguments),
     Account(account::Arguments),
     Login(login::Arguments),
@@ -261,6 +270,10 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Promote(verb) => promote::run(verb, session),
         Verb::Check(verb) => check::run(verb, session),
         Verb::Gc(verb) => gc::run(verb, session),
+        Verb::Receipt(verb) => receipt::run(verb, session),
+        Verb::Backup(verb) => backup::run(verb, session),
+        Verb::Restore(verb) => restore::run(verb, session),
+        Verb::Recover(verb) => recover::run(verb, session),
         Verb::Login(verb) => login::run(verb, session),
         Verb::Key(verb) => key::run(verb, session),
         Verb::Account(verb) => account::run(verb, session),

@@ -82,7 +82,7 @@ impl Session {
     }
 
     /// Says once which home is used, if nobody chose it.
-    fn say_home(&self) {
+    pub(crate) fn say_home(&self) {
         if self.global.home.is_none() && !self.home_is_said.swap(true, Ordering::Relaxed) {
             self.say(&format!("using {}", self.home.display()));
         }

@@ -157,7 +157,7 @@ pub async fn demonstrate(
         let imported = import::import(
             &store,
             &Trust::open(&home)?,
-            &ImportRequest { paths: vec![path], dry_run: false },
+            &ImportRequest { paths: vec![path], dry_run: false, missing: None },
             &*quiet,
             &stop,
         )?;
@@ -263,6 +263,8 @@ async fn collect_project(
         read_back: true,
         jobs: JOBS,
         volume_size: None,
+        basis: None,
+        full_every: None,
     };
     let mut settings = Settings::from_environment(config::variable);
     // A demonstration that finds no network should say so soon.

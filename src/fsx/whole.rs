@@ -103,8 +103,13 @@ pub struct AtomicDirectory {
 impl AtomicDirectory {
     /// Begins a directory that everybody may read. What has its name already may only be an empty directory.
     pub fn create(path: &Path) -> io::Result<AtomicDirectory> {
+        AtomicDirectory::create_with(path, Access::Ordinary)
+    }
+
+    /// Begins a directory.
+    pub fn create_with(path: &Path, access: Access) -> io::Result<AtomicDirectory> {
         let partial = parent(path).join(format!("{}.{}{PARTIAL}", beginning(path)?, random_name()?));
-        make_directory(&partial, Access::Ordinary)?;
+        make_directory(&partial, access)?;
         Ok(AtomicDirectory { partial, target: path.to_owned(), done: false })
     }
 

@@ -20,7 +20,7 @@ pub(super) fn of(records: impl Iterator<Item = Result<Record, Problem>>) -> Resu
 }
 
 /// Of the ecosystems of a build there is one at most whose artifacts such archives hold.
-fn begin() -> Option<Box<dyn ArchiveIndex>> {
+pub(super) fn begin() -> Option<Box<dyn ArchiveIndex>> {
     registry::ECOSYSTEMS.iter().find_map(|ecosystem| ecosystem.archive_index())
 }
 

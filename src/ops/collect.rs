@@ -7,18 +7,22 @@ use bundle_format::Signer;
 use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers, View};
+use super::at_site::{self, Basis};
 use super::context::Outside;
 use super::fetch;
+use super::intake::Intake;
+use super::issue::{self, Issuing};
 use super::lock::{self, Order, Resolving};
 use super::lock_file::{AcceptedGap, Lock};
 use super::pack::{self, Packed, Packing};
 use super::preflight;
 use super::recall;
+use super::receipt::Pins;
 use super::records::{self, NamedList};
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::ecosystem::Note;
-use crate::events::{Happening, Preflight};
+use crate::events::{Events, Happening, Preflight};
 use crate::problem::Problem;
 use crate::store::{Layout, Store};
 
@@ -39,6 +43,10 @@ pub struct CollectRequest {
     pub jobs: usize,
     /// The most bytes of a volume; `None`: one volume of everything.
     pub volume_size: Option<u64>,
+    /// What the site has, which is left out; `None`: nothing.
+    pub basis: Option<Basis>,
+    /// Every so many sequences, nothing is left out.
+    pub full_every: Option<u64>,
 }
 
 /// What was collected.
@@ -68,7 +76,7 @@ pub async fn collect(
     request: &CollectRequest,
     outside: &Arc<Outside>,
     signer: impl FnOnce() -> Result<Arc<dyn Signer + Send + Sync>, Problem>,
-    next_medium: Option<Arc<pack::NextMedium>>,
+    next_medium: Option<Arc<issue::NextMedium>>,
 ) -> Result<CollectReport, Problem> {
     let (order, how) = (&request.order, request);
     let events = outside.shared_events();
@@ -120,18 +128,28 @@ pub async fn collect(
     let (asked, outside_now) = (request.clone(), outside.clone());
     let (locked, packed) = blocking(move || {
         let ledger = asked.order.ledger();
+        let store = outside_now.store();
+        let events = outside_now.shared_events();
+        let pins = Pins::of(store.layout.home());
+        let at_site = asked
+            .basis
+            .as_ref()
+            .map(|basis| at_site::at_site(basis, &asked.order.channel, store, &pins, &*events));
+        let at_site = at_site.transpose()?;
         let packing = Packing {
             channel: &asked.order.channel,
             mode: asked.order.mode,
             ledger: &ledger,
-            out: &asked.out,
-            signer: &*signer,
-            read_back: asked.read_back,
-            volume_size: asked.volume_size,
-            next_medium: next_medium.as_deref(),
+            issuing: Issuing {
+                out: &asked.out,
+                signer: &*signer,
+                read_back: asked.read_back,
+                volume_size: asked.volume_size,
+                next_medium: next_medium.as_deref(),
+                at_site: at_site.as_deref(),
+            },
+            full_every: asked.full_every,
         };
-        let store = outside_now.store();
-        let events = outside_now.shared_events();
         let made =
             pack::pack(&locked.lock, &packing, store, outside_now.intake(), &*events, outside_now.cancel())?;
         let packed = made.packed.clone();
@@ -140,6 +158,51 @@ pub async fn collect(
     })
     .await?;
     Ok(report(preflight, Some(packed), &locked))
+}
+
+/// A wish to issue a snapshot once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReissueRequest {
+    /// The channel.
+    pub channel: String,
+    /// Which of its sequences.
+    pub sequence: u64,
+    /// The directory that gets the bundle.
+    pub out: PathBuf,
+    /// Whether the finished bundle is read back from the medium.
+    pub read_back: bool,
+    /// The most bytes of a volume; `None`: one volume of everything.
+    pub volume_size: Option<u64>,
+    /// What the site has, which is left out; `None`: nothing.
+    pub basis: Option<Basis>,
+}
+
+/// Issues a snapshot of this side once more.
+///
+/// # Errors
+/// As [`pack::reissue`]; if it cannot be known what the site has.
+pub fn reissue(
+    request: &ReissueRequest,
+    store: &Store,
+    signer: &dyn Signer,
+    next_medium: Option<&issue::NextMedium>,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<Packed, Problem> {
+    let pins = Pins::of(store.layout.home());
+    let basis = request.basis.as_ref();
+    let at_site =
+        basis.map(|basis| at_site::at_site(basis, &request.channel, store, &pins, events)).transpose()?;
+    let issuing = Issuing {
+        out: &request.out,
+        signer,
+        read_back: request.read_back,
+        volume_size: request.volume_size,
+        next_medium,
+        at_site: at_site.as_deref(),
+    };
+    let intake = Intake::new(store)?;
+    pack::reissue((&request.channel, request.sequence), &issuing, (store, &intake), events, cancel)
 }
 
 async fn flush(outside: &Arc<Outside>) -> Result<(), Problem> {

@@ -18,9 +18,9 @@ use crate::problem::{Kind, Problem};
 use crate::store::Store;
 
 /// The unit that archives are made of, in bytes.
-const BLOCK: u64 = 512;
+pub(super) const BLOCK: u64 = 512;
 /// What ends an archive.
-const END: [u8; 1024] = [0; 1024];
+pub(super) const END: [u8; 1024] = [0; 1024];
 
 /// What became of an archive or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,24 @@ pub enum Outcome {
     Written,
     /// It was there already, with the same bytes.
     Unchanged,
+}
+
+/// The header of a file in an archive, without times and owners.
+///
+/// # Errors
+/// If the path is too long for one.
+pub(super) fn tar_header(path: &str, size: u64, mode: u32) -> io::Result<tar::Header> {
+    let mut header = tar::Header::new_ustar();
+    header.set_path(path)?;
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_entry_type(tar::EntryType::Regular);
+    // More than 8 GiB do not fit into ustar's digits and are written as binary, which all readers know.
+    header.set_size(size);
+    header.set_cksum();
+    Ok(header)
 }
 
 /// Files by their paths.
@@ -93,16 +111,7 @@ impl Reading<'_> {
 
     fn archive(&self, files: &Files, out: &mut dyn Write) -> Result<(), Failure> {
         for (path, content) in files {
-            let mut header = tar::Header::new_ustar();
-            header.set_path(path)?;
-            header.set_mode(0o644);
-            header.set_uid(0);
-            header.set_gid(0);
-            header.set_mtime(0);
-            header.set_entry_type(tar::EntryType::Regular);
-            // More than 8 GiB do not fit into ustar's digits and are written as binary, which all readers know.
-            header.set_size(content.size());
-            header.set_cksum();
+            let header = tar_header(path, content.size(), 0o644)?;
             out.write_all(header.as_bytes())?;
             self.copy(path, content, out)?;
             let padding = content.size().next_multiple_of(BLOCK) - content.size();

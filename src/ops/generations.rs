@@ -70,12 +70,12 @@ pub fn rollback(
 ) -> Result<ShownReport, Problem> {
     show(store, channel, "rollback", dry_run, &|past| {
         let visible = past.visible()?;
-        let earlier = past.kept().into_iter().filter(|state| state.generation < visible.generation);
+        let mut earlier = past.kept().into_iter().filter(|state| state.generation < visible.generation);
         let found = match sequence {
-            Some(sequence) => earlier.filter(|state| state.sequence == sequence).next_back(),
+            Some(sequence) => earlier.rfind(|state| state.sequence == sequence),
             None => {
                 let base = past.base(visible.generation);
-                earlier.filter(|state| Some(state.generation) == base).next_back()
+                earlier.rfind(|state| Some(state.generation) == base)
             }
         };
         found.ok_or_else(|| past.nothing(sequence, "earlier"))
@@ -94,9 +94,8 @@ pub fn promote(
 ) -> Result<ShownReport, Problem> {
     show(store, channel, "promote", dry_run, &|past| {
         let visible = past.visible()?;
-        let later = past.kept().into_iter().filter(|state| state.generation >= visible.generation);
-        let found =
-            later.filter(|state| sequence.is_none_or(|sequence| state.sequence == sequence)).next_back();
+        let mut later = past.kept().into_iter().filter(|state| state.generation >= visible.generation);
+        let found = later.rfind(|state| sequence.is_none_or(|sequence| state.sequence == sequence));
         found.ok_or_else(|| past.nothing(sequence, "later"))
     })
 }

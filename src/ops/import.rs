@@ -4,18 +4,19 @@
 //! staged from the segments (which come first) so that every later blob can be held to the checksums they claim,
 //! and nothing is visible until every byte was verified and nothing is missing.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bundle_format::{BlobKey, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader};
 use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers, View};
+use super::arriving::{Arriving, arrival, end_arrivals, missing_segments, write_list};
 use super::believed::Documents;
 use super::heal;
 use super::intake::Intake;
 use super::late;
 use super::media::{self, Failed, Set, Which};
+use super::recover;
 use super::site_time;
 use super::unpack::{self, Pieces, Side, Unpacking};
 use super::verify;
@@ -24,7 +25,7 @@ use crate::clock;
 use crate::ecosystem::registry;
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
-use crate::store::{Arrival, AuditEntry, Change, ChangeSet, Precondition, SessionId, Store, StoreError};
+use crate::store::{AuditEntry, Change, ChangeSet, Precondition, Store, StoreError};
 use crate::trust::Trust;
 use crate::trust::sequence::{self, Decision, Mark};
 use crate::trust::time;
@@ -48,6 +49,8 @@ pub struct ImportRequest {
     pub paths: Vec<PathBuf>,
     /// Verify every byte and decide, but change nothing.
     pub dry_run: bool,
+    /// The file that gets the list of what a bundle relies on and is not here.
+    pub missing: Option<PathBuf>,
 }
 
 /// What became of a bundle.
@@ -148,11 +151,6 @@ fn foresee(
     })
 }
 
-/// What has arrived of a bundle.
-fn arrival(store: &Store, packing: BlobKey) -> Result<Option<Arrival>, Problem> {
-    Ok(store.catalogue.arrivals()?.into_iter().find(|arrival| arrival.packing == packing))
-}
-
 /// Imports bundles, one after the other; what is imported stays if a later one fails. Of a bundle of several volumes those
 /// that are there are taken in, and it becomes visible with the last one, in whatever order and however many at a time they
 /// come. A dry run says what would become of each by itself. A bundle can be untrusted (3), incomplete (4) or refused (6); refusals are in the audit
@@ -188,7 +186,7 @@ pub fn import(
         let trust = trust.reread()?;
         let done = match request.dry_run {
             true => foresee(store, &trust, set, events, cancel),
-            false => import_set(store, &trust, set, events, cancel)
+            false => import_set(store, &trust, (set, request.missing.as_deref()), events, cancel)
                 .map_err(|problem| (set.first().to_owned(), problem)),
         };
         match done {
@@ -209,7 +207,7 @@ pub fn import(
 fn import_set(
     store: &Store,
     trust: &Trust,
-    set: &Set,
+    (set, list): (&Set, Option<&Path>),
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<Imported, Problem> {
@@ -265,7 +263,7 @@ fn import_set(
         1 => Intake::new(store)?,
         _ => {
             let arrival = arriving.insert(Arriving::begin(store, set, &snapshot, key)?);
-            Intake::into(store, arrival.0.session)
+            Intake::into(store, arrival.session())
         }
     };
     let intake = intake.every(GROUP_BLOBS);
@@ -310,15 +308,23 @@ fn import_set(
     if arriving.as_ref().is_some_and(|arriving| !arriving.is_checked()) {
         unpack::recheck(accession.generation(), path, side)?;
     }
-    let (named, count) = if is_staged { accession.missing(NAMED)? } else { (Vec::new(), 1) };
+    let lacking = |limit| match is_staged {
+        true => accession.missing(limit),
+        // What else is missing can be said once these are here.
+        false => missing_segments(store, &snapshot),
+    };
+    let (named, count) = lacking(NAMED)?;
     if count > 0 {
+        if let Some(list) = list {
+            write_list(list, &lacking(usize::MAX)?.0)?;
+        }
         let mut problem = Problem::new(
             Kind::Incomplete,
             "bundle.incomplete",
             format!("{count} blobs that the snapshot lists are neither in the bundle nor here"),
         )
         .at(path.display())
-        .hint("import the bundles before it first, or ask for a full bundle of this snapshot");
+        .hint("import the bundles before it first, or ask outside for what is missing: `aftk import --missing FILE`");
         problem.causes.extend(named.iter().map(ToString::to_string));
         return Err(problem);
     }
@@ -336,62 +342,6 @@ fn import_set(
     }
     end_arrivals(store, key)?;
     Ok(imported)
-}
-
-/// Forgets what else arrived of a snapshot that is here now: it may have been packed more than once.
-fn end_arrivals(store: &Store, snapshot: BlobKey) -> Result<(), Problem> {
-    for arrival in store.catalogue.arrivals()?.iter().filter(|arrival| arrival.snapshot == snapshot) {
-        store.catalogue.end_arrival(&arrival.packing)?;
-    }
-    Ok(())
-}
-
-/// A bundle of several volumes while they arrive.
-struct Arriving(Arrival);
-
-impl Arriving {
-    fn begin(store: &Store, set: &Set, snapshot: &Snapshot, key: BlobKey) -> Result<Arriving, Problem> {
-        if let Some(known) = arrival(store, set.packing)? {
-            return Ok(Arriving(known));
-        }
-        let mut arrival = Arrival {
-            packing: set.packing,
-            snapshot: key,
-            channel: snapshot.channel.clone(),
-            epoch: snapshot.epoch,
-            sequence: snapshot.sequence,
-            volumes: set.count,
-            arrived: BTreeMap::new(),
-            session: SessionId(0),
-            began: clock::now_text(),
-        };
-        arrival.session = store.catalogue.begin_arrival(&arrival)?;
-        Ok(Arriving(arrival))
-    }
-
-    fn arrived(&mut self, store: &Store, number: u64, checked: bool) -> Result<(), Problem> {
-        store.catalogue.volume_arrived(&self.0.packing, number, checked)?;
-        let known = self.0.arrived.entry(number).or_default();
-        *known |= checked;
-        Ok(())
-    }
-
-    /// Whether all blobs were held against what is claimed of them when they came.
-    fn is_checked(&self) -> bool {
-        self.0.arrived.values().all(|checked| *checked)
-    }
-
-    /// # Errors
-    /// Incomplete, naming the volumes that have not arrived.
-    fn must_be_whole(&self, set: &Set) -> Result<(), Problem> {
-        let arrived = self.0.arrived.keys().copied().collect();
-        Set { arrived, ..set.clone() }.must_be_whole().map_err(|mut problem| {
-            let Arrival { channel, sequence, arrived, .. } = &self.0;
-            problem.message = format!("{channel} {sequence}: {}", problem.message);
-            let here = arrived.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            problem.because(format!("kept here until the others come: {here}"))
-        })
-    }
 }
 
 /// Refuses early what cannot fit. How much of a bundle is new is known only once it was read: a store that holds
@@ -462,6 +412,9 @@ fn decide(
         floor: root.map_or(Mark { epoch: 1, sequence: 0 }, |root| root.floor(&snapshot.channel)),
     };
     let decision = sequence::decide(channel, mark_of(snapshot), key);
+    if matches!(decision, Decision::New | Decision::Late) {
+        recover::must_not_be_put_back(store)?;
+    }
     if decision == Decision::Late {
         late::must_not_be_replaced(store, snapshot)?;
     }

@@ -44,6 +44,8 @@ pub enum Change {
     /// Records other signatures, and who made them, for a snapshot that was accepted: the same channel, place and
     /// snapshot. The rest of the entry is not looked at.
     Signatures(SnapshotEntry),
+    /// Takes the store for what it is, though an old copy was put back.
+    Recovered,
     /// Appends to the audit log.
     Audit(AuditEntry),
     /// Links an artifact into a hosted repository, in place of what stands there under its name, version and qualifier.

@@ -9,9 +9,12 @@ use crate::problem::{Kind, Problem};
 /// The code of a [`StoreError::Damaged`].
 pub const CATALOGUE_DAMAGED: &str = "store.catalogue-damaged";
 
-/// What helps when the catalogue is lost or damaged. Sequence marks are what keeps old bundles out.
-pub const RESTORE_CATALOGUE: &str = "restore HOME/store/catalogue.sqlite from a backup; without one move HOME/store aside and collect or \
-                       import again: the sequence marks are lost too, so import only bundles that you trust to be the newest";
+/// The code of a [`StoreError::Lost`].
+pub const CATALOGUE_LOST: &str = "store.catalogue-lost";
+
+/// What helps when the catalogue is lost or damaged.
+pub const RESTORE_CATALOGUE: &str =
+    "`aftk check --rebuild` makes it again from what was imported, once no other aftk uses this home";
 
 /// An error of the store. Clients of the server never see one as it is.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +113,7 @@ impl From<StoreError> for Problem {
                 "look whether the disk is sound and HOME/store can be written",
             ),
             StoreError::Damaged(_) => (Kind::Untrusted, CATALOGUE_DAMAGED, RESTORE_CATALOGUE),
-            StoreError::Lost => (Kind::Untrusted, "store.catalogue-lost", RESTORE_CATALOGUE),
+            StoreError::Lost => (Kind::Untrusted, CATALOGUE_LOST, RESTORE_CATALOGUE),
             StoreError::Absent(_) => (
                 Kind::Usage,
                 "store.missing",

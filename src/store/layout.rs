@@ -5,7 +5,8 @@
 //!   site.toml                      how this side serves
 //!   accounts                       who may use what is served: names and hashes of passwords, in htpasswd's form
 //!   keys/NAME.pem, NAME.pub        private keys (PKCS#8, PEM) and their public ones (SPKI, PEM)
-//!   trust/                         the chain of root documents, and what makes this site one
+//!   trust/                         the chain of root documents
+//!   trust/incarnation              what the store says of itself too, unless an old copy of it was put back
 //!   tls/                           the site's own certificate authority, for a listener that speaks TLS
 //!   channels/CHANNEL/              the lock and the ledger of collecting without a project
 //!   store/
@@ -15,6 +16,9 @@
 //!     trash/DIGEST.RANDOM          blobs that gc removed, until their bytes are freed
 //!     quarantine/DIGEST            damaged blobs, for people to look at
 //!     locks/                       empty files that carry advisory locks
+//!     accepted/CHANNEL/PLACE.json  a file for each accepted snapshot, to make a lost catalogue again from
+//!     rebuild/                     where a catalogue is made again
+//!     backup/                      where one is copied for a backup
 //!     catalogue.sqlite             the rows; with -wal and -shm beside it
 //! ```
 
@@ -58,6 +62,16 @@ impl Layout {
     /// Where the root documents are.
     pub fn trust(&self) -> PathBuf {
         self.home.join("trust")
+    }
+
+    /// Where the keys of sites are whose receipts were believed.
+    pub fn sites(&self) -> PathBuf {
+        self.home.join("sites")
+    }
+
+    /// What the catalogue says as well, unless it is an old copy that was put back.
+    pub fn incarnation(&self) -> PathBuf {
+        self.home.join("trust/incarnation")
     }
 
     /// Where the site's own certificate authority is.
@@ -110,6 +124,21 @@ impl Layout {
         self.home.join("store/quarantine")
     }
 
+    /// What says which snapshots were accepted.
+    pub fn accepted(&self) -> PathBuf {
+        self.home.join("store/accepted")
+    }
+
+    /// The home in which a catalogue is made again.
+    pub fn rebuild(&self) -> PathBuf {
+        self.home.join("store/rebuild")
+    }
+
+    /// Where the catalogue is copied for a backup.
+    pub fn backup(&self) -> PathBuf {
+        self.home.join("store/backup")
+    }
+
     /// Files that carry locks.
     pub fn locks(&self) -> PathBuf {
         self.home.join("store/locks")
@@ -118,6 +147,11 @@ impl Layout {
     /// The lock of whoever collects garbage.
     pub fn gc_lock(&self) -> PathBuf {
         self.locks().join("gc")
+    }
+
+    /// The lock of whoever accepts a snapshot.
+    pub fn incarnation_lock(&self) -> PathBuf {
+        self.locks().join("incarnation")
     }
 
     /// The lock of whoever fills a generation of the source that the catalogue knows by this number.

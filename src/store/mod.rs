@@ -4,6 +4,7 @@
 //! traits here are its seams. They are synchronous because disks, SQLite and the bundle reader are; whoever
 //! is on an async thread comes in through [`crate::blocking`].
 
+mod accepted;
 mod change;
 #[cfg(test)]
 mod conformance;
@@ -19,7 +20,7 @@ mod suitable;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File as DiskFile;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,14 +28,15 @@ use std::sync::Arc;
 use bundle_format::{Artifact, BlobKey, Digest, Record, Ref, Repository};
 use serde::{Deserialize, Serialize};
 
+pub use accepted::{Accepted, accepted};
 pub use change::{AuditEntry, Change, ChangeSet, Place, Precondition};
 pub use disk::DiskBlobs;
-pub use error::{CATALOGUE_DAMAGED, RESTORE_CATALOGUE, StoreError};
+pub use error::{CATALOGUE_DAMAGED, CATALOGUE_LOST, RESTORE_CATALOGUE, StoreError};
 pub use hashes::{has_digest, reads_as};
 pub use layout::Layout;
 #[cfg(any(test, feature = "faults"))]
 pub use memory::MemoryBlobs;
-pub use sqlite::SqliteCatalogue;
+pub use sqlite::{Rebuild, SqliteCatalogue};
 
 use crate::fsx;
 
@@ -383,6 +385,15 @@ pub struct Listed {
     pub linked: Linked,
 }
 
+/// What a copy of the catalogue refers to that is nowhere else than in the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// The documents of accepted snapshots and their signatures.
+    pub papers: BTreeSet<BlobKey>,
+    /// What clients pushed, or uploaded and did not name yet.
+    pub hosted: BTreeSet<BlobKey>,
+}
+
 /// The rows: what is held, under which names, since which generation. `sqlite/` is the one for disks.
 ///
 /// A *view* shows all channels, each at its visible generation. Where several have the same package, the one that brought
@@ -554,6 +565,11 @@ pub trait Catalogue: Send + Sync {
 
     /// The audit log from an index on, up to `limit` entries, each with the chain's digest after it.
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError>;
+    /// Whether this is an old copy that was put back: whatever was accepted after it was taken is not known to it.
+    fn is_put_back(&self) -> Result<bool, StoreError>;
+    /// Copies all rows into a new file, as one moment saw them, without what only this machine can use: claims, bundles of which
+    /// volumes are missing, and cached answers.
+    fn copy_to(&self, path: &Path) -> Result<Copied, StoreError>;
     /// Whether the database itself is sound; says what isn't.
     fn check(&self) -> Result<Vec<String>, StoreError>;
 }

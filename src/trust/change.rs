@@ -148,6 +148,25 @@ impl Trust {
         Ok(Changed { name, keys, version, changed })
     }
 
+    /// Refuses from now on what is below these sequences of their channels, in the open epoch. Floors only rise.
+    ///
+    /// # Errors
+    /// If a name cannot be a channel's; as [`Trust::trust`] where the chain cannot be written.
+    pub fn raise_floors(&mut self, floors: &BTreeMap<String, u64>) -> Result<u64, TrustError> {
+        if let Some(name) = floors.keys().find(|name| !is_name(name)) {
+            return Err(TrustError::Name(name.clone()));
+        }
+        let (version, _) = self.change(|root| {
+            for (channel, sequence) in floors {
+                let mark = Mark { epoch: root.epoch, sequence: *sequence };
+                let floor = root.floors.entry(channel.clone()).or_insert(mark);
+                *floor = mark.max(*floor);
+            }
+            Ok(())
+        })?;
+        Ok(version)
+    }
+
     /// Makes the next version of the root document, unless `edit` changes nothing. Returns the version that now
     /// holds, and whether it is new.
     fn change(
@@ -269,6 +288,19 @@ mod tests {
         assert_eq!(judge(&trust, false, "dev", 1, &alice), "trust.scope");
         assert!(trust.trust(&pem(&alice), None, &[]).unwrap().changed);
         assert_eq!(judge(&trust, false, "dev", 1, &alice), "");
+    }
+
+    #[test]
+    fn floors_only_rise() {
+        let home = crate::fsx::test_directory();
+        let mut trust = Trust::open(home.path()).unwrap();
+        let floors = |sequence| [("prod".to_owned(), sequence)].into();
+        assert_eq!(trust.raise_floors(&floors(7)).unwrap(), 1);
+        assert_eq!(trust.raise_floors(&floors(5)).unwrap(), 1, "what is so already is no new version");
+        assert_eq!(trust.raise_floors(&floors(9)).unwrap(), 2);
+        let floor = Trust::open(home.path()).unwrap().root().unwrap().floor("prod");
+        assert_eq!(floor, Mark { epoch: 1, sequence: 9 });
+        assert!(trust.raise_floors(&[("a b".to_owned(), 1)].into()).is_err());
     }
 
     #[test]

@@ -76,6 +76,11 @@ impl PublicKey {
             .map_err(|_| KeyRejected::Failed("it cannot be written as PEM"))
     }
 
+    /// Its SubjectPublicKeyInfo.
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
     /// Its id.
     pub fn id(&self) -> &str {
         &self.id

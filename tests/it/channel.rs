@@ -295,7 +295,7 @@ fn a_key_that_is_revoked_during_an_import_is_not_believed() {
     let key = channel.sides.run("out", &["key", "show", "--json"]).json()["id"].as_str().unwrap().to_owned();
     let (home, store) = (channel.sides.path("in"), channel.inside());
     let trust = Trust::open(&home).unwrap();
-    let request = ImportRequest { paths: vec![bundle], dry_run: false };
+    let request = ImportRequest { paths: vec![bundle], dry_run: false, missing: None };
     let revoking = Revoking { sides: &channel.sides, key };
     let imported = import::import(&store, &trust, &request, &revoking, &Cancel::default());
     let problem = imported.and_then(import::ImportReport::all).unwrap_err();

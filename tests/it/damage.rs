@@ -122,7 +122,8 @@ fn refuse_all(home: &Path, bundle: &Path, damages: &[Damage]) {
                 let before = (State::of(&store, &rows), shown(&store));
                 let path = directory.path().join("damaged.aftk.tar");
                 std::fs::write(&path, &bytes).unwrap();
-                let request = import::ImportRequest { paths: vec![path.clone()], dry_run: false };
+                let request =
+                    import::ImportRequest { paths: vec![path.clone()], dry_run: false, missing: None };
                 let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
                 while let Some(damage) = damages.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match damage {

@@ -102,6 +102,8 @@ impl Small {
                 read_back: true,
                 jobs: 4,
                 volume_size: None,
+                basis: None,
+                full_every: None,
             };
             collect::collect(&request, &outside, || Ok(signer), None).await
         })?;

@@ -1,10 +1,13 @@
 //! Going back: earlier states, forgetting, a catalogue made again, backups, and an old copy put back.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use aftk::store::{AuditEntry, Change, ChangeSet, Expected, Merge, Precondition, Store};
+use bundle_format::{Artifact, BlobKey, File, Record};
 use serde_json::{Value, json};
 
-use crate::support::sides::{Ran, Sides, bundles};
+use crate::support::sides::{Ran, Sides, bundles, copy_directory};
 
 /// An outside that has collected three bundles of the channel `prod`, and an inside that has imported some.
 struct Site {
@@ -114,4 +117,284 @@ fn what_is_forgotten_comes_back_with_the_next_bundle() {
     site.fails(&["forget", "--channel", "prod", "--keep-within", "6"], 2, "usage.time");
     site.fails(&["forget", "npm:nothing"], 4, "selector.nothing");
     assert_eq!(site.run(&["forget"]).code, Some(2));
+}
+
+/// Takes the catalogue of the inside away.
+fn lose_catalogue(site: &Site) {
+    for name in ["catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm"] {
+        let _ = std::fs::remove_file(site.sides.path("in/store").join(name));
+    }
+}
+
+/// Puts a package into a hosted repository of the inside, as its server would.
+fn host(site: &Site, bytes: &[u8]) {
+    let store = Store::open(&site.sides.path("in")).unwrap();
+    let mut write = store.blobs.begin(&[], true).unwrap();
+    write.write(bytes).unwrap();
+    store.blobs.settle(vec![write.stage(&Expected::default()).unwrap()]).unwrap();
+    let changes = vec![Change::Link(artifact("hosted", bytes))];
+    store.catalogue.commit(&ChangeSet { changes }, &Precondition::None).unwrap();
+}
+
+fn artifact(name: &str, bytes: &[u8]) -> Artifact {
+    Artifact {
+        ecosystem: "npm".into(),
+        repository: "team".into(),
+        name: name.into(),
+        version: "1.0.0".into(),
+        qualifier: String::new(),
+        schema: "npm/1".into(),
+        attributes: BTreeMap::new(),
+        files: vec![File {
+            role: "tarball".into(),
+            path: format!("{name}/-/{name}-1.0.0.tgz"),
+            blob: BlobKey::of(bytes),
+            size: bytes.len() as u64,
+            media_type: String::new(),
+            checksums: Vec::new(),
+            origin: String::new(),
+        }],
+        requires: Vec::new(),
+    }
+}
+
+#[test]
+fn a_lost_catalogue_is_made_again_from_what_was_imported() {
+    let site = Site::with(2);
+    // What the third continues is the first.
+    site.run(&["rollback", "prod"]).done();
+    assert_eq!(site.import(2).json()["bundles"][0]["outcome"], "imported");
+    assert_eq!(site.names(), ["1.txt", "3.txt", "moving.txt"]);
+    let before = site.listed();
+    lose_catalogue(&site);
+    site.fails(&["ls"], 3, "store.catalogue-lost");
+
+    let would = site.run(&["check", "--rebuild", "-n"]).done();
+    assert!(would.starts_with("the catalogue would be made again: 3 snapshots, 3 artifacts\n"), "{would}");
+    site.fails(&["ls"], 3, "store.catalogue-lost");
+    let made = site.run(&["check", "--rebuild"]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    assert!(made.stderr.contains("lost: what clients pushed"), "{}", made.stderr);
+    assert_eq!(site.listed(), before);
+    site.run(&["check"]).done();
+    // The marks are what they were, and one can still go back.
+    for index in 0..3 {
+        assert_eq!(site.import(index).json()["bundles"][0]["outcome"], "already-held");
+    }
+    site.run(&["rollback", "prod", "--to", "2"]).done();
+    assert_eq!(site.names(), ["1.txt", "2.txt", "moving.txt"]);
+    assert!(!site.sides.path("in/store/rebuild").exists());
+}
+
+#[test]
+fn what_no_snapshot_says_is_taken_over_from_a_damaged_catalogue() {
+    let site = Site::with(3);
+    host(&site, b"pushed");
+    site.run(&["rollback", "prod"]).done();
+    let (before, log) = (site.listed(), audit(&site));
+    let catalogue = rusqlite::Connection::open(site.sides.path("in/store/catalogue.sqlite")).unwrap();
+    let damage = "PRAGMA writable_schema = on; UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM \
+                  sqlite_schema WHERE name = 'answer_body') WHERE name IN ('file_blob', 'snapshot_blob_blob')";
+    catalogue.execute_batch(damage).unwrap();
+    catalogue.close().unwrap();
+    assert_eq!(site.run(&["check"]).code, Some(3));
+
+    let made = site.run(&["check", "--rebuild", "--json"]);
+    let report = made.json();
+    assert_eq!(
+        (made.code, &report["old"], &report["lost"]),
+        (Some(0), &json!("damaged"), &json!([])),
+        "{report}"
+    );
+    assert!(PathBuf::from(report["aside"].as_str().unwrap()).is_file());
+    assert_eq!(site.listed(), before);
+    site.run(&["check"]).done();
+    let after = audit(&site);
+    assert_eq!((&after[..log.len()], after.len()), (&log[..], log.len() + 1));
+    assert_eq!(after.last().unwrap().0.action, "catalogue-rebuilt");
+}
+
+fn audit(site: &Site) -> Vec<(AuditEntry, BlobKey)> {
+    Store::open(&site.sides.path("in")).unwrap().catalogue.audit(0, 1000).unwrap()
+}
+
+#[test]
+fn a_sound_catalogue_is_held_against_what_was_imported() {
+    let site = Site::with(3);
+    host(&site, b"pushed");
+    assert_eq!(
+        site.run(&["check", "--rebuild"]).done(),
+        "the catalogue is sound: 3 snapshots, 5 artifacts\n"
+    );
+    site.run(&["forget", "file:1.txt"]).done();
+    let said = site.run(&["check", "--rebuild"]).done();
+    assert!(said.contains("1 not shown because they were forgotten"), "{said}");
+    // Somebody else wrote into it.
+    let store = Store::open(&site.sides.path("in")).unwrap();
+    let generation = store.catalogue.begin_generation("prod").unwrap();
+    store.catalogue.stage(generation, &[Record::Artifact(artifact("smuggled", b"pushed"))]).unwrap();
+    store.catalogue.merge(generation, Merge::Add).unwrap();
+    let changes = vec![Change::Publish(generation)];
+    store.catalogue.commit(&ChangeSet { changes }, &Precondition::None).unwrap();
+    let ran = site.fails(&["check", "--rebuild"], 3, "store.underived");
+    assert_eq!(ran.json()["underived"][0]["purl"], "pkg:npm/smuggled@1.0.0");
+    assert!(site.listed().to_string().contains("smuggled"), "nothing was changed");
+}
+
+#[test]
+fn a_store_that_says_nothing_of_what_it_accepted_is_not_made_empty() {
+    let site = Site::with(1);
+    lose_catalogue(&site);
+    std::fs::remove_dir_all(site.sides.path("in/store/accepted")).unwrap();
+    site.fails(&["check", "--rebuild"], 4, "store.nothing-accepted");
+    site.fails(&["ls"], 3, "store.catalogue-lost");
+    let nowhere = site.sides.run("nowhere", &["check", "--rebuild"]);
+    assert_eq!(nowhere.code, Some(2), "{}", nowhere.stderr);
+}
+
+/// Takes the whole inside away.
+fn destroy(site: &Site) {
+    std::fs::remove_dir_all(site.sides.path("in")).unwrap();
+}
+
+#[test]
+fn a_restored_site_and_the_kept_sticks_are_what_was_there() {
+    let site = Site::with(3);
+    host(&site, b"pushed by a client");
+    site.run(&["rollback", "prod"]).done();
+    site.run(&["forget", "file:1.txt"]).done();
+    std::fs::write(site.sides.path("in/site.toml"), "format = 1\n[store]\nkeep_generations = 4\n").unwrap();
+    let (before, log) = (site.listed(), audit(&site));
+    let backup = site.sides.path("backup.tar");
+    let (first, again) = (backup.to_str().unwrap(), site.sides.path("again.tar"));
+    let would = site.run(&["backup", first, "-n"]).done();
+    assert!(would.starts_with("would write") && !backup.exists(), "{would}");
+    site.run(&["backup", first]).done();
+    site.fails(&["backup", first], 6, "backup.exists");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&backup.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    site.run(&["backup", again.to_str().unwrap()]).done();
+    let bytes = std::fs::read(&backup).unwrap();
+    assert!(bytes == std::fs::read(&again).unwrap(), "the same home makes the same archive");
+    site.fails(&["restore", first], 6, "restore.not-empty");
+    site.run(&["restore", first, "-n"]).done();
+
+    destroy(&site);
+    let restored = site.run(&["restore", first]).done();
+    assert!(restored.ends_with("prod: up to sequence 3\n"), "{restored}");
+    assert_eq!((site.listed(), audit(&site)), (before.clone(), log));
+    assert_eq!(site.run(&["check", "--json"]).code, Some(3), "what was imported is on the sticks");
+    for index in 0..3 {
+        assert_eq!(site.import(index).json()["bundles"][0]["outcome"], "healed", "{index}");
+    }
+    assert_eq!(site.listed(), before);
+    site.run(&["check"]).done();
+    site.run(&["promote", "prod"]).done();
+    site.run(&["gc"]).done();
+    site.run(&["check"]).done();
+
+    // What is new to it may be older than what it does not remember.
+    site.sides.write("4.txt", "only in 4");
+    let words = ["collect", "file:./4.txt", "--channel", "prod", "--out", "../stick"];
+    site.sides.run("out", &words).done();
+    let next = bundles(&site.sides.path("stick"))[3].to_str().unwrap().to_owned();
+    site.fails(&["import", &next], 6, "trust.put-back");
+    site.run(&["recover", "--min-sequence", "prod=4"]).done();
+    site.run(&["import", &next]).done();
+}
+
+#[test]
+fn a_backup_is_restored_whole_or_not_at_all() {
+    let site = Site::with(1);
+    host(&site, b"pushed by a client");
+    let backup = site.sides.path("backup.tar");
+    let file = backup.to_str().unwrap();
+    site.run(&["backup", file]).done();
+    let bytes = std::fs::read(&backup).unwrap();
+    let restore = |bytes: &[u8]| {
+        std::fs::write(&backup, bytes).unwrap();
+        let ran = site.sides.run("new", &["restore", file, "--json"]);
+        assert!(!site.sides.path("new").exists(), "{}", ran.stdout);
+        (ran.code, ran.json()["error"]["code"].as_str().unwrap().to_owned())
+    };
+    // A byte of every member's content, and every place where it may end early.
+    let contents: Vec<usize> = {
+        let (mut at, mut found) = (0, Vec::new());
+        while bytes[at] != 0 {
+            let digits = std::str::from_utf8(&bytes[at + 124..at + 135]).unwrap();
+            let size = usize::from_str_radix(digits, 8).unwrap();
+            found.extend((size > 0).then_some(at + 512 + size / 2));
+            at += 512 + size.next_multiple_of(512);
+        }
+        found
+    };
+    assert!(contents.len() > 8);
+    for at in contents {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        let (exit, code) = restore(&damaged);
+        assert!(
+            (exit, &*code) == (Some(3), "restore.damaged")
+                || (exit, &*code) == (Some(2), "restore.no-backup"),
+            "{at}: {exit:?} {code}"
+        );
+        restore(&bytes[..at]);
+    }
+    restore(b"");
+    restore(&bytes[512..]);
+    std::fs::write(&backup, &bytes).unwrap();
+    site.sides.run("new", &["restore", file]).done();
+    assert_eq!(site.sides.run("new", &["ls"]).done(), site.run(&["ls"]).done());
+    // Without what clients pushed it is said.
+    let small = site.sides.path("small.tar");
+    let said = site.run(&["backup", small.to_str().unwrap(), "--without-hosted"]).done();
+    assert!(said.contains("left out: 1 blob"), "{said}");
+    assert!(small.metadata().unwrap().len() < backup.metadata().unwrap().len());
+}
+
+#[test]
+fn an_old_copy_of_the_store_takes_nothing_new_until_it_is_said_what_is_too_old() {
+    let site = Site::with(1);
+    let (store, old) = (site.sides.path("in/store"), site.sides.path("old"));
+    copy_directory(&store, &old);
+    assert_eq!(site.run(&["recover", "--min-sequence", "prod=1"]).code, Some(0), "there is nothing to do");
+    assert_eq!(site.import(1).json()["bundles"][0]["outcome"], "imported");
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::rename(&old, &store).unwrap();
+
+    for words in [&["import"][..], &["import", "-n"]] {
+        let words = [words, &[site.bundles[1].to_str().unwrap()]].concat();
+        site.fails(&words, 6, "trust.put-back");
+    }
+    // What it knows brings nothing in.
+    assert_eq!(site.import(0).json()["bundles"][0]["outcome"], "already-held");
+    site.run(&["check", "--rebuild"]).done();
+    site.fails(&["recover", "--min-sequence", "other=2"], 2, "recover.channel");
+    site.fails(&["recover", "--min-sequence", "prod"], 2, "usage.sequence");
+    site.run(&["recover", "--min-sequence", "prod=3", "-n"]).done();
+    site.fails(&["import", site.bundles[2].to_str().unwrap()], 6, "trust.put-back");
+    assert_eq!(
+        site.run(&["recover", "--min-sequence", "prod=3"]).done(),
+        "prod: takes bundles from sequence 3 on\n"
+    );
+    site.fails(&["import", site.bundles[1].to_str().unwrap()], 6, "trust.below-floor");
+    assert_eq!(site.import(2).json()["bundles"][0]["outcome"], "imported");
+    assert_eq!(audit(&site).iter().filter(|(entry, _)| entry.action == "recovered").count(), 1);
+}
+
+#[test]
+fn a_lost_catalogue_of_an_old_copy_is_no_way_around() {
+    let site = Site::with(1);
+    let (store, old) = (site.sides.path("in/store"), site.sides.path("old"));
+    copy_directory(&store, &old);
+    assert_eq!(site.import(1).json()["bundles"][0]["outcome"], "imported");
+    // Of the store itself a lost catalogue goes on where it was.
+    lose_catalogue(&site);
+    site.run(&["check", "--rebuild"]).done();
+    assert_eq!(site.import(2).json()["bundles"][0]["outcome"], "imported");
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::rename(&old, &store).unwrap();
+    lose_catalogue(&site);
+    site.run(&["check", "--rebuild"]).done();
+    site.fails(&["import", site.bundles[1].to_str().unwrap()], 6, "trust.put-back");
 }

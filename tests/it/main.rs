@@ -7,6 +7,7 @@ mod bundle_index;
 mod channel;
 mod concurrency;
 mod damage;
+mod deltas;
 mod demo;
 mod export;
 mod faults;

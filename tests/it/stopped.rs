@@ -76,6 +76,8 @@ fn collect(sides: &Sides, events: &Arc<Impatient>) -> Result<(), Problem> {
         read_back: true,
         jobs: 1,
         volume_size: None,
+        basis: None,
+        full_every: None,
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(collect::collect(&request, &outside, || Ok(signer), None)).map(drop)

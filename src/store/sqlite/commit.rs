@@ -34,6 +34,8 @@ pub(super) fn apply(hosted: &mut Hosted<'_>, change: &Change) -> Result<(), Stor
         Change::Forget { source, place, qualifier } => forget::forget(transaction, source, place, qualifier),
         Change::Snapshot(entry) => snapshot(transaction, entry),
         Change::Signatures(entry) => signatures(transaction, entry),
+        // What there is to it belongs to the commit as a whole.
+        Change::Recovered => Ok(()),
         Change::Audit(entry) => audit(transaction, entry),
         Change::Link(artifact) => hosted.link(artifact),
         Change::Unlink(place) => hosted.unlink(place),

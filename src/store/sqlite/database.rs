@@ -148,6 +148,34 @@ impl Database {
         Ok(value)
     }
 
+    /// Writes as [`Database::write`], and sees another database meanwhile as `old`.
+    pub(super) fn write_beside<T>(
+        &self,
+        old: &Path,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = old.to_str().ok_or_else(|| StoreError::Unsuitable("its path is not UTF-8".into()))?;
+        writer.connection.execute("ATTACH DATABASE ?1 AS old", [name])?;
+        let written = || {
+            let transaction = writer.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        let value = written();
+        writer.connection.execute("DETACH DATABASE old", [])?;
+        value
+    }
+
+    /// Does what no transaction may be around.
+    pub(super) fn alone<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        work(&self.writer.lock().unwrap_or_else(PoisonError::into_inner).connection)
+    }
+
     /// Does what `work` would write, for what can be read then, and takes it back.
     pub(super) fn rehearse<T>(
         &self,

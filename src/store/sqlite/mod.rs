@@ -5,17 +5,21 @@
 //! - `stage`, `merge`, `inspect`: a generation before anybody sees it
 //! - `commit`: what becomes true at once, with the audit log
 //! - `arrivals`: bundles of which volumes are missing; `hosted`: what clients write; `forget`: what goes again
+//! - `incarnation`: whether it is an old copy; `copy`: for backups; `rebuild`: a lost catalogue made again
 //! - `claims`: what gc asks; `notes`: cached answers and misses
 
 mod arrivals;
 mod claims;
 mod commit;
+mod copy;
 mod database;
 mod forget;
 mod hosted;
+mod incarnation;
 mod inspect;
 mod merge;
 mod notes;
+mod rebuild;
 mod schema;
 mod stage;
 #[cfg(test)]
@@ -31,6 +35,8 @@ use bundle_format::{BlobKey, Digest, Record, Repository};
 
 use self::database::{Database, Durable};
 use self::hosted::Hosted;
+use self::incarnation::Renewal;
+pub use self::rebuild::Rebuild;
 use self::value::number;
 use super::error::io_error;
 use super::layout::Layout;
@@ -100,6 +106,58 @@ impl SqliteCatalogue {
             self.lock(id)?.ok_or_else(|| StoreError::Busy(format!("the channel {channel}")))
         };
         forgetting.into_iter().map(lock).collect()
+    }
+
+    /// What gives the catalogue another incarnation, if these changes do.
+    fn renewal(&self, changes: &ChangeSet) -> Result<Option<Renewal>, StoreError> {
+        let is_recovery = changes.changes.contains(&Change::Recovered);
+        let accepts = changes.changes.iter().any(|change| matches!(change, Change::Snapshot(_)));
+        (is_recovery || accepts).then(|| self.begin_renewal(is_recovery)).transpose()
+    }
+
+    /// Writes the files of the snapshots that are accepted here, beside the catalogue; returns those that were not there.
+    /// What an earlier version accepted, or could not write, is made up for.
+    fn note_accepted(
+        &self,
+        changes: &ChangeSet,
+        renewal: Option<&Renewal>,
+    ) -> Result<Vec<Accepted>, StoreError> {
+        let mut noted = Vec::new();
+        for change in &changes.changes {
+            match change {
+                Change::Snapshot(entry) => {
+                    for earlier in self.snapshots(&entry.channel)? {
+                        let accepted = self.accepted(earlier)?;
+                        if !accepted.is_written(&self.layout)? {
+                            accepted.write(&self.layout)?;
+                        }
+                    }
+                    let incarnation = renewal.map(|renewal| renewal.incarnation.clone()).unwrap_or_default();
+                    let accepted = Accepted { incarnation, ..self.accepted(entry.clone())? };
+                    let is_new = !accepted.is_written(&self.layout)?;
+                    accepted.write(&self.layout)?;
+                    noted.extend(is_new.then_some(accepted));
+                }
+                Change::Signatures(entry) => {
+                    self.accepted(entry.clone())?.as_written(&self.layout).write(&self.layout)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(noted)
+    }
+
+    fn accepted(&self, entry: SnapshotEntry) -> Result<Accepted, StoreError> {
+        let generation = number(entry.generation.0)?;
+        let base = self.database.read(|connection| view::base(connection, generation))?;
+        Ok(Accepted { base, entry, incarnation: String::new() })
+    }
+
+    /// Whether a snapshot was accepted here.
+    fn has(&self, accepted: &Accepted) -> bool {
+        let held = self.snapshots(&accepted.entry.channel);
+        // Rather one too many than one too few.
+        held.map_or(true, |held| held.iter().any(|entry| entry.snapshot == accepted.entry.snapshot))
     }
 
     /// The unfinished generations, of one source or all: their number and their source's.
@@ -300,10 +358,15 @@ impl Catalogue for SqliteCatalogue {
 
     fn commit(&self, changes: &ChangeSet, precondition: &Precondition) -> Result<Revision, StoreError> {
         let _quiet = self.quiet(changes)?;
-        let revision = self.database.write(Durable::Now, |transaction| {
+        let renewal = self.renewal(changes)?;
+        let noted = self.note_accepted(changes, renewal.as_ref())?;
+        let committed = self.database.write(Durable::Now, |transaction| {
             commit::check(transaction, precondition)?;
             let mut hosted = Hosted::new(transaction);
             changes.changes.iter().try_for_each(|change| commit::apply(&mut hosted, change))?;
+            if let Some(renewal) = &renewal {
+                incarnation::renew(transaction, &renewal.incarnation)?;
+            }
             // The log, and what nobody has linked yet, change nothing that was derived.
             let is_aside = |change: &Change| matches!(change, Change::Audit(_) | Change::Deposit { .. });
             if changes.changes.iter().all(is_aside) {
@@ -311,7 +374,16 @@ impl Catalogue for SqliteCatalogue {
             } else {
                 commit::count(transaction)
             }
+        });
+        let revision = committed.inspect_err(|_| {
+            // It may have gone through all the same; else the next accession of the same snapshot writes it again.
+            for accepted in noted.iter().filter(|accepted| !self.has(accepted)) {
+                let _ = accepted.remove(&self.layout);
+            }
         })?;
+        if let Some(renewal) = &renewal {
+            self.end_renewal(renewal)?;
+        }
         for change in &changes.changes {
             if let Change::Publish(generation) = change
                 && let Ok(id) = self.mine(*generation)
@@ -443,6 +515,14 @@ impl Catalogue for SqliteCatalogue {
         let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.database.read(|connection| commit::audit_from(connection, from, limit))
+    }
+
+    fn is_put_back(&self) -> Result<bool, StoreError> {
+        self.differs()
+    }
+
+    fn copy_to(&self, path: &Path) -> Result<Copied, StoreError> {
+        self.database.alone(|connection| copy::copy(connection, path))
     }
 
     fn check(&self) -> Result<Vec<String>, StoreError> {

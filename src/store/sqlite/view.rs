@@ -8,7 +8,8 @@ use rusqlite::{Connection, named_params};
 use super::stage::PUBLISHED;
 use super::value::{artifact, damaged, file, generation, key, source, unsigned};
 use crate::store::{
-    ChannelState, Cursor, FoundFile, Linked, LinkedRef, Listed, Published, SnapshotEntry, StoreError,
+    ChannelState, Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Published, SnapshotEntry,
+    StoreError,
 };
 
 /// Joins a table `l` of links with the source `s` that shows them. The cross joins here and elsewhere keep
@@ -293,4 +294,12 @@ pub(super) fn generations(connection: &Connection, channel: &str) -> Result<Vec<
         });
     }
     Ok(found)
+}
+
+/// What was visible when a generation began; 0 if nothing was.
+pub(super) fn base(connection: &Connection, generation: i64) -> Result<Generation, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT base FROM generation WHERE id = ?1")?;
+    let mut rows = statement.query([generation])?;
+    let Some(row) = rows.next()? else { return Ok(Generation(0)) };
+    unsigned(row, "base").map(Generation)
 }

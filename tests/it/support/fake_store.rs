@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aftk::store::{
     Arrival, AuditEntry, BlobFile, BlobWrite, Blobs, CachedAnswer, Catalogue, ChangeSet, ChannelState,
-    Conflict, Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Place, Precondition,
-    Published, Revision, SessionId, SnapshotEntry, Staged, StoreError,
+    Conflict, Copied, Cursor, FoundFile, Generation, Linked, LinkedRef, Listed, Merge, Miss, Place,
+    Precondition, Published, Revision, SessionId, SnapshotEntry, Staged, StoreError,
 };
 use bundle_format::{Algorithm, BlobKey, Digest, Record, Repository};
 
@@ -237,6 +238,12 @@ impl Catalogue for FakeStore {
         unsupported()
     }
     fn audit(&self, _: u64, _: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError> {
+        unsupported()
+    }
+    fn is_put_back(&self) -> Result<bool, StoreError> {
+        unsupported()
+    }
+    fn copy_to(&self, _: &Path) -> Result<Copied, StoreError> {
         unsupported()
     }
     fn check(&self) -> Result<Vec<String>, StoreError> {

@@ -169,6 +169,6 @@ pub(crate) fn import(
     paths: &[PathBuf],
 ) -> Result<aftk::ops::import::ImportReport, aftk::problem::Problem> {
     let store = Store::open(home)?;
-    let request = aftk::ops::import::ImportRequest { paths: paths.to_vec(), dry_run: false };
+    let request = aftk::ops::import::ImportRequest { paths: paths.to_vec(), dry_run: false, missing: None };
     aftk::ops::import::import(&store, &Trust::open(home)?, &request, &Silent, &Cancel::default())?.all()
 }

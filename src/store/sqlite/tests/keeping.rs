@@ -60,7 +60,7 @@ fn a_newer_store_is_left_alone() {
     raw(&home, "PRAGMA user_version = 99");
     assert!(matches!(
         Store::open(home.directory.path()).err(),
-        Some(StoreError::Newer { found: 99, known: 5 })
+        Some(StoreError::Newer { found: 99, known: 6 })
     ));
 }
 
@@ -139,7 +139,7 @@ fn lost_and_damaged_catalogues_are_no_matter_of_usage() {
     ] {
         let problem = Problem::from(error);
         assert_eq!((problem.kind, &*problem.code), (kind, code));
-        assert!(!problem.hints.is_empty() && !problem.hints[0].contains("aftk check"), "{code}");
+        assert!(!problem.hints.is_empty() && !problem.hints[0].contains("`aftk check`"), "{code}");
     }
 }
 

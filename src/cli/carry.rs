@@ -1,0 +1,77 @@
+//! How a bundle is carried: in which volumes, and without what the site has.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::session::Session;
+use crate::events::Happening;
+use crate::ops::Basis;
+use crate::ops::issue::NextMedium;
+use crate::units;
+
+/// How a bundle is carried.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct CarryArguments {
+    /// Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`.
+    /// At a terminal, the next medium is asked for when one is full
+    #[arg(long, value_name = "SIZE", value_parser = volume_size)]
+    pub(super) volume_size: Option<u64>,
+    /// Leave out what the sites have by these receipts (`aftk receipt`); of several, what all have
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "assume_held", "missing"])]
+    receipt: Vec<PathBuf>,
+    /// Leave out what sequence SEQ of the channel lists
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["assume_held", "missing"])]
+    since: Option<u64>,
+    /// Leave out what any sequence of the channel up to SEQ lists: for sites that nothing comes back from
+    #[arg(long, value_name = "SEQ", conflicts_with = "missing")]
+    assume_held: Option<u64>,
+    /// Leave out everything but what FILE names, which `aftk import --missing FILE` wrote
+    #[arg(long, value_name = "FILE")]
+    missing: Option<PathBuf>,
+    /// Leave nothing out at every Nth sequence
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) full_every: Option<u64>,
+}
+
+impl CarryArguments {
+    /// What the site has.
+    pub(super) fn basis(&self, session: &Session) -> Option<Basis> {
+        let path = |path: &PathBuf| session.path(path);
+        match self {
+            CarryArguments { since: Some(sequence), .. } => Some(Basis::Snapshot(*sequence)),
+            CarryArguments { assume_held: Some(sequence), .. } => Some(Basis::UpTo(*sequence)),
+            CarryArguments { missing: Some(file), .. } => Some(Basis::AllBut(path(file))),
+            CarryArguments { receipt, .. } if receipt.is_empty() => None,
+            CarryArguments { receipt, .. } => Some(Basis::Receipts(receipt.iter().map(path).collect())),
+        }
+    }
+
+    /// Asks whoever sits at the terminal for the next medium.
+    pub(super) fn next_medium(&self, session: &Session) -> Option<Arc<NextMedium>> {
+        if self.volume_size.is_none() || !session.can_ask() {
+            return None;
+        }
+        let events = session.events.clone();
+        Some(Arc::new(move |number, count, size| {
+            let message = format!(
+                "volume {number} of {count} needs {}: put the next medium in place and press Enter (Ctrl-D: stop)",
+                units::bytes(size)
+            );
+            events.emit(Happening::Message { message });
+            std::io::stdin().read_line(&mut String::new()).is_ok_and(|read| read > 0)
+        }))
+    }
+}
+
+/// Reads the size of volumes. Media hold a little less than they are called by: their file systems need some.
+fn volume_size(text: &str) -> Result<u64, String> {
+    const MIB: u64 = 1024 * 1024;
+    match text {
+        "fat32" => Ok(4096 * MIB - 1),
+        "dvd" => Ok(4_700_000_000 - 16 * MIB),
+        "bd" => Ok(25_025_314_816 - 64 * MIB),
+        "diode" => Ok(1024 * MIB),
+        _ => units::parse_bytes(text)
+            .ok_or_else(|| "write a number with its unit, as in 4GiB, or fat32, dvd, bd, diode".to_owned()),
+    }
+}
