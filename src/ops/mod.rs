@@ -43,6 +43,7 @@ pub mod media;
 pub mod pack;
 pub mod preflight;
 mod programs;
+pub mod project;
 pub mod push;
 pub mod rebuild;
 pub mod recall;
@@ -63,7 +64,9 @@ pub mod status;
 #[cfg(test)]
 mod testing;
 mod unpack;
+mod upgrade;
 pub mod verify;
+pub mod wanted;
 pub mod why;
 
 use std::io::Read;

@@ -59,7 +59,8 @@ impl Small {
         let throwaway = self.directory.path().join("locking");
         home_like(&home, &throwaway);
         self.work(&throwaway, async |order, outside| {
-            lock::lock(&LockRequest { order, upgrade: false, dry_run: false }, &outside).await
+            lock::lock(&LockRequest { order, upgrade: false, packages: Vec::new(), dry_run: false }, &outside)
+                .await
         })
         .unwrap();
         copy_directory(&throwaway.join("channels"), &home.join("channels"));
