@@ -47,6 +47,8 @@ fn the_verbs_are_these() {
     let verbs: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
     let expected = [
         "init",
+        "add",
+        "remove",
         "lock",
         "collect",
         "inspect",
@@ -59,6 +61,7 @@ fn the_verbs_are_these() {
         "status",
         "ls",
         "why",
+        "wanted",
         "forget",
         "rollback",
         "promote",

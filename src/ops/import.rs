@@ -4,13 +4,13 @@
 //! staged from the segments (which come first) so that every later blob can be held to the checksums they claim,
 //! and nothing is visible until every byte was verified and nothing is missing.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bundle_format::{BlobKey, Record, RecordOrder, SegmentReader, Snapshot, VolumeReader};
 use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers, View};
+use super::arriving::{Arriving, arrival, end_arrivals, missing_segments, write_list};
 use super::believed::Documents;
 use super::heal;
 use super::intake::Intake;
@@ -25,7 +25,7 @@ use crate::clock;
 use crate::ecosystem::registry;
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
-use crate::store::{Arrival, AuditEntry, Change, ChangeSet, Precondition, SessionId, Store, StoreError};
+use crate::store::{AuditEntry, Change, ChangeSet, Precondition, Store, StoreError};
 use crate::trust::Trust;
 use crate::trust::sequence::{self, Decision, Mark};
 use crate::trust::time;
@@ -151,11 +151,6 @@ fn foresee(
     })
 }
 
-/// What has arrived of a bundle.
-fn arrival(store: &Store, packing: BlobKey) -> Result<Option<Arrival>, Problem> {
-    Ok(store.catalogue.arrivals()?.into_iter().find(|arrival| arrival.packing == packing))
-}
-
 /// Imports bundles, one after the other; what is imported stays if a later one fails. Of a bundle of several volumes those
 /// that are there are taken in, and it becomes visible with the last one, in whatever order and however many at a time they
 /// come. A dry run says what would become of each by itself. A bundle can be untrusted (3), incomplete (4) or refused (6); refusals are in the audit
@@ -268,7 +263,7 @@ fn import_set(
         1 => Intake::new(store)?,
         _ => {
             let arrival = arriving.insert(Arriving::begin(store, set, &snapshot, key)?);
-            Intake::into(store, arrival.0.session)
+            Intake::into(store, arrival.session())
         }
     };
     let intake = intake.every(GROUP_BLOBS);
@@ -347,82 +342,6 @@ fn import_set(
     }
     end_arrivals(store, key)?;
     Ok(imported)
-}
-
-/// Forgets what else arrived of a snapshot that is here now: it may have been packed more than once.
-fn end_arrivals(store: &Store, snapshot: BlobKey) -> Result<(), Problem> {
-    for arrival in store.catalogue.arrivals()?.iter().filter(|arrival| arrival.snapshot == snapshot) {
-        store.catalogue.end_arrival(&arrival.packing)?;
-    }
-    Ok(())
-}
-
-fn missing_segments(store: &Store, snapshot: &Snapshot) -> Result<(Vec<BlobKey>, u64), Problem> {
-    let mut missing = Vec::new();
-    for segment in &snapshot.segments {
-        if store.blobs.size(&segment.digest)? != Some(segment.size) {
-            missing.push(segment.digest);
-        }
-    }
-    let count = missing.len() as u64;
-    Ok((missing, count))
-}
-
-/// Writes a list that `collect --missing` reads: a key a line.
-fn write_list(path: &Path, keys: &[BlobKey]) -> Result<(), Problem> {
-    let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
-    crate::fsx::replace_file(path, text.as_bytes()).map_err(|error| {
-        Problem::new(Kind::Failed, "import.missing-list", format!("cannot write {}", path.display()))
-            .caused_by(&error)
-    })
-}
-
-/// A bundle of several volumes while they arrive.
-struct Arriving(Arrival);
-
-impl Arriving {
-    fn begin(store: &Store, set: &Set, snapshot: &Snapshot, key: BlobKey) -> Result<Arriving, Problem> {
-        if let Some(known) = arrival(store, set.packing)? {
-            return Ok(Arriving(known));
-        }
-        let mut arrival = Arrival {
-            packing: set.packing,
-            snapshot: key,
-            channel: snapshot.channel.clone(),
-            epoch: snapshot.epoch,
-            sequence: snapshot.sequence,
-            volumes: set.count,
-            arrived: BTreeMap::new(),
-            session: SessionId(0),
-            began: clock::now_text(),
-        };
-        arrival.session = store.catalogue.begin_arrival(&arrival)?;
-        Ok(Arriving(arrival))
-    }
-
-    fn arrived(&mut self, store: &Store, number: u64, checked: bool) -> Result<(), Problem> {
-        store.catalogue.volume_arrived(&self.0.packing, number, checked)?;
-        let known = self.0.arrived.entry(number).or_default();
-        *known |= checked;
-        Ok(())
-    }
-
-    /// Whether all blobs were held against what is claimed of them when they came.
-    fn is_checked(&self) -> bool {
-        self.0.arrived.values().all(|checked| *checked)
-    }
-
-    /// # Errors
-    /// Incomplete, naming the volumes that have not arrived.
-    fn must_be_whole(&self, set: &Set) -> Result<(), Problem> {
-        let arrived = self.0.arrived.keys().copied().collect();
-        Set { arrived, ..set.clone() }.must_be_whole().map_err(|mut problem| {
-            let Arrival { channel, sequence, arrived, .. } = &self.0;
-            problem.message = format!("{channel} {sequence}: {}", problem.message);
-            let here = arrived.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            problem.because(format!("kept here until the others come: {here}"))
-        })
-    }
 }
 
 /// Refuses early what cannot fit. How much of a bundle is new is known only once it was read: a store that holds

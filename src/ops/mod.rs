@@ -6,6 +6,7 @@
 mod accession;
 pub mod account;
 mod archive_index;
+mod arriving;
 mod at_site;
 pub mod backup;
 mod believed;
@@ -42,6 +43,7 @@ pub mod media;
 pub mod pack;
 pub mod preflight;
 mod programs;
+pub mod project;
 pub mod push;
 pub mod rebuild;
 pub mod recall;
@@ -62,7 +64,9 @@ pub mod status;
 #[cfg(test)]
 mod testing;
 mod unpack;
+mod upgrade;
 pub mod verify;
+pub mod wanted;
 pub mod why;
 
 use std::io::Read;

@@ -560,6 +560,8 @@ pub trait Catalogue: Send + Sync {
     ) -> Result<(), StoreError>;
     /// All misses.
     fn misses(&self) -> Result<Vec<Miss>, StoreError>;
+    /// Forgets all misses.
+    fn clear_misses(&self) -> Result<(), StoreError>;
 
     /// The audit log from an index on, up to `limit` entries, each with the chain's digest after it.
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError>;

@@ -29,3 +29,4 @@ mod review;
 mod stopped;
 mod support;
 mod volumes;
+mod wanted;

@@ -509,6 +509,10 @@ impl Catalogue for SqliteCatalogue {
         self.database.read(notes::misses)
     }
 
+    fn clear_misses(&self) -> Result<(), StoreError> {
+        self.database.write(Durable::Soon, notes::clear_misses)
+    }
+
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError> {
         let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
