@@ -1,5 +1,7 @@
 //! What clients asked for and was not here, as requests that somebody outside can collect.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ecosystem::registry;
@@ -44,7 +46,7 @@ pub fn wanted(store: &Store, clear: bool) -> Result<WantedReport, Problem> {
             Wanted { request, miss }
         })
         .collect();
-    wanted.sort_by(|one, other| other.miss.count.cmp(&one.miss.count));
+    wanted.sort_by_key(|wanted| Reverse(wanted.miss.count));
     if clear {
         store.catalogue.clear_misses()?;
     }
