@@ -1,5 +1,6 @@
 //! Editing the requests of an `aftk.toml`: whatever else stands in it, its comments and its order stay as they are.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use toml_edit::{Array, DocumentMut, Item, Value};
@@ -7,6 +8,7 @@ use toml_edit::{Array, DocumentMut, Item, Value};
 use super::project::Project;
 use crate::fsx;
 use crate::problem::{Kind, Problem};
+use crate::units;
 
 /// What becomes of the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,15 @@ pub fn edit_requests(path: &Path, edit: Edit<'_>, dry_run: bool) -> Result<Edite
     let text = super::text(path)?.unwrap_or_default();
     let (text, edited) = edited(&text, edit)
         .map_err(|why| Problem::new(Kind::Usage, "config.invalid", why).at(path.display()))?;
+    if text.len() as u64 > super::LIMIT {
+        let message = format!(
+            "with these requests it would be larger than the {} that are read",
+            units::bytes(super::LIMIT)
+        );
+        return Err(Problem::new(Kind::Usage, "config.too-large", message).at(path.display()).hint(
+            "split it into several projects, or let a lockfile or a list of images name what is wanted",
+        ));
+    }
     if !edited.changed.is_empty() && !dry_run {
         fsx::replace_file(path, text.as_bytes()).map_err(|error| {
             Problem::new(Kind::Failed, "config.unwritable", format!("cannot write {}", path.display()))
@@ -56,8 +67,10 @@ fn edited(text: &str, edit: Edit<'_>) -> Result<(String, Edited), String> {
     let mut edited = Edited::default();
     match edit {
         Edit::Add(requests) => {
+            let mut known: HashSet<String> =
+                list.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect();
             for request in requests {
-                let is_there = place(list, request).is_some();
+                let is_there = !known.insert(request.clone());
                 if !is_there {
                     push(list, request);
                 }
@@ -88,7 +101,12 @@ fn place(list: &Array, request: &str) -> Option<usize> {
 /// Adds a request as the ones before it are written: on a line of its own, where they are.
 fn push(list: &mut Array, request: &str) {
     let mut value = Value::from(request);
-    let before = list.iter().last().and_then(|last| last.decor().prefix()?.as_str()).map(str::to_owned);
+    let before = list
+        .len()
+        .checked_sub(1)
+        .and_then(|last| list.get(last))
+        .and_then(|last| last.decor().prefix()?.as_str())
+        .map(str::to_owned);
     // What stands between the last request and the end, such as a comment, is about that request.
     let trailing = rest(list);
     match before {
@@ -182,6 +200,17 @@ mod tests {
         assert_eq!(remove(two, "file:b"), one);
         assert_eq!(remove(two, "file:a"), one.replace(":a", ":b"));
         assert!(edited(one, Edit::Remove(&["file:a".to_owned()])).is_err(), "none would be left");
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let directory = fsx::test_directory();
+        let path = directory.path().join("aftk.toml");
+        fsx::replace_file(&path, FILE.as_bytes()).unwrap();
+        let many: Vec<String> = (0..70_000).map(|number| format!("file:{number}.txt")).collect();
+        let problem = edit_requests(&path, Edit::Add(&many), false).unwrap_err();
+        assert_eq!(problem.code, "config.too-large");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), FILE);
     }
 
     #[test]
