@@ -19,6 +19,9 @@ _aftk() {
             aftk,account)
                 cmd="aftk__subcmd__account"
                 ;;
+            aftk,add)
+                cmd="aftk__subcmd__add"
+                ;;
             aftk,backup)
                 cmd="aftk__subcmd__backup"
                 ;;
@@ -82,6 +85,9 @@ _aftk() {
             aftk,recover)
                 cmd="aftk__subcmd__recover"
                 ;;
+            aftk,remove)
+                cmd="aftk__subcmd__remove"
+                ;;
             aftk,restore)
                 cmd="aftk__subcmd__restore"
                 ;;
@@ -102,6 +108,9 @@ _aftk() {
                 ;;
             aftk,version)
                 cmd="aftk__subcmd__version"
+                ;;
+            aftk,wanted)
+                cmd="aftk__subcmd__wanted"
                 ;;
             aftk,why)
                 cmd="aftk__subcmd__why"
@@ -137,7 +146,7 @@ _aftk() {
 
     case "${cmd}" in
         aftk)
-            opts="-C -q -y -v -h -V --home --directory --json --quiet --yes --verbose --color --progress --help --version init lock collect pack inspect diff verify import serve export push status ls why forget rollback promote check gc receipt backup restore recover key account login setup completion demo version"
+            opts="-C -q -y -v -h -V --home --directory --json --quiet --yes --verbose --color --progress --help --version init add remove lock collect pack inspect diff verify import serve export push status ls why wanted forget rollback promote check gc receipt backup restore recover key account login setup completion demo version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -279,6 +288,52 @@ _aftk() {
                 return 0
             fi
             case "${prev}" in
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto plain json none" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aftk__subcmd__add)
+            opts="-f -n -C -q -y -v -h --from --file --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --home)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1075,7 +1130,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__lock)
-            opts="-f -p -n -j -C -q -y -v -h --file --channel --platform --upgrade --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-f -p -P -n -j -C -q -y -v -h --file --channel --platform --upgrade --upgrade-package --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1098,6 +1153,14 @@ _aftk() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --upgrade-package)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -P)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1530,6 +1593,48 @@ _aftk() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        aftk__subcmd__remove)
+            opts="-f -n -C -q -y -v -h --file --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto plain json none" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         aftk__subcmd__restore)
             opts="-n -C -q -y -v -h --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1764,6 +1869,40 @@ _aftk() {
             ;;
         aftk__subcmd__version)
             opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto plain json none" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aftk__subcmd__wanted)
+            opts="-C -q -y -v -h --clear --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

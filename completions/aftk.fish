@@ -40,6 +40,8 @@ complete -c aftk -n "__fish_aftk_needs_command" -s v -l verbose -d 'Print more; 
 complete -c aftk -n "__fish_aftk_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_needs_command" -s V -l version -d 'Print version'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "init" -d 'Write an aftk.toml for the lockfiles in this directory'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "add" -d 'Add requests to aftk.toml, and leave its comments and order as they are'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "remove" -d 'Take requests out of aftk.toml, and leave its comments and order as they are'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "lock" -d 'Resolve requests to exact versions, and write them to aftk.lock'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "collect" -d 'Resolve, download and pack into a signed bundle'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "pack" -d 'Pack what the store shows into a signed bundle, without any network'
@@ -53,6 +55,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images int
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "status" -d 'Tell how channels stand: what arrived and what did not, how old it is, what clients see'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the store shows'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "why" -d 'Tell why something is here: request, lock, origin, signer, import, pushes'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "wanted" -d 'List what clients asked for and was not here, as requests'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "forget" -d 'Take artifacts out of view: their bytes go with the next gc'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "rollback" -d 'Show an earlier state of a channel'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "promote" -d 'Show a later state of a channel, after a rollback'
@@ -85,9 +88,43 @@ complete -c aftk -n "__fish_aftk_using_subcommand init" -s q -l quiet -d 'Print 
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand init" -s h -l help -d 'Print help'
+complete -c aftk -n "__fish_aftk_using_subcommand add" -l from -d 'Read requests from FILE, as `aftk wanted` prints them' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand add" -s f -l file -d 'Add them to FILE' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand add" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand add" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand add" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand add" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand add" -s n -l dry-run -d 'Only say what would be added'
+complete -c aftk -n "__fish_aftk_using_subcommand add" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand add" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand add" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand add" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand remove" -s f -l file -d 'Take them out of FILE' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand remove" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand remove" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand remove" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand remove" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand remove" -s n -l dry-run -d 'Only say what would be taken out'
+complete -c aftk -n "__fish_aftk_using_subcommand remove" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand remove" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand remove" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand remove" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand remove" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s f -l file -d 'Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l channel -d 'The channel to collect for' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s p -l platform -d 'Only for this platform, for example linux-x64-glibc; several are possible' -r
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -s P -l upgrade-package -d 'Resolve anew, but move NAME alone (`name` or `ecosystem:name`), and print what moved; several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l limit-rate -d 'Move at most so many bytes a second, for example 2MiB' -r
@@ -348,6 +385,21 @@ complete -c aftk -n "__fish_aftk_using_subcommand why" -s q -l quiet -d 'Print o
 complete -c aftk -n "__fish_aftk_using_subcommand why" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand why" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand wanted" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand wanted" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand wanted" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand wanted" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand wanted" -l clear -d 'Forget what is listed'
+complete -c aftk -n "__fish_aftk_using_subcommand wanted" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand wanted" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand wanted" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand wanted" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand wanted" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand forget" -l channel -d 'The channel that --keep-last and --keep-within are about' -r
 complete -c aftk -n "__fish_aftk_using_subcommand forget" -l keep-last -d 'Forget what the newest N bundles of the channel do not list, and its earlier states' -r
 complete -c aftk -n "__fish_aftk_using_subcommand forget" -l keep-within -d 'The same with the bundles that came within a time (30d, 6w, 6m, 1y) and the newest one' -r

@@ -47,8 +47,11 @@ fn the_verbs_are_these() {
     let verbs: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
     let expected = [
         "init",
+        "add",
+        "remove",
         "lock",
         "collect",
+        "pack",
         "inspect",
         "diff",
         "verify",
@@ -59,6 +62,7 @@ fn the_verbs_are_these() {
         "status",
         "ls",
         "why",
+        "wanted",
         "forget",
         "rollback",
         "promote",

@@ -1,5 +1,5 @@
 //! The plan of a volume: which blobs it carries in which order, and so every size, before a blob is read.
-//! [`cut`] says what of a bundle goes into which volume.
+//! `cut` says what of a bundle goes into which volume.
 
 mod cut;
 

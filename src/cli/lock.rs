@@ -20,6 +20,9 @@ pub(super) struct Arguments {
     /// Resolve anew even if the lock answers, and print what moved
     #[arg(long)]
     upgrade: bool,
+    /// Resolve anew, but move NAME alone (`name` or `ecosystem:name`), and print what moved; several are possible
+    #[arg(short = 'P', long, value_name = "NAME")]
+    upgrade_package: Vec<String>,
     /// Resolve, but write nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -29,7 +32,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     let (order, _) = arguments.what.order(session)?;
-    let request = LockRequest { order, upgrade: arguments.upgrade, dry_run: arguments.dry_run };
+    let request = LockRequest {
+        order,
+        upgrade: arguments.upgrade,
+        packages: arguments.upgrade_package,
+        dry_run: arguments.dry_run,
+    };
     let store = session.store()?;
     let result = session.block_on(async {
         let outside =

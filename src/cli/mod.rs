@@ -1,6 +1,7 @@
 //! The command line: one verb a file. The only room that prints.
 
 mod account;
+mod add;
 mod backup;
 mod calls;
 mod carry;
@@ -29,6 +30,7 @@ mod promote;
 mod push;
 mod receipt;
 mod recover;
+mod remove;
 mod restore;
 mod rollback;
 mod serve;
@@ -37,6 +39,7 @@ mod setup;
 mod status;
 mod verify;
 mod version;
+mod wanted;
 mod why;
 
 use std::ffi::OsString;
@@ -119,6 +122,8 @@ enum Progress {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Init(init::Arguments),
+    Add(add::Arguments),
+    Remove(remove::Arguments),
     Lock(lock::Arguments),
     Collect(collect::Arguments),
     Pack(pack::Arguments),
@@ -132,6 +137,7 @@ enum Verb {
     Status(status::Arguments),
     Ls(ls::Arguments),
     Why(why::Arguments),
+    Wanted(wanted::Arguments),
     Forget(forget::Arguments),
     Rollback(rollback::Arguments),
     Promote(promote::Arguments),
@@ -246,6 +252,8 @@ fn misused(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
 fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
     match verb {
         Verb::Init(verb) => init::run(verb, session),
+        Verb::Add(verb) => add::run(verb, session),
+        Verb::Remove(verb) => remove::run(verb, session),
         Verb::Lock(verb) => lock::run(verb, session),
         Verb::Collect(verb) => collect::run(verb, session),
         Verb::Pack(verb) => pack::run(verb, session),
@@ -258,6 +266,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Push(verb) => push::run(verb, session),
         Verb::Status(verb) => status::run(verb, session),
         Verb::Ls(verb) => ls::run(verb, session),
+        Verb::Wanted(verb) => wanted::run(verb, session),
         Verb::Why(verb) => why::run(verb, session),
         Verb::Forget(verb) => forget::run(verb, session),
         Verb::Rollback(verb) => rollback::run(verb, session),

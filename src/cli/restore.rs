@@ -40,7 +40,15 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     })?;
     if !report.channels.is_empty() {
         session.say("import the bundles that you kept again: `aftk check` says whether anything is missing");
-        session.say("others are refused until `aftk recover` says from which sequences on");
+        let channels: Vec<_> = report
+            .channels
+            .iter()
+            .map(|channel| format!("--min-sequence {}=SEQUENCE", channel.name))
+            .collect();
+        session.say(&format!(
+            "others are refused until you say which are too old: `aftk recover {}`",
+            channels.join(" ")
+        ));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 mod environment;
 mod home;
 mod project;
+mod request_list;
 mod site;
 mod target;
 
@@ -18,6 +19,7 @@ use crate::problem::{Kind, Problem};
 pub use environment::{all_with_prefix, variable, variable_os};
 pub use home::{default_home, user_home};
 pub use project::{AllowedGap, Mode, Project, template};
+pub use request_list::{Edit, Edited, edit_requests};
 pub use site::{ChannelRules, Keeping, Serve, Site, SiteTls};
 pub use target::{Product, Rewrite, Target};
 
@@ -26,21 +28,26 @@ pub use crate::access::{Hosted, Read};
 /// The most bytes that a configuration file may have.
 const LIMIT: u64 = 1024 * 1024;
 
+/// Reads the text of a configuration file; `None` if there is none.
+///
+/// # Errors
+/// A usage problem if it cannot be read, or is no text.
+fn text(path: &Path) -> Result<Option<String>, Problem> {
+    let bytes = fsx::read_limited(path, LIMIT).map_err(|e| {
+        Problem::new(Kind::Usage, "config.unreadable", format!("cannot read {}", path.display()))
+            .caused_by(&e)
+    })?;
+    bytes.map(String::from_utf8).transpose().map_err(|_| {
+        Problem::new(Kind::Usage, "config.encoding", "a configuration file must be UTF-8").at(path.display())
+    })
+}
+
 /// Reads a TOML file; `None` if there is none.
 ///
 /// # Errors
 /// A usage problem with file, line and column if it cannot be read as `T`.
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Problem> {
-    let Some(bytes) = fsx::read_limited(path, LIMIT).map_err(|e| {
-        Problem::new(Kind::Usage, "config.unreadable", format!("cannot read {}", path.display()))
-            .caused_by(&e)
-    })?
-    else {
-        return Ok(None);
-    };
-    let text = String::from_utf8(bytes).map_err(|_| {
-        Problem::new(Kind::Usage, "config.encoding", "a configuration file must be UTF-8").at(path.display())
-    })?;
+    let Some(text) = text(path)? else { return Ok(None) };
     toml::from_str(&text).map(Some).map_err(|error| {
         let place = match error.span() {
             Some(span) => {

@@ -75,6 +75,11 @@ pub trait Ecosystem: Send + Sync {
     fn component_type(&self) -> &'static str {
         "library"
     }
+    /// The request that would bring what a client asked for in vain: a package of a repository, in a version or range, if the
+    /// client said one. `None` where no request can say it.
+    fn request_for(&self, _repository: &str, _name: &str, _version: &str) -> Option<String> {
+        None
+    }
     /// Collecting, outside.
     fn collect(&self) -> Option<&dyn Collect> {
         None

@@ -19,6 +19,8 @@ pub(super) struct Context<'a> {
     pub(super) site: &'a Site,
     /// Who asks.
     pub(super) principal: &'a Principal,
+    /// Whether they only look whether something is there.
+    pub(super) is_look: bool,
     /// What keeps blobs that were taken in and are not committed yet.
     pub(super) claims: Mutex<Option<SessionId>>,
     pub(super) ecosystem: &'static str,
@@ -96,6 +98,7 @@ impl ServeContext for Context<'_> {
     }
 
     fn missed(&self, repository: Option<&str>, name: &str, version: &str) {
-        self.site.misses.note(self.ecosystem, repository.unwrap_or(ALL), name, version);
+        let what = [repository.unwrap_or(ALL), name, version];
+        self.site.misses.note(self.ecosystem, what, self.is_look);
     }
 }

@@ -205,7 +205,8 @@ impl Responder {
             }
             let writes = destination.takes != Takes::Question;
             let request = client_request(destination, &parts, body, principal);
-            let context = here.context(mount, revision, &request.principal);
+            let mut context = here.context(mount, revision, &request.principal);
+            context.is_look = parts.method == Method::HEAD;
             let answer = match mount.serve.host().filter(|_| writes) {
                 Some(host) => host.write(&request, &context)?,
                 None => mount.serve.handle(&request, &context)?,
@@ -280,7 +281,8 @@ impl Responder {
     fn context<'a>(&'a self, mount: &Mounted, revision: Revision, principal: &'a Principal) -> Context<'a> {
         let (ecosystem, schema) = (mount.ecosystem, mount.schema);
         let revision = AtomicU64::new(revision.0);
-        Context { site: &self.site, principal, claims: Mutex::default(), ecosystem, schema, revision }
+        let claims = Mutex::default();
+        Context { site: &self.site, principal, is_look: false, claims, ecosystem, schema, revision }
     }
 
     /// The body of a request whose method has one.

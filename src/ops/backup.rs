@@ -25,7 +25,7 @@ pub(super) const LIST: &str = "SHA256SUMS";
 /// The first line of the first member.
 pub(super) const FORMAT: &str = "aftk backup, format 1";
 /// What is taken of a home besides its store, with all that is below. That of TLS is the site's own authority.
-pub(super) const PARTS: [&str; 6] = ["site.toml", "accounts", "keys", "trust", "tls", "channels"];
+pub(super) const PARTS: [&str; 7] = ["site.toml", "accounts", "keys", "trust", "sites", "tls", "channels"];
 /// What is not: locks; and that this is the home which went on from there.
 const LEFT_OUT: [&str; 2] = ["lock", "incarnation"];
 /// How deep directories of a home are at most.

@@ -180,7 +180,7 @@ impl Bundle {
         }
         while let Some(segment) = walk.segments.first() {
             cancel.check()?;
-            if !walk.from_store(store)? {
+            if !walk.take_held(store)? {
                 return Err(Problem::new(
                     Kind::Incomplete,
                     "bundle.list-missing",
@@ -209,13 +209,13 @@ impl Walk<'_> {
     /// Takes from the store what comes before a segment, as far as it is held.
     fn up_to(&mut self, segment: &SegmentRef, store: Option<&Store>) -> Result<(), Problem> {
         if self.segments.contains(segment) {
-            while self.segments.first() != Some(segment) && self.from_store(store)? {}
+            while self.segments.first() != Some(segment) && self.take_held(store)? {}
         }
         Ok(())
     }
 
     /// Takes the next segment from the store; false, if it is not held.
-    fn from_store(&mut self, store: Option<&Store>) -> Result<bool, Problem> {
+    fn take_held(&mut self, store: Option<&Store>) -> Result<bool, Problem> {
         let (Some((segment, rest)), Some(store)) = (self.segments.split_first(), store) else {
             return Ok(false);
         };

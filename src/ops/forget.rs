@@ -268,6 +268,31 @@ mod tests {
     }
 
     #[test]
+    fn what_clients_pushed_goes_with_what_they_uploaded_for_it() {
+        let home = crate::fsx::test_directory();
+        let store = Store::open(home.path()).unwrap();
+        for text in ["pushed", "uploaded"] {
+            keep(&store, text);
+        }
+        let Record::Artifact(pushed) = artifact("a", "1", &["pushed"]) else { panic!() };
+        let deposit = |name: &str, text: &str| Change::Deposit {
+            place: Place {
+                ecosystem: pushed.ecosystem.clone(),
+                repository: pushed.repository.clone(),
+                name: name.into(),
+                what: text.into(),
+            },
+            blob: BlobKey::of(text.as_bytes()),
+            size: text.len() as u64,
+        };
+        let changes = vec![deposit("a", "pushed"), deposit("a", "uploaded"), Change::Link(pushed.clone())];
+        store.catalogue.commit(&ChangeSet { changes }, &Precondition::None).unwrap();
+        assert_eq!(plan(&store, &["npm:a"]).unwrap().carry_out(&store).unwrap().bytes, 6);
+        assert_eq!(collect_garbage(&store), 6);
+        assert!(store.blobs.size(&BlobKey::of(b"uploaded")).unwrap().is_some());
+    }
+
+    #[test]
     fn a_channel_that_is_being_imported_into_forgets_nothing() {
         let home = crate::fsx::test_directory();
         let store = Store::open(home.path()).unwrap();

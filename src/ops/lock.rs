@@ -11,7 +11,7 @@ use super::context::Outside;
 use super::difference::Difference;
 use super::lock_file::{AcceptedGap, Lock};
 use super::records::NamedList;
-use super::{recall, requests, resolve};
+use super::{recall, requests, resolve, upgrade};
 use crate::blocking::blocking;
 use crate::config::{AllowedGap, Project};
 use crate::ecosystem::{CollectContext, Gap, Gathered, Note, Proof, Request, registry};
@@ -106,6 +106,8 @@ pub struct LockRequest {
     pub order: Order,
     /// Resolve anew, even if the held lock answers.
     pub upgrade: bool,
+    /// Of what is resolved anew, take these packages alone: `name` or `ecosystem:name`. None: all.
+    pub packages: Vec<String>,
     /// Resolve, but write nothing.
     pub dry_run: bool,
 }
@@ -160,7 +162,10 @@ pub struct LockReport {
 pub async fn lock(request: &LockRequest, outside: &Arc<Outside>) -> Result<LockReport, Problem> {
     let (order, dry_run) = (&request.order, request.dry_run);
     let resolving = if request.upgrade { Resolving::Anew } else { Resolving::IfNeeded };
-    let mut locked = obtain(order, outside, resolving).await?;
+    let mut locked = match request.packages.as_slice() {
+        [] => obtain(order, outside, resolving).await?,
+        packages => upgrade_alone(order, outside, packages).await?,
+    };
     prove(&locked.lock, order, outside).await?;
     if !dry_run && !locked.kept {
         locked = keep(locked).await?;
@@ -228,6 +233,41 @@ pub async fn obtain(order: &Order, outside: &Arc<Outside>, resolving: Resolving)
         return agree(held, fresh, path, resolving, requests, outside).await;
     }
     Ok(Locked { lock: fresh, requests, path, kept: false, difference: Some(difference) })
+}
+
+/// The held lock, in which these packages alone are resolved anew; what they need and it never had comes with them.
+///
+/// # Errors
+/// Refused (6), if no lock is held that answers the order; usage (2), if a package is in neither lock. That the others are
+/// enough for what moved is for the proof to say.
+async fn upgrade_alone(
+    order: &Order,
+    outside: &Arc<Outside>,
+    packages: &[String],
+) -> Result<Locked, Problem> {
+    let held = obtain(order, outside, Resolving::Never).await?;
+    let anew = obtain(order, outside, Resolving::Anew).await?;
+    if anew.kept {
+        let known = upgrade::must_be_known(&held.lock, &anew.lock, packages);
+        return known.map(|()| anew);
+    }
+    let (before, after, packages) = (held.lock, anew.lock, packages.to_vec());
+    let scratch = outside.scratch().to_owned();
+    let (lock, difference) = blocking(move || {
+        upgrade::must_be_known(&before, &after, &packages)?;
+        let lock = upgrade::alone(&before, after, &packages, &scratch)?;
+        let difference = Difference::between(&before, &lock)?;
+        Ok((lock, difference))
+    })
+    .await?;
+    let kept = difference.is_empty();
+    Ok(Locked {
+        lock,
+        requests: anew.requests,
+        path: anew.path,
+        kept,
+        difference: (!kept).then_some(difference),
+    })
 }
 
 /// A channel's name, checked.

@@ -45,6 +45,7 @@ pub mod pack;
 pub mod pack_store;
 pub mod preflight;
 mod programs;
+pub mod project;
 pub mod push;
 pub mod rebuild;
 pub mod recall;
@@ -65,7 +66,9 @@ pub mod status;
 #[cfg(test)]
 mod testing;
 mod unpack;
+mod upgrade;
 pub mod verify;
+pub mod wanted;
 pub mod watch;
 pub mod why;
 

@@ -301,6 +301,18 @@ impl Gathering<'_> {
                 artifacts.push(artifact)?;
             }
         }
+        // What these snapshots brought as evidence themselves proves where their content is from.
+        let (brought, repositories) = (&self.brought, &mut self.repositories);
+        select::each(self.store, Some(evidence::ECOSYSTEM), &[], &mut |Selected { linked, .. }| {
+            let Linked { artifact, source: Source::Channel(channel), generation } = linked else {
+                return Ok(());
+            };
+            if !brought.get(&channel).is_some_and(|generations| generations.contains(&generation)) {
+                return Ok(());
+            }
+            repositories.insert((artifact.ecosystem.clone(), artifact.repository.clone()));
+            artifacts.push(artifact.into())
+        })?;
         let known = self.store.catalogue.repositories()?;
         let origin = |ecosystem: &str, name: &str| {
             let found = known.iter().find(|one| one.ecosystem == ecosystem && one.name == name);

@@ -25,6 +25,9 @@ use crate::store::{
 /// The most artifacts that are named where the two catalogues differ; all are counted.
 const NAMED: usize = 1_000;
 
+/// How many entries of the log are read at once.
+const PAGE: usize = 1_000;
+
 /// How the old catalogue was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -79,7 +82,6 @@ impl Rebuilt {
         if !layout.blobs().is_dir() {
             return Err(StoreError::Absent(home.to_owned()).into());
         }
-        let (old, state) = old(home)?;
         let blobs = Arc::new(DiskBlobs::open(&layout)?);
         let path = layout.gc_lock();
         let lock = Lock::try_exclusive(&path)
@@ -87,6 +89,8 @@ impl Rebuilt {
         let Some(lock) = lock else {
             return Err(StoreError::Busy("the store's garbage collection".into()).into());
         };
+        Rebuild::finish(&layout)?;
+        let (old, state) = old(home)?;
         let (accepted, unreadable) = store::accepted(&layout)?;
         if accepted.is_empty() && state == Old::Lost {
             let message = "no file in HOME/store/accepted says what was accepted here";
@@ -114,8 +118,12 @@ impl Rebuilt {
         rebuild.go_on_from(newest.map_or("", String::as_str))?;
         let mut lost = replay.lost;
         lost.extend(rebuild.take_over());
-        if let Some(old) = &old {
-            lost.extend(show_the_same(&*old.catalogue, &*new.catalogue, &replay.generations));
+        match &old {
+            Some(old) => lost.extend(show_the_same(&*old.catalogue, &*new.catalogue, &replay.generations)),
+            None => lost.push("from which states of channels one went back: the newest are shown".to_owned()),
+        }
+        if state != Old::Sound && may_have_forgotten(&*new.catalogue)? {
+            lost.push("what was forgotten: it is shown again where a snapshot lists it".to_owned());
         }
         let mut report = RebuildReport {
             old: state,
@@ -279,6 +287,21 @@ fn show_the_same(
         }
     }
     lost
+}
+
+/// Whether the log, as far as it was taken over, says that something was forgotten, or cannot say.
+fn may_have_forgotten(new: &dyn Catalogue) -> Result<bool, Problem> {
+    let mut from = 0;
+    loop {
+        let page = new.audit(from, PAGE)?;
+        if page.iter().any(|(entry, _)| entry.action == "forgotten") {
+            return Ok(true);
+        }
+        if page.is_empty() {
+            return Ok(from == 0);
+        }
+        from += page.len() as u64;
+    }
 }
 
 /// Counts what the new catalogue shows, and holds a sound old one against it.

@@ -152,7 +152,7 @@ fn parse(list: &str) -> Result<BTreeMap<String, BlobKey>, String> {
         let digest = format!("sha256:{digest}").parse::<BlobKey>().map_err(|error| error.to_string())?;
         let known =
             |part: &&str| name == *part || name.strip_prefix(part).is_some_and(|rest| rest.starts_with('/'));
-        let is_known = PARTS.iter().any(|part| known(part)) || name.starts_with("store/");
+        let is_known = PARTS.iter().any(known) || name.starts_with("store/");
         let is_plain = name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
         let is_blob = name.strip_prefix(BLOBS).is_none_or(|blob| {
             blob.split_once('/')

@@ -5,10 +5,10 @@ mod pieces;
 mod writers;
 
 use std::collections::HashMap;
-use std::io::BufReader;
 use std::path::Path;
 
-use bundle_format::{BlobKey, FormatError, RecordOrder, SegmentReader, Snapshot};
+use bundle_format::{BlobKey, FormatError, RecordOrder, SegmentReader, SegmentRef, Snapshot};
+use bytes::Bytes;
 
 pub(super) use self::pieces::{Pieces, recheck};
 use self::writers::{Target, Writers};
@@ -145,11 +145,23 @@ pub(super) fn stage(
     let mut order = RecordOrder::default();
     for segment in &snapshot.segments {
         side.cancel.check()?;
-        let Some(blob) = side.store.blobs.open(&segment.digest)? else { return Ok(false) };
-        for record in SegmentReader::new(segment, BufReader::new(blob.file), &mut order) {
+        let Some(bytes) = read_again(side.store, segment)? else { return Ok(false) };
+        for record in SegmentReader::new(segment, bytes.as_ref(), &mut order) {
             accession.add(record.map_err(|error| media::problem(error, path))?)?;
         }
     }
     accession.flush()?;
     Ok(true)
+}
+
+/// The bytes of a segment that the store has, if it does. They may have come long ago, so they are hashed once more before
+/// anything is believed of them.
+///
+/// # Errors
+/// Untrusted, if they are not what they were.
+fn read_again(store: &Store, segment: &SegmentRef) -> Result<Option<Bytes>, Problem> {
+    match store.blobs.size(&segment.digest)? == Some(segment.size) {
+        true => super::read_blob(store, &segment.digest, segment.size).map(Some),
+        false => Ok(None),
+    }
 }

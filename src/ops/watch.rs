@@ -109,6 +109,8 @@ impl Inbox {
         self.done.retain(|path, look| self.seen.get(path) == Some(look));
         let is_trusted_otherwise = std::mem::replace(&mut self.root, root) != root;
         self.done.retain(|path, _| !(is_trusted_otherwise && self.refused.contains(path)));
+        self.refused.retain(|path| self.done.contains_key(path));
+        self.waiting.retain(|path| self.done.contains_key(path));
         let is_new = |path: &PathBuf| !self.done.contains_key(path);
         let is_whole = |(path, look): (&PathBuf, &Look)| {
             before.get(path) == Some(look) || media::sidecar(path).is_file()

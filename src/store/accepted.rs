@@ -43,7 +43,7 @@ impl Accepted {
     }
 
     /// The same with the incarnation that its file says, if there is one that can be read.
-    pub(super) fn as_written(self, layout: &Layout) -> Accepted {
+    pub(super) fn with_written_incarnation(self, layout: &Layout) -> Accepted {
         match read(&self.path(layout)) {
             Ok(written) => Accepted { incarnation: written.incarnation, ..self },
             Err(_) => self,
@@ -139,7 +139,7 @@ mod tests {
         second.write(&layout).unwrap();
         Accepted { incarnation: "one".into(), ..first.clone() }.write(&layout).unwrap();
         assert!(first.is_written(&layout).unwrap());
-        let first = first.as_written(&layout);
+        let first = first.with_written_incarnation(&layout);
         assert_eq!(first.incarnation, "one");
         fsx::replace_private(&layout.accepted().join("prod/torn.json"), b"{").unwrap();
         fsx::replace_private(&layout.accepted().join("prod/.x.partial"), b"{").unwrap();

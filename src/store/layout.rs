@@ -17,7 +17,7 @@
 //!     quarantine/DIGEST            damaged blobs, for people to look at
 //!     locks/                       empty files that carry advisory locks
 //!     accepted/CHANNEL/PLACE.json  a file for each accepted snapshot, to make a lost catalogue again from
-//!     rebuild/                     where a catalogue is made again
+//!     rebuild/, rebuilt/           where a catalogue is made again, and waits to take the old one's place
 //!     backup/                      where one is copied for a backup
 //!     catalogue.sqlite             the rows; with -wal and -shm beside it
 //! ```
@@ -132,6 +132,11 @@ impl Layout {
     /// The home in which a catalogue is made again.
     pub fn rebuild(&self) -> PathBuf {
         self.home.join("store/rebuild")
+    }
+
+    /// The same home, once its catalogue is to take the old one's place.
+    pub fn rebuilt(&self) -> PathBuf {
+        self.home.join("store/rebuilt")
     }
 
     /// Where the catalogue is copied for a backup.

@@ -565,13 +565,15 @@ pub trait Catalogue: Send + Sync {
     ) -> Result<(), StoreError>;
     /// All misses.
     fn misses(&self) -> Result<Vec<Miss>, StoreError>;
+    /// Forgets all misses.
+    fn clear_misses(&self) -> Result<(), StoreError>;
 
     /// The audit log from an index on, up to `limit` entries, each with the chain's digest after it.
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError>;
     /// Whether this is an old copy that was put back: whatever was accepted after it was taken is not known to it.
     fn is_put_back(&self) -> Result<bool, StoreError>;
-    /// Copies all rows into a new file, as one moment saw them, without what only this machine can use: claims, bundles of which
-    /// volumes are missing, and cached answers.
+    /// Copies all rows into a new file, as one moment saw them, without what refers to bytes that nobody will have:
+    /// bundles of which volumes are missing, and cached answers.
     fn copy_to(&self, path: &Path) -> Result<Copied, StoreError>;
     /// Whether the database itself is sound; says what isn't.
     fn check(&self) -> Result<Vec<String>, StoreError>;

@@ -59,7 +59,8 @@ impl Small {
         let throwaway = self.directory.path().join("locking");
         home_like(&home, &throwaway);
         self.work(&throwaway, async |order, outside| {
-            lock::lock(&LockRequest { order, upgrade: false, dry_run: false }, &outside).await
+            lock::lock(&LockRequest { order, upgrade: false, packages: Vec::new(), dry_run: false }, &outside)
+                .await
         })
         .unwrap();
         copy_directory(&throwaway.join("channels"), &home.join("channels"));
@@ -90,6 +91,11 @@ impl Small {
 
     /// Collects into the directory `stick` beside the home's content; the bundle's bytes.
     fn collect(&self, home: &Path) -> Result<Vec<u8>, Problem> {
+        Ok(std::fs::read(&self.collect_into(home, None)?[0]).unwrap())
+    }
+
+    /// Collects in the same way, into volumes of at most so many bytes; the files.
+    fn collect_into(&self, home: &Path, volume_size: Option<u64>) -> Result<Vec<PathBuf>, Problem> {
         let out = home.join("stick");
         let signer = Arc::new(Trust::open(home)?.signer(COLLECT_KEY, None)?);
         let report = self.work(home, async |order, outside| {
@@ -100,13 +106,13 @@ impl Small {
                 dry_run: false,
                 read_back: true,
                 jobs: 4,
-                volume_size: None,
+                volume_size,
                 basis: None,
                 full_every: None,
             };
             collect::collect(&request, &outside, || Ok(signer), None).await
         })?;
-        Ok(std::fs::read(&report.bundle.unwrap().files[0]).unwrap())
+        Ok(report.bundle.unwrap().files)
     }
 
     fn downloads(&self) -> usize {
@@ -229,6 +235,68 @@ fn every_failing_write_of_an_import_loses_nothing() {
     });
     let (failed, faults) = (failed.into_inner(), last * 4);
     println!("import: {last} writes, {faults} faults, {failed} runs failed, 0 unsound stores");
+    assert!(failed * 10 >= faults * 8, "most faults must be noticed: {failed} of {faults}");
+}
+
+#[test]
+fn every_failing_write_while_volumes_arrive_loses_nothing() {
+    let mut small = Small::new();
+    let mut state = 7_u32;
+    let noise = (0..2_300_000).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    std::fs::write(small.directory.path().join("large.bin"), noise.collect::<Vec<_>>()).unwrap();
+    small.requests.push("file:./large.bin".to_owned());
+    let outside = small.template();
+    let mut volumes = small.collect_into(&outside, Some(1_500_000)).unwrap();
+    assert_eq!(volumes.len(), 2);
+    // The second one first: what it brings is not known before the first one comes.
+    volumes.reverse();
+    let template = small.directory.path().join("inside");
+    let pem = Trust::open(&outside).unwrap().public_key(COLLECT_KEY).unwrap().to_pem().unwrap();
+    Trust::open(&template).unwrap().trust(pem.as_bytes(), None, &[]).unwrap();
+    let one_by_one = |home: &Path| -> Result<(), Problem> {
+        let first = import(home, &volumes[..1]).map(drop);
+        match first {
+            Err(problem) if problem.code == "bundle.volumes-missing" => {}
+            other => return other,
+        }
+        import(home, &volumes[1..]).map(drop)
+    };
+
+    let reference = small.directory.path().join("reference");
+    home_like(&template, &reference);
+    let watch = Watch::new(&reference);
+    one_by_one(&reference).unwrap();
+    let last = watch.count();
+    drop(watch);
+    let whole = sound(&reference);
+    assert_eq!(whole.len(), 5);
+
+    let failed = AtomicU64::new(0);
+    // One kind for each write, in turn: it is the same code that fails as for one volume.
+    for_every(last, |number| {
+        let (at, kind) = (number, KINDS[number as usize % 4]);
+        let context = format!("{kind:?} at {at} of {last}");
+        let home = small.directory.path().join(format!("home-{number}"));
+        home_like(&template, &home);
+        let watch = Watch::new(&home);
+        watch.plan(Fault { at, kind });
+        failed.fetch_add(u64::from(one_by_one(&home).is_err()), Ordering::Relaxed);
+        assert!(watch.forget(), "{context}: not reached");
+        drop(watch);
+        let shown = sound(&home);
+        assert!(shown.is_empty() || shown == whole, "{context}: half-visible: {shown:?}");
+        // Whatever came before, both volumes make it whole.
+        let again = one_by_one(&home).and_then(|()| import(&home, &volumes).map(drop));
+        again.unwrap_or_else(|problem| panic!("{context}: {problem:?}"));
+        assert_eq!(sound(&home), whole, "{context}");
+        std::fs::remove_dir_all(&home).unwrap();
+        true
+    });
+    let (failed, faults) = (failed.into_inner(), last);
+    println!("volumes: {last} writes, {faults} faults, {failed} runs failed, 0 unsound stores");
     assert!(failed * 10 >= faults * 8, "most faults must be noticed: {failed} of {faults}");
 }
 

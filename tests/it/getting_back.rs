@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aftk::store::{AuditEntry, Change, ChangeSet, Expected, Merge, Precondition, Store};
 use bundle_format::{Artifact, BlobKey, File, Record};
 use serde_json::{Value, json};
 
+use crate::support::crash::for_every;
+use crate::support::raw_http::Client;
+use crate::support::serving::Serving;
 use crate::support::sides::{Ran, Sides, bundles, copy_directory};
 
 /// An outside that has collected three bundles of the channel `prod`, and an inside that has imported some.
@@ -174,7 +178,9 @@ fn a_lost_catalogue_is_made_again_from_what_was_imported() {
     site.fails(&["ls"], 3, "store.catalogue-lost");
     let made = site.run(&["check", "--rebuild"]);
     assert_eq!(made.code, Some(0), "{}", made.stderr);
-    assert!(made.stderr.contains("lost: what clients pushed"), "{}", made.stderr);
+    for lost in ["what clients pushed", "from which states", "what was forgotten"] {
+        assert!(made.stderr.contains(&format!("lost: {lost}")), "{}", made.stderr);
+    }
     assert_eq!(site.listed(), before);
     site.run(&["check"]).done();
     // The marks are what they were, and one can still go back.
@@ -301,6 +307,9 @@ fn a_restored_site_and_the_kept_sticks_are_what_was_there() {
     site.fails(&["import", &next], 6, "trust.put-back");
     site.run(&["recover", "--min-sequence", "prod=4"]).done();
     site.run(&["import", &next]).done();
+    // Receipts that were written after the backup are older than the next one.
+    let receipt = site.run(&["receipt", "--site", "ship", "--json"]);
+    assert!(receipt.stdout.contains("\"number\":1000001"), "{receipt:?}");
 }
 
 #[test]
@@ -397,4 +406,96 @@ fn a_lost_catalogue_of_an_old_copy_is_no_way_around() {
     lose_catalogue(&site);
     site.run(&["check", "--rebuild"]).done();
     site.fails(&["import", site.bundles[1].to_str().unwrap()], 6, "trust.put-back");
+}
+
+/// Runs the program on a copy of the inside until it ends at its N-th write, for every N, and looks at what is left.
+fn at_every_write(site: &Site, words: &[&str], look: impl Fn(&str) + Sync) {
+    let aborted = AtomicU64::new(0);
+    for_every(2000, |number| {
+        let home = format!("in-{number}");
+        copy_directory(&site.sides.path("in"), &site.sides.path(&home));
+        let words: Vec<_> = words.iter().map(|word| word.replace("NUMBER", &number.to_string())).collect();
+        let mut command = site.sides.command(&home);
+        let ran = command.args(&words).env("AFTK_FAULT", format!("{number}:abort")).output().unwrap();
+        let was_aborted = ran.status.code().is_none();
+        assert!(was_aborted || ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        look(&number.to_string());
+        std::fs::remove_dir_all(site.sides.path(&home)).unwrap();
+        aborted.fetch_add(u64::from(was_aborted), Ordering::Relaxed);
+        was_aborted
+    });
+    let aborted = aborted.into_inner();
+    println!("{}: ended at {aborted} writes", words.join(" "));
+    assert!(aborted > 15, "{aborted}");
+}
+
+#[test]
+fn an_import_that_dies_anywhere_leaves_no_old_copy() {
+    let site = Site::with(1);
+    let (second, third) = (site.bundles[1].to_str().unwrap(), site.bundles[2].to_str().unwrap());
+    at_every_write(&site, &["import", second], |number| {
+        let home = format!("in-{number}");
+        site.sides.run(&home, &["import", third]).done();
+        let rebuilt = site.sides.run(&home, &["check", "--rebuild"]).done();
+        assert!(rebuilt.starts_with("the catalogue is sound"), "{number}: {rebuilt}");
+        site.sides.run(&home, &["import", second]).done();
+        assert_eq!(site.sides.run(&home, &["ls", "-q"]).done().lines().count(), 4, "{number}");
+    });
+}
+
+#[test]
+fn a_catalogue_that_is_made_again_is_there_whole_wherever_that_dies() {
+    let site = Site::with(1);
+    host(&site, b"pushed");
+    let before = site.run(&["ls"]).done();
+    let catalogue = rusqlite::Connection::open(site.sides.path("in/store/catalogue.sqlite")).unwrap();
+    let damage = "PRAGMA writable_schema = on; UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM \
+                  sqlite_schema WHERE name = 'answer_body') WHERE name IN ('file_blob', 'snapshot_blob_blob')";
+    catalogue.execute_batch(damage).unwrap();
+    catalogue.close().unwrap();
+    at_every_write(&site, &["check", "--rebuild"], |number| {
+        let home = format!("in-{number}");
+        site.sides.run(&home, &["check", "--rebuild"]).done();
+        assert_eq!(site.sides.run(&home, &["ls"]).done(), before, "{number}");
+        site.sides.run(&home, &["check"]).done();
+        site.sides.run(&home, &["import", site.bundles[1].to_str().unwrap()]).done();
+    });
+}
+
+#[test]
+fn a_backup_and_its_restoration_are_whole_or_not_there() {
+    let site = Site::with(1);
+    let whole = site.sides.path("whole.tar");
+    site.run(&["backup", whole.to_str().unwrap()]).done();
+    at_every_write(&site, &["backup", "../NUMBER.tar"], |number| {
+        let file = site.sides.path(&format!("{number}.tar"));
+        if file.exists() {
+            assert!(std::fs::read(&file).unwrap() == std::fs::read(&whole).unwrap(), "{number}");
+        }
+    });
+    let expected = site.run(&["ls"]).done();
+    std::fs::remove_dir_all(site.sides.path("in")).unwrap();
+    std::fs::create_dir(site.sides.path("in")).unwrap();
+    at_every_write(&site, &["restore", "../whole.tar"], |number| {
+        let home = format!("in-{number}");
+        if site.sides.path(&home).join("store").exists() {
+            assert_eq!(site.sides.run(&home, &["ls"]).done(), expected, "{number}");
+        } else {
+            site.sides.run(&home, &["restore", "../whole.tar"]).done();
+        }
+    });
+}
+
+#[test]
+fn clients_of_a_running_server_see_the_earlier_state_at_once() {
+    let site = Site::with(2);
+    let serving = Serving::start(&site.sides);
+    let get = || Client::connect(serving.address).ask("GET", "/files/local/moving.txt", &[]).text();
+    assert_eq!(get(), "moved 2");
+    site.run(&["rollback", "prod"]).done();
+    assert_eq!(get(), "moved 1");
+    site.run(&["promote", "prod"]).done();
+    assert_eq!(get(), "moved 2");
+    site.run(&["forget", "file:moving.txt"]).done();
+    assert_eq!(Client::connect(serving.address).ask("GET", "/files/local/moving.txt", &[]).status, 404);
 }

@@ -186,3 +186,37 @@ fn a_version_that_does_not_exist_is_asked_for_twice_and_named() {
     );
     assert_eq!(project.upstream.requests_to(&plain.document_path()).len(), 2);
 }
+
+#[test]
+fn one_package_is_upgraded_alone() {
+    let project = Project::new();
+    project.run(&["lock"]).done();
+    let first = project.lock();
+    // Both packages have a newer latest; the lockfile holds the versions.
+    for package in &project.packages[..2] {
+        let mut document = package.document();
+        document["versions"]["9.0.0"] = document["versions"][package.version].clone();
+        document["versions"]["9.0.0"]["version"] = json!("9.0.0");
+        document["versions"][package.version]["deprecated"] = json!("use 9.0.0");
+        document["dist-tags"] = json!({"latest": "9.0.0", "old": package.version});
+        project.upstream.route(&package.document_path(), Reply::json(&document));
+    }
+    let unknown = project.run(&["lock", "-P", "nobody"]);
+    assert_eq!(
+        (unknown.code, unknown.stderr.contains("is called nobody")),
+        (Some(2), true),
+        "{}",
+        unknown.stderr
+    );
+    assert_eq!(project.lock(), first);
+    let moved = project.run(&["lock", "--upgrade-package", "npm:plain"]).done();
+    assert!(moved.starts_with("~ npm:plain 1.4.0: something else than it was\n"), "{moved}");
+    assert!(moved.contains("+ npm:plain tag old 1.4.0\n") && !moved.contains("leaf"), "{moved}");
+    assert_ne!(project.lock(), first);
+    assert_eq!(project.run(&["lock"]).done(), "./aftk.lock: 4 artifacts, unchanged\n");
+    assert_eq!(project.run(&["lock", "-P", "plain"]).done(), "./aftk.lock: 4 artifacts, unchanged\n");
+    // The others move when they are asked to.
+    let rest = project.run(&["lock", "--upgrade"]).done();
+    assert!(rest.contains("@scope/leaf") && !rest.contains("npm:plain"), "{rest}");
+    project.run(&["collect", "--locked", "--out", "../stick"]).done();
+}

@@ -32,4 +32,5 @@ mod review;
 mod stopped;
 mod support;
 mod volumes;
+mod wanted;
 mod year;

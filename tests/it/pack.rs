@@ -58,7 +58,7 @@ fn what_a_site_shows_goes_on_to_the_next_ones_with_what_was_signed() {
     first.dedup();
     assert_eq!(files("far"), first);
     // What the collector signed is there byte for byte, and onward from there too.
-    carry(&sides, "far", "third", &["--channel", "onward"]);
+    carry(&sides, "far", "third", &["--channel", "onward", "file:*"]);
     assert_eq!(files("third"), first);
     let store = Store::open(&sides.path("in")).unwrap();
     let entry = store.catalogue.snapshots("prod").unwrap().pop().unwrap();

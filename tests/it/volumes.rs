@@ -194,3 +194,27 @@ fn the_same_volumes_are_written_again_and_other_sizes_are_other_volumes() {
     assert!(small.json()["error"]["hints"][0].as_str().unwrap().contains("--volume-size"));
     assert!(!Path::new(&sides.path("small")).exists());
 }
+
+#[test]
+fn a_segment_that_was_damaged_since_it_came_is_not_believed() {
+    let (sides, volumes) = collected();
+    assert_eq!(import(&sides, "in", &[&volumes[0]]).code, Some(4));
+    let mut segments = Vec::new();
+    for directory in fs::read_dir(sides.path("in/store/blobs/sha256")).unwrap() {
+        segments.extend(fs::read_dir(directory.unwrap().path()).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    // Of the rows it would be as good as another: a version that nobody signed.
+    segments.retain(|path| fs::read(path).unwrap().starts_with(b"{\"attributes\""));
+    let [segment] = &segments[..] else { panic!("{segments:?}") };
+    let text = fs::read_to_string(segment).unwrap().replacen("part-1.bin", "part-9.bin", 2);
+    fs::remove_file(segment).unwrap();
+    fs::write(segment, text).unwrap();
+    let ran = import(&sides, "in", &[&volumes[1]]);
+    assert_eq!(
+        (ran.code, &ran.json()["failed"][0]["problem"]["code"]),
+        (Some(3), &Value::from("store.damaged"))
+    );
+    assert_eq!(sides.run("in", &["check"]).code, Some(3));
+    assert_eq!(import(&sides, "in", &volumes.iter().collect::<Vec<_>>()).code, Some(0));
+    assert_eq!(sound(&sides.path("in")).len(), 4);
+}

@@ -155,7 +155,7 @@ fn documents_that_a_reader_would_refuse_are_not_written() {
         (Documents { packing_sig: b"none".to_vec(), ..documents.clone() }, &plan),
     ];
     for (documents, plan) in cases {
-        assert!(write_volume(&mut Vec::new(), &documents, (&plan, 0), &mut |key| sample.open(key)).is_err());
+        assert!(write_volume(&mut Vec::new(), &documents, (plan, 0), &mut |key| sample.open(key)).is_err());
     }
     let large = BundlePlan::single(&[], [(BlobKey::of(b""), 8 << 30)]).unwrap_err();
     assert!(matches!(large, PlanError::Unreadable { .. }), "it has to be cut");

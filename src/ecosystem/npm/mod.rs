@@ -93,6 +93,11 @@ impl Ecosystem for Npm {
         artifact.attributes.get("licence")?.as_str()
     }
 
+    fn request_for(&self, _repository: &str, name: &str, version: &str) -> Option<String> {
+        let version = if version.is_empty() { String::new() } else { format!("@{version}") };
+        Some(format!("npm:{name}{version}"))
+    }
+
     fn collect(&self) -> Option<&dyn Collect> {
         Some(self)
     }

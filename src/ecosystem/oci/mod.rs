@@ -120,6 +120,16 @@ impl Ecosystem for Oci {
         "container"
     }
 
+    fn request_for(&self, repository: &str, name: &str, version: &str) -> Option<String> {
+        let what = match version {
+            "" => format!("{repository}/{name}"),
+            // A tag has no colon in it, a digest has one.
+            digest if digest.contains(':') => format!("{repository}/{name}@{digest}"),
+            tag => format!("{repository}/{name}:{tag}"),
+        };
+        Some(format!("docker:{what}"))
+    }
+
     fn collect(&self) -> Option<&dyn Collect> {
         Some(self)
     }

@@ -158,7 +158,6 @@ fn component(artifact: Artifact) -> Component {
         properties: vec![property("aftk:repository", artifact.repository.as_str())],
         name: artifact.name,
         version: artifact.version,
-        ..Component::default()
     }
 }
 

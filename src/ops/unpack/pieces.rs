@@ -1,12 +1,12 @@
 //! Blobs that travelled in pieces, and what was taken in before it was known what is claimed of it.
 
 use std::collections::HashMap;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 use bundle_format::{Algorithm, BlobKey, Digest, PackingList, Recipe, RecipeReader, RecordOrder};
 
-use super::Side;
+use super::{Side, read_again};
 use crate::ops::{BUFFER, media};
 use crate::problem::{Kind, Problem};
 use crate::store::{Expected, Generation, StoreError, reads_as};
@@ -31,8 +31,8 @@ impl Pieces {
         let mut pieces = Pieces::default();
         let mut order = RecordOrder::default();
         for segment in &packing.recipes {
-            let Some(blob) = side.store.blobs.open(&segment.digest)? else { continue };
-            for recipe in RecipeReader::new(segment, BufReader::new(blob.file), &mut order) {
+            let Some(bytes) = read_again(side.store, segment)? else { continue };
+            for recipe in RecipeReader::new(segment, bytes.as_ref(), &mut order) {
                 let recipe = recipe.map_err(|error| media::problem(error, path))?;
                 pieces.sizes.extend(recipe.concat.iter().map(|piece| (piece.blob, piece.size)));
                 pieces.recipes.push(recipe);

@@ -14,8 +14,13 @@ pub(super) fn copy(connection: &Connection, path: &Path) -> Result<Copied, Store
     connection.execute("VACUUM INTO ?1", [name])?;
     let copy = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     copy.execute_batch(
-        "PRAGMA journal_mode = off; DELETE FROM arrived; DELETE FROM arrival; DELETE FROM claim; DELETE FROM session; \
-         DELETE FROM answer; VACUUM",
+        "PRAGMA journal_mode = off;
+         DELETE FROM claim WHERE session IN (SELECT session FROM arrival);
+         DELETE FROM session WHERE id IN (SELECT session FROM arrival);
+         DELETE FROM arrived;
+         DELETE FROM arrival;
+         DELETE FROM answer;
+         VACUUM",
     )?;
     let blobs = |sql: &str| {
         let mut statement = copy.prepare(sql)?;

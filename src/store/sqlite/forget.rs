@@ -31,6 +31,18 @@ pub(super) fn forget(
         ":hosted": hosted, ":source": source, ":ecosystem": place.ecosystem, ":repository": place.repository,
         ":name": place.name, ":version": place.what, ":qualifier": qualifier,
     })?;
+    if hosted {
+        // What its client uploaded for it is kept for a while, should that come again; that is no longer wanted either.
+        let deposits = format!(
+            "DELETE FROM deposit WHERE repository = {REPOSITORY} AND name = :name AND blob IN (SELECT f.blob \
+             FROM artifact a CROSS JOIN file f ON f.artifact = a.id WHERE a.name = :name \
+             AND a.repository = {REPOSITORY} AND a.version = :version AND a.qualifier = :qualifier)"
+        );
+        transaction.prepare_cached(&deposits)?.execute(named_params! {
+            ":ecosystem": place.ecosystem, ":repository": place.repository,
+            ":name": place.name, ":version": place.what, ":qualifier": qualifier,
+        })?;
+    }
     let refs = format!(
         "UPDATE ref SET until = 0 WHERE repository = {REPOSITORY} AND name = :name AND version = :version \
          AND source = {SOURCE} AND NOT EXISTS (SELECT 1 FROM artifact a CROSS JOIN link l \

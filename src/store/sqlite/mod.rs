@@ -139,7 +139,9 @@ impl SqliteCatalogue {
                     noted.extend(is_new.then_some(accepted));
                 }
                 Change::Signatures(entry) => {
-                    self.accepted(entry.clone())?.as_written(&self.layout).write(&self.layout)?;
+                    self.accepted(entry.clone())?
+                        .with_written_incarnation(&self.layout)
+                        .write(&self.layout)?;
                 }
                 _ => {}
             }
@@ -505,6 +507,10 @@ impl Catalogue for SqliteCatalogue {
 
     fn misses(&self) -> Result<Vec<Miss>, StoreError> {
         self.database.read(notes::misses)
+    }
+
+    fn clear_misses(&self) -> Result<(), StoreError> {
+        self.database.write(Durable::Soon, notes::clear_misses)
     }
 
     fn audit(&self, from: u64, limit: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError> {

@@ -6,7 +6,8 @@ use super::value::{key, unsigned};
 use crate::clock;
 use crate::store::{CachedAnswer, Miss, StoreError};
 
-/// The most different misses that are kept. None is ever deleted, so the newest row's number is their count.
+/// The most different misses that are kept. They are deleted all at once or not at all, so the newest row's number is their
+/// count.
 const MISSES: i64 = 100_000;
 /// The most bytes of a name or version that a miss may have: clients make them up.
 const MISS_LENGTH: usize = 512;
@@ -76,6 +77,11 @@ pub(super) fn record_miss(
             )?
             .execute((ecosystem, repository, name, version, &now))?;
     }
+    Ok(())
+}
+
+pub(super) fn clear_misses(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    transaction.execute("DELETE FROM miss", [])?;
     Ok(())
 }
 

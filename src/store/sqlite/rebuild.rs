@@ -14,9 +14,12 @@ use crate::store::error::io_error;
 use crate::store::layout::Layout;
 use crate::store::{Catalogue, StoreError};
 
-/// What SQLite writes beside a database, and the database itself, in the order in which they are moved: a log without
-/// its database is nothing, and a database without its log may be old.
+/// A database and what SQLite writes beside it, in the order in which they are moved: without the first there is none, while
+/// one without its log would look sound and be old.
 const FILES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// Takes one kind of rows over from the database that is called `old`.
+type TakeOver = fn(&Transaction<'_>) -> Result<(), StoreError>;
 
 /// A new catalogue, which nobody uses yet.
 pub struct Rebuild {
@@ -32,7 +35,7 @@ impl Rebuild {
     /// If it cannot be written.
     pub fn begin(layout: &Layout) -> Result<(Rebuild, Arc<dyn Catalogue>), StoreError> {
         let home = layout.rebuild();
-        fsx::remove_directory(&home).map_err(|error| io_error("cannot remove", &home, error))?;
+        removed(&home)?;
         let own = Layout::new(&home);
         for directory in [own.store(), own.locks()] {
             fsx::create_directory(&directory, fsx::Access::Private)
@@ -62,10 +65,11 @@ impl Rebuild {
     /// Takes over from the old catalogue what no snapshot says; returns what of it cannot be read, each with the reason.
     pub fn take_over(&self) -> Vec<String> {
         let old = self.layout.catalogue();
-        let parts: [(&str, fn(&Transaction<'_>) -> Result<(), StoreError>); 4] = [
+        let parts: [(&str, TakeOver); 5] = [
             ("the audit log", audit),
             ("what clients pushed", hosted),
             ("what clients uploaded and did not name yet", deposits),
+            ("what receipts promised, and bundles of which volumes are missing", claims),
             ("what clients asked for in vain", misses),
         ];
         // To look into one that is not there would make it.
@@ -82,32 +86,43 @@ impl Rebuild {
     /// Puts the new catalogue in the place of the old one, which is set aside; returns where, if there was one.
     ///
     /// # Errors
-    /// If the new one is still in use, or a file cannot be moved. The old one may have been set aside by then: begin again.
+    /// If the new one is still in use, or a file cannot be moved: then [`Rebuild::finish`] goes on.
     pub fn replace(self) -> Result<Option<PathBuf>, StoreError> {
         let Rebuild { layout, catalogue } = self;
-        let new = Layout::new(&layout.rebuild()).catalogue();
         // Closed, it has no log any more.
         if Arc::into_inner(catalogue).is_none() {
             return Err(StoreError::Misuse("a new catalogue is put in its place while it is in use"));
         }
-        let old = layout.catalogue();
-        let name = fsx::random_name().map_err(|error| io_error("cannot name", &old, error))?;
-        let aside = layout.quarantine().join(format!("catalogue-{name}.sqlite"));
-        let mut was_there = false;
-        for end in FILES {
-            let path = beside(&old, end);
-            if path.try_exists().map_err(|error| io_error("cannot look at", &path, error))? {
-                moved(&path, &beside(&aside, end))?;
-                was_there = true;
+        moved(&layout.rebuild(), &layout.rebuilt())?;
+        synced(&layout.store())?;
+        Rebuild::finish(&layout)
+    }
+
+    /// Goes on where [`Rebuild::replace`] was interrupted, if it was; returns where the old catalogue is then. What it took
+    /// over from that is nowhere else in order.
+    ///
+    /// # Errors
+    /// If a file cannot be moved.
+    pub fn finish(layout: &Layout) -> Result<Option<PathBuf>, StoreError> {
+        let (new, old) = (Layout::new(&layout.rebuilt()).catalogue(), layout.catalogue());
+        let mut set_aside = None;
+        if is_there(&new)? {
+            let name = fsx::random_name().map_err(|error| io_error("cannot name", &old, error))?;
+            let aside = layout.quarantine().join(format!("catalogue-{name}.sqlite"));
+            for end in FILES {
+                let path = beside(&old, end);
+                if is_there(&path)? {
+                    moved(&path, &beside(&aside, end))?;
+                    set_aside = Some(aside.clone());
+                }
             }
+            synced(&layout.store())?;
+            moved(&new, &old)?;
+            synced(&layout.quarantine())?;
+            synced(&layout.store())?;
         }
-        moved(&new, &old)?;
-        for directory in [layout.quarantine(), layout.store()] {
-            fsx::sync_directory(&directory).map_err(|error| io_error("cannot sync", &directory, error))?;
-        }
-        // What is left of it is removed when the next one begins.
-        let _ = fsx::remove_directory(&layout.rebuild());
-        Ok(was_there.then_some(aside))
+        removed(&layout.rebuilt())?;
+        Ok(set_aside)
     }
 
     /// Removes the new catalogue again.
@@ -117,7 +132,7 @@ impl Rebuild {
     pub fn discard(self) -> Result<(), StoreError> {
         let home = self.layout.rebuild();
         drop(self.catalogue);
-        fsx::remove_directory(&home).map_err(|error| io_error("cannot remove", &home, error))
+        removed(&home)
     }
 }
 
@@ -125,6 +140,18 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     PathBuf::from(name)
+}
+
+fn is_there(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().map_err(|error| io_error("cannot look at", path, error))
+}
+
+fn removed(directory: &Path) -> Result<(), StoreError> {
+    fsx::remove_directory(directory).map_err(|error| io_error("cannot remove", directory, error))
+}
+
+fn synced(directory: &Path) -> Result<(), StoreError> {
+    fsx::sync_directory(directory).map_err(|error| io_error("cannot sync", directory, error))
 }
 
 fn moved(from: &Path, to: &Path) -> Result<(), StoreError> {
@@ -140,6 +167,15 @@ fn audit(transaction: &Transaction<'_>) -> Result<(), StoreError> {
         None => Ok(()),
         Some(problem) => Err(StoreError::Damaged(problem)),
     }
+}
+
+fn claims(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    Ok(transaction.execute_batch(
+        "INSERT INTO main.session SELECT * FROM old.session;
+         INSERT INTO main.claim SELECT * FROM old.claim;
+         INSERT INTO main.arrival SELECT * FROM old.arrival;
+         INSERT INTO main.arrived SELECT * FROM old.arrived",
+    )?)
 }
 
 fn misses(transaction: &Transaction<'_>) -> Result<(), StoreError> {

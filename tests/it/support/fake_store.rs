@@ -234,6 +234,9 @@ impl Catalogue for FakeStore {
     fn misses(&self) -> Result<Vec<Miss>, StoreError> {
         unsupported()
     }
+    fn clear_misses(&self) -> Result<(), StoreError> {
+        unsupported()
+    }
     fn audit(&self, _: u64, _: usize) -> Result<Vec<(AuditEntry, BlobKey)>, StoreError> {
         unsupported()
     }

@@ -112,7 +112,7 @@ impl Parts {
 
     /// The two volumes of a bundle in which the first of the usual files travels in two pieces.
     pub(super) fn pair() -> [Parts; 2] {
-        let [first, second]: [Vec<u8>; 2] = payloads().try_into().unwrap();
+        let [first, second] = payloads();
         let (begin, end) = first.split_at(first.len() / 2);
         let piece = |bytes: &[u8]| Piece { blob: BlobKey::of(bytes), size: bytes.len() as u64 };
         let recipe = serde_json::json!({

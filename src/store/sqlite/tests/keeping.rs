@@ -313,4 +313,8 @@ fn misses_are_counted_within_bounds() {
     catalogue.record_miss("npm", "r", "a", "^1").unwrap();
     let misses = catalogue.misses().unwrap();
     assert_eq!((misses.len(), misses[0].count), (1, 3));
+    catalogue.clear_misses().unwrap();
+    assert_eq!(catalogue.misses().unwrap(), []);
+    catalogue.record_miss("npm", "r", "b", "").unwrap();
+    assert_eq!(catalogue.misses().unwrap().len(), 1, "there is room again");
 }
