@@ -134,7 +134,7 @@ fn foresee(
     let (verifier, decision, arrived) = decide().map_err(of_first)?;
     let set = Set { arrived, ..set.clone() };
     let held = |key: &BlobKey, size| matches!(store.blobs.size(key), Ok(Some(held)) if held == size);
-    let (verified, brought) = verify::verify_set(&set, &verifier, &held, events, cancel)?;
+    let (verified, brought) = verify::verify_set(&set, &verifier, Some(&held), events, cancel)?;
     let Some(first) = verified.into_iter().next() else {
         return Err(of_first(Problem::new(Kind::Usage, "media.none", "no bundle was named")));
     };

@@ -74,7 +74,7 @@ pub fn verify(
     let (sets, mut failed) = media::sets(&volumes, verifier)?;
     let mut bundles = Vec::new();
     for set in &sets {
-        match verify_set(set, verifier, &|_, _| false, events, cancel) {
+        match verify_set(set, verifier, None, events, cancel) {
             Ok((verified, _)) => bundles.extend(verified),
             Err((path, problem)) => Failed::note(&mut failed, &path, problem)?,
         }
@@ -107,18 +107,22 @@ pub(super) struct Brought {
     pub(super) bytes: u64,
 }
 
-/// Verifies the volumes of one bundle, and counts what they bring; `held` says whether a blob of that key and size is here
-/// already.
+/// Says whether a blob of that key and size is held.
+pub(super) type Held<'a> = dyn Fn(&BlobKey, u64) -> bool + 'a;
+
+/// Verifies the volumes of one bundle, and counts what they bring; `site` says what is held where it is to be imported, if that
+/// is here.
 ///
 /// # Errors
 /// What is wrong, and with which file.
 pub(super) fn verify_set(
     set: &media::Set,
     verifier: &dyn Verifier,
-    held: &dyn Fn(&BlobKey, u64) -> bool,
+    site: Option<&Held<'_>>,
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<(Vec<Verified>, Brought), (PathBuf, Problem)> {
+    let held = site.unwrap_or(&|_, _| false);
     let mut found = Found::default();
     let mut verified = Vec::new();
     for path in set.volumes.values() {
@@ -127,7 +131,7 @@ pub(super) fn verify_set(
         events.emit(Happening::ItemDone { item: path.display().to_string() });
     }
     let first = set.volumes.values().next().cloned().unwrap_or_default();
-    let complete = set.must_be_whole().and_then(|()| found.must_be_whole(held));
+    let complete = set.must_be_whole().and_then(|()| found.must_be_whole(held, site.is_some()));
     complete.map_err(|problem| (first.clone(), problem.at(first.display())))?;
     for one in &mut verified {
         one.artifacts = found.artifacts;
@@ -158,7 +162,7 @@ impl Found {
         &mut self,
         path: &Path,
         verifier: &dyn Verifier,
-        held: &dyn Fn(&BlobKey, u64) -> bool,
+        held: &Held<'_>,
         events: &dyn Events,
         cancel: &Cancel,
     ) -> Result<Verified, Problem> {
@@ -223,7 +227,7 @@ impl Found {
 
     /// # Errors
     /// Incomplete, if something is neither carried, nor made of what is carried, nor held.
-    fn must_be_whole(&self, held: &dyn Fn(&BlobKey, u64) -> bool) -> Result<(), Problem> {
+    fn must_be_whole(&self, held: &Held<'_>, is_at_site: bool) -> Result<(), Problem> {
         let made = self.recipes.iter().filter(|recipe| {
             recipe
                 .concat
@@ -241,6 +245,11 @@ impl Found {
             1 => format!("it leaves out {first}"),
             count => format!("it leaves out {count} blobs, the first is {first}"),
         };
+        if is_at_site {
+            let message = format!("the bundle relies on what is not here: {left_out}");
+            return Err(Problem::new(Kind::Incomplete, "bundle.incomplete", message)
+                .hint("import the bundles before it first, or ask for a full bundle of this snapshot"));
+        }
         let message = format!("the bundle is sound, and relies on what the site has: {left_out}");
         Err(Problem::new(Kind::Incomplete, "bundle.incomplete", message).hint(
             "`aftk import -n` at the site says whether all of it is there; any other site needs a full bundle",

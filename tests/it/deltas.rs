@@ -239,3 +239,21 @@ fn a_patch_of_one_file_stands_not_for_all_in_a_short_receipt() {
     assert_eq!(left_out(&ran), 1, "{ran:?}");
     import(&sides, "in", &files, &[]).done();
 }
+
+#[test]
+fn what_a_bundle_relies_on_is_told_by_where_one_asks() {
+    let sides = sides();
+    let (delta, _) = collect(&sides, "delta", &["--since", "1"]);
+    let said = |home: &str, words: &[&str]| -> String {
+        let ran = sides.run(home, &[words, &["--json", delta[0].to_str().unwrap()]].concat());
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        ran.json()["failed"][0]["problem"]["message"].as_str().unwrap().to_owned()
+    };
+    sides.run("new", &["key", "trust", "collector.pem"]).done();
+    assert!(
+        said("out", &["verify"]).contains("sound, and relies on what the site has: it leaves out sha256:")
+    );
+    assert!(said("new", &["import", "-n"]).contains("relies on what is not here: it leaves out sha256:"));
+    assert!(said("new", &["import"]).starts_with("1 blob that the snapshot lists is neither"));
+    assert_eq!(import(&sides, "in", &delta, &["-n"]).code, Some(0));
+}
