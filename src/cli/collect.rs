@@ -1,14 +1,14 @@
 //! `aftk collect`: the journey's first half.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use bundle_format::{Mode, Signer};
+use bundle_format::Mode;
 
 use super::carry::{CarryArguments, carried};
 use super::network::NetworkArguments;
 use super::output;
 use super::session::Session;
+use super::signing::SigningArguments;
 use crate::config::Project;
 use crate::ops::collect::{self, CollectRequest, ReissueRequest};
 use crate::ops::lock::{self, Order, Place};
@@ -26,16 +26,8 @@ pub(super) struct Arguments {
     /// Write the bundle into DIR
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
-    /// Sign with this key of the home, or this key file; made on first use
-    #[arg(long, value_name = "NAME|FILE")]
-    key: Option<String>,
-    /// Read the passphrase of the key from FILE
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
-    /// Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key
-    /// names the file of the public key
-    #[arg(long, value_name = "COMMAND", requires = "key", conflicts_with = "passphrase_file")]
-    sign_command: Option<String>,
+    #[command(flatten)]
+    signing: SigningArguments,
     /// Take exactly what aftk.lock says, and fail if it answers other requests
     #[arg(long)]
     locked: bool,
@@ -126,14 +118,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         None => arguments.what.order(session).map(|(order, key)| (Some(order), key))?,
     };
     let store = session.store()?;
-    let key = arguments.key.or(key);
     let (basis, asks) = (arguments.carry.basis(session), arguments.carry.next_medium(session));
-    let signer = || -> Result<Arc<dyn Signer + Send + Sync>, Problem> {
-        Ok(match (&arguments.sign_command, &key) {
-            (Some(command), Some(public)) => Arc::new(session.command_signer(public.as_ref(), command)?),
-            _ => Arc::new(session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?),
-        })
-    };
+    let signer = || arguments.signing.signer(key.as_deref(), session);
     let out = session.writable_directory(&arguments.out)?;
     let Some(order) = order else {
         let request = ReissueRequest {

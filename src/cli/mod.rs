@@ -36,6 +36,7 @@ mod rollback;
 mod serve;
 mod session;
 mod setup;
+mod signing;
 mod status;
 mod verify;
 mod version;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bundle_format::Signer;
 
 use super::carry::{CarryArguments, carried};
 use super::output;
 use super::session::Session;
+use super::signing::SigningArguments;
 use crate::ops::pack_store::{self, PackStoreRequest};
 use crate::ops::select::Selector;
 use crate::problem::{Kind, Problem};
@@ -33,16 +33,8 @@ pub(super) struct Arguments {
     /// Pack what was pushed into the hosted repository NAME as if it were from REGISTRY: `team=registry.example`
     #[arg(long = "as", value_name = "NAME=REGISTRY")]
     hosted_as: Vec<String>,
-    /// Sign with this key of the home, or this key file; made on first use
-    #[arg(long, value_name = "NAME|FILE")]
-    key: Option<String>,
-    /// Read the passphrase of the key from FILE
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
-    /// Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key
-    /// names the file of the public key
-    #[arg(long, value_name = "COMMAND", requires = "key", conflicts_with = "passphrase_file")]
-    sign_command: Option<String>,
+    #[command(flatten)]
+    signing: SigningArguments,
     /// Do not read the finished bundle back from the medium
     #[arg(long)]
     no_readback: bool,
@@ -64,10 +56,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     };
     let store = session.existing_store()?;
     let asks = arguments.carry.next_medium(session);
-    let signer: Arc<dyn Signer + Send + Sync> = match (&arguments.sign_command, &arguments.key) {
-        (Some(command), Some(public)) => Arc::new(session.command_signer(public.as_ref(), command)?),
-        (_, key) => Arc::new(session.signer(key.as_deref(), arguments.passphrase_file.as_deref())?),
-    };
+    let signer = arguments.signing.signer(None, session)?;
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
     let report = session.block(move || {
         let side = (&store, &*signer as &dyn Signer);
