@@ -116,7 +116,7 @@ async fn an_index_brings_all_platforms_and_what_attests_them() {
     let whole = artifacts.iter().find(|one| one.version == index).unwrap();
     assert_eq!((whole.requires.len(), whole.attributes.len()), (4, 0));
     for artifact in &artifacts {
-        assert_eq!(artifact.requests, [format!("docker:{HOST}/app:1")]);
+        assert_eq!(artifact.requests, [format!("{HOST}/app:1")]);
     }
 }
 
