@@ -117,7 +117,7 @@ impl CollectContext for Context {
         &self,
         _: &str,
         _: Box<dyn Read + Send>,
-        _: Option<BlobKey>,
+        _: Option<bundle_format::Digest>,
     ) -> Result<(BlobKey, u64), Problem> {
         Err(Problem::new(aftk::problem::Kind::Failed, "fake.no-store", "nothing is taken in here"))
     }

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bundle_format::{Artifact, BlobKey, Ref, Repository};
+use bundle_format::{Artifact, BlobKey, Digest, Ref, Repository};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -305,13 +305,17 @@ pub trait CollectContext: Send + Sync {
     /// Keeps a small document (cut out of another, say) as a blob.
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem>;
     /// Takes what `from` reads into the store, where it goes by `name` in messages and progress; reading it blocks. With
-    /// `key`, it must have that one.
+    /// `digest`, it must have that one.
     async fn take_in(
         &self,
         name: &str,
         from: Box<dyn Read + Send>,
-        key: Option<BlobKey>,
+        digest: Option<Digest>,
     ) -> Result<(BlobKey, u64), Problem>;
+    /// The key of what has this digest: of any sha256, and of what was taken in by another one.
+    async fn key_of(&self, digest: &Digest) -> Result<Option<BlobKey>, Problem> {
+        Ok(digest.blob_key())
+    }
     /// Downloads what is needed for a while into a file without a name, which is at its beginning then.
     async fn download(&self, access: &Access) -> Result<File, Problem>;
     /// Whether the store holds a blob of that size; then it stays as long as this job needs it.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use bundle_format::{BlobHasher, BlobKey};
 use serde::Serialize;
 
-use super::export_files::{BLOCK, END, tar_header};
+use super::export_files::{BLOCK, END, tar_head};
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
 use crate::fsx::{self, Access, AtomicFile, Lock};
@@ -252,7 +252,7 @@ fn write(
 }
 
 fn start(out: &mut dyn Write, name: &str, size: u64) -> io::Result<()> {
-    out.write_all(tar_header(name, size, MODE)?.as_bytes())
+    out.write_all(&tar_head(name, size, MODE)?)
 }
 
 fn end(out: &mut dyn Write, size: u64) -> io::Result<()> {

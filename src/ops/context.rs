@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bundle_format::BlobKey;
+use bundle_format::{BlobKey, Digest};
 use bytes::Bytes;
 use url::Url;
 
@@ -280,11 +280,11 @@ impl CollectContext for Outside {
         &self,
         name: &str,
         from: Box<dyn Read + Send>,
-        key: Option<BlobKey>,
+        digest: Option<Digest>,
     ) -> Result<(BlobKey, u64), Problem> {
         let (store, intake, name) = (self.store.clone(), self.intake.clone(), name.to_owned());
         let (events, cancel) = (self.events.clone(), self.cancel.clone());
-        blocking(move || take_in(&store, &intake, (&name, from, key), &*events, &cancel)).await
+        blocking(move || take_in(&store, &intake, (&name, from, digest), &*events, &cancel)).await
     }
 
     async fn download(&self, access: &Access) -> Result<File, Problem> {
@@ -295,6 +295,16 @@ impl CollectContext for Outside {
         let downloaded = self.client.download(access, None, LARGEST_DOWNLOAD, &mut sink, &progress);
         self.cancel.race(downloaded).await?;
         sink.finish()
+    }
+
+    async fn key_of(&self, digest: &Digest) -> Result<Option<BlobKey>, Problem> {
+        match digest.blob_key() {
+            Some(key) => Ok(Some(key)),
+            None => {
+                let (intake, digest) = (self.intake.clone(), digest.clone());
+                blocking(move || intake.known_as(&digest)).await
+            }
+        }
     }
 
     async fn hold(&self, key: &BlobKey, size: u64) -> Result<bool, Problem> {

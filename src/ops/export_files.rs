@@ -19,6 +19,8 @@ use crate::store::Store;
 
 /// The unit that archives are made of, in bytes.
 pub(super) const BLOCK: u64 = 512;
+/// How much of the name of a long path stands in the header itself.
+const SHORT: usize = 64;
 /// What ends an archive.
 pub(super) const END: [u8; 1024] = [0; 1024];
 
@@ -32,22 +34,55 @@ pub enum Outcome {
     Unchanged,
 }
 
-/// The header of a file in an archive, without times and owners.
+/// What stands before a file in an archive: its header, without times and owners. A path that does not fit into one, as those of
+/// blobs that are named by sha512 do not, stands in a member of its own before that (POSIX, "pax Extended Header").
 ///
 /// # Errors
-/// If the path is too long for one.
-pub(super) fn tar_header(path: &str, size: u64, mode: u32) -> io::Result<tar::Header> {
+/// If the path is none.
+pub(super) fn tar_head(path: &str, size: u64, mode: u32) -> io::Result<Vec<u8>> {
     let mut header = tar::Header::new_ustar();
-    header.set_path(path)?;
+    let mut head = Vec::new();
+    if header.set_path(path).is_err() {
+        let record = pax_record("path", path);
+        header = tar::Header::new_ustar();
+        header.set_path("pax")?;
+        finish(&mut header, tar::EntryType::XHeader, record.len() as u64, mode);
+        head.extend_from_slice(header.as_bytes());
+        head.extend_from_slice(record.as_bytes());
+        head.resize(head.len().next_multiple_of(BLOCK as usize), 0);
+        header = tar::Header::new_ustar();
+        // For readers that know nothing else.
+        header.set_path(path.rsplit('/').next().and_then(|name| name.get(..SHORT)).unwrap_or("long"))?;
+    }
+    finish(&mut header, tar::EntryType::Regular, size, mode);
+    head.extend_from_slice(header.as_bytes());
+    Ok(head)
+}
+
+fn finish(header: &mut tar::Header, entry_type: tar::EntryType, size: u64, mode: u32) {
     header.set_mode(mode);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
-    header.set_entry_type(tar::EntryType::Regular);
+    header.set_entry_type(entry_type);
     // More than 8 GiB do not fit into ustar's digits and are written as binary, which all readers know.
     header.set_size(size);
     header.set_cksum();
-    Ok(header)
+}
+
+/// A line of an extended header, which begins with its own length.
+fn pax_record(key: &str, value: &str) -> String {
+    let rest = format!(" {key}={value}\n");
+    let mut length = rest.len();
+    while rest.len() + length.to_string().len() != length {
+        length = rest.len() + length.to_string().len();
+    }
+    format!("{length}{rest}")
+}
+
+/// What stands before a file of an export.
+fn head(path: &str, content: &ExportedFile) -> io::Result<Vec<u8>> {
+    tar_head(path, content.size(), 0o644)
 }
 
 /// Files by their paths.
@@ -98,8 +133,12 @@ impl Reading<'_> {
     /// Refused, if something else is.
     pub(super) fn compare_archive(&self, files: &Files, out: &Path) -> Result<bool, Problem> {
         let Some(metadata) = there(out)? else { return Ok(false) };
-        let members = files.values().map(|content| BLOCK + content.size().next_multiple_of(BLOCK));
-        if !metadata.is_file() || metadata.len() != members.sum::<u64>() + END.len() as u64 {
+        let mut length = END.len() as u64;
+        for (path, content) in files {
+            let head = head(path, content).map_err(|error| unwritable(out, &error))?;
+            length += head.len() as u64 + content.size().next_multiple_of(BLOCK);
+        }
+        if !metadata.is_file() || metadata.len() != length {
             return Err(in_the_way(out));
         }
         let file = fsx::open_regular(out).map_err(|error| unwritable(out, &error))?;
@@ -111,8 +150,7 @@ impl Reading<'_> {
 
     fn archive(&self, files: &Files, out: &mut dyn Write) -> Result<(), Failure> {
         for (path, content) in files {
-            let header = tar_header(path, content.size(), 0o644)?;
-            out.write_all(header.as_bytes())?;
+            out.write_all(&head(path, content)?)?;
             self.copy(path, content, out)?;
             let padding = content.size().next_multiple_of(BLOCK) - content.size();
             io::copy(&mut io::repeat(0).take(padding), out)?;

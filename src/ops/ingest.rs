@@ -4,10 +4,10 @@ use std::fs::{File, Metadata};
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use bundle_format::{BlobHasher, BlobKey};
+use bundle_format::{BlobHasher, BlobKey, Digest};
 
 use super::BUFFER;
-use super::intake::Intake;
+use super::intake::{Intake, digest_name};
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::events::{Events, Happening};
@@ -69,31 +69,38 @@ pub(super) fn ingest(
     read(&mut |bytes| Ok(write.write(bytes)?))?;
     let staged = write.stage(&Expected::default())?;
     let (key, size) = (staged.key(), staged.size());
-    let answer = CachedAnswer {
-        body: key,
-        etag: None,
-        last_modified: None,
-        content_type: String::new(),
-        confirmed: clock::now_text(),
-    };
-    intake.take(staged, Some((note, answer)))?;
+    intake.take(staged, Some((note, answer(key))))?;
     events.emit(Happening::ItemDone { item });
     Ok((key, size))
 }
 
+/// That something was this blob when it was read.
+fn answer(body: BlobKey) -> CachedAnswer {
+    CachedAnswer {
+        body,
+        etag: None,
+        last_modified: None,
+        content_type: String::new(),
+        confirmed: clock::now_text(),
+    }
+}
+
 /// Takes what somebody reads into the store, where it goes by a name in messages: its key, and its size in bytes. It is
-/// not told again from what was read before: who knows its key asks [`Intake::hold`] first.
+/// not told again from what was read before: who knows its key asks [`Intake::hold`] first. A digest of another algorithm is
+/// remembered: [`Intake::known_as`].
 ///
 /// # Errors
-/// If it cannot be read, or has another key than the one that is expected.
+/// If it cannot be read, or has another digest than the one that is expected.
 pub(super) fn take_in(
     store: &Store,
     intake: &Intake,
-    (name, mut from, key): (&str, Box<dyn Read + Send>, Option<BlobKey>),
+    (name, mut from, digest): (&str, Box<dyn Read + Send>, Option<Digest>),
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<(BlobKey, u64), Problem> {
-    let mut write = store.blobs.begin(&[], true)?;
+    let other = digest.as_ref().filter(|digest| digest.blob_key().is_none());
+    let algorithms: Vec<_> = other.map(Digest::algorithm).into_iter().collect();
+    let mut write = store.blobs.begin(&algorithms, true)?;
     let mut buffer = vec![0; BUFFER];
     loop {
         cancel.check()?;
@@ -106,15 +113,17 @@ pub(super) fn take_in(
         write.write(buffer.get(..length).unwrap_or_default())?;
         events.emit(Happening::ItemProgress { bytes: length as u64 });
     }
-    let staged = write.stage(&Expected { key, ..Expected::default() }).map_err(|error| match error {
-        StoreError::Mismatch { .. } => {
-            let message = format!("{name} is not what its name says: it was damaged or changed");
-            Problem::new(Kind::Untrusted, "input.mismatch", message).because(error.to_string())
-        }
-        other => other.into(),
-    })?;
+    let checksums = digest.iter().cloned().collect();
+    let staged =
+        write.stage(&Expected { checksums, ..Expected::default() }).map_err(|error| match error {
+            StoreError::Mismatch { .. } => {
+                let message = format!("{name} is not what its name says: it was damaged or changed");
+                Problem::new(Kind::Untrusted, "input.mismatch", message).because(error.to_string())
+            }
+            other => other.into(),
+        })?;
     let (key, size) = (staged.key(), staged.size());
-    intake.take(staged, None)?;
+    intake.take(staged, other.map(|digest| (digest_name(digest), answer(key))))?;
     events.emit(Happening::ItemDone { item: name.to_owned() });
     Ok((key, size))
 }

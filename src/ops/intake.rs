@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use bundle_format::BlobKey;
+use bundle_format::{BlobKey, Digest};
 
 use crate::problem::Problem;
 use crate::store::{CachedAnswer, SessionId, Staged, Store};
@@ -88,6 +88,19 @@ impl Intake {
         self.take(write.stage(&expected)?, answer)
     }
 
+    /// The blob that was taken in with a digest of another algorithm, if one was; it may be gone by now.
+    pub fn known_as(&self, digest: &Digest) -> Result<Option<BlobKey>, Problem> {
+        let name = digest_name(digest);
+        let waiting = {
+            let group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
+            group.answers.iter().find(|(key, _)| *key == name).map(|(_, answer)| answer.body)
+        };
+        match waiting {
+            Some(key) => Ok(Some(key)),
+            None => Ok(self.store.catalogue.cached(&name)?.map(|answer| answer.body)),
+        }
+    }
+
     /// Claims a blob if it is held whole, so that it may be relied on.
     pub fn hold(&self, key: &BlobKey, size: u64) -> Result<bool, Problem> {
         if self.store.blobs.size(key)? != Some(size) {
@@ -130,6 +143,11 @@ impl Intake {
         }
         Ok(())
     }
+}
+
+/// What the cache of answers knows a blob by that has another digest besides its key.
+pub(super) fn digest_name(digest: &Digest) -> String {
+    format!("digest {digest}")
 }
 
 impl Drop for Intake {

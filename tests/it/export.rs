@@ -12,6 +12,7 @@ use aftk::store::Store;
 use bundle_format::BlobKey;
 use serde_json::{Value, json};
 
+use crate::support::images::sha512;
 use crate::support::sides::Sides;
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -28,19 +29,27 @@ const REDIS: &str = "docker.io/library/redis:7";
 struct Layout {
     directory: PathBuf,
     entries: Vec<Value>,
+    /// Whether its blobs are named by sha512.
+    is_long: bool,
 }
 
 impl Layout {
     fn new(directory: PathBuf) -> Layout {
-        std::fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
+        for algorithm in ["sha256", "sha512"] {
+            std::fs::create_dir_all(directory.join("blobs").join(algorithm)).unwrap();
+        }
         std::fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-        Layout { directory, entries: Vec::new() }
+        Layout { directory, entries: Vec::new(), is_long: false }
     }
 
     fn blob(&self, media_type: &str, bytes: &str) -> Value {
-        let key = BlobKey::of(bytes.as_bytes());
-        std::fs::write(self.directory.join("blobs/sha256").join(key.hex()), bytes).unwrap();
-        json!({"mediaType": media_type, "digest": key.to_string(), "size": bytes.len()})
+        let digest = match self.is_long {
+            true => sha512(bytes.as_bytes()),
+            false => BlobKey::of(bytes.as_bytes()).into(),
+        };
+        let path = format!("blobs/{}/{}", digest.algorithm().name(), digest.hex());
+        std::fs::write(self.directory.join(path), bytes).unwrap();
+        json!({"mediaType": media_type, "digest": digest.to_string(), "size": bytes.len()})
     }
 
     fn image(&self, architecture: &str, [manifest, config]: [&str; 2]) -> Value {
@@ -156,6 +165,60 @@ fn layouts_come_back_the_same() {
         sides.run(home, &["export", "oci-archive", &second]).done();
         assert_eq!(std::fs::read(sides.path("project").join(second)).unwrap(), std::fs::read(&path).unwrap());
     }
+}
+
+#[test]
+fn layouts_may_be_named_by_sha512() {
+    let sides = Sides::new();
+    let directory = sides.path("project/layout");
+    let mut layout = Layout { is_long: true, ..Layout::new(directory.clone()) };
+    let images = ["amd64", "arm64"].map(|one| layout.image(one, [OCI_MANIFEST, OCI_CONFIG]));
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": images});
+    let index = layout.blob(OCI_INDEX, &index.to_string());
+    let about = index["digest"].clone();
+    layout.name(index, APP);
+    // Of one platform, and with parts of both kinds.
+    let short = Layout::new(directory.clone()).blob(LAYER, "under a short name");
+    let redis = json!({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [short],
+        "config": layout.blob(OCI_CONFIG, r#"{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":[]}}"#),
+    });
+    let redis = layout.blob(OCI_MANIFEST, &redis.to_string());
+    layout.name(redis, REDIS);
+    layout.finish();
+    let collect = ["collect", "oci:layout", "--platform", "linux/amd64", "--out", "stick"];
+    sides.run("out", &collect).done();
+    // What was taken in is known again, also by another process and from the lock.
+    let again = sides.run("out", &[&collect[..], &["--json"]].concat()).json();
+    assert_eq!(again["bundle"]["held"], true, "{again}");
+    sides.trust();
+    sides.run("in", &["import", sides.path("project/stick").to_str().unwrap()]).done();
+    for home in ["out", "in"] {
+        let report = sides.run(home, &["export", "oci", home, "--json"]).json();
+        assert_eq!(report["notes"][0]["code"], "oci.no-sha256");
+        assert_eq!(digests(&report), [(REDIS, digests(&report)[0].1), (APP, about.as_str().unwrap())]);
+        let mut count = 0;
+        for algorithm in ["sha256", "sha512"] {
+            for blob in
+                std::fs::read_dir(sides.path("project").join(home).join("blobs").join(algorithm)).unwrap()
+            {
+                let path = blob.unwrap().path();
+                let original = directory.join("blobs").join(algorithm).join(path.file_name().unwrap());
+                assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(original).unwrap());
+                count += 1;
+            }
+        }
+        assert_eq!(count, 1 + 4 + 3, "the index, its image of one platform, and the other one");
+        let archive = format!("{home}.tar");
+        sides.run(home, &["export", "docker-archive", &archive, "-p", "linux/amd64"]).done();
+        let images = member(&sides.path("project").join(archive), "manifest.json");
+        assert_eq!(images.as_array().unwrap().len(), 2);
+    }
+
+    let layer = directory.join("blobs/sha512").join(sha512(b"for amd64").hex());
+    std::fs::write(layer, "for  amd6").unwrap();
+    let damaged = sides.run("anew", &["collect", "oci:layout", "--out", "anew", "--json"]);
+    assert_eq!((damaged.code, &damaged.json()["error"]["code"]), (Some(3), &json!("input.mismatch")));
 }
 
 #[test]

@@ -328,7 +328,7 @@ mod tests {
             &self,
             _: &str,
             _: Box<dyn std::io::Read + Send>,
-            _: Option<BlobKey>,
+            _: Option<bundle_format::Digest>,
         ) -> Result<(BlobKey, u64), Problem> {
             Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
         }

@@ -89,16 +89,10 @@ fn check_manifest(artifact: &Artifact) -> Result<&File, String> {
     if file.size > manifest::LARGEST {
         return Err("its manifest is larger than 4 MiB".to_owned());
     }
-    if !is_of(file, &digest) {
+    if !record::is_of(file, &digest) {
         return Err("its version is the digest of something else".to_owned());
     }
     Ok(file)
-}
-
-/// Whether a file's bytes have this digest. The caller has compared the listed checksums with the bytes, and the key is
-/// what the bytes hash to.
-fn is_of(file: &File, digest: &Digest) -> bool {
-    digest.blob_key() == Some(file.blob) || file.checksums.contains(digest)
 }
 
 /// Checks that an artifact is its manifest with all that it names, and nothing else.
@@ -149,7 +143,7 @@ fn check_blob(file: &File, role: &str, part: &Descriptor) -> Result<(), String> 
     if file.size != part.size {
         return Err(format!("the blob {} has {} bytes instead of {}", part.digest, file.size, part.size));
     }
-    if !is_of(file, &part.digest) {
+    if !record::is_of(file, &part.digest) {
         return Err(format!("at the path of the blob {} is another one", part.digest));
     }
     Ok(())

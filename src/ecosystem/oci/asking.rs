@@ -1,5 +1,7 @@
 //! Asking for manifests, and for what refers to them: a registry, or the store where images of this machine are.
 
+use std::collections::BTreeMap;
+
 use bundle_format::{BlobKey, Digest};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -83,6 +85,8 @@ pub(super) struct Read {
     pub(super) referrers: Vec<Descriptor>,
     /// Of an index in the store: the entries that the store lacks.
     pub(super) lacking: Vec<Digest>,
+    /// Of what is in the store: the keys of the blobs that it names, by their digests. Others are to be had from the registry.
+    pub(super) keys: Option<BTreeMap<Digest, BlobKey>>,
 }
 
 /// What manifests are asked for with.
@@ -182,13 +186,17 @@ impl Asking<'_> {
             runs_on,
             referrers: Vec::new(),
             lacking: Vec::new(),
+            keys: None,
         };
         match self.source {
             Source::Registry => {
                 read.evidence = Some(Evidence { origin: place, digest: blob });
                 read.referrers = self.referrers(&read.digest).await?;
             }
-            Source::Store => read.lacking = self.lacking(&read.manifest).await?,
+            Source::Store => {
+                read.lacking = self.lacking(&read.manifest).await?;
+                read.keys = Some(self.keys(&read.manifest).await?);
+            }
         }
         Ok(Some(read))
     }
@@ -196,7 +204,7 @@ impl Asking<'_> {
     async fn of_registry(self, wanted: &Wanted) -> Result<Option<Document>, Problem> {
         // What is named by its digest is what is held of that digest.
         if let By::Described(descriptor) = &wanted.by
-            && let Some(key) = descriptor.digest.blob_key()
+            && let Some(key) = self.context.key_of(&descriptor.digest).await?
             && descriptor.size <= manifest::LARGEST
             && self.context.hold(&key, descriptor.size).await?
         {
@@ -218,7 +226,7 @@ impl Asking<'_> {
             By::Digest(digest) => (digest, String::new()),
             By::Described(descriptor) => (&descriptor.digest, descriptor.media_type.clone()),
         };
-        let Some(blob) = digest.blob_key() else { return Ok(None) };
+        let Some(blob) = self.context.key_of(digest).await? else { return Ok(None) };
         let bytes = self.context.held(&blob, manifest::LARGEST).await?;
         Ok(Some(Document { bytes, blob, media_type, place: format!("{}@{digest}", self.name) }))
     }
@@ -227,7 +235,7 @@ impl Asking<'_> {
     async fn lacking(self, manifest: &Manifest) -> Result<Vec<Digest>, Problem> {
         let mut lacking = Vec::new();
         for entry in &manifest.manifests {
-            let is_held = match entry.digest.blob_key() {
+            let is_held = match self.context.key_of(&entry.digest).await? {
                 Some(key) => self.context.hold(&key, entry.size).await?,
                 None => false,
             };
@@ -238,11 +246,22 @@ impl Asking<'_> {
         Ok(lacking)
     }
 
+    /// The keys of the blobs that a manifest names.
+    async fn keys(self, manifest: &Manifest) -> Result<BTreeMap<Digest, BlobKey>, Problem> {
+        let mut keys = BTreeMap::new();
+        for part in manifest.blobs() {
+            if let Some(key) = self.context.key_of(&part.digest).await? {
+                keys.insert(part.digest.clone(), key);
+            }
+        }
+        Ok(keys)
+    }
+
     /// What an image runs on, by its configuration; `None` for what is no image of a file system.
     async fn runs_on(self, manifest: &Manifest) -> Result<Option<manifest::Platform>, Problem> {
         let is_image = |config: &&Descriptor| config.media_type.contains(".image.");
         let Some(config) = manifest.config.as_ref().filter(is_image) else { return Ok(None) };
-        let bytes = match (self.source, config.digest.blob_key()) {
+        let bytes = match (self.source, self.context.key_of(&config.digest).await?) {
             (Source::Store, Some(key)) => self.context.held(&key, manifest::LARGEST).await?,
             (Source::Store, None) => return Ok(None),
             (Source::Registry, _) => match self.document(&format!("blobs/{}", config.digest), "").await? {

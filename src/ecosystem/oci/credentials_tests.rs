@@ -89,7 +89,7 @@ impl CollectContext for Machine {
         &self,
         _: &str,
         _: Box<dyn Read + Send>,
-        _: Option<BlobKey>,
+        _: Option<bundle_format::Digest>,
     ) -> Result<(BlobKey, u64), Problem> {
         unreachable!("accounts are not kept")
     }

@@ -102,9 +102,9 @@ pub(super) struct HeldManifest<'a> {
 impl HeldManifest<'_> {
     /// A blob that it names, if it is carried.
     pub(super) fn part(&self, digest: &Digest) -> Option<ExportedFile> {
-        let key = digest.blob_key()?;
-        let file = self.artifact.files.iter().find(|file| file.role != MANIFEST && file.blob == key)?;
-        Some(ExportedFile::Blob { key, size: file.size })
+        let mut files = self.artifact.files.iter().filter(|file| file.role != MANIFEST);
+        let file = files.find(|file| record::is_of(file, digest))?;
+        Some(ExportedFile::Blob { key: file.blob, size: file.size })
     }
 }
 

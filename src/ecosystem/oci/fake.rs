@@ -105,7 +105,7 @@ impl CollectContext for Fake {
         &self,
         _: &str,
         _: Box<dyn Read + Send>,
-        _: Option<BlobKey>,
+        _: Option<bundle_format::Digest>,
     ) -> Result<(BlobKey, u64), Problem> {
         Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
     }

@@ -1,9 +1,9 @@
 //! What was found, in lists that may outgrow memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bundle_format::{Digest, Ref, Repository};
+use bundle_format::{BlobKey, Digest, Ref, Repository};
 
 use super::SCHEMA;
 use super::manifest::Manifest;
@@ -49,16 +49,16 @@ impl Found {
         }
     }
 
-    /// A manifest with its blob and size, without the parts that `absent` names; whether its blobs are to be had from its
-    /// registry. Blocks now and then.
+    /// A manifest with its blob and size, without the parts that `absent` names; the keys of its blobs, unless they are to be
+    /// had from its registry. Blocks now and then.
     pub(super) fn manifest(
         &mut self,
         name: &Name,
         digest: &Digest,
-        (blob, size): (bundle_format::BlobKey, u64),
+        (blob, size): (BlobKey, u64),
         manifest: &Manifest,
         absent: &[&Digest],
-        is_of_registry: bool,
+        keys: Option<&BTreeMap<Digest, BlobKey>>,
     ) -> Result<(), Problem> {
         let own = PlannedFile {
             role: record::MANIFEST.to_owned(),
@@ -76,11 +76,11 @@ impl Found {
             let path = record::blob_path(&name.path, &part.digest);
             PlannedFile {
                 role: role.to_owned(),
-                origin: if is_of_registry { path.clone() } else { String::new() },
+                origin: if keys.is_none() { path.clone() } else { String::new() },
                 path,
                 media_type: part.media_type.clone(),
                 checksums: vec![part.digest.clone()],
-                blob: part.digest.blob_key(),
+                blob: keys.map_or_else(|| part.digest.blob_key(), |keys| keys.get(&part.digest).copied()),
                 size: Some(part.size),
                 estimate: None,
                 held: false,

@@ -310,27 +310,26 @@ impl Reading<'_> {
 
     /// Takes a blob of a layout into the store; `None` if the layout lacks it.
     async fn blob(&self, digest: &Digest, size: u64) -> Result<Option<BlobKey>, Problem> {
-        let Some(key) = digest.blob_key() else {
-            return Err(self.wrong(format!("{digest} is no sha256, and layouts with others are not read")));
-        };
-        if self.context.hold(&key, size).await? {
+        if let Some(key) = self.context.key_of(digest).await?
+            && self.context.hold(&key, size).await?
+        {
             return Ok(Some(key));
         }
-        let name = format!("blobs/sha256/{}", key.hex());
-        match self.member(&name, Some(key)).await? {
+        let name = blob_path(digest);
+        match self.member(&name, Some(digest.clone())).await? {
             Some((_, found)) if found != size => {
                 Err(self.wrong(format!("{name} has {found} bytes, and {size} are said")))
             }
-            found => Ok(found.map(|_| key)),
+            found => Ok(found.map(|(key, _)| key)),
         }
     }
 
     /// Takes a file into the store; `None` if there is none.
-    async fn member(&self, name: &str, key: Option<BlobKey>) -> Result<Option<(BlobKey, u64)>, Problem> {
+    async fn member(&self, name: &str, digest: Option<Digest>) -> Result<Option<(BlobKey, u64)>, Problem> {
         let (files, path) = (self.files.clone(), name.to_owned());
         let found = blocking(move || Ok(files.get(&path))).await?;
         let Some((file, _)) = found.map_err(|error| self.wrong(error.to_string()))? else { return Ok(None) };
-        self.context.take_in(name, file, key).await.map(Some)
+        self.context.take_in(name, file, digest).await.map(Some)
     }
 
     /// The images of an archive that `docker save` wrote before it wrote layouts: their manifests are lost, so each is
@@ -401,6 +400,11 @@ impl Reading<'_> {
         let key = self.context.keep(manifest.to_string().into()).await?;
         Ok(key.into())
     }
+}
+
+/// Where a layout has a blob.
+pub(super) fn blob_path(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use bundle_format::{Artifact, Digest, Requirement};
+use bundle_format::{Artifact, Digest, File, Requirement};
 use serde_json::Value;
 
 use super::manifest::{Descriptor, Kind, Manifest};
@@ -91,4 +91,9 @@ pub(crate) fn absent(artifact: &Artifact) -> Result<Vec<Digest>, String> {
 /// The manifest that an artifact says something of, as it was recorded.
 pub(crate) fn subject(artifact: &Artifact) -> Option<&str> {
     artifact.attributes.get(SUBJECT)?.as_str()
+}
+
+/// Whether a file's bytes have this digest: its listed checksums were compared with them, and the key is what they hash to.
+pub(super) fn is_of(file: &File, digest: &Digest) -> bool {
+    digest.blob_key() == Some(file.blob) || file.checksums.contains(digest)
 }

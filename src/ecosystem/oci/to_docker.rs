@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::export::{HeldManifest, Package};
+use super::layout::blob_path;
 use super::manifest::{Descriptor, Kind, Manifest};
 use super::platform::{self, Platform};
 use super::reference::{DOCKER, Name, OFFICIAL};
-use super::to_layout::{EntryName, LEFT_OUT, Layout, blob_path};
+use super::to_layout::{EntryName, LEFT_OUT, Layout};
 use crate::ecosystem::Exported;
 use crate::problem::Problem;
 
@@ -104,10 +105,10 @@ impl DockerArchive {
     fn image(&mut self, package: &Package<'_>, held: &HeldManifest<'_>, tags: &[String], called: &str) {
         let digest = held.digest.to_string();
         let manifest = &held.manifest;
-        self.layout.blob(&held.content);
+        self.layout.blob(&held.digest, &held.content);
         for part in manifest.blobs() {
             if let Some(content) = held.part(&part.digest) {
-                self.layout.blob(&content);
+                self.layout.blob(&part.digest, &content);
             }
         }
         if manifest.layers.iter().any(|layer| layer.media_type.ends_with("zstd")) {
@@ -131,7 +132,7 @@ impl DockerArchive {
                 size,
             );
         }
-        let path = |part: &Descriptor| blob_path(&part.digest.hex());
+        let path = |part: &Descriptor| blob_path(&part.digest);
         let image = self.images.entry(digest).or_insert_with(|| Image {
             config: manifest.config.as_ref().map(path).unwrap_or_default(),
             layers: manifest.layers.iter().map(path).collect(),

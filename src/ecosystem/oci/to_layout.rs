@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use bundle_format::Digest;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::export::{HeldManifest, Package, nothing_left};
-use super::layout::{IMAGE_NAME, OWN_NAME, REF_NAME};
+use super::layout::{IMAGE_NAME, OWN_NAME, REF_NAME, blob_path};
 use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX};
 use super::platform::{self, Platform};
 use super::record;
@@ -171,17 +172,17 @@ impl Layout {
         let tags = package.tops.get(version).map_or(&[][..], Vec::as_slice);
         let subject = || package.called(version, tags);
         let parts = record::parts(&held.manifest);
-        let all = parts.iter().map(|(_, part)| &part.digest).chain([&held.digest]);
-        if all.into_iter().any(|digest| digest.blob_key().is_none()) {
-            let message = "it is left out: no reader of layouts knows digests other than sha256".to_owned();
-            self.note("oci.no-sha256", subject(), message);
-            return false;
+        let mut digests = parts.iter().map(|(_, part)| &part.digest).chain([&held.digest]);
+        if digests.any(|digest| digest.blob_key().is_none()) {
+            let message = "it is not named by sha256, and skopeo 1.9 and umoci 0.4 cannot copy such images; as a docker-archive \
+                           they can be loaded";
+            self.note("oci.no-sha256", subject(), message.to_owned());
         }
-        self.blob(&held.content);
+        self.blob(&held.digest, &held.content);
         let mut absent = 0;
         for (_, part) in &parts {
             match held.part(&part.digest) {
-                Some(content) => self.blob(&content),
+                Some(content) => self.blob(&part.digest, &content),
                 None => absent += 1,
             }
         }
@@ -205,10 +206,8 @@ impl Layout {
     }
 
     /// Adds a blob, once.
-    pub(super) fn blob(&mut self, content: &ExportedFile) {
-        if let ExportedFile::Blob { key, .. } = content {
-            self.files.insert(blob_path(&key.hex()), content.clone());
-        }
+    pub(super) fn blob(&mut self, digest: &Digest, content: &ExportedFile) {
+        self.files.insert(blob_path(digest), content.clone());
     }
 
     /// Adds a document beside the layout's own.
@@ -264,9 +263,4 @@ impl Layout {
         self.document("index.json", &index);
         Ok(Exported { files: self.files, items, notes: self.notes.into_iter().collect() })
     }
-}
-
-/// Where a layout has a blob.
-pub(super) fn blob_path(hex: &str) -> String {
-    format!("blobs/sha256/{hex}")
 }

@@ -169,9 +169,9 @@ impl<'a> Walk<'a> {
             self.found.note("oci.foreign-layer", format!("{}@{}", self.name, read.digest), message);
         }
         self.found.registry(&self.name.registry);
-        let is_of_registry = self.asking.source == Source::Registry;
         let blob = (read.blob, read.size);
-        self.found.manifest(self.name, &read.digest, blob, &read.manifest, &absent, is_of_registry)?;
+        let keys = read.keys.as_ref();
+        self.found.manifest(self.name, &read.digest, blob, &read.manifest, &absent, keys)?;
         for referrer in read.referrers {
             self.further(next, By::Described(referrer), None);
         }
