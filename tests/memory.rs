@@ -9,8 +9,8 @@
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use aftk::ecosystem::{Collect, CollectContext, Gathered, HelperAnswer, Metadata, MetadataRequest, registry};
-use aftk::events::{Events, Silent};
+use aftk::ecosystem::testing::FakeMachine;
+use aftk::ecosystem::{Collect, Gathered, Metadata, MetadataRequest, registry};
 use aftk::problem::Problem;
 use async_trait::async_trait;
 use bundle_format::BlobKey;
@@ -94,48 +94,11 @@ struct Context {
 }
 
 #[async_trait]
-impl CollectContext for Context {
+impl FakeMachine for Context {
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
         let bytes = Bytes::from(packument(request.access.url.path().trim_matches('/')));
         let digest = BlobKey::of(&bytes);
         Ok(Some(Metadata { bytes, digest, content_type: "application/json".to_owned() }))
-    }
-
-    async fn page(&self, _: &MetadataRequest) -> Result<Option<aftk::ecosystem::Page>, Problem> {
-        Ok(None)
-    }
-
-    async fn speaks_plain_http(&self, _: &url::Url) -> bool {
-        false
-    }
-
-    async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
-        Ok(BlobKey::of(&bytes))
-    }
-
-    async fn take_in(
-        &self,
-        _: &str,
-        _: Box<dyn Read + Send>,
-        _: Option<bundle_format::Digest>,
-    ) -> Result<(BlobKey, u64), Problem> {
-        Err(Problem::new(aftk::problem::Kind::Failed, "fake.no-store", "nothing is taken in here"))
-    }
-
-    async fn download(&self, _: &aftk::net::Access) -> Result<std::fs::File, Problem> {
-        Err(Problem::new(aftk::problem::Kind::Failed, "fake.no-download", "nothing is downloaded here"))
-    }
-
-    async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
-        Ok(false)
-    }
-
-    async fn held(&self, _: &BlobKey, _: u64) -> Result<Bytes, Problem> {
-        Err(Problem::new(aftk::problem::Kind::Failed, "fake.no-store", "nothing is held here"))
-    }
-
-    async fn ingest(&self, _: &Path) -> Result<(BlobKey, u64), Problem> {
-        panic!("npm takes no file of this machine in")
     }
 
     async fn read(&self, path: &Path, limit: u64) -> Result<Option<Bytes>, Problem> {
@@ -150,31 +113,11 @@ impl CollectContext for Context {
         &self.directory
     }
 
-    fn environment(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn environment_with(&self, _: &str) -> Vec<(String, String)> {
-        Vec::new()
-    }
-
-    fn home_directory(&self) -> Option<PathBuf> {
-        None
-    }
-
     fn directory(&self) -> &Path {
         &self.directory
     }
 
     async fn ask_client(&self, _: &str, _: &[&str], _: bool) -> Option<String> {
         Some(REGISTRY.to_owned())
-    }
-
-    async fn ask_helper(&self, _: &str, _: &[&str], _: &str) -> Result<HelperAnswer, Problem> {
-        panic!("npm has no helpers")
-    }
-
-    fn events(&self) -> &dyn Events {
-        &Silent
     }
 }

@@ -14,6 +14,8 @@ pub mod registry;
 mod serve;
 pub mod server_address;
 pub mod template;
+#[cfg(any(test, feature = "faults"))]
+pub mod testing;
 
 #[cfg(feature = "file")]
 mod file;

@@ -270,11 +270,8 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::Mutex;
 
-    use bytes::Bytes;
-
     use super::*;
-    use crate::ecosystem::{HelperAnswer, Metadata, MetadataRequest};
-    use crate::events::{Events, Silent};
+    use crate::ecosystem::testing::FakeMachine;
 
     /// A machine with one directory.
     struct Machine {
@@ -309,76 +306,19 @@ mod tests {
     }
 
     #[async_trait]
-    impl CollectContext for Machine {
-        async fn metadata(&self, _: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
-            unreachable!("files have no metadata")
-        }
-        async fn page(&self, _: &MetadataRequest) -> Result<Option<crate::ecosystem::Page>, Problem> {
-            Ok(None)
-        }
-
-        async fn speaks_plain_http(&self, _: &url::Url) -> bool {
-            false
-        }
-
-        async fn keep(&self, _: Bytes) -> Result<BlobKey, Problem> {
-            unreachable!("files have no documents")
-        }
-        async fn take_in(
-            &self,
-            _: &str,
-            _: Box<dyn std::io::Read + Send>,
-            _: Option<bundle_format::Digest>,
-        ) -> Result<(BlobKey, u64), Problem> {
-            Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
-        }
-
-        async fn download(&self, _: &crate::net::Access) -> Result<std::fs::File, Problem> {
-            Err(Problem::new(Kind::Failed, "fake.no-download", "nothing is downloaded here"))
-        }
-
-        async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
-            Ok(false)
-        }
-
-        async fn held(&self, _: &BlobKey, _: u64) -> Result<Bytes, Problem> {
-            Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is held here"))
-        }
-
+    impl FakeMachine for Machine {
         async fn ingest(&self, path: &Path) -> Result<(BlobKey, u64), Problem> {
             self.ingested.lock().unwrap().push(path.to_owned());
             let bytes = std::fs::read(path).unwrap();
             Ok((BlobKey::of(&bytes), bytes.len() as u64))
         }
-        async fn read(&self, _: &Path, _: u64) -> Result<Option<Bytes>, Problem> {
-            Ok(None)
-        }
-        async fn open(&self, _: &Path) -> Result<Option<Box<dyn std::io::Read + Send>>, Problem> {
-            Ok(None)
-        }
+
         fn scratch(&self) -> &Path {
             self.directory.path()
         }
-        fn environment(&self, _: &str) -> Option<String> {
-            None
-        }
-        fn environment_with(&self, _: &str) -> Vec<(String, String)> {
-            Vec::new()
-        }
-        fn home_directory(&self) -> Option<PathBuf> {
-            None
-        }
+
         fn directory(&self) -> &Path {
             self.directory.path()
-        }
-        async fn ask_client(&self, _: &str, _: &[&str], _: bool) -> Option<String> {
-            None
-        }
-        async fn ask_helper(&self, _: &str, _: &[&str], _: &str) -> Result<HelperAnswer, Problem> {
-            unreachable!("nothing here has helpers")
-        }
-        fn events(&self) -> &dyn Events {
-            &Silent
         }
     }
 

@@ -8,11 +8,10 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bundle_format::BlobKey;
 use bytes::Bytes;
-use url::Url;
 
-use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page};
-use crate::events::{Events, Silent};
-use crate::problem::{Kind, Problem};
+use crate::ecosystem::testing::FakeMachine;
+use crate::ecosystem::{Metadata, MetadataRequest};
+use crate::problem::Problem;
 
 /// The registry that [`Fake::with_registry`] has.
 pub(crate) const REGISTRY: &str = "https://registry.example.test/";
@@ -47,7 +46,7 @@ impl Fake {
 }
 
 #[async_trait]
-impl CollectContext for Fake {
+impl FakeMachine for Fake {
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
         let url = request.access.url.to_string();
         let found = self.documents.get(&url).map(|bytes| Metadata {
@@ -59,43 +58,10 @@ impl CollectContext for Fake {
         Ok(found)
     }
 
-    async fn page(&self, _: &MetadataRequest) -> Result<Option<Page>, Problem> {
-        Ok(None)
-    }
-
-    async fn speaks_plain_http(&self, _: &Url) -> bool {
-        false
-    }
-
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
         let key = BlobKey::of(&bytes);
         self.kept.lock().unwrap().insert(key, bytes);
         Ok(key)
-    }
-
-    async fn take_in(
-        &self,
-        _: &str,
-        _: Box<dyn Read + Send>,
-        _: Option<bundle_format::Digest>,
-    ) -> Result<(BlobKey, u64), Problem> {
-        Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
-    }
-
-    async fn download(&self, _: &crate::net::Access) -> Result<std::fs::File, Problem> {
-        Err(Problem::new(Kind::Failed, "fake.no-download", "nothing is downloaded here"))
-    }
-
-    async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
-        Ok(false)
-    }
-
-    async fn held(&self, _: &BlobKey, _: u64) -> Result<Bytes, Problem> {
-        Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is held here"))
-    }
-
-    async fn ingest(&self, _: &Path) -> Result<(BlobKey, u64), Problem> {
-        Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
     }
 
     async fn read(&self, path: &Path, limit: u64) -> Result<Option<Bytes>, Problem> {
@@ -107,10 +73,6 @@ impl CollectContext for Fake {
     async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
         let found = self.files.get(path).cloned();
         Ok(found.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
-    }
-
-    fn scratch(&self) -> &Path {
-        Path::new("/dev/shm")
     }
 
     fn environment(&self, name: &str) -> Option<String> {
@@ -126,23 +88,11 @@ impl CollectContext for Fake {
         Some(PathBuf::from("/home/user"))
     }
 
-    fn directory(&self) -> &Path {
-        Path::new("/project")
-    }
-
     async fn ask_client(&self, program: &str, arguments: &[&str], pristine: bool) -> Option<String> {
         assert_eq!(program, "npm");
         match (arguments, pristine) {
             (["config", "get", "registry"], true) => self.pristine_registry.clone(),
             _ => None,
         }
-    }
-
-    async fn ask_helper(&self, _: &str, _: &[&str], _: &str) -> Result<HelperAnswer, Problem> {
-        unreachable!("nothing here has helpers")
-    }
-
-    fn events(&self) -> &dyn Events {
-        &Silent
     }
 }

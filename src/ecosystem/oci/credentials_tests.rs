@@ -1,7 +1,7 @@
 //! Accounts as docker and podman write them down, and helpers that are shell scripts.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -9,13 +9,11 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bundle_format::BlobKey;
 use bytes::Bytes;
-use url::Url;
 
 use super::credentials::Credentials;
-use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page};
-use crate::events::{Events, Silent};
+use crate::ecosystem::HelperAnswer;
+use crate::ecosystem::testing::FakeMachine;
 use crate::net::Account;
 use crate::problem::{Kind, Problem};
 
@@ -75,63 +73,19 @@ impl Machine {
 }
 
 #[async_trait]
-impl CollectContext for Machine {
-    async fn metadata(&self, _: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
-        unreachable!("accounts are not had from the network")
-    }
-    async fn page(&self, _: &MetadataRequest) -> Result<Option<Page>, Problem> {
-        unreachable!("accounts are not had from the network")
-    }
-    async fn speaks_plain_http(&self, _: &Url) -> bool {
-        unreachable!("accounts are not had from the network")
-    }
-    async fn take_in(
-        &self,
-        _: &str,
-        _: Box<dyn Read + Send>,
-        _: Option<bundle_format::Digest>,
-    ) -> Result<(BlobKey, u64), Problem> {
-        unreachable!("accounts are not kept")
-    }
-    async fn download(&self, _: &crate::net::Access) -> Result<std::fs::File, Problem> {
-        Err(Problem::new(Kind::Failed, "fake.no-download", "nothing is downloaded here"))
-    }
-    async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
-        unreachable!("accounts are not kept")
-    }
-    async fn held(&self, _: &BlobKey, _: u64) -> Result<Bytes, Problem> {
-        unreachable!("accounts are not kept")
-    }
-    async fn keep(&self, _: Bytes) -> Result<BlobKey, Problem> {
-        unreachable!("accounts are not kept")
-    }
-    async fn ingest(&self, _: &Path) -> Result<(BlobKey, u64), Problem> {
-        unreachable!("accounts are not kept")
-    }
+impl FakeMachine for Machine {
     async fn read(&self, path: &Path, _: u64) -> Result<Option<Bytes>, Problem> {
         Ok(self.files.get(path).map(|content| Bytes::copy_from_slice(content.as_bytes())))
     }
-    async fn open(&self, _: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
-        unreachable!("files with accounts are small")
-    }
-    fn scratch(&self) -> &Path {
-        unreachable!("accounts are not kept")
-    }
+
     fn environment(&self, name: &str) -> Option<String> {
         self.variables.get(name).map(|value| (*value).to_owned())
     }
-    fn environment_with(&self, _: &str) -> Vec<(String, String)> {
-        Vec::new()
-    }
+
     fn home_directory(&self) -> Option<PathBuf> {
         Some("/home/user".into())
     }
-    fn directory(&self) -> &Path {
-        Path::new("/project")
-    }
-    async fn ask_client(&self, _: &str, _: &[&str], _: bool) -> Option<String> {
-        None
-    }
+
     async fn ask_helper(
         &self,
         program: &str,
@@ -150,9 +104,6 @@ impl CollectContext for Machine {
         let output = child.wait_with_output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         Ok(HelperAnswer { succeeded: output.status.success(), output: text.into() })
-    }
-    fn events(&self) -> &dyn Events {
-        &Silent
     }
 }
 

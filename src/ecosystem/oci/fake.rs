@@ -1,8 +1,6 @@
 //! A registry for tests: manifests, tags and referrers from tables, nothing of this machine.
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -11,8 +9,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::ecosystem::{CollectContext, Metadata, MetadataRequest, Page};
-use crate::events::{Events, Silent};
+use crate::ecosystem::testing::FakeMachine;
+use crate::ecosystem::{Metadata, MetadataRequest, Page};
 use crate::problem::{Kind, Problem};
 
 /// The registry.
@@ -72,7 +70,7 @@ impl Fake {
 }
 
 #[async_trait]
-impl CollectContext for Fake {
+impl FakeMachine for Fake {
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
         let path = self.path(&request.access.url)?;
         Ok(self.documents.get(&path).map(|(bytes, content_type)| Metadata {
@@ -91,84 +89,6 @@ impl CollectContext for Fake {
         });
         let next = next.map(|path| Url::parse(&format!("https://{HOST}/v2/{path}")).unwrap());
         Ok(self.documents.get(&path).map(|(bytes, _)| Page { bytes: bytes.clone(), next }))
-    }
-
-    async fn speaks_plain_http(&self, _: &Url) -> bool {
-        false
-    }
-
-    async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
-        Ok(BlobKey::of(&bytes))
-    }
-
-    async fn take_in(
-        &self,
-        _: &str,
-        _: Box<dyn Read + Send>,
-        _: Option<bundle_format::Digest>,
-    ) -> Result<(BlobKey, u64), Problem> {
-        Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
-    }
-
-    async fn download(&self, _: &crate::net::Access) -> Result<std::fs::File, Problem> {
-        Err(Problem::new(Kind::Failed, "fake.no-download", "nothing is downloaded here"))
-    }
-
-    async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
-        Ok(false)
-    }
-
-    async fn held(&self, _: &BlobKey, _: u64) -> Result<Bytes, Problem> {
-        Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is held here"))
-    }
-
-    async fn ingest(&self, _: &Path) -> Result<(BlobKey, u64), Problem> {
-        Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
-    }
-
-    async fn read(&self, _: &Path, _: u64) -> Result<Option<Bytes>, Problem> {
-        Ok(None)
-    }
-
-    async fn open(&self, _: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
-        Ok(None)
-    }
-
-    fn scratch(&self) -> &Path {
-        Path::new("/dev/shm")
-    }
-
-    fn environment(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn environment_with(&self, _: &str) -> Vec<(String, String)> {
-        Vec::new()
-    }
-
-    fn home_directory(&self) -> Option<PathBuf> {
-        None
-    }
-
-    fn directory(&self) -> &Path {
-        Path::new("/project")
-    }
-
-    async fn ask_helper(
-        &self,
-        _: &str,
-        _: &[&str],
-        _: &str,
-    ) -> Result<crate::ecosystem::HelperAnswer, Problem> {
-        Err(Problem::new(Kind::Failed, "fake.no-helper", "there is no helper here"))
-    }
-
-    async fn ask_client(&self, _: &str, _: &[&str], _: bool) -> Option<String> {
-        None
-    }
-
-    fn events(&self) -> &dyn Events {
-        &Silent
     }
 }
 
