@@ -123,7 +123,7 @@ fn foresee(
     let decide = || -> Result<_, Problem> {
         let verifier = trust.verifier(false)?;
         let volume = media::open(path, &verifier)?;
-        let key = Snapshot::digest_of(volume.snapshot_bytes());
+        let key = volume.head().snapshot_key();
         let (decision, _) = decide(store, trust, volume.snapshot(), key)?;
         if let Some(refusal) = decision.refusal(&volume.snapshot().channel, mark_of(volume.snapshot())) {
             return Err(refusal.at(path.display()));
@@ -220,7 +220,7 @@ pub fn import_from(
         let volume = media::read(source, path, &verifier)?;
         let set = Set {
             count: volume.volume_count(),
-            packing: BlobKey::of(volume.packing_bytes()),
+            packing: volume.head().packing_key(),
             volumes: BTreeMap::from([(volume.volume_number(), path.to_owned())]),
             arrived: BTreeSet::new(),
         };
@@ -262,7 +262,7 @@ fn import_set(
     for (number, path) in &set.volumes {
         let volume = media::open(path, &verifier)?;
         // It was looked at before, to find out what belongs together.
-        if BlobKey::of(volume.packing_bytes()) != set.packing || volume.volume_number() != *number {
+        if volume.head().packing_key() != set.packing || volume.volume_number() != *number {
             let message = "the medium returns another volume than a moment ago";
             return Err(Problem::new(Kind::Untrusted, "media.changed", message).at(path.display()));
         }
@@ -286,7 +286,7 @@ fn import_volumes(
     };
     let snapshot = first.snapshot().clone();
     let packing = first.packing().clone();
-    let key = Snapshot::digest_of(first.snapshot_bytes());
+    let key = first.head().snapshot_key();
     let (documents, signers) = (Documents::of(first), first.signers().to_vec());
     let mut imported = Imported {
         which: Which::of(path, first),
@@ -328,8 +328,8 @@ fn import_volumes(
     let side = Side { store, intake: &intake, events, cancel };
     let signatures = match opened.first() {
         Some((_, first)) => {
-            intake.keep(first.snapshot_bytes(), None)?;
-            intake.keep(first.snapshot_signatures(), None)?
+            intake.keep(first.head().snapshot_bytes(), None)?;
+            intake.keep(first.head().snapshot_signatures(), None)?
         }
         None => key,
     };

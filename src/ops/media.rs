@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bundle_format::{BlobKey, FormatError, Snapshot, Verifier, VolumeReader};
+use bundle_format::{BlobKey, FormatError, Verifier, VolumeReader};
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::{Cancel, interruption};
@@ -46,7 +46,7 @@ impl Which {
             channel: snapshot.channel.clone(),
             epoch: snapshot.epoch,
             sequence: snapshot.sequence,
-            snapshot: Snapshot::digest_of(volume.snapshot_bytes()),
+            snapshot: volume.head().snapshot_key(),
             signers: volume.signers().to_vec(),
         }
     }
@@ -190,7 +190,7 @@ pub fn sets(volumes: &[PathBuf], verifier: &dyn Verifier) -> Result<(Vec<Set>, V
                 continue;
             }
         };
-        let packing = BlobKey::of(volume.packing_bytes());
+        let packing = volume.head().packing_key();
         if sets.iter().all(|set| set.packing != packing) {
             let (count, volumes, arrived) = (volume.volume_count(), BTreeMap::new(), BTreeSet::new());
             sets.push(Set { count, packing, volumes, arrived });
