@@ -103,10 +103,15 @@ impl Documents {
 
     /// The size in bytes of the file that [`write_volume`] makes of these and this volume.
     pub fn file_size(&self, plan: &VolumePlan) -> u64 {
-        self.members().iter().map(|(_, bytes)| member_size(bytes.len() as u64)).sum::<u64>() + plan.size()
+        self.head_size() + plan.size()
     }
 
-    fn members(&self) -> [(&'static str, &[u8]); 4] {
+    /// How many bytes of a volume's file stand before its body: the documents as members.
+    pub fn head_size(&self) -> u64 {
+        self.members().iter().map(|(_, bytes)| member_size(bytes.len() as u64)).sum()
+    }
+
+    pub(crate) fn members(&self) -> [(&'static str, &[u8]); 4] {
         [
             (names::SNAPSHOT, &self.snapshot),
             (names::SNAPSHOT_SIGNATURES, &self.snapshot_sig),
@@ -128,7 +133,9 @@ impl Documents {
         if packing.snapshot != planned.snapshot {
             return Err(WriteError::Mismatch("the packing list belongs to another snapshot".to_owned()));
         }
-        if (&packing.volumes, &packing.recipes) != (&planned.volumes, &planned.recipes) {
+        if (&packing.volumes, &packing.recipes, packing.recovery)
+            != (&planned.volumes, &planned.recipes, planned.recovery)
+        {
             return Err(WriteError::Mismatch("the packing list belongs to other blobs".to_owned()));
         }
         let volume = plan
