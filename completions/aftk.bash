@@ -1308,7 +1308,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__pack)
-            opts="-o -C -q -y -v -h --out --channel --as --key --passphrase-file --sign-command --no-readback --volume-size --receipt --since --assume-held --missing --full-every --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-o -n -C -q -y -v -h --out --channel --as --key --passphrase-file --sign-command --dry-run --no-readback --volume-size --receipt --since --assume-held --missing --full-every --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

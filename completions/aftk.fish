@@ -201,6 +201,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand pack" -l progress -d 'How to s
 plain\t''
 json\t''
 none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -s n -l dry-run -d 'Only say what would be packed, and how large it would be'
 complete -c aftk -n "__fish_aftk_using_subcommand pack" -l no-readback -d 'Do not read the finished bundle back from the medium'
 complete -c aftk -n "__fish_aftk_using_subcommand pack" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand pack" -s q -l quiet -d 'Print only results and errors'

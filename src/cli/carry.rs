@@ -80,18 +80,23 @@ fn volume_size(text: &str) -> Result<u64, String> {
 /// What a bundle carries, in a line.
 pub(super) fn carried(bundle: &Packed) -> String {
     let again = if bundle.held { "unchanged: " } else { "" };
-    let volumes = match bundle.files.len() {
+    let size = size(bundle.bytes, bundle.files.len(), (bundle.left_out, bundle.left_out_bytes));
+    format!("{again}{} sequence {}: {size}", bundle.channel, bundle.sequence)
+}
+
+/// How large a bundle is, in how many volumes, and how many blobs and bytes are left out of it.
+pub(super) fn size(bytes: u64, volumes: usize, (left_out, left_out_bytes): (u64, u64)) -> String {
+    let volumes = match volumes {
         1 => String::new(),
         count => format!(" in {count} volumes"),
     };
-    let left_out = match bundle.left_out {
+    let left_out = match left_out {
         0 => String::new(),
         count => format!(
             ", without {} ({}) that the site has",
             units::count(count, "blob"),
-            units::bytes(bundle.left_out_bytes)
+            units::bytes(left_out_bytes)
         ),
     };
-    let size = units::bytes(bundle.bytes);
-    format!("{again}{} sequence {}: {size}{volumes}{left_out}", bundle.channel, bundle.sequence)
+    format!("{}{volumes}{left_out}", units::bytes(bytes))
 }

@@ -81,16 +81,15 @@ fn show(report: &RebuildReport) {
     for artifact in &report.underived {
         output::line(&format!("no snapshot lists {}  ({})", artifact.named.purl, artifact.source));
     }
-    let made = format!(
+    let mut made = format!(
         "{}, {}",
         units::count(report.snapshots, "snapshot"),
         units::count(report.artifacts, "artifact")
     );
+    if report.forgotten_count > 0 {
+        made.push_str(&format!(", and {} forgotten", report.forgotten_count));
+    }
     let line = match (report.old, report.replaced) {
-        (Old::Sound, _) if report.forgotten_count > 0 => format!(
-            "the catalogue is sound: {made}, of which {} not shown because they were forgotten",
-            report.forgotten_count
-        ),
         (Old::Sound, _) => format!("the catalogue is sound: {made}"),
         (_, true) => format!("the catalogue was made again: {made}"),
         (_, false) => format!("the catalogue would be made again: {made}"),

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use bundle_format::Signer;
 
-use super::carry::{CarryArguments, carried};
+use super::carry::{self, CarryArguments, carried};
 use super::output;
 use super::session::Session;
 use super::signing::SigningArguments;
-use crate::ops::pack_store::{self, PackStoreRequest};
+use crate::ops::pack_store::{self, PackForecast, PackStoreRequest};
 use crate::ops::select::Selector;
 use crate::problem::{Kind, Problem};
 use crate::units;
@@ -35,6 +35,9 @@ pub(super) struct Arguments {
     hosted_as: Vec<String>,
     #[command(flatten)]
     signing: SigningArguments,
+    /// Only say what would be packed, and how large it would be
+    #[arg(short = 'n', long)]
+    dry_run: bool,
     /// Do not read the finished bundle back from the medium
     #[arg(long)]
     no_readback: bool,
@@ -55,6 +58,12 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         full_every: arguments.carry.full_every,
     };
     let store = session.existing_store()?;
+    if arguments.dry_run {
+        let (events, cancel) = (session.events.clone(), session.cancel.clone());
+        let report =
+            session.block(move || pack_store::forecast(&request, &selectors, &store, &*events, &cancel))?;
+        return session.finish(&report, || show(&report));
+    }
     let asks = arguments.carry.next_medium(session);
     let signer = arguments.signing.signer(None, session)?;
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
@@ -68,6 +77,20 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         let evidence = units::count(report.evidence, "snapshot");
         session.say(&format!("{}, {artifacts}, with {evidence} as evidence", carried(&report.bundle)));
     })
+}
+
+/// Prints a line for each volume, and one for all.
+fn show(PackForecast { would, artifacts, evidence }: &PackForecast) {
+    let count = would.volumes.len();
+    for (size, number) in would.volumes.iter().zip(1..).filter(|_| count > 1) {
+        output::line(&format!("volume {number} of {count}: {}", units::bytes(*size)));
+    }
+    let word = if would.held { "unchanged:" } else { "would be" };
+    let of = format!("{word} {} sequence {}", would.channel, would.sequence);
+    let size = carry::size(would.bytes(), count, (would.left_out, would.left_out_bytes));
+    let artifacts = units::count(*artifacts, "artifact");
+    let evidence = units::count(*evidence, "snapshot");
+    output::line(&format!("{of}: {size}, {artifacts}, with {evidence} as evidence"));
 }
 
 /// Reads `NAME=REGISTRY`.

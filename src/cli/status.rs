@@ -58,7 +58,9 @@ fn print(status: &ChannelStatus) {
     if !status.not_arrived.is_empty() {
         arrived.push_str(&format!("; never arrived: sequence {}", ranges(&status.not_arrived)));
     }
-    output::line(&format!("  arrived   {arrived}"));
+    // What is packed for a channel here is on its way out.
+    let word = if status.packed.is_some() { "packed " } else { "arrived" };
+    output::line(&format!("  {word}   {arrived}"));
     for bundle in &status.arriving {
         output::line(&format!(
             "  missing   of sequence {}: volume {} of {} (the first arrived {})",
@@ -67,6 +69,14 @@ fn print(status: &ChannelStatus) {
             bundle.volumes,
             bundle.began
         ));
+    }
+    if let Some(packed) = &status.packed {
+        let artifacts = units::count(packed.artifacts, "artifact");
+        let evidence = units::count(packed.evidence, "snapshot");
+        output::line(&format!(
+            "  lists     {artifacts}, with {evidence} as evidence; here, others show them"
+        ));
+        return;
     }
     let visible = &status.visible;
     let sequence = visible.sequence.map(|sequence| format!("sequence {sequence}, ")).unwrap_or_default();

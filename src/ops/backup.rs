@@ -99,6 +99,7 @@ pub fn backup(
         members.walk(part, &home.join(part), DEPTH)?;
     }
     members.walk("store/accepted", &store.layout.accepted(), DEPTH)?;
+    members.walk("store/forgotten", &store.layout.forgotten(), DEPTH)?;
     let hosted = if request.with_hosted { copied.hosted.len() } else { 0 };
     let blobs = copied.papers.iter().chain(copied.hosted.iter().take(hosted));
     for key in blobs {

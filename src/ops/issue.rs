@@ -153,7 +153,7 @@ struct Cutting<'a> {
 }
 
 /// What is assumed that a packing list and both signatures take, in bytes. If it is more, volumes are cut again.
-const DOCUMENTS: u64 = 64 * 1024;
+pub(super) const DOCUMENTS: u64 = 64 * 1024;
 
 impl Cutting<'_> {
     /// The volumes and the documents that they all have.
@@ -198,24 +198,7 @@ impl Cutting<'_> {
                 },
             },
         );
-        cut.map_err(|error| match error {
-            PlanError::TooSmall(size, least) => Problem::new(
-                Kind::Usage,
-                "collect.volume-size",
-                format!("volumes of {} are too small for this bundle", units::bytes(size)),
-            )
-            .hint(format!("give --volume-size {} or more", units::bytes(least))),
-            PlanError::TooManyVolumes(count) => Problem::new(
-                Kind::Usage,
-                "collect.volume-size",
-                format!("with volumes of {} there would be {count} and more", units::bytes(most)),
-            )
-            .hint("give a larger --volume-size"),
-            PlanError::Unreadable { source, .. } if interruption(&source).is_some() => {
-                interruption(&source).unwrap_or_else(|| unpackable(&source))
-            }
-            error => unpackable(&error),
-        })
+        cut.map_err(uncuttable)
     }
 
     fn hash(&self, part: &Source) -> io::Result<BlobKey> {
@@ -234,6 +217,28 @@ impl Cutting<'_> {
                 }
             }
         }
+    }
+}
+
+/// Why volumes cannot be cut.
+pub(super) fn uncuttable(error: PlanError) -> Problem {
+    match error {
+        PlanError::TooSmall(size, least) => Problem::new(
+            Kind::Usage,
+            "collect.volume-size",
+            format!("volumes of {} are too small for this bundle", units::bytes(size)),
+        )
+        .hint(format!("give --volume-size {} or more", units::bytes(least))),
+        PlanError::TooManyVolumes(count) => Problem::new(
+            Kind::Usage,
+            "collect.volume-size",
+            format!("with volumes of this size there would be {count} and more"),
+        )
+        .hint("give a larger --volume-size"),
+        PlanError::Unreadable { source, .. } if interruption(&source).is_some() => {
+            interruption(&source).unwrap_or_else(|| unpackable(&source))
+        }
+        error => unpackable(&error),
     }
 }
 

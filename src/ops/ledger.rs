@@ -17,10 +17,37 @@ const LOCK: &str = ".aftk.lock";
 
 /// The ledger, while nobody else packs with it.
 pub(super) struct LockedLedger {
+    read: ReadLedger,
+    _lock: fsx::Lock,
+}
+
+/// A ledger as it was read.
+struct ReadLedger {
     path: PathBuf,
     bytes: Vec<u8>,
     ledger: Ledger,
-    _lock: fsx::Lock,
+}
+
+/// The place of a snapshot in its channel.
+enum Standing {
+    /// Its content has one already.
+    Held,
+    /// This is its entry, once it is written.
+    New(LedgerEntry),
+}
+
+/// Gives the snapshot the sequence that it would get, without taking it. Returns whether its content has it already.
+///
+/// # Errors
+/// As [`LockedLedger::reserve`].
+pub(super) fn place(
+    path: &Path,
+    snapshot: &mut Snapshot,
+    lock: &Lock,
+    store: &Store,
+) -> Result<bool, Problem> {
+    let standing = ReadLedger::read(path)?.place(snapshot, lock, store)?;
+    Ok(matches!(standing, Standing::Held))
 }
 
 impl LockedLedger {
@@ -29,9 +56,7 @@ impl LockedLedger {
         let directory = path.parent().unwrap_or(Path::new("."));
         fsx::create_directory(directory, fsx::Access::Ordinary).map_err(|error| unwritable(path, &error))?;
         let lock = fsx::Lock::passing(&directory.join(LOCK)).map_err(|error| unwritable(path, &error))?;
-        let bytes = fsx::read_limited(path, LIMIT).map_err(|error| broken(path, &error))?.unwrap_or_default();
-        let ledger = Ledger::parse(&bytes).map_err(|error| broken(path, &error))?;
-        Ok(LockedLedger { path: path.to_owned(), bytes, ledger, _lock: lock })
+        Ok(LockedLedger { read: ReadLedger::read(path)?, _lock: lock })
     }
 
     /// Gives the snapshot the sequence that its content has already, or the next one. Returns whether it had one.
@@ -44,6 +69,28 @@ impl LockedLedger {
         lock: &Lock,
         store: &Store,
     ) -> Result<bool, Problem> {
+        match self.read.place(snapshot, lock, store)? {
+            Standing::Held => Ok(true),
+            Standing::New(entry) => self.read.append(entry).map(|()| false),
+        }
+    }
+}
+
+impl ReadLedger {
+    fn read(path: &Path) -> Result<ReadLedger, Problem> {
+        let bytes = fsx::read_limited(path, LIMIT).map_err(|error| broken(path, &error))?.unwrap_or_default();
+        let ledger = Ledger::parse(&bytes).map_err(|error| broken(path, &error))?;
+        Ok(ReadLedger { path: path.to_owned(), bytes, ledger })
+    }
+
+    fn append(&mut self, entry: LedgerEntry) -> Result<(), Problem> {
+        let line = self.ledger.append(entry).map_err(|error| broken(&self.path, &error))?;
+        self.bytes.extend(line);
+        // Replaced, not appended to: a line of which a crash left half would be no ledger any more.
+        fsx::replace_file(&self.path, &self.bytes).map_err(|error| unwritable(&self.path, &error))
+    }
+
+    fn place(&self, snapshot: &mut Snapshot, lock: &Lock, store: &Store) -> Result<Standing, Problem> {
         let content = snapshot.content_key().map_err(|error| broken(&self.path, &error))?;
         if let Some(entry) = self.held(snapshot, &content, lock, store)? {
             let before = self.ledger.entries().iter().rev();
@@ -61,26 +108,21 @@ impl LockedLedger {
                 return Err(broken(&self.path, &std::io::Error::other(message)));
             }
             self.not_a_fork(snapshot, key, store)?;
-            return Ok(true);
+            return Ok(Standing::Held);
         }
         let newest = self.ledger.newest(&snapshot.channel);
         snapshot.previous = newest.map(|entry| entry.snapshot);
         snapshot.sequence = self.ledger.next_sequence(&snapshot.channel);
         let key = self.key(snapshot)?;
         self.not_a_fork(snapshot, key, store)?;
-        let entry = LedgerEntry {
+        Ok(Standing::New(LedgerEntry {
             channel: snapshot.channel.clone(),
             content,
             created: snapshot.created.clone(),
             epoch: snapshot.epoch,
             sequence: snapshot.sequence,
             snapshot: key,
-        };
-        let line = self.ledger.append(entry).map_err(|error| broken(&self.path, &error))?;
-        self.bytes.extend(line);
-        // Replaced, not appended to: a line of which a crash left half would be no ledger any more.
-        fsx::replace_file(&self.path, &self.bytes).map_err(|error| unwritable(&self.path, &error))?;
-        Ok(false)
+        }))
     }
 
     /// The entry under which a site has this content and shows it.

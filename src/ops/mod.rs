@@ -22,6 +22,7 @@ mod evidence;
 pub mod export;
 pub mod export_files;
 pub mod fetch;
+pub mod forecast;
 pub mod forget;
 pub mod gather;
 pub mod gc;

@@ -84,38 +84,13 @@ pub fn pack(
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<Made, Problem> {
-    let mut segments = SegmentWriter::new(|_, bytes: &[u8]| {
-        intake.keep(bytes, None).map(|_| ()).map_err(|problem| io::Error::other(problem.to_string()))
-    });
-    for record in records::of_lock(lock) {
-        segments.push(&record?).map_err(|error| unpackable(&error))?;
-    }
-    let segments = segments.finish().map_err(|error| unpackable(&error))?;
-    let mut snapshot = Snapshot {
-        format: Format::current(),
-        channel: packing.channel.to_owned(),
-        epoch: EPOCH,
-        sequence: 1,
-        previous: None,
-        created: lock.resolved.clone(),
-        expires: None,
-        mode: packing.mode,
-        sites: Vec::new(),
-        labels: Default::default(),
-        segments,
-        ext: Default::default(),
-    };
-    let mut unread = Ok(());
-    let artifacts =
-        lock.artifacts.iter().map_while(|artifact| artifact.map_err(|error| unread = Err(error)).ok());
-    let files = artifacts.flat_map(|artifact| artifact.files);
-    let blobs = files.filter_map(|file| Some((file.blob?, file.size?)));
-    let blobs: Vec<(BlobKey, u64)> = blobs.collect();
-    unread?;
+    let (mut snapshot, blobs) = draft(lock, packing.channel, packing.mode, |bytes| {
+        intake.keep(bytes, None).map(drop).map_err(|problem| io::Error::other(problem.to_string()))
+    })?;
     // Held to the end and beyond: two that pack the same would write the same file.
     let mut ledger = LockedLedger::open(packing.ledger)?;
     let held = ledger.reserve(&mut snapshot, lock, store)?;
-    let is_full = packing.full_every.is_some_and(|every| snapshot.sequence.is_multiple_of(every.max(1)));
+    let is_full = is_full(&snapshot, packing.full_every);
     let issuing = Issuing { at_site: packing.issuing.at_site.filter(|_| !is_full), ..packing.issuing };
     let index = match issuing.can_be_archive() {
         true => archive_index::of(records::of_lock(lock))?,
@@ -141,6 +116,51 @@ pub fn pack(
         left_out_bytes: issued.left_out_bytes,
     };
     Ok(Made { packed, snapshot, signatures, _ledger: ledger })
+}
+
+/// The snapshot of a lock, which has no place in its channel yet, and the blobs that it lists, some perhaps more than once.
+/// `keep` gets its segments.
+///
+/// # Errors
+/// If the lock cannot be read, or what it says cannot be packed.
+pub(super) fn draft(
+    lock: &Lock,
+    channel: &str,
+    mode: Mode,
+    mut keep: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(Snapshot, Vec<(BlobKey, u64)>), Problem> {
+    let mut segments = SegmentWriter::new(|_, bytes: &[u8]| keep(bytes));
+    for record in records::of_lock(lock) {
+        segments.push(&record?).map_err(|error| unpackable(&error))?;
+    }
+    let segments = segments.finish().map_err(|error| unpackable(&error))?;
+    let snapshot = Snapshot {
+        format: Format::current(),
+        channel: channel.to_owned(),
+        epoch: EPOCH,
+        sequence: 1,
+        previous: None,
+        created: lock.resolved.clone(),
+        expires: None,
+        mode,
+        sites: Vec::new(),
+        labels: Default::default(),
+        segments,
+        ext: Default::default(),
+    };
+    let mut unread = Ok(());
+    let artifacts =
+        lock.artifacts.iter().map_while(|artifact| artifact.map_err(|error| unread = Err(error)).ok());
+    let files = artifacts.flat_map(|artifact| artifact.files);
+    let blobs = files.filter_map(|file| Some((file.blob?, file.size?)));
+    let blobs = blobs.collect();
+    unread?;
+    Ok((snapshot, blobs))
+}
+
+/// Whether nothing is left out of a snapshot.
+pub(super) fn is_full(snapshot: &Snapshot, full_every: Option<u64>) -> bool {
+    full_every.is_some_and(|every| snapshot.sequence.is_multiple_of(every.max(1)))
 }
 
 /// Issues a snapshot that was made before once more: the same snapshot with the same signatures, whole or in part, in volumes

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::at_site::{self, Basis};
 use super::collect;
 use super::evidence;
+use super::forecast::{self, Forecast, Forecasting};
 use super::import::ADMIT_READS;
 use super::intake::Intake;
-use super::issue::{Issuing, NextMedium};
+use super::issue::{AtSite, Issuing, NextMedium};
 use super::lock;
 use super::lock_file::Lock;
 use super::pack::{self, Packed, Packing};
@@ -59,6 +60,17 @@ pub struct PackStoreReport {
     pub evidence: u64,
 }
 
+/// What would be packed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackForecast {
+    /// The bundle that it would be.
+    pub would: Forecast,
+    /// How many artifacts it would list that were selected.
+    pub artifacts: u64,
+    /// How many earlier snapshots it would list as evidence.
+    pub evidence: u64,
+}
+
 /// Packs what selectors select, all that is visible if there is none. Unchanged content gives the held snapshot.
 ///
 /// # Errors
@@ -75,25 +87,8 @@ pub fn pack_store(
     let channel = lock::must_be_channel(&request.channel)?;
     let ledger = must_be_own(store, channel)?;
     let intake = Intake::new(store)?;
-    let scratch = store.layout.staging();
-    let mut gathering = Gathering {
-        request,
-        store,
-        artifacts: Sorter::new(&scratch),
-        refs: Sorter::new(&scratch),
-        repositories: BTreeSet::new(),
-        brought: BTreeMap::new(),
-        last: None,
-    };
-    gathering.gather(selectors, cancel)?;
-    let (lock, artifacts) = gathering.finish(&scratch)?;
-    for artifact in lock.artifacts.iter() {
-        cancel.check()?;
-        must_be_held(&artifact?, &intake)?;
-    }
-    let pins = Pins::of(store.layout.home());
-    let basis = request.basis.as_ref();
-    let at_site = basis.map(|basis| at_site::at_site(basis, channel, store, &pins, events)).transpose()?;
+    let (lock, artifacts) = gather(request, selectors, store, &|blob, size| intake.hold(blob, size), cancel)?;
+    let at_site = at_site(request, store, events)?;
     let packing = Packing {
         channel,
         mode: Mode::Add,
@@ -112,6 +107,72 @@ pub fn pack_store(
     let bundle = made.packed.clone();
     note(store, &made, signer.key_id())?;
     Ok(PackStoreReport { bundle, artifacts, evidence: lock.artifacts.len() - artifacts })
+}
+
+/// What packing would come to. Nothing is written, and no sequence taken.
+///
+/// # Errors
+/// As [`pack_store`], but for what only writing meets.
+pub fn forecast(
+    request: &PackStoreRequest,
+    selectors: &[Selector],
+    store: &Store,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<PackForecast, Problem> {
+    let channel = lock::must_be_channel(&request.channel)?;
+    let ledger = must_be_own(store, channel)?;
+    let is_held = |blob: &BlobKey, size| Ok(store.blobs.size(blob)? == Some(size));
+    let (lock, artifacts) = gather(request, selectors, store, &is_held, cancel)?;
+    let at_site = at_site(request, store, events)?;
+    let wish = Forecasting {
+        channel,
+        mode: Mode::Add,
+        ledger: &ledger,
+        volume_size: request.volume_size,
+        full_every: request.full_every,
+        at_site: at_site.as_deref(),
+    };
+    let would = forecast::forecast(&lock, &wish, store)?;
+    Ok(PackForecast { would, artifacts, evidence: lock.artifacts.len() - artifacts })
+}
+
+/// Gathers what is to be packed as a lock, and how many artifacts were selected. `holds` says whether a blob is held whole.
+fn gather(
+    request: &PackStoreRequest,
+    selectors: &[Selector],
+    store: &Store,
+    holds: &dyn Fn(&BlobKey, u64) -> Result<bool, Problem>,
+    cancel: &Cancel,
+) -> Result<(Lock, u64), Problem> {
+    let scratch = store.layout.staging();
+    let mut gathering = Gathering {
+        request,
+        store,
+        artifacts: Sorter::new(&scratch),
+        refs: Sorter::new(&scratch),
+        repositories: BTreeSet::new(),
+        brought: BTreeMap::new(),
+        last: None,
+    };
+    gathering.gather(selectors, cancel)?;
+    let (lock, artifacts) = gathering.finish(&scratch)?;
+    for artifact in lock.artifacts.iter() {
+        cancel.check()?;
+        must_be_held(&artifact?, holds)?;
+    }
+    Ok((lock, artifacts))
+}
+
+/// What the site has.
+fn at_site(
+    request: &PackStoreRequest,
+    store: &Store,
+    events: &dyn Events,
+) -> Result<Option<Box<AtSite>>, Problem> {
+    let pins = Pins::of(store.layout.home());
+    let basis = request.basis.as_ref();
+    basis.map(|basis| at_site::at_site(basis, &request.channel, store, &pins, events)).transpose()
 }
 
 /// Notes the snapshot, so that it can be issued again, and left out of what comes later. It shows nothing here, and keeps
@@ -162,10 +223,13 @@ fn must_be_own(store: &Store, channel: &str) -> Result<PathBuf, Problem> {
         .hint("name a channel of this side's own with --channel"))
 }
 
-/// Claims the blobs of an artifact.
-fn must_be_held(artifact: &Planned, intake: &Intake) -> Result<(), Problem> {
+/// Refuses an artifact of which a blob is not held.
+fn must_be_held(
+    artifact: &Planned,
+    holds: &dyn Fn(&BlobKey, u64) -> Result<bool, Problem>,
+) -> Result<(), Problem> {
     for (blob, size) in artifact.files.iter().filter_map(|file| Some((file.blob?, file.size?))) {
-        if !intake.hold(&blob, size)? {
+        if !holds(&blob, size)? {
             let message = format!("blob {blob} of {} {} is not here", artifact.name, artifact.version);
             return Err(Problem::new(Kind::Incomplete, "pack.missing", message)
                 .hint("`aftk check` lists what is missing; import or push it once more"));

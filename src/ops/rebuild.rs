@@ -1,13 +1,13 @@
 //! Making the catalogue again, from the snapshots that were accepted: their documents and what they list are blobs.
 //!
-//! Every snapshot is taken in again, in the order in which they came, into a catalogue of its own. What no snapshot says is
-//! taken over from the old catalogue as far as that can be read.
+//! Every snapshot is taken in again, in the order in which they came, into a catalogue of its own, and what was forgotten
+//! in between is forgotten there. What no file says is taken over from the old catalogue as far as that can be read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bundle_format::{BlobKey, Mode, RecordOrder};
+use bundle_format::{Artifact, BlobKey, Mode, RecordOrder};
 use serde::Serialize;
 
 use super::list::Shown;
@@ -19,14 +19,12 @@ use crate::fsx::Lock;
 use crate::problem::{Kind, Problem};
 use crate::store::{
     self, Accepted, AuditEntry, CATALOGUE_DAMAGED, CATALOGUE_LOST, Catalogue, Change, ChangeSet, DiskBlobs,
-    Generation, Layout, Linked, Merge, Precondition, Rebuild, SnapshotEntry, Store, StoreError,
+    Forgotten, Generation, Layout, Linked, Merge, Place, Precondition, Rebuild, SnapshotEntry, Source, Store,
+    StoreError,
 };
 
 /// The most artifacts that are named where the two catalogues differ; all are counted.
 const NAMED: usize = 1_000;
-
-/// How many entries of the log are read at once.
-const PAGE: usize = 1_000;
 
 /// How the old catalogue was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -55,7 +53,7 @@ pub struct RebuildReport {
     pub underived_count: u64,
     /// Which; the first 1,000.
     pub underived: Vec<Shown>,
-    /// How many artifacts snapshots list that a sound old one does not show: they were forgotten.
+    /// How many artifacts snapshots list that are not shown, because they were forgotten.
     pub forgotten_count: u64,
     /// Whether the new one took the old one's place.
     pub replaced: bool,
@@ -91,7 +89,7 @@ impl Rebuilt {
         };
         Rebuild::finish(&layout)?;
         let (old, state) = old(home)?;
-        let (accepted, unreadable) = store::accepted(&layout)?;
+        let (accepted, mut unreadable) = store::accepted(&layout)?;
         if accepted.is_empty() && state == Old::Lost {
             let message = "no file in HOME/store/accepted says what was accepted here";
             return Err(Problem::new(Kind::Incomplete, "store.nothing-accepted", message).hint(
@@ -104,26 +102,34 @@ impl Rebuilt {
             items: Some(accepted.len() as u64),
             bytes: None,
         });
+        let (forgotten, unread) = store::forgotten(&layout)?;
+        unreadable.extend(unread.into_iter().map(|file| format!("what was forgotten, of {file}")));
         let (rebuild, catalogue) = Rebuild::begin(&layout)?;
         let new = Store { blobs, catalogue, layout };
-        let mut replay = Replay { store: &new, generations: BTreeMap::new(), lost: unreadable, cancel };
+        let mut replay = Replay {
+            store: &new,
+            rebuild: &rebuild,
+            taken: BTreeSet::new(),
+            forgotten,
+            forgot: HashSet::new(),
+            lost: unreadable,
+            cancel,
+        };
         let mut count = 0;
         for one in &accepted {
             count += u64::from(replay.take_in(one)?);
             events
                 .emit(Happening::ItemDone { item: format!("{}/{}", one.entry.channel, one.entry.sequence) });
         }
+        replay.forget(&|_| true)?;
+        let Replay { taken, forgot, mut lost, .. } = replay;
         // One that is not known is none that was told.
         let newest = accepted.iter().rev().map(|one| &one.incarnation).find(|one| !one.is_empty());
         rebuild.go_on_from(newest.map_or("", String::as_str))?;
-        let mut lost = replay.lost;
         lost.extend(rebuild.take_over());
         match &old {
-            Some(old) => lost.extend(show_the_same(&*old.catalogue, &*new.catalogue, &replay.generations)),
+            Some(old) => lost.extend(show_the_same(&*old.catalogue, &*new.catalogue, &taken)),
             None => lost.push("from which states of channels one went back: the newest are shown".to_owned()),
-        }
-        if state != Old::Sound && may_have_forgotten(&*new.catalogue)? {
-            lost.push("what was forgotten: it is shown again where a snapshot lists it".to_owned());
         }
         let mut report = RebuildReport {
             old: state,
@@ -136,7 +142,7 @@ impl Rebuilt {
             replaced: false,
             aside: None,
         };
-        compare(old.as_ref().filter(|_| state == Old::Sound), &new, &mut report)?;
+        compare(old.as_ref().filter(|_| state == Old::Sound), &new, forgot, &mut report)?;
         Ok(Rebuilt { rebuild, report, _lock: lock })
     }
 
@@ -190,11 +196,19 @@ fn old(home: &Path) -> Result<(Option<Store>, Old), Problem> {
     }
 }
 
+/// An artifact of a channel that was forgotten: the channel, where it stood there, and its qualifier.
+type Remembered = (String, Place, String);
+
 /// Taking snapshots in again.
 struct Replay<'a> {
     store: &'a Store,
-    /// The generations of the new catalogue, by those of the old one.
-    generations: BTreeMap<Generation, Generation>,
+    rebuild: &'a Rebuild,
+    /// The generations that are there again, by the numbers that they had.
+    taken: BTreeSet<Generation>,
+    /// What is still to be forgotten.
+    forgotten: Vec<Forgotten>,
+    /// What was, unless it came back.
+    forgot: HashSet<Remembered>,
     lost: Vec<String>,
     cancel: &'a Cancel,
 }
@@ -210,13 +224,16 @@ impl Replay<'_> {
             catalogue.commit(&ChangeSet { changes }, &Precondition::None)?;
             return Ok(true);
         }
+        self.forget(&|one| one.channel == entry.channel && one.until < entry.generation)?;
         let mark = catalogue.channel(&entry.channel)?;
         // It continued what was visible then, from which one may have gone back since.
-        if let Some(base) = self.generations.get(&accepted.base)
-            && mark.as_ref().is_some_and(|state| state.generation != *base)
+        if self.taken.contains(&accepted.base)
+            && mark.as_ref().is_some_and(|state| state.generation != accepted.base)
         {
-            catalogue.commit(&ChangeSet { changes: vec![Change::Publish(*base)] }, &Precondition::None)?;
+            let changes = vec![Change::Publish(accepted.base)];
+            catalogue.commit(&ChangeSet { changes }, &Precondition::None)?;
         }
+        self.rebuild.number_next(entry.generation)?;
         let generation = catalogue.begin_generation(&entry.channel)?;
         match self.fill(generation, entry, mark.map(|state| (state.epoch, state.sequence))) {
             Ok(()) => {}
@@ -233,8 +250,22 @@ impl Replay<'_> {
         let own = SnapshotEntry { generation, ..entry.clone() };
         let changes = vec![Change::Publish(generation), Change::Snapshot(own)];
         catalogue.commit(&ChangeSet { changes }, &Precondition::None)?;
-        self.generations.insert(entry.generation, generation);
+        self.taken.insert(generation);
         Ok(true)
+    }
+
+    /// Forgets again what is due.
+    fn forget(&mut self, is_due: &dyn Fn(&Forgotten) -> bool) -> Result<(), Problem> {
+        for mut one in self.forgotten.extract_if(.., |one| is_due(one)) {
+            self.cancel.check()?;
+            one.let_go = one.let_go.filter(|generation| self.taken.contains(generation));
+            let changes = one.changes();
+            self.store.catalogue.commit(&ChangeSet { changes }, &Precondition::None)?;
+            let Forgotten { channel, artifacts, .. } = one;
+            let artifacts = artifacts.into_iter();
+            self.forgot.extend(artifacts.map(|(place, qualifier)| (channel.clone(), place, qualifier)));
+        }
+        Ok(())
     }
 
     fn fill(
@@ -265,23 +296,18 @@ impl Replay<'_> {
 }
 
 /// Makes the same generation of each channel visible as before; returns what stands in the way, a sentence each.
-fn show_the_same(
-    old: &dyn Catalogue,
-    new: &dyn Catalogue,
-    generations: &BTreeMap<Generation, Generation>,
-) -> Vec<String> {
+fn show_the_same(old: &dyn Catalogue, new: &dyn Catalogue, taken: &BTreeSet<Generation>) -> Vec<String> {
     let channels = match old.channels() {
         Ok(channels) => channels,
         Err(error) => return vec![format!("from which states of channels one went back: {error}")],
     };
     let mut lost = Vec::new();
     for state in channels {
-        let Some(generation) = generations.get(&state.generation) else { continue };
         let shown = new.channel(&state.name).map(|state| state.map(|state| state.generation));
-        if shown.as_ref().is_ok_and(|shown| shown.as_ref() == Some(generation)) {
+        if !taken.contains(&state.generation) || shown.is_ok_and(|shown| shown == Some(state.generation)) {
             continue;
         }
-        let changes = ChangeSet { changes: vec![Change::Publish(*generation)] };
+        let changes = ChangeSet { changes: vec![Change::Publish(state.generation)] };
         if let Err(error) = new.commit(&changes, &Precondition::None) {
             lost.push(format!("which state of channel {} is visible: {error}", state.name));
         }
@@ -289,35 +315,27 @@ fn show_the_same(
     lost
 }
 
-/// Whether the log, as far as it was taken over, says that something was forgotten, or cannot say.
-fn may_have_forgotten(new: &dyn Catalogue) -> Result<bool, Problem> {
-    let mut from = 0;
-    loop {
-        let page = new.audit(from, PAGE)?;
-        if page.iter().any(|(entry, _)| entry.action == "forgotten") {
-            return Ok(true);
-        }
-        if page.is_empty() {
-            return Ok(from == 0);
-        }
-        from += page.len() as u64;
-    }
-}
-
-/// Counts what the new catalogue shows, and holds a sound old one against it.
-fn compare(old: Option<&Store>, new: &Store, report: &mut RebuildReport) -> Result<(), Problem> {
+/// Counts what the new catalogue shows, and what it was made to forget, and holds a sound old one against it.
+fn compare(
+    old: Option<&Store>,
+    new: &Store,
+    mut forgot: HashSet<Remembered>,
+    report: &mut RebuildReport,
+) -> Result<(), Problem> {
     let mut derived = HashSet::new();
     select::each(new, None, &[], &mut |selected| {
         derived.insert(identity(&selected.linked)?);
+        remembered(&selected.linked).map(|shown| forgot.remove(&shown));
         Ok(())
     })?;
     report.artifacts = derived.len() as u64;
+    report.forgotten_count = forgot.len() as u64;
     let Some(old) = old else { return Ok(()) };
     let mut shown = 0;
     select::each(old, None, &[], &mut |selected| {
         if derived.contains(&identity(&selected.linked)?) {
             shown += 1;
-        } else {
+        } else if remembered(&selected.linked).is_none_or(|one| !forgot.contains(&one)) {
             report.underived_count += 1;
             if report.underived.len() < NAMED {
                 report.underived.push(Shown::of(&selected.linked.artifact, &selected.linked.source));
@@ -325,8 +343,15 @@ fn compare(old: Option<&Store>, new: &Store, report: &mut RebuildReport) -> Resu
         }
         Ok(())
     })?;
-    report.forgotten_count = report.artifacts.saturating_sub(shown);
+    report.forgotten_count += report.artifacts.saturating_sub(shown);
     Ok(())
+}
+
+/// An artifact as it is named when a channel forgets it.
+fn remembered(Linked { artifact, source, .. }: &Linked) -> Option<Remembered> {
+    let Source::Channel(channel) = source else { return None };
+    let Artifact { ecosystem, repository, name, version: what, qualifier, .. } = artifact.clone();
+    Some((channel.clone(), Place { ecosystem, repository, name, what }, qualifier))
 }
 
 /// An artifact and who shows it, in 32 bytes.

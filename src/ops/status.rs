@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::{fmt, iter};
 
+use bundle_format::Record;
 use serde::{Deserialize, Serialize};
 
-use super::{site_time, snapshots};
+use super::{at_site, evidence, site_time, snapshots};
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::config::ChannelRules;
 use crate::problem::{Kind, Problem};
-use crate::store::{ChannelState, Cursor, Generation, Source, Store};
+use crate::store::{ChannelState, Cursor, Generation, SnapshotEntry, Source, Store};
 use crate::trust::Trust;
 use crate::units;
 
@@ -47,6 +48,9 @@ pub struct ChannelStatus {
     pub arriving: Vec<Arriving>,
     /// What clients see.
     pub visible: Visible,
+    /// What the newest snapshot lists, if it was packed here: others show it, so none of it is visible as this channel's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<PackedHere>,
     /// How old the newest snapshot may get, in seconds, if the site says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
@@ -107,6 +111,15 @@ pub struct Visible {
     pub sequence: Option<u64>,
     /// How many artifacts that shows.
     pub artifacts: u64,
+}
+
+/// What a snapshot lists that was packed here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackedHere {
+    /// How many artifacts that were selected.
+    pub artifacts: u64,
+    /// How many earlier snapshots, as evidence.
+    pub evidence: u64,
 }
 
 impl fmt::Display for NumberRange {
@@ -195,7 +208,7 @@ pub fn status(
         let max_age = rules.get(&name).and_then(|rules| rules.max_age);
         let artifacts = counts.get(&name).copied().unwrap_or(0);
         let arriving = arriving.remove(&name).unwrap_or_default();
-        Ok(ChannelStatus { arriving, ..one(store, name, state.as_ref(), max_age, artifacts, now)? })
+        Ok(ChannelStatus { arriving, ..one(store, name, state.as_ref(), max_age, artifacts, (now, cancel))? })
     });
     let channels = channels.collect::<Result<_, Problem>>()?;
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(now).unwrap_or(0));
@@ -208,7 +221,7 @@ fn one(
     state: Option<&ChannelState>,
     max_age: Option<u64>,
     artifacts: u64,
-    now: i64,
+    (now, cancel): (i64, &Cancel),
 ) -> Result<ChannelStatus, Problem> {
     let entries = store.catalogue.snapshots(&channel)?;
     let entry = entries.iter().max_by_key(|entry| (entry.epoch, entry.sequence));
@@ -224,6 +237,8 @@ fn one(
         })
     });
     let newest = newest.transpose()?;
+    let packed = entry.filter(|entry| entry.generation == Generation::NONE);
+    let packed = packed.map(|entry| packed_here(store, entry, cancel)).transpose()?;
     let mut sequences: Vec<u64> = entries
         .iter()
         .filter(|entry| newest.as_ref().is_some_and(|newest| newest.epoch == entry.epoch))
@@ -242,8 +257,23 @@ fn one(
         channel,
         newest,
         visible,
+        packed,
         max_age,
     })
+}
+
+/// Counts what a snapshot lists that was packed here.
+fn packed_here(store: &Store, entry: &SnapshotEntry, cancel: &Cancel) -> Result<PackedHere, Problem> {
+    let mut packed = PackedHere::default();
+    at_site::records(entry, store, &mut |record| {
+        match record {
+            Record::Artifact(artifact) if artifact.ecosystem == evidence::ECOSYSTEM => packed.evidence += 1,
+            Record::Artifact(_) => packed.artifacts += 1,
+            _ => {}
+        }
+        cancel.check()
+    })?;
+    Ok(packed)
 }
 
 /// Why a channel is stale, if it is.

@@ -75,16 +75,10 @@ impl Accepted {
 /// If a directory cannot be read.
 pub fn accepted(layout: &Layout) -> Result<(Vec<Accepted>, Vec<String>), StoreError> {
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
-    for channel in entries(&layout.accepted())? {
-        for path in entries(&channel)? {
-            // What a process that died left of a file is none yet.
-            if path.extension().is_none_or(|extension| extension != "json") {
-                continue;
-            }
-            match read(&path) {
-                Ok(accepted) => found.push(accepted),
-                Err(reason) => unreadable.push(format!("{}: {reason}", path.display())),
-            }
+    for path in files(&layout.accepted())? {
+        match read(&path) {
+            Ok(accepted) => found.push(accepted),
+            Err(reason) => unreadable.push(format!("{}: {reason}", path.display())),
         }
     }
     found.sort_by_key(|accepted| (accepted.entry.generation, accepted.entry.epoch, accepted.entry.sequence));
@@ -95,6 +89,17 @@ pub fn accepted(layout: &Layout) -> Result<(Vec<Accepted>, Vec<String>), StoreEr
 fn read(path: &Path) -> Result<Accepted, String> {
     let bytes = fsx::read_limited(path, LIMIT).map_err(|error| error.to_string())?.unwrap_or_default();
     serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}
+
+/// The files of all channels in a directory. What a process that died left of one is none yet.
+pub(super) fn files(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut files = Vec::new();
+    for channel in entries(directory)? {
+        files.extend(
+            entries(&channel)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "json")),
+        );
+    }
+    Ok(files)
 }
 
 /// What is in a directory; nothing, if there is none.

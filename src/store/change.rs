@@ -70,8 +70,9 @@ pub enum Change {
     Withdraw(Place),
 }
 
-/// Something of a package in a hosted repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something of a package in a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Place {
     /// The ecosystem.
     pub ecosystem: String,

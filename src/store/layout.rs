@@ -17,6 +17,7 @@
 //!     quarantine/DIGEST            damaged blobs, for people to look at
 //!     locks/                       empty files that carry advisory locks
 //!     accepted/CHANNEL/PLACE.json  a file for each accepted snapshot, to make a lost catalogue again from
+//!     forgotten/CHANNEL/….json     what a channel was made to forget, which such a catalogue does not show either
 //!     rebuild/, rebuilt/           where a catalogue is made again, and waits to take the old one's place
 //!     backup/                      where one is copied for a backup
 //!     catalogue.sqlite             the rows; with -wal and -shm beside it
@@ -127,6 +128,11 @@ impl Layout {
     /// What says which snapshots were accepted.
     pub fn accepted(&self) -> PathBuf {
         self.home.join("store/accepted")
+    }
+
+    /// What says what channels were made to forget.
+    pub fn forgotten(&self) -> PathBuf {
+        self.home.join("store/forgotten")
     }
 
     /// The home in which a catalogue is made again.

@@ -10,6 +10,7 @@ mod change;
 mod conformance;
 mod disk;
 mod error;
+mod forgotten;
 mod hashes;
 mod layout;
 #[cfg(any(test, feature = "faults"))]
@@ -32,6 +33,7 @@ pub use accepted::{Accepted, accepted};
 pub use change::{AuditEntry, Change, ChangeSet, Place, Precondition};
 pub use disk::DiskBlobs;
 pub use error::{CATALOGUE_DAMAGED, CATALOGUE_LOST, RESTORE_CATALOGUE, StoreError};
+pub use forgotten::{Forgotten, forgotten};
 pub use hashes::{has_digest, reads_as};
 pub use layout::Layout;
 #[cfg(any(test, feature = "faults"))]

@@ -1,7 +1,7 @@
 //! Bundles of what a store shows: from site to site, with what had been signed before as evidence.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aftk::access::Read;
 use aftk::ops::check;
@@ -120,7 +120,68 @@ fn unchanged_content_is_the_same_bundle_and_changed_content_the_next_one() {
     let status = sides.run("in", &["status", "packed", "--json"]).json();
     assert_eq!(status["channels"][0]["newest"]["sequence"], 3);
     assert_eq!(status["channels"][0]["visible"]["sequence"], serde_json::Value::Null);
+    assert_eq!(status["channels"][0]["packed"], serde_json::json!({"artifacts": 2, "evidence": 2}));
+    let text = sides.run("in", &["status", "packed"]).done();
+    assert!(text.contains("  packed    3 snapshots\n"), "{text}");
+    assert!(
+        text.ends_with("  lists     2 artifacts, with 2 snapshots as evidence; here, others show them\n"),
+        "{text}"
+    );
     sides.run("out", &["key", "trust", "collector.pem"]).done();
+}
+
+/// All files below a directory.
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_packed_and_writes_nothing() {
+    let sides = site();
+    let mut noise: u64 = 1;
+    let bytes: Vec<u8> = (0..6_000_000)
+        .map(|_| {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (noise >> 56) as u8
+        })
+        .collect();
+    sides.write("large.bin", &bytes);
+    sides.run("out", &["collect", "--channel", "large", "--out", "../more", "file:./large.bin"]).done();
+    sides.run("in", &["import", "../more"]).done();
+    // The database has files of its own, which come and go.
+    let files = || {
+        let mut files = files_below(&sides.path("in"));
+        files.retain(|file| !file.to_string_lossy().contains("catalogue.sqlite"));
+        files
+    };
+    let mut before = files();
+    for more in [&["--volume-size", "4MiB"][..], &[], &["file:large.bin", "--since", "1"]] {
+        let would = pack(&sides, "in", "../would", &[more, &["-n"]].concat()).json();
+        let text = sides.run("in", &[&["pack", "-n"], more].concat()).done();
+        assert_eq!(files(), before, "{would}");
+        let made = pack(&sides, "in", "../made", more).json();
+        let sizes: Vec<u64> = made["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| fs::metadata(sides.path("in").join(file.as_str().unwrap())).unwrap().len())
+            .collect();
+        assert_eq!(would["would"]["volumes"], serde_json::json!(sizes));
+        for name in ["channel", "sequence", "blobs", "left_out", "left_out_bytes"] {
+            assert_eq!(would["would"][name], made[name], "{name}");
+        }
+        assert_eq!((&would["artifacts"], &would["evidence"]), (&made["artifacts"], &made["evidence"]));
+        let word = if made["held"] == true { "unchanged:" } else { "would be" };
+        let expected = format!("{word} packed sequence {}: ", made["sequence"]);
+        assert!(text.lines().last().unwrap().starts_with(&expected), "{text}");
+        assert_eq!(text.lines().next().unwrap().starts_with("volume 1 of 2: "), sizes.len() == 2, "{text}");
+        before = files();
+    }
+    assert!(!sides.path("would").exists());
 }
 
 #[test]

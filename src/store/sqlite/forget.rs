@@ -1,12 +1,12 @@
 //! Taking out of view what was imported or pushed, and giving up what one could go back to.
 
 use bundle_format::BlobKey;
-use rusqlite::{Transaction, named_params};
+use rusqlite::{Connection, Transaction, named_params};
 
 use super::claims;
 use super::stage::Staging;
-use super::value::{key, unsigned};
-use crate::store::{Place, Source, StoreError};
+use super::value::{key, number, unsigned};
+use crate::store::{Change, Place, Source, StoreError};
 
 /// A source by whether it is hosted, and its name.
 const SOURCE: &str = "(SELECT id FROM source WHERE hosted = :hosted AND name = :source)";
@@ -75,6 +75,32 @@ pub(super) fn let_go(transaction: &Transaction<'_>, generation: i64) -> Result<(
         return Err(StoreError::Precondition);
     }
     Ok(())
+}
+
+/// Whether what a change takes away is not there any more.
+pub(super) fn is_done(connection: &Connection, change: &Change) -> Result<bool, StoreError> {
+    let count: i64 = match change {
+        Change::Forget { source, place, qualifier } => {
+            let (hosted, source) = of(source);
+            let links = format!(
+                "SELECT count(*) FROM artifact a CROSS JOIN link l ON l.artifact = a.id AND l.source = {SOURCE} \
+                 WHERE a.name = :name AND a.repository = {REPOSITORY} AND a.version = :version \
+                 AND a.qualifier = :qualifier AND (l.until IS NULL OR l.until > 0)"
+            );
+            let place = named_params! {
+                ":hosted": hosted, ":source": source, ":ecosystem": place.ecosystem, ":repository": place.repository,
+                ":name": place.name, ":version": place.what, ":qualifier": qualifier,
+            };
+            connection.query_row(&links, place, |row| row.get(0))?
+        }
+        Change::LetGo(generation) => connection.query_row(
+            "SELECT count(*) FROM generation g JOIN source s ON s.id = g.source WHERE g.id = ?1 AND s.floor < ?1",
+            [number(generation.0)?],
+            |row| row.get(0),
+        )?,
+        _ => 0,
+    };
+    Ok(count == 0)
 }
 
 /// The blobs of links that have ended before what is kept, which nothing needs otherwise.

@@ -5,7 +5,7 @@
 //! - `stage`, `merge`, `inspect`: a generation before anybody sees it
 //! - `commit`: what becomes true at once, with the audit log
 //! - `arrivals`: bundles of which volumes are missing; `hosted`: what clients write; `forget`: what goes again
-//! - `incarnation`: whether it is an old copy; `copy`: for backups; `rebuild`: a lost catalogue made again
+//! - `incarnation`: whether it is an old copy; `copy`: for backups; `journal`, `rebuild`: a lost catalogue made again
 //! - `claims`: what gc asks; `notes`: cached answers and misses
 
 mod arrivals;
@@ -17,6 +17,7 @@ mod forget;
 mod hosted;
 mod incarnation;
 mod inspect;
+mod journal;
 mod merge;
 mod notes;
 mod rebuild;
@@ -36,6 +37,7 @@ use bundle_format::{BlobKey, Digest, Record, Repository};
 use self::database::{Database, Durable};
 use self::hosted::Hosted;
 use self::incarnation::Renewal;
+use self::journal::forgetting_channel;
 pub use self::rebuild::Rebuild;
 use self::value::number;
 use super::error::io_error;
@@ -115,53 +117,6 @@ impl SqliteCatalogue {
         (is_recovery || accepts).then(|| self.begin_renewal(is_recovery)).transpose()
     }
 
-    /// Writes the files of the snapshots that are accepted here, beside the catalogue; returns those that were not there.
-    /// What an earlier version accepted, or could not write, is made up for.
-    fn note_accepted(
-        &self,
-        changes: &ChangeSet,
-        renewal: Option<&Renewal>,
-    ) -> Result<Vec<Accepted>, StoreError> {
-        let mut noted = Vec::new();
-        for change in &changes.changes {
-            match change {
-                Change::Snapshot(entry) => {
-                    for earlier in self.snapshots(&entry.channel)? {
-                        let accepted = self.accepted(earlier)?;
-                        if !accepted.is_written(&self.layout)? {
-                            accepted.write(&self.layout)?;
-                        }
-                    }
-                    let incarnation = renewal.map(|renewal| renewal.incarnation.clone()).unwrap_or_default();
-                    let accepted = Accepted { incarnation, ..self.accepted(entry.clone())? };
-                    let is_new = !accepted.is_written(&self.layout)?;
-                    accepted.write(&self.layout)?;
-                    noted.extend(is_new.then_some(accepted));
-                }
-                Change::Signatures(entry) => {
-                    self.accepted(entry.clone())?
-                        .with_written_incarnation(&self.layout)
-                        .write(&self.layout)?;
-                }
-                _ => {}
-            }
-        }
-        Ok(noted)
-    }
-
-    fn accepted(&self, entry: SnapshotEntry) -> Result<Accepted, StoreError> {
-        let generation = number(entry.generation.0)?;
-        let base = self.database.read(|connection| view::base(connection, generation))?;
-        Ok(Accepted { base, entry, incarnation: String::new() })
-    }
-
-    /// Whether a snapshot was accepted here.
-    fn has(&self, accepted: &Accepted) -> bool {
-        let held = self.snapshots(&accepted.entry.channel);
-        // Rather one too many than one too few.
-        held.map_or(true, |held| held.iter().any(|entry| entry.snapshot == accepted.entry.snapshot))
-    }
-
     /// The unfinished generations, of one source or all: their number and their source's.
     fn unfinished(&self, source: Option<i64>) -> Result<Vec<(i64, i64)>, StoreError> {
         self.database.read(|connection| {
@@ -181,14 +136,6 @@ fn few(records: &[Record]) -> Result<(), StoreError> {
         return Err(StoreError::Misuse("more records are handed over at once than may be"));
     }
     Ok(())
-}
-
-/// The channel that is to forget something.
-fn forgetting_channel(change: &Change) -> Option<&str> {
-    match change {
-        Change::Forget { source: Source::Channel(channel), .. } => Some(channel),
-        _ => None,
-    }
 }
 
 /// How many bytes a file has; none if it isn't there.
@@ -361,7 +308,7 @@ impl Catalogue for SqliteCatalogue {
     fn commit(&self, changes: &ChangeSet, precondition: &Precondition) -> Result<Revision, StoreError> {
         let _quiet = self.quiet(changes)?;
         let renewal = self.renewal(changes)?;
-        let noted = self.note_accepted(changes, renewal.as_ref())?;
+        let noted = self.note(changes, renewal.as_ref())?;
         let committed = self.database.write(Durable::Now, |transaction| {
             commit::check(transaction, precondition)?;
             let mut hosted = Hosted::new(transaction);
@@ -377,12 +324,7 @@ impl Catalogue for SqliteCatalogue {
                 commit::count(transaction)
             }
         });
-        let revision = committed.inspect_err(|_| {
-            // It may have gone through all the same; else the next accession of the same snapshot writes it again.
-            for accepted in noted.iter().filter(|accepted| !self.has(accepted)) {
-                let _ = accepted.remove(&self.layout);
-            }
-        })?;
+        let revision = committed.inspect_err(|_| self.take_back(changes, &noted))?;
         if let Some(renewal) = &renewal {
             self.end_renewal(renewal)?;
         }

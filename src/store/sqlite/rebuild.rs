@@ -7,12 +7,12 @@ use rusqlite::Transaction;
 
 use super::database::Durable;
 use super::hosted::Hosted;
-use super::value::artifact;
+use super::value::{artifact, number};
 use super::{SqliteCatalogue, commit, incarnation};
 use crate::fsx;
 use crate::store::error::io_error;
 use crate::store::layout::Layout;
-use crate::store::{Catalogue, StoreError};
+use crate::store::{Catalogue, Generation, StoreError};
 
 /// A database and what SQLite writes beside it, in the order in which they are moved: without the first there is none, while
 /// one without its log would look sound and be old.
@@ -48,6 +48,21 @@ impl Rebuild {
     /// The new catalogue.
     pub fn catalogue(&self) -> &dyn Catalogue {
         &*self.catalogue
+    }
+
+    /// Lets the generation that is begun next have this number, unless there is one of a higher number: what is written beside
+    /// the catalogue names generations by the numbers that they had.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn number_next(&self, generation: Generation) -> Result<(), StoreError> {
+        let before = number(generation.0)?.saturating_sub(1);
+        self.catalogue.database.write(Durable::Soon, |transaction| {
+            transaction.execute("DELETE FROM sqlite_sequence WHERE name = 'generation'", [])?;
+            let sql = "INSERT INTO sqlite_sequence (name, seq) VALUES ('generation', ?1)";
+            transaction.execute(sql, [before])?;
+            Ok(())
+        })
     }
 
     /// Says that the new catalogue goes on from there: where it is put, the other place knows what was accepted last.

@@ -303,3 +303,12 @@ pub(super) fn base(connection: &Connection, generation: i64) -> Result<Generatio
     let Some(row) = rows.next()? else { return Ok(Generation(0)) };
     unsigned(row, "base").map(Generation)
 }
+
+/// The channel of a generation.
+pub(super) fn channel_of(connection: &Connection, generation: i64) -> Result<String, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT s.name FROM generation g JOIN source s ON s.id = g.source WHERE g.id = ?1")?;
+    let mut rows = statement.query([generation])?;
+    let row = rows.next()?.ok_or(StoreError::Misuse("there is no such generation"))?;
+    Ok(row.get(0)?)
+}
