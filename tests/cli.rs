@@ -54,6 +54,7 @@ fn the_verbs_are_these() {
         "pack",
         "inspect",
         "diff",
+        "repair",
         "verify",
         "import",
         "serve",

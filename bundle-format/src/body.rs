@@ -36,6 +36,28 @@ impl ReadAt for Vec<u8> {
     }
 }
 
+impl<T: ReadAt + ?Sized> ReadAt for &T {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(offset, buffer)
+    }
+}
+
+/// What can be read at any place, from some place on.
+#[derive(Debug)]
+pub struct Tail<T> {
+    /// All of it.
+    pub whole: T,
+    /// Where this begins.
+    pub start: u64,
+}
+
+impl<T: ReadAt> ReadAt for Tail<T> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let offset = offset.checked_add(self.start).ok_or(io::ErrorKind::InvalidInput)?;
+        self.whole.read_at(offset, buffer)
+    }
+}
+
 /// Opens a blob of a volume.
 pub type OpenBlob<'a> = dyn Fn(&BlobKey) -> io::Result<Box<dyn ReadAt>> + Send + Sync + 'a;
 

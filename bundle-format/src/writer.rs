@@ -111,6 +111,13 @@ impl Documents {
         self.members().iter().map(|(_, bytes)| member_size(bytes.len() as u64)).sum()
     }
 
+    /// The beginning of every volume's file: the documents as members.
+    pub fn to_members(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.members().into_iter().for_each(|(name, member)| push_member(&mut bytes, name, member));
+        bytes
+    }
+
     pub(crate) fn members(&self) -> [(&'static str, &[u8]); 4] {
         [
             (names::SNAPSHOT, &self.snapshot),
@@ -181,6 +188,13 @@ pub fn write_volume(
         let (size, digest) = volume.out.finish().map_err(WriteError::Out)?;
         Ok(Written { size, digest })
     })
+}
+
+/// Adds a small member. Its name and size are ones that fit into a header.
+pub(crate) fn push_member(bytes: &mut Vec<u8>, name: &str, member: &[u8]) {
+    bytes.extend_from_slice(&header(name, member.len() as u64).unwrap_or([0; 512]));
+    bytes.extend_from_slice(member);
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
 }
 
 /// Writes members.

@@ -4,7 +4,6 @@
 //! staged from the segments (which come first) so that every later blob can be held to the checksums they claim,
 //! and nothing is visible until every byte was verified and nothing is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -218,12 +217,8 @@ pub fn import_from(
     let path = Path::new(PIPE);
     let done = trust.reread()?.verifier(false).map_err(Problem::from).and_then(|verifier| {
         let volume = media::read(source, path, &verifier)?;
-        let set = Set {
-            count: volume.volume_count(),
-            packing: volume.head().packing_key(),
-            volumes: BTreeMap::from([(volume.volume_number(), path.to_owned())]),
-            arrived: BTreeSet::new(),
-        };
+        let mut set = Set::begin(&volume);
+        set.volumes.insert(volume.volume_number(), path.to_owned());
         import_volumes(store, trust, (&set, missing), vec![(path, volume)], events, cancel)
     });
     let (mut bundles, mut failed) = (Vec::new(), Vec::new());

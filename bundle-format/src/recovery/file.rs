@@ -18,8 +18,8 @@ use crate::input::Input;
 use crate::names;
 use crate::packing::PackingList;
 use crate::signature::Verifier;
-use crate::tar::{BLOCK, END, Met, header, parse};
-use crate::writer::Documents;
+use crate::tar::{BLOCK, END, Met, parse};
+use crate::writer::{Documents, push_member};
 
 /// The largest `aftk/recovery.json`, in bytes.
 const MAX_SUBJECT: u64 = 1024;
@@ -98,13 +98,8 @@ impl Layout {
 /// The head of a file of recovery: the bundle's documents, and what the file is for.
 pub fn head(documents: &Documents, subject: Subject) -> Vec<u8> {
     let subject = canonical::to_bytes(&subject).unwrap_or_default();
-    let mut bytes = Vec::new();
-    for (name, member) in documents.members().into_iter().chain([(names::RECOVERY, subject.as_slice())]) {
-        // These names and sizes fit into a header.
-        bytes.extend_from_slice(&header(name, member.len() as u64).unwrap_or([0; 512]));
-        bytes.extend_from_slice(member);
-        bytes.resize(bytes.len().next_multiple_of(512), 0);
-    }
+    let mut bytes = documents.to_members();
+    push_member(&mut bytes, names::RECOVERY, &subject);
     bytes.resize(bytes.len() + 1024, 0);
     bytes
 }
@@ -176,21 +171,6 @@ impl Read for Section<'_> {
         self.file.read_at(self.at, part)?;
         self.at += length as u64;
         Ok(length)
-    }
-}
-
-/// What can be read at any place, from some place on.
-pub struct From<'a> {
-    /// The whole.
-    pub file: &'a dyn ReadAt,
-    /// Where this begins.
-    pub start: u64,
-}
-
-impl ReadAt for From<'_> {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let offset = offset.checked_add(self.start).ok_or(io::ErrorKind::InvalidInput)?;
-        self.file.read_at(offset, buffer)
     }
 }
 

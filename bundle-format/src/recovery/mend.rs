@@ -32,7 +32,7 @@ pub type ReadPacket<'a> = dyn FnMut(usize, u64, &mut [u8]) -> io::Result<()> + '
 pub type PutSlice<'a> = dyn FnMut(usize, u64, &[u8]) -> io::Result<()> + 'a;
 
 /// Looks through the data, slice by slice, and has what can be made again put in its place if there is a `put`. What cannot be
-/// read is damaged. `step` is called after each stripe.
+/// read is damaged. `step` is called with the bytes of data of each stripe.
 ///
 /// # Errors
 /// What `put` and `step` fail with.
@@ -42,7 +42,7 @@ pub fn mend(
     seal: &Seal,
     packet: &mut ReadPacket<'_>,
     mut put: Option<&mut PutSlice<'_>>,
-    step: &mut dyn FnMut() -> io::Result<()>,
+    step: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> io::Result<Survey> {
     let mut survey = Survey { slices: grid.stripes * grid.data as u64, ..Survey::default() };
     let mut mending = Mending {
@@ -68,7 +68,7 @@ pub fn mend(
                 }
             }
         }
-        step()?;
+        step((grid.data * grid.slice) as u64)?;
     }
     Ok(survey)
 }

@@ -23,7 +23,7 @@ pub use self::mend::{Survey, mend};
 pub use self::protect::{Made, protect};
 
 /// What a bundle has of recovery, as its packing list says it: one of both at least.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recovery {
     /// How many hundredths of every file lie beside it, from 1 to 100.

@@ -86,7 +86,7 @@ fn mend_all(layout: &Layout, bodies: &mut [Vec<u8>], packets: &BTreeMap<usize, &
                 put.push((lane, stripe, slice.to_vec()));
                 Ok(())
             }),
-            &mut || Ok(()),
+            &mut |_| Ok(()),
         )
         .unwrap()
     };
