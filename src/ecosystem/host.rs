@@ -80,27 +80,28 @@ pub enum Resumed {
     Unknown,
 }
 
-/// What a hosting ecosystem sees and can do besides reading. An upload belongs to a `scope`, by which the ecosystem names the
-/// repository, and to whoever began it.
+/// What a hosting ecosystem sees and can do besides reading. An upload belongs to a hosted repository, to a `scope` in it, by
+/// which the ecosystem names what it is for, and to whoever began it.
 pub trait HostContext: ServeContext {
     /// Begins an upload of no bytes; `algorithms` are computed besides sha256 while they come.
     ///
     /// # Errors
-    /// Unavailable, if there are too many.
-    fn begin_upload(&self, scope: &str, algorithms: &[Algorithm]) -> Result<Upload, Problem>;
+    /// Unavailable, if there are too many, of this client or in all.
+    fn begin_upload(&self, hosted: &Hosted, scope: &str, algorithms: &[Algorithm])
+    -> Result<Upload, Problem>;
     /// Takes an upload up again.
-    fn resume_upload(&self, scope: &str, id: &str) -> Resumed;
+    fn resume_upload(&self, hosted: &Hosted, scope: &str, id: &str) -> Resumed;
     /// How many bytes an upload has; `None` if there is none.
-    fn upload_length(&self, scope: &str, id: &str) -> Option<u64>;
+    fn upload_length(&self, hosted: &Hosted, scope: &str, id: &str) -> Option<u64>;
     /// Puts an upload aside, for the next request. For an hour, unless that comes.
     fn suspend_upload(&self, upload: Upload);
     /// Throws an upload away; says whether there was one.
-    fn cancel_upload(&self, scope: &str, id: &str) -> bool;
+    fn cancel_upload(&self, hosted: &Hosted, scope: &str, id: &str) -> bool;
     /// Makes the bytes of an upload a blob of the store, durably, which stays while this request is answered. `Ok(None)`: they
     /// do not have this digest, and are thrown away.
     fn finish_upload(
         &self,
-        scope: &str,
+        whose: (&Hosted, &str),
         upload: Upload,
         digest: &Digest,
     ) -> Result<Option<(BlobKey, u64)>, Problem>;
@@ -110,7 +111,7 @@ pub trait HostContext: ServeContext {
     fn hold(&self, keys: &[BlobKey]) -> Result<bool, Problem>;
     /// A blob that any repository of the ecosystem has, and its size: by its key, or the label of a deposit.
     fn blob_of(&self, key: Option<&BlobKey>, label: &str) -> Result<Option<(BlobKey, u64)>, Problem>;
-    /// How many bytes a repository may still take in.
+    /// How many bytes a repository may still take in beside what is on its way.
     fn room(&self, hosted: &Hosted) -> Result<u64, Problem>;
     /// How many bytes this blob may have: as many as it likes, if the repository has it already.
     fn room_for(&self, hosted: &Hosted, blob: &BlobKey) -> Result<u64, Problem>;

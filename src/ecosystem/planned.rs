@@ -31,9 +31,20 @@ pub struct Planned {
     /// As in [`Artifact`](bundle_format::Artifact).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Requirement>,
+    /// The requests that lead to it, as they were written; sorted. Of those that are resolved together, as images of one
+    /// repository are, all. For people alone: they are no part of what is carried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<String>,
 }
 
 impl Planned {
+    /// Notes down that other requests lead to it too.
+    pub fn is_asked_for_by(&mut self, requests: impl IntoIterator<Item = String>) {
+        self.requests.extend(requests);
+        self.requests.sort();
+        self.requests.dedup();
+    }
+
     /// What makes it one certain artifact; in this order locks and segments list them.
     pub fn key(&self) -> (&str, &str, &str, &str, &str) {
         (&self.ecosystem, &self.repository, &self.name, &self.version, &self.qualifier)
@@ -96,6 +107,7 @@ impl From<Artifact> for Planned {
             attributes: artifact.attributes,
             files: files.collect(),
             requires: artifact.requires,
+            requests: Vec::new(),
         }
     }
 }

@@ -7,6 +7,7 @@ use bundle_format::{Algorithm, BlobKey, Digest};
 use bytes::Bytes;
 
 use super::context::Context;
+use super::uploads::Whose;
 use crate::access::Hosted;
 use crate::clock;
 use crate::ecosystem::Principal;
@@ -21,12 +22,12 @@ const RESERVE: u64 = 64 * 1024 * 1024;
 
 impl Context<'_> {
     /// Whose an upload is: nobody else finds it.
-    fn scope(&self, scope: &str) -> String {
-        let whose = match self.principal {
+    fn whose(&self, hosted: &Hosted, scope: &str) -> Whose {
+        let account = match self.principal {
             Principal::Anonymous => "anonymous".to_owned(),
             Principal::Account(name) => format!("account {name}"),
         };
-        format!("{} {scope}\n{whose}", self.ecosystem)
+        Whose { repository: repository(hosted), scope: scope.to_owned(), account }
     }
 
     /// Makes staged bytes a blob, which gc leaves alone until this request is answered.
@@ -48,6 +49,11 @@ impl Context<'_> {
     }
 }
 
+/// By what uploads into a repository are counted.
+fn repository(hosted: &Hosted) -> String {
+    format!("{} {}", hosted.ecosystem, hosted.name)
+}
+
 impl Drop for Context<'_> {
     fn drop(&mut self) {
         let claims = self.claims.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -59,34 +65,39 @@ impl Drop for Context<'_> {
 }
 
 impl HostContext for Context<'_> {
-    fn begin_upload(&self, scope: &str, algorithms: &[Algorithm]) -> Result<Upload, Problem> {
+    fn begin_upload(
+        &self,
+        hosted: &Hosted,
+        scope: &str,
+        algorithms: &[Algorithm],
+    ) -> Result<Upload, Problem> {
         let write = self.site.blobs.begin(algorithms, true)?;
-        self.site.uploads.begin(self.scope(scope), algorithms, write)
+        self.site.uploads.begin(self.whose(hosted, scope), algorithms, write)
     }
 
-    fn resume_upload(&self, scope: &str, id: &str) -> Resumed {
-        self.site.uploads.resume(&self.scope(scope), id)
+    fn resume_upload(&self, hosted: &Hosted, scope: &str, id: &str) -> Resumed {
+        self.site.uploads.resume(&self.whose(hosted, scope), id)
     }
 
-    fn upload_length(&self, scope: &str, id: &str) -> Option<u64> {
-        self.site.uploads.length(&self.scope(scope), id)
+    fn upload_length(&self, hosted: &Hosted, scope: &str, id: &str) -> Option<u64> {
+        self.site.uploads.length(&self.whose(hosted, scope), id)
     }
 
     fn suspend_upload(&self, upload: Upload) {
         self.site.uploads.suspend(upload);
     }
 
-    fn cancel_upload(&self, scope: &str, id: &str) -> bool {
-        self.site.uploads.forget(&self.scope(scope), id)
+    fn cancel_upload(&self, hosted: &Hosted, scope: &str, id: &str) -> bool {
+        self.site.uploads.forget(&self.whose(hosted, scope), id)
     }
 
     fn finish_upload(
         &self,
-        scope: &str,
+        (hosted, scope): (&Hosted, &str),
         upload: Upload,
         digest: &Digest,
     ) -> Result<Option<(BlobKey, u64)>, Problem> {
-        self.site.uploads.forget(&self.scope(scope), &upload.id);
+        self.site.uploads.forget(&self.whose(hosted, scope), &upload.id);
         let algorithm = digest.algorithm();
         let is_computed = algorithm == Algorithm::Sha256 || upload.algorithms.contains(&algorithm);
         let checksums = if is_computed { vec![digest.clone()] } else { Vec::new() };
@@ -126,9 +137,9 @@ impl HostContext for Context<'_> {
 
     fn room(&self, hosted: &Hosted) -> Result<u64, Problem> {
         let left = match hosted.quota {
-            Some(quota) => {
-                quota.saturating_sub(self.site.catalogue.hosted_size(&hosted.ecosystem, &hosted.name)?)
-            }
+            Some(quota) => quota
+                .saturating_sub(self.site.catalogue.hosted_size(&hosted.ecosystem, &hosted.name)?)
+                .saturating_sub(self.site.uploads.bytes(&repository(hosted))),
             None => u64::MAX,
         };
         let free = self.site.blobs.free_space()?.unwrap_or(u64::MAX);

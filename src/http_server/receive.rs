@@ -42,6 +42,19 @@ impl Carried {
         self.upload.as_ref().map_or(0, |upload| upload.write.length())
     }
 
+    /// How many bytes others bring into the same repository meanwhile.
+    fn beside(&self) -> u64 {
+        self.upload.as_ref().map_or(0, |upload| self.site.uploads.beside(&upload.id, upload.write.length()))
+    }
+
+    /// Throws away what stands in its way and may never be gone on with; says how many bytes others still bring.
+    fn clear_the_way(&self) -> u64 {
+        if let Some(upload) = &self.upload {
+            self.site.uploads.clear_the_way(&upload.id);
+        }
+        self.beside()
+    }
+
     fn write(&mut self, batch: &[Bytes]) -> Result<(), Problem> {
         let Some(upload) = &mut self.upload else { return Ok(()) };
         let written = batch.iter().try_for_each(|bytes| upload.write.write(bytes));
@@ -63,7 +76,8 @@ impl Drop for Carried {
     }
 }
 
-/// Writes a body into an upload, which may have at most `most` bytes afterwards. A client that sends nothing for `stall` is
+/// Writes a body into an upload, which may have at most `most` bytes afterwards, and less by what others bring into the same
+/// repository from now on. A client that sends nothing for `stall` is
 /// gone.
 ///
 /// # Errors
@@ -74,11 +88,19 @@ pub(super) async fn receive(
     most: u64,
     stall: Duration,
 ) -> Result<(Carried, BodyEnd), Problem> {
-    let left = most.saturating_sub(carried.length());
+    let mut left = most.saturating_sub(carried.length());
+    let beside = carried.beside();
+    if body.size_hint().lower() > left {
+        left = left.saturating_add(beside.saturating_sub(carried.clear_the_way()));
+    }
     if body.size_hint().lower() > left {
         return Ok((carried, BodyEnd::TooLarge));
     }
     let received = write_all(body, carried, left, stall).await;
+    if let Ok((carried, BodyEnd::TooLarge)) = &received {
+        // For the client's next attempt.
+        carried.clear_the_way();
+    }
     // Who is in the middle of sending reads no answer yet, although it may have waited for our 100 before.
     if !body.is_end_stream() {
         drain(body).await;
@@ -92,8 +114,12 @@ async fn write_all(
     mut left: u64,
     stall: Duration,
 ) -> Result<(Carried, BodyEnd), Problem> {
+    let mut beside = carried.beside();
     let (mut batch, mut end) = read(body, &mut left, stall).await;
     loop {
+        let grown = carried.beside().max(beside);
+        left = left.saturating_sub(grown.saturating_sub(beside));
+        beside = grown;
         let write = blocking(move || {
             carried.write(&batch)?;
             Ok(carried)

@@ -17,19 +17,33 @@ use crate::store::BlobWrite;
 
 /// The most uploads at once; each has a file open.
 pub(super) const MOST: usize = 512;
-/// How long an upload waits for its next request.
+/// The most that one account has of them: no client brings more than a few blobs at once, but several may share it.
+const MOST_OF_ONE: usize = 128;
+/// How long an upload waits for its next request …
 const KEPT: Duration = Duration::from_secs(60 * 60);
+/// … and how long, if it stands in the way of another one: many clients begin again rather than go on.
+const KEPT_IN_THE_WAY: Duration = Duration::from_secs(60);
 
 /// The uploads under way.
 #[derive(Default)]
 pub(super) struct Uploads(Mutex<HashMap<String, Entry>>);
 
+/// Whose an upload is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Whose {
+    /// The repository that takes it in, with its ecosystem: its quota counts all that are on their way to it.
+    pub(super) repository: String,
+    /// What in that it is for.
+    pub(super) scope: String,
+    /// The account that began it.
+    pub(super) account: String,
+}
+
 struct Entry {
-    /// Whose it is: repository and account.
-    scope: String,
+    whose: Whose,
     /// What is computed of its bytes besides sha256.
     algorithms: Vec<Algorithm>,
-    /// How many bytes it had when it was last put aside.
+    /// How many bytes it has.
     length: u64,
     /// `None` while a request works on it.
     write: Option<Box<dyn BlobWrite>>,
@@ -39,31 +53,43 @@ struct Entry {
 
 impl Uploads {
     /// Begins an upload, which the caller holds until it puts it aside.
+    ///
+    /// # Errors
+    /// Unavailable, if there are too many, or too many of this account.
     pub(super) fn begin(
         &self,
-        scope: String,
+        whose: Whose,
         algorithms: &[Algorithm],
         write: Box<dyn BlobWrite>,
     ) -> Result<Upload, Problem> {
         let id = identifier()?;
         let mut uploads = self.uploads();
         let now = clock::instant();
-        uploads.retain(|_, entry| entry.write.is_none() || now.saturating_duration_since(entry.used) < KEPT);
+        uploads.retain(|_, entry| !entry.is_idle(now, KEPT));
+        let is_of_account = |entry: &Entry| entry.whose.account == whose.account;
+        let of_account =
+            |uploads: &HashMap<_, _>| uploads.values().filter(|entry| is_of_account(entry)).count();
+        if of_account(&uploads) >= MOST_OF_ONE {
+            uploads.retain(|_, entry| !is_of_account(entry) || !entry.is_idle(now, KEPT_IN_THE_WAY));
+        }
+        let too_many = |message| Err(Problem::new(Kind::Unavailable, "http.uploads", message));
+        if of_account(&uploads) >= MOST_OF_ONE {
+            return too_many(format!("{MOST_OF_ONE} uploads of this account are under way already"));
+        }
         if uploads.len() >= MOST {
-            let message = format!("{MOST} uploads are under way, and more are not taken at once");
-            return Err(Problem::new(Kind::Unavailable, "http.uploads", message));
+            return too_many(format!("{MOST} uploads are under way, and more are not taken at once"));
         }
         let algorithms = algorithms.to_vec();
         let length = write.length();
-        let entry = Entry { scope, algorithms: algorithms.clone(), length, write: None, used: now };
+        let entry = Entry { whose, algorithms: algorithms.clone(), length, write: None, used: now };
         uploads.insert(id.clone(), entry);
         Ok(Upload { id, algorithms, write })
     }
 
     /// Takes an upload up again.
-    pub(super) fn resume(&self, scope: &str, id: &str) -> Resumed {
+    pub(super) fn resume(&self, whose: &Whose, id: &str) -> Resumed {
         let mut uploads = self.uploads();
-        let Some(entry) = uploads.get_mut(id).filter(|entry| entry.scope == scope) else {
+        let Some(entry) = uploads.get_mut(id).filter(|entry| entry.whose == *whose) else {
             return Resumed::Unknown;
         };
         entry.used = clock::instant();
@@ -76,10 +102,10 @@ impl Uploads {
         }
     }
 
-    /// How many bytes an upload has, as of the last request that ended.
-    pub(super) fn length(&self, scope: &str, id: &str) -> Option<u64> {
+    /// How many bytes an upload has.
+    pub(super) fn length(&self, whose: &Whose, id: &str) -> Option<u64> {
         let uploads = self.uploads();
-        uploads.get(id).filter(|entry| entry.scope == scope).map(|entry| entry.length)
+        uploads.get(id).filter(|entry| entry.whose == *whose).map(|entry| entry.length)
     }
 
     /// Puts an upload aside for the next request. One that was cancelled meanwhile is thrown away.
@@ -91,20 +117,54 @@ impl Uploads {
         }
     }
 
+    /// How many bytes are on their way into a repository.
+    pub(super) fn bytes(&self, repository: &str) -> u64 {
+        let uploads = self.uploads();
+        let into = uploads.values().filter(|entry| entry.whose.repository == repository);
+        into.map(|entry| entry.length).sum()
+    }
+
+    /// How many bytes other uploads bring into the repository of this one, which has so many by now.
+    pub(super) fn beside(&self, id: &str, length: u64) -> u64 {
+        let mut uploads = self.uploads();
+        let Some(entry) = uploads.get_mut(id) else { return 0 };
+        entry.length = length;
+        let repository = entry.whose.repository.clone();
+        let others =
+            uploads.iter().filter(|(other, entry)| *other != id && entry.whose.repository == repository);
+        others.map(|(_, entry)| entry.length).sum()
+    }
+
+    /// Throws away what waits in the same repository for a request that may never come.
+    pub(super) fn clear_the_way(&self, id: &str) {
+        let mut uploads = self.uploads();
+        let Some(repository) = uploads.get(id).map(|entry| entry.whose.repository.clone()) else { return };
+        let now = clock::instant();
+        uploads
+            .retain(|_, entry| entry.whose.repository != repository || !entry.is_idle(now, KEPT_IN_THE_WAY));
+    }
+
     /// Throws an upload away that a request works on.
     pub(super) fn abandon(&self, upload: Upload) {
         self.uploads().remove(&upload.id);
     }
 
     /// Forgets an upload; says whether there was one.
-    pub(super) fn forget(&self, scope: &str, id: &str) -> bool {
+    pub(super) fn forget(&self, whose: &Whose, id: &str) -> bool {
         let mut uploads = self.uploads();
-        let is_there = uploads.get(id).is_some_and(|entry| entry.scope == scope);
+        let is_there = uploads.get(id).is_some_and(|entry| entry.whose == *whose);
         is_there && uploads.remove(id).is_some()
     }
 
     fn uploads(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Whether no request has worked on it for so long.
+    fn is_idle(&self, now: Instant, long: Duration) -> bool {
+        self.write.is_some() && now.saturating_duration_since(self.used) >= long
     }
 }
 
@@ -123,38 +183,63 @@ mod tests {
     use super::*;
     use crate::store::{Blobs, MemoryBlobs};
 
-    fn begin(uploads: &Uploads, scope: &str) -> Result<Upload, Problem> {
-        uploads.begin(scope.to_owned(), &[], MemoryBlobs::default().begin(&[], true).unwrap())
+    fn whose(scope: &str, account: &str) -> Whose {
+        Whose { repository: "oci team".into(), scope: scope.into(), account: account.into() }
+    }
+
+    fn begin(uploads: &Uploads, whose: &Whose) -> Result<Upload, Problem> {
+        uploads.begin(whose.clone(), &[], MemoryBlobs::default().begin(&[], true).unwrap())
     }
 
     #[test]
     fn an_upload_belongs_to_whoever_began_it() {
         let uploads = Uploads::default();
-        let mut upload = begin(&uploads, "team/app ada").unwrap();
+        let ada = whose("team/app", "ada");
+        let mut upload = begin(&uploads, &ada).unwrap();
         let id = upload.id.clone();
-        assert!(matches!(uploads.resume("team/app ada", &id), Resumed::Busy));
+        assert!(matches!(uploads.resume(&ada, &id), Resumed::Busy));
         upload.write.write(b"12345").unwrap();
         uploads.suspend(upload);
-        for other in ["team/app eve", "team/other ada", ""] {
-            assert!(matches!(uploads.resume(other, &id), Resumed::Unknown), "{other}");
-            assert_eq!(uploads.length(other, &id), None);
-            assert!(!uploads.forget(other, &id));
+        for other in [whose("team/app", "eve"), whose("team/other", "ada"), whose("", "")] {
+            assert!(matches!(uploads.resume(&other, &id), Resumed::Unknown), "{other:?}");
+            assert_eq!(uploads.length(&other, &id), None);
+            assert!(!uploads.forget(&other, &id));
         }
-        assert_eq!(uploads.length("team/app ada", &id), Some(5));
-        let Resumed::Upload(upload) = uploads.resume("team/app ada", &id) else { panic!("it is there") };
+        assert_eq!(uploads.length(&ada, &id), Some(5));
+        let Resumed::Upload(upload) = uploads.resume(&ada, &id) else { panic!("it is there") };
         assert_eq!(upload.write.length(), 5);
-        assert!(uploads.forget("team/app ada", &id), "also while a request works on it");
+        assert!(uploads.forget(&ada, &id), "also while a request works on it");
         uploads.suspend(upload);
-        assert!(matches!(uploads.resume("team/app ada", &id), Resumed::Unknown));
+        assert!(matches!(uploads.resume(&ada, &id), Resumed::Unknown));
     }
 
     #[test]
-    fn there_are_only_so_many() {
+    fn there_are_only_so_many_and_of_each_account() {
         let uploads = Uploads::default();
-        for _ in 0..MOST {
-            let upload = begin(&uploads, "a").unwrap();
-            uploads.suspend(upload);
+        for account in 0..MOST / MOST_OF_ONE {
+            let whose = whose("team/app", &account.to_string());
+            for _ in 0..MOST_OF_ONE {
+                let upload = begin(&uploads, &whose).unwrap();
+                uploads.suspend(upload);
+            }
+            let refused = begin(&uploads, &whose).unwrap_err();
+            assert!(refused.kind == Kind::Unavailable && refused.message.contains("of this account"));
         }
-        assert_eq!(begin(&uploads, "a").unwrap_err().kind, Kind::Unavailable);
+        let refused = begin(&uploads, &whose("team/app", "one more")).unwrap_err();
+        assert!(refused.kind == Kind::Unavailable && refused.message.starts_with("512 uploads"));
+    }
+
+    #[test]
+    fn what_is_on_its_way_into_a_repository_is_counted_together() {
+        let uploads = Uploads::default();
+        let elsewhere = Whose { repository: "oci other".into(), ..whose("team/app", "ada") };
+        let [first, second, third] = [whose("team/app", "ada"), whose("team/b", "eve"), elsewhere]
+            .map(|whose| begin(&uploads, &whose).unwrap());
+        assert_eq!(uploads.beside(&first.id, 5), 0);
+        assert_eq!(uploads.beside(&second.id, 7), 5);
+        assert_eq!(uploads.beside(&third.id, 100), 0);
+        assert_eq!((uploads.bytes("oci team"), uploads.bytes("oci other")), (12, 100));
+        uploads.abandon(first);
+        assert_eq!(uploads.bytes("oci team"), 7);
     }
 }

@@ -295,9 +295,11 @@ pub(super) fn walk<T: Entry>(
     }
 }
 
-/// An artifact without what only a download tells: what is downloaded is held to its checksums anyway.
+/// An artifact without what only a download tells, as what is downloaded is held to its checksums anyway, and without what
+/// asked for it.
 fn plain(artifact: &Planned) -> Planned {
     let mut artifact = artifact.clone();
+    artifact.requests.clear();
     for file in &mut artifact.files {
         (file.held, file.estimate) = (false, None);
         if !file.origin.is_empty() {
@@ -342,6 +344,7 @@ mod tests {
             attributes,
             files: vec![file],
             requires,
+            requests: Vec::new(),
         }
     }
 

@@ -74,5 +74,6 @@ fn artifact(entry: &SnapshotEntry, store: &Store) -> Result<Planned, Problem> {
             .collect::<BTreeMap<_, _>>(),
         files,
         requires: Vec::new(),
+        requests: Vec::new(),
     })
 }

@@ -357,7 +357,13 @@ fn import_volumes(
     if let Some(arriving) = &arriving {
         arriving.must_be_whole(set)?;
     }
-    pieces.assemble(accession.generation(), path, side)?;
+    if let Err(problem) = pieces.assemble(generation, path, side) {
+        if matches!(problem.kind, Kind::Untrusted | Kind::Incomplete) {
+            // Of what arrived, some is of no use, or gone.
+            end_arrivals(store, key)?;
+        }
+        return Err(problem);
+    }
     if arriving.as_ref().is_some_and(|arriving| !arriving.is_checked()) {
         unpack::recheck(accession.generation(), path, side)?;
     }

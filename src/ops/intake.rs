@@ -103,6 +103,16 @@ impl Intake {
         Ok(self.store.catalogue.claim(self.session, keys)?)
     }
 
+    /// Gives up a blob, and frees its bytes unless something else needs it.
+    pub fn free(&self, key: &BlobKey) -> Result<(), Problem> {
+        self.store.catalogue.release(self.session, key)?;
+        if self.store.catalogue.if_unreferenced(key, &mut || self.store.blobs.remove(key))? {
+            // No staging file is that old.
+            self.store.blobs.empty_trash(u64::MAX)?;
+        }
+        Ok(())
+    }
+
     /// Settles what is left. Blobs are durable when this returns.
     pub fn flush(&self) -> Result<(), Problem> {
         let group = std::mem::take(&mut *self.group.lock().unwrap_or_else(PoisonError::into_inner));

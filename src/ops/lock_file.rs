@@ -150,7 +150,15 @@ impl Lock {
         let (requests, platforms) = (self.identities.clone(), self.platforms.clone());
         let head = Line::Lock { format: FORMAT, resolved: self.resolved.clone(), requests, platforms };
         let artifacts = self.artifacts.iter();
-        let artifacts = artifacts.map(|artifact| Ok(Line::Artifact(without_holdings(artifact?))));
+        let is_one = self.identities.len() == 1;
+        let artifacts = artifacts.map(|artifact| {
+            let mut artifact = without_holdings(artifact?);
+            if is_one {
+                // It leads to everything.
+                artifact.requests.clear();
+            }
+            Ok(Line::Artifact(artifact))
+        });
         let lines = std::iter::once(Ok(head))
             .chain(self.repositories.iter().cloned().map(Line::Repository).map(Ok))
             .chain(artifacts)

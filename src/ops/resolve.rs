@@ -74,8 +74,7 @@ pub async fn resolve(
         lock.repositories.dedup();
         lock.notes.sort();
         lock.notes.dedup();
-        lock.artifacts = unite(&all, |resolution| &resolution.artifacts, &scratch)?.distinct(&scratch)?;
-        must_not_conflict(&lock.artifacts)?;
+        lock.artifacts = one_each(unite(&all, |resolution| &resolution.artifacts, &scratch)?, &scratch)?;
         lock.refs = unite(&all, |resolution| &resolution.refs, &scratch)?.distinct(&scratch)?;
         lock.evidence = unite(&all, |resolution| &resolution.evidence, &scratch)?.distinct(&scratch)?;
         Ok(lock)
@@ -153,17 +152,27 @@ fn by_ecosystem(requests: Vec<Request>) -> BTreeMap<&'static str, Vec<Request>> 
     groups
 }
 
-/// Refuses two different artifacts of one name.
-fn must_not_conflict(artifacts: &Sorted<Planned>) -> Result<(), Problem> {
+/// Each artifact once, with all requests that lead to it.
+///
+/// # Errors
+/// If two different ones have one name.
+fn one_each(artifacts: Sorted<Planned>, scratch: &Path) -> Result<Sorted<Planned>, Problem> {
+    let mut united = Sorter::new(scratch);
     let mut last: Option<Planned> = None;
     for artifact in artifacts.iter() {
-        let artifact = artifact?;
-        if let Some(last) = last.filter(|last| last.key() == artifact.key()) {
-            return Err(conflict(&last, &artifact));
+        let mut artifact = artifact?;
+        if let Some(last) = last.as_mut().filter(|last| last.key() == artifact.key()) {
+            last.is_asked_for_by(artifact.requests);
+            artifact.requests = last.requests.clone();
+            if *last != artifact {
+                return Err(conflict(last, &artifact));
+            }
+        } else if let Some(done) = last.replace(artifact) {
+            united.push(done)?;
         }
-        last = Some(artifact);
     }
-    Ok(())
+    last.map_or(Ok(()), |done| united.push(done))?;
+    united.finish()
 }
 
 fn conflict(one: &Planned, other: &Planned) -> Problem {

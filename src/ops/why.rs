@@ -58,7 +58,7 @@ pub struct InLock {
     pub file: PathBuf,
     /// When it was resolved.
     pub resolved: String,
-    /// The requests of the project: one of them asks for it, or for what requires it.
+    /// The requests that led to it: each asks for it, or for what requires it.
     pub requests: Vec<String>,
     /// Some of those that require it.
     pub required_by: Vec<Requirer>,
@@ -187,10 +187,12 @@ fn in_lock(
 ) -> Result<(), Problem> {
     let path = project.with_file_name("aftk.lock");
     let Some(lock) = Lock::read(&path, scratch)? else { return Ok(()) };
-    let requests = Project::read(project)?.requests;
+    let all = Project::read(project)?.requests;
     for planned in lock.artifacts.iter() {
         cancel.check()?;
-        let artifact = records::provisional(planned?)?;
+        let mut planned = planned?;
+        let requests = std::mem::take(&mut planned.requests);
+        let artifact = records::provisional(planned)?;
         let labelled = |wanted: &str| {
             for reference in lock.refs.iter() {
                 let it = reference?;
@@ -208,7 +210,8 @@ fn in_lock(
             why.locked = Some(InLock {
                 file: path.clone(),
                 resolved: lock.resolved.clone(),
-                requests: requests.clone(),
+                // The lock of a single request does not repeat it.
+                requests: if requests.is_empty() { all.clone() } else { requests },
                 required_by: Vec::new(),
                 more_requirers: 0,
             });

@@ -212,6 +212,10 @@ impl BlobWrite for MemoryWrite {
         Ok(())
     }
 
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.store.alive(self.life)
+    }
+
     fn restart(&mut self) -> Result<(), StoreError> {
         self.store.alive(self.life)?;
         self.hashes.reset();

@@ -151,6 +151,8 @@ pub trait BlobWrite: Send {
     fn length(&self) -> u64;
     /// Appends.
     fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
+    /// Makes durable what it holds: of a named session, that outlives the machine.
+    fn sync(&mut self) -> Result<(), StoreError>;
     /// Throws away what it holds and begins again, when a server does not resume.
     fn restart(&mut self) -> Result<(), StoreError>;
     /// Checks all that is expected and ends the session. On a mismatch the staged bytes are thrown away.
@@ -516,6 +518,8 @@ pub trait Catalogue: Send + Sync {
     /// Protects blobs from gc, and puts the session's end off to the same number of seconds from now. A blob can
     /// be relied on if it is held *after* this returned. A session that has ended is an error.
     fn claim(&self, session: SessionId, keys: &[BlobKey]) -> Result<(), StoreError>;
+    /// Ends the claim of one blob.
+    fn release(&self, session: SessionId, key: &BlobKey) -> Result<(), StoreError>;
     /// Ends a session and its claims.
     fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
     /// The bundles of which not all volumes have arrived, by channel and sequence.

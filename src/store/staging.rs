@@ -163,6 +163,12 @@ impl BlobWrite for DiskWrite {
         Ok(())
     }
 
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.whole()?;
+        let synced = self.file.sync().and_then(|()| fsx::sync_directory(&self.directory));
+        synced.map_err(|error| io_error("cannot sync", self.file.path(), error))
+    }
+
     fn restart(&mut self) -> Result<(), StoreError> {
         self.broken = true;
         self.file.clear().map_err(|error| io_error("cannot empty", self.file.path(), error))?;

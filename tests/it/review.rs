@@ -192,7 +192,7 @@ fn why_something_is_here_is_told_on_both_sides() {
     let outside = carry.run(&["why", "pkg:npm/leaf@2.0.1"]).done();
     for expected in [
         "pkg:npm/leaf@2.0.1\n",
-        "  requested npm:./package-lock.json, file:./manual.txt\n",
+        "  requested npm:./package-lock.json\n",
         "  needed by pkg:npm/top@0.3.0 (runtime ^2.0.0)\n",
         "            from leaf/-/leaf-2.0.1.tgz of npm\n",
         "            upstream says sha512:",
@@ -227,7 +227,20 @@ fn why_tells_from_the_lock_before_anything_is_collected() {
     carry.run(&["lock"]).done();
     let told = carry.run(&["why", "npm:leaf", "--json"]).json();
     let told = &told["artifacts"][0];
-    assert_eq!((&told["brought"], told["locked"]["requests"].as_array().unwrap().len()), (&json!([]), 2));
+    let requests = &told["locked"]["requests"];
+    assert_eq!((&told["brought"], requests), (&json!([]), &json!(["npm:./package-lock.json"])));
+    let told = carry.run(&["why", "file:manual.txt", "--json"]).json();
+    assert_eq!(told["artifacts"][0]["locked"]["requests"], json!(["file:./manual.txt"]));
+
+    // Of a single request the lock says it once.
+    let path = carry.sides.path("project/aftk.toml");
+    let project = std::fs::read_to_string(&path).unwrap().replace(", \"file:./manual.txt\"", "");
+    std::fs::write(&path, project).unwrap();
+    carry.run(&["lock"]).done();
+    let lock = std::fs::read_to_string(carry.sides.path("project/aftk.lock")).unwrap();
+    assert_eq!(lock.matches("requests").count(), 1, "{lock}");
+    let told = carry.run(&["why", "npm:leaf", "--json"]).json();
+    assert_eq!(told["artifacts"][0]["locked"]["requests"], json!(["npm:./package-lock.json"]));
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::sides::{Ran, Sides, bundles, noise, sound};
+use crate::support::crash::for_every;
+use crate::support::sides::{Ran, Sides, bundles, copy_directory, noise, sound};
 
 /// How large volumes are at most.
 const SIZE: u64 = 2 * 1024 * 1024;
@@ -83,6 +84,59 @@ fn volumes_arrive_in_every_order() {
         let again = import(&sides, &home, &[&volumes[1]]).json();
         assert_eq!(again["bundles"][0]["outcome"], "already-held");
     }
+}
+
+/// How many bytes the files below a directory have.
+fn bytes_below(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    let size = |entry: fs::DirEntry| match entry.file_type().unwrap().is_dir() {
+        true => bytes_below(&entry.path()),
+        false => entry.metadata().unwrap().len(),
+    };
+    entries.map(size).sum()
+}
+
+#[test]
+fn a_blob_is_put_together_in_the_room_that_it_and_one_piece_take_wherever_that_dies() {
+    let (sides, volumes) = collected();
+    fresh(&sides, "in");
+    assert_eq!(import(&sides, "in", &[&volumes[0], &volumes[1]]).code, Some(4));
+    for_every(500, |number| {
+        let home = format!("in-{number}");
+        copy_directory(&sides.path("in"), &sides.path(&home));
+        let mut command = sides.command(&home);
+        command.arg("import").arg(&volumes[2]).env("AFTK_FAULT", format!("{number}:abort"));
+        let was_aborted = command.output().unwrap().status.code().is_none();
+        let store = sides.path(&home).join("store");
+        let held = ["blobs", "staging", "trash"].map(|name| bytes_below(&store.join(name)));
+        let most = 5_700_300 + SIZE + 100_000;
+        assert!(held.iter().sum::<u64>() <= most, "{number}: {held:?}");
+        // Pieces of which the copies are safe are not needed once more.
+        let last = import(&sides, &home, &[&volumes[2]]);
+        assert_eq!(last.code, Some(0), "{number}: {last:?}");
+        assert_whole(&sides, &home);
+        fs::remove_dir_all(sides.path(&home)).unwrap();
+        was_aborted
+    });
+}
+
+#[test]
+fn pieces_that_are_lost_are_asked_for_again() {
+    let (sides, volumes) = collected();
+    fresh(&sides, "in");
+    assert_eq!(import(&sides, "in", &[&volumes[0], &volumes[1]]).code, Some(4));
+    let blobs = sides.path("in/store/blobs");
+    fs::remove_dir_all(&blobs).unwrap();
+    let last = import(&sides, "in", &[&volumes[2]]);
+    assert_eq!(
+        (last.code, &last.json()["failed"][0]["problem"]["code"]),
+        (Some(4), &"import.pieces-missing".into())
+    );
+    let last = import(&sides, "in", &[&volumes[2]]);
+    let problem = &last.json()["failed"][0]["problem"];
+    assert_eq!(problem["message"], "prod 1: volumes 1 and 2 of 3 are missing");
+    assert_eq!(import(&sides, "in", &[&volumes[0], &volumes[1]]).code, Some(0));
+    assert_whole(&sides, "in");
 }
 
 #[test]

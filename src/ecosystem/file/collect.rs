@@ -52,9 +52,9 @@ impl Collect for FileCollect {
         for request in requests {
             let artifact = plan(request)?;
             let key = (artifact.repository.clone(), artifact.name.clone());
-            match planned.get(&key) {
+            match planned.get_mut(&key) {
                 Some(held) if !is_same_content(held, &artifact) => return Err(conflict(&artifact)),
-                Some(_) => {}
+                Some(held) => held.is_asked_for_by(artifact.requests),
                 None => drop(planned.insert(key, artifact)),
             }
         }
@@ -197,6 +197,7 @@ fn plan(request: &Request) -> Result<Planned, Problem> {
         attributes: BTreeMap::new(),
         files: vec![PlannedFile { path: name.clone(), ..file }],
         requires: Vec::new(),
+        requests: vec![request.text.clone()],
         name,
     };
     let file = PlannedFile {
@@ -404,7 +405,9 @@ mod tests {
         assert_eq!((artifact.repository.as_str(), artifact.name.as_str()), ("local", "tool.bin"));
         let [file] = &artifact.files[..] else { panic!("one file") };
         assert_eq!((file.blob, file.size, file.path.as_str()), (Some(key), Some(7), "tool.bin"));
-        assert!(!serde_json::to_string(artifact).unwrap().contains("deep"));
+        // The lock says what was asked for, as aftk.toml does; nothing else does.
+        let carried = Planned { requests: Vec::new(), ..artifact.clone() };
+        assert!(!serde_json::to_string(&carried).unwrap().contains("deep"));
         assert_eq!(resolution.repositories[0].origin, "");
     }
 

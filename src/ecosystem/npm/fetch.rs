@@ -207,6 +207,7 @@ impl Fetcher<'_> {
             attributes,
             files,
             requires,
+            requests: Vec::new(),
         })
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Found {
     pub(crate) notes: Vec<Note>,
     /// By lockfile: the optional dependencies, by name and range, that nothing meets.
     pub(crate) absent: Vec<BTreeSet<(String, String)>>,
+    /// By lockfile: the request that named it.
+    pub(crate) requests: Vec<String>,
     scratch: PathBuf,
 }
 
@@ -60,6 +62,7 @@ impl Found {
             gaps: Vec::new(),
             notes: Vec::new(),
             absent: Vec::new(),
+            requests: Vec::new(),
             scratch: scratch.to_owned(),
         }
     }
@@ -70,7 +73,13 @@ impl Found {
     /// If two different things go by one name, or the disk is full.
     pub(crate) fn settle(mut self) -> Result<Resolution, Problem> {
         let sightings = self.artifacts.finish()?;
-        let artifacts = sightings.iter().map(|sighting| Ok(mark_absent(sighting?, &self.absent)));
+        let artifacts = sightings.iter().map(|sighting| {
+            let sighting = sighting?;
+            let request = self.requests.get(sighting.lockfile).cloned();
+            let mut planned = mark_absent(sighting, &self.absent);
+            planned.is_asked_for_by(request);
+            Ok(planned)
+        });
         let artifacts = unite(artifacts, &self.scratch, merge)?;
         let refs = self.refs.finish()?;
         let refs = unite(refs.iter(), &self.scratch, |kept, next: Ref| {
@@ -136,6 +145,7 @@ fn unite<T: Entry>(
 
 /// Merges what two lockfiles, or two registries of one host, say of one version.
 fn merge(artifact: &mut Planned, other: Planned) -> Result<(), Problem> {
+    artifact.is_asked_for_by(other.requests);
     artifact.requires.extend(other.requires);
     artifact.requires.sort();
     artifact.requires.dedup();

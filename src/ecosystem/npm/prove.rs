@@ -180,6 +180,7 @@ mod tests {
             attributes: BTreeMap::new(),
             files: if whole { vec![file("manifest"), file("tarball")] } else { vec![file("manifest")] },
             requires: requires.collect(),
+            requests: Vec::new(),
         }
     }
 

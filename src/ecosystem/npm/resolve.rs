@@ -48,6 +48,7 @@ pub(super) async fn resolve(
         let (shared, shown) = (routes.clone(), path.display().to_string());
         let scratch = context.scratch().to_owned();
         let mut wants = blocking(move || Wants::of(&lock, &overrides, &shared, &shown, &scratch)).await?;
+        found.requests.push(request.text.clone());
         found.gaps.append(&mut wants.gaps);
         found.notes.append(&mut wants.notes);
         let fetcher = Fetcher { routes: &routes, platforms: &platforms, bent: &wants.bent, context };

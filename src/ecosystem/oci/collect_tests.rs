@@ -115,6 +115,9 @@ async fn an_index_brings_all_platforms_and_what_attests_them() {
     assert_eq!(one.files[1].blob, Some(BlobKey::of(b"configuration of amd64")));
     let whole = artifacts.iter().find(|one| one.version == index).unwrap();
     assert_eq!((whole.requires.len(), whole.attributes.len()), (4, 0));
+    for artifact in &artifacts {
+        assert_eq!(artifact.requests, [format!("{HOST}/app:1")]);
+    }
 }
 
 #[tokio::test]

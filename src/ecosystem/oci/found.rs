@@ -1,5 +1,6 @@
 //! What was found, in lists that may outgrow memory.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use bundle_format::{Digest, Ref, Repository};
@@ -17,6 +18,8 @@ pub(super) struct Found {
     artifacts: Sorter<Planned>,
     refs: Sorter<Ref>,
     pub(super) evidence: Sorter<Evidence>,
+    /// The requests that lead to what is found next.
+    pub(super) requests: BTreeSet<String>,
     repositories: Vec<Repository>,
     gaps: Vec<Gap>,
     notes: Vec<Note>,
@@ -30,6 +33,7 @@ impl Found {
             artifacts: Sorter::new(scratch),
             refs: Sorter::new(scratch),
             evidence: Sorter::new(scratch),
+            requests: BTreeSet::new(),
             repositories: Vec::new(),
             gaps: Vec::new(),
             notes: Vec::new(),
@@ -92,6 +96,7 @@ impl Found {
             attributes: record::attributes(manifest, absent),
             files: std::iter::once(own).chain(parts).collect(),
             requires: record::requires(&name.path, manifest, absent),
+            requests: self.requests.iter().cloned().collect(),
         })
     }
 

@@ -23,23 +23,26 @@ pub(super) async fn resolve(
         platforms.iter().map(|text| Platform::read(text)).collect::<Result<_, _>>()?;
     let registries = Registries::load(context).await?;
     // What is asked of one repository is walked together: its tags are listed once, and what images share is read once.
-    let mut wanted: BTreeMap<(Name, Source), BTreeSet<Asked>> = BTreeMap::new();
+    let mut wanted: BTreeMap<(Name, Source), (BTreeSet<Asked>, BTreeSet<String>)> = BTreeMap::new();
     for request in requests {
         for Image { reference: Reference { name, which }, held } in request::images(request)? {
             let source = if held.is_some() { Source::Store } else { Source::Registry };
-            wanted.entry((name, source)).or_default().insert(Asked { which, held });
+            let (asked, requests) = wanted.entry((name, source)).or_default();
+            asked.insert(Asked { which, held });
+            requests.insert(request.text.clone());
         }
     }
     let mut found = Found::new(context.scratch());
-    for ((name, source), asked) in &wanted {
+    for ((name, source), (asked, requests)) in wanted {
+        found.requests = requests;
         let asking = Asking {
-            name,
-            source: *source,
+            name: &name,
+            source,
             checks_platform: !platforms.is_empty(),
             registries: &registries,
             context,
         };
-        Walk::new(asking, &platforms, &mut found).follow(asked).await?;
+        Walk::new(asking, &platforms, &mut found).follow(&asked).await?;
     }
     blocking(move || found.settle()).await
 }

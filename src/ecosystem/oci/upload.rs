@@ -45,7 +45,7 @@ pub(super) fn begin(writer: &Writer<'_>) -> Result<Receiving, Problem> {
     };
     // Asked before there is an upload, which nobody would find again if this failed.
     let most = writer.context.room(writer.hosted)?;
-    let upload = writer.context.begin_upload(&scope(writer), &[algorithm])?;
+    let upload = writer.context.begin_upload(writer.hosted, &scope(writer), &[algorithm])?;
     if whole.is_some() {
         return Ok(Receiving::Into { upload, most });
     }
@@ -62,15 +62,16 @@ pub(super) fn go_on(writer: &Writer<'_>) -> Result<Receiving, Problem> {
     {
         return Ok(Receiving::Answer(refusal));
     }
-    let most = writer.context.room(writer.hosted)?;
-    let upload = match writer.context.resume_upload(&scope(writer), writer.asked.capture("session")) {
-        Resumed::Upload(upload) => upload,
-        Resumed::Unknown => return Ok(Receiving::Answer(unknown())),
-        Resumed::Busy => {
-            let message = "another request is bringing bytes for this upload";
-            return Ok(Receiving::Answer(refuse_as(409, Code::BlobUploadInvalid, message)));
-        }
-    };
+    let room = writer.context.room(writer.hosted)?;
+    let upload =
+        match writer.context.resume_upload(writer.hosted, &scope(writer), writer.asked.capture("session")) {
+            Resumed::Upload(upload) => upload,
+            Resumed::Unknown => return Ok(Receiving::Answer(unknown())),
+            Resumed::Busy => {
+                let message = "another request is bringing bytes for this upload";
+                return Ok(Receiving::Answer(refuse_as(409, Code::BlobUploadInvalid, message)));
+            }
+        };
     let length = upload.write.length();
     let refusal = match chunk(&request.headers) {
         Ok(None) => None,
@@ -92,7 +93,7 @@ pub(super) fn go_on(writer: &Writer<'_>) -> Result<Receiving, Problem> {
         writer.context.suspend_upload(upload);
         return Ok(Receiving::Answer(answer));
     }
-    Ok(Receiving::Into { upload, most })
+    Ok(Receiving::Into { upload, most: room.saturating_add(length) })
 }
 
 /// A body has ended: of a chunk, or of all.
@@ -101,13 +102,13 @@ pub(super) fn received(writer: &Writer<'_>, upload: Upload, end: BodyEnd) -> Res
     match end {
         BodyEnd::Whole => {}
         BodyEnd::TooLarge => {
-            context.cancel_upload(&scope(writer), &upload.id);
+            context.cancel_upload(writer.hosted, &scope(writer), &upload.id);
             return Ok(too_large(writer));
         }
         BodyEnd::Broken => {
             // Of one that came in chunks, what arrived counts.
             if action == BEGIN {
-                context.cancel_upload(&scope(writer), &upload.id);
+                context.cancel_upload(writer.hosted, &scope(writer), &upload.id);
             } else {
                 context.suspend_upload(upload);
             }
@@ -118,7 +119,7 @@ pub(super) fn received(writer: &Writer<'_>, upload: Upload, end: BodyEnd) -> Res
     if let Ok(Some((_, last))) = chunk(&writer.asked.request.headers)
         && last.checked_add(1) != Some(upload.write.length())
     {
-        context.cancel_upload(&scope(writer), &upload.id);
+        context.cancel_upload(writer.hosted, &scope(writer), &upload.id);
         return Ok(refuse(
             Code::SizeInvalid,
             "the body is not what Content-Range says; the upload was given up",
@@ -133,7 +134,7 @@ pub(super) fn received(writer: &Writer<'_>, upload: Upload, end: BodyEnd) -> Res
         Ok(digest) => digest,
         Err(refusal) => return Ok(refusal),
     };
-    match context.finish_upload(&scope(writer), upload, &digest)? {
+    match context.finish_upload((writer.hosted, &scope(writer)), upload, &digest)? {
         Some((key, size)) => keep(writer, &digest, key, size),
         None => {
             Ok(refuse(Code::DigestInvalid, &format!("the bytes are not {digest}; the upload was given up")))
@@ -144,7 +145,7 @@ pub(super) fn received(writer: &Writer<'_>, upload: Upload, end: BodyEnd) -> Res
 /// `GET` on an upload: how far it is.
 pub(super) fn status(writer: &Writer<'_>) -> Answer {
     let id = writer.asked.capture("session");
-    match writer.context.upload_length(&scope(writer), id) {
+    match writer.context.upload_length(writer.hosted, &scope(writer), id) {
         Some(length) => progress(writer, 204, id, length),
         None => unknown(),
     }
@@ -152,7 +153,7 @@ pub(super) fn status(writer: &Writer<'_>) -> Answer {
 
 /// `DELETE` on an upload: gives it up.
 pub(super) fn cancel(writer: &Writer<'_>) -> Answer {
-    match writer.context.cancel_upload(&scope(writer), writer.asked.capture("session")) {
+    match writer.context.cancel_upload(writer.hosted, &scope(writer), writer.asked.capture("session")) {
         true => empty(204),
         false => unknown(),
     }

@@ -1,15 +1,15 @@
 //! Blobs that travelled in pieces, and what was taken in before it was known what is claimed of it.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use bundle_format::{Algorithm, BlobKey, Digest, PackingList, Recipe, RecipeReader, RecordOrder};
+use bundle_format::{Algorithm, BlobKey, Digest, PackingList, Piece, Recipe, RecipeReader, RecordOrder};
 
 use super::{Side, read_again};
 use crate::ops::{BUFFER, media};
 use crate::problem::{Kind, Problem};
-use crate::store::{Expected, Generation, StoreError, reads_as};
+use crate::store::{BlobWrite, Expected, Generation, StoreError, reads_as};
 
 /// How blobs are made of what travelled.
 #[derive(Debug, Default)]
@@ -46,65 +46,139 @@ impl Pieces {
         &self.sizes
     }
 
-    /// Puts together what all pieces are there of. They stay until nothing claims them any more.
+    /// Puts together what is not here yet. With `rows`, which say what else the bundle has, each piece that nothing else needs
+    /// is freed once it is in its place: the disk holds a blob and one piece of it, not a blob and all its pieces.
     ///
     /// # Errors
-    /// Untrusted, if the pieces do not make the blob that they are said to make.
+    /// Untrusted, if the pieces do not make the blob that they are said to make. Incomplete, if some are not here. After both,
+    /// all volumes are needed once more.
     pub(in crate::ops) fn assemble(
         &self,
-        generation: Generation,
+        rows: Option<Generation>,
         path: &Path,
         side: Side<'_>,
     ) -> Result<(), Problem> {
+        let mut uses: HashMap<BlobKey, usize> = HashMap::new();
+        for piece in self.recipes.iter().flat_map(|recipe| &recipe.concat) {
+            *uses.entry(piece.blob).or_default() += 1;
+        }
         for recipe in &self.recipes {
             side.cancel.check()?;
-            let mut is_here = true;
-            for piece in &recipe.concat {
-                is_here &= side.store.blobs.size(&piece.blob)? == Some(piece.size);
-            }
-            if !is_here || side.intake.hold(&recipe.blob, recipe.size)? {
+            if side.intake.hold(&recipe.blob, recipe.size)? {
                 continue;
             }
-            assemble(recipe, generation, path, side)?;
+            let assembly = Assembly { recipe, rows, uses: &uses, path, side };
+            assembly.run()?;
         }
-        side.intake.flush()
+        Ok(())
     }
 }
 
-fn assemble(recipe: &Recipe, generation: Generation, path: &Path, side: Side<'_>) -> Result<(), Problem> {
-    let store = side.store;
-    let (_, checksums) = store.catalogue.claimed_checksums(generation, &recipe.blob)?;
-    let mut algorithms: Vec<Algorithm> = checksums.iter().map(Digest::algorithm).collect();
-    algorithms.sort();
-    algorithms.dedup();
-    let mut write = store.blobs.begin(&algorithms, true)?;
-    let mut buffer = vec![0; BUFFER];
-    for piece in &recipe.concat {
-        let mut blob = store.blobs.open(&piece.blob)?.ok_or(StoreError::Missing(piece.blob))?;
-        loop {
-            side.cancel.check()?;
-            let read = blob.file.read(&mut buffer).map_err(|source| StoreError::Io {
-                what: format!("cannot read the piece {}", piece.blob),
-                source,
-            })?;
-            if read == 0 {
+/// Putting one blob together. What a process that died has copied is gone on from.
+struct Assembly<'a> {
+    recipe: &'a Recipe,
+    rows: Option<Generation>,
+    /// How often pieces occur in all recipes.
+    uses: &'a HashMap<BlobKey, usize>,
+    path: &'a Path,
+    side: Side<'a>,
+}
+
+impl Assembly<'_> {
+    fn run(&self) -> Result<(), Problem> {
+        let Assembly { recipe, side, .. } = self;
+        let is_here =
+            |piece: &Piece| Ok::<_, Problem>(side.store.blobs.size(&piece.blob)? == Some(piece.size));
+        // Pieces are freed from the first one on, and the last one only after all is done.
+        let mut gone = 0;
+        for piece in &recipe.concat {
+            if is_here(piece)? {
                 break;
             }
-            write.write(buffer.get(..read).unwrap_or_default())?;
+            gone += piece.size;
+        }
+        if gone >= recipe.size {
+            return Err(self.lost());
+        }
+        let checksums = match self.rows {
+            Some(rows) => side.store.catalogue.claimed_checksums(rows, &recipe.blob)?.1,
+            None => Vec::new(),
+        };
+        let mut algorithms: Vec<Algorithm> = checksums.iter().map(Digest::algorithm).collect();
+        algorithms.sort();
+        algorithms.dedup();
+        // A download of the same blob has another name.
+        let name = BlobKey::of(format!("pieces of {}", recipe.blob).as_bytes());
+        let mut write = side.store.blobs.resume(&name.hex(), &algorithms)?;
+        let copied = write.length();
+        if copied < gone || copied > recipe.size {
+            write.restart()?;
+            return Err(self.lost());
+        }
+        let mut before = 0;
+        for (piece, number) in recipe.concat.iter().zip(1..) {
+            let from = copied.saturating_sub(before).min(piece.size);
+            before += piece.size;
+            if from < piece.size {
+                if !is_here(piece)? {
+                    return Err(self.lost());
+                }
+                self.copy(piece, from, &mut *write)?;
+            }
+            if number < recipe.concat.len() && self.is_only_here(piece)? {
+                write.sync()?;
+                side.intake.free(&piece.blob)?;
+            }
+        }
+        let expected = Expected { key: Some(recipe.blob), size: Some(recipe.size), checksums };
+        let staged = write.stage(&expected).map_err(|error| match error {
+            StoreError::Mismatch { .. } | StoreError::Size { .. } => {
+                let message = format!("the pieces of blob {} make something else", recipe.blob);
+                Problem::new(Kind::Untrusted, "bundle.recipe", message)
+                    .at(self.path.display())
+                    .because(error.to_string())
+            }
+            other => other.into(),
+        })?;
+        side.intake.take(staged, None)?;
+        side.intake.flush()?;
+        match recipe.concat.last() {
+            Some(last) if self.is_only_here(last)? => side.intake.free(&last.blob),
+            _ => Ok(()),
         }
     }
-    let expected = Expected { key: Some(recipe.blob), size: Some(recipe.size), checksums };
-    let staged = write.stage(&expected).map_err(|error| match error {
-        StoreError::Mismatch { .. } | StoreError::Size { .. } => {
-            let message = format!("the pieces of blob {} make something else", recipe.blob);
-            Problem::new(Kind::Untrusted, "bundle.recipe", message)
-                .at(path.display())
-                .because(error.to_string())
+
+    /// Appends a piece from some of its bytes on.
+    fn copy(&self, piece: &Piece, from: u64, write: &mut dyn BlobWrite) -> Result<(), Problem> {
+        let failed =
+            |source| StoreError::Io { what: format!("cannot read the piece {}", piece.blob), source };
+        let blob = self.side.store.blobs.open(&piece.blob)?.ok_or(StoreError::Missing(piece.blob))?;
+        let mut file = blob.file;
+        file.seek(SeekFrom::Start(from)).map_err(failed)?;
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            self.side.cancel.check()?;
+            let read = file.read(&mut buffer).map_err(failed)?;
+            match buffer.get(..read).unwrap_or_default() {
+                [] => return Ok(()),
+                bytes => write.write(bytes)?,
+            }
         }
-        other => other.into(),
-    })?;
-    side.intake.take(staged, None)?;
-    Ok(())
+    }
+
+    /// Whether this recipe alone needs a piece of it, and once, as far as the bundle goes.
+    fn is_only_here(&self, piece: &Piece) -> Result<bool, Problem> {
+        let Some(rows) = self.rows else { return Ok(false) };
+        let is_listed = self.side.store.catalogue.claimed_checksums(rows, &piece.blob)?.0.is_some();
+        Ok(!is_listed && self.uses.get(&piece.blob) == Some(&1))
+    }
+
+    fn lost(&self) -> Problem {
+        let message = format!("pieces of blob {} are neither in the bundle nor here", self.recipe.blob);
+        Problem::new(Kind::Incomplete, "import.pieces-missing", message)
+            .at(self.path.display())
+            .hint("import all volumes of the bundle once more")
+    }
 }
 
 /// Holds all blobs against what the rows claim of them besides their keys: those that came before the rows were not.

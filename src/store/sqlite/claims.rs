@@ -50,6 +50,12 @@ pub(super) fn claim(transaction: &Transaction<'_>, session: i64, keys: &[BlobKey
     Ok(())
 }
 
+pub(super) fn release(transaction: &Transaction<'_>, session: i64, key: &BlobKey) -> Result<(), StoreError> {
+    let sql = "DELETE FROM claim WHERE blob = ?1 AND session = ?2";
+    transaction.execute(sql, (key.as_bytes(), session))?;
+    Ok(())
+}
+
 pub(super) fn close(transaction: &Transaction<'_>, session: i64) -> Result<(), StoreError> {
     transaction.execute("DELETE FROM claim WHERE session = ?1", [session])?;
     transaction.execute("DELETE FROM session WHERE id = ?1", [session])?;

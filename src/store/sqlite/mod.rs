@@ -350,6 +350,11 @@ impl Catalogue for SqliteCatalogue {
         self.database.write(Durable::Soon, |transaction| claims::claim(transaction, id, keys))
     }
 
+    fn release(&self, session: SessionId, key: &BlobKey) -> Result<(), StoreError> {
+        let id = number(session.0)?;
+        self.database.write(Durable::Soon, |transaction| claims::release(transaction, id, key))
+    }
+
     fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
         let id = number(session.0)?;
         self.database.write(Durable::Soon, |transaction| claims::close(transaction, id))

@@ -201,6 +201,9 @@ impl Catalogue for FakeStore {
     fn claim(&self, _: SessionId, _: &[BlobKey]) -> Result<(), StoreError> {
         unsupported()
     }
+    fn release(&self, _: SessionId, _: &BlobKey) -> Result<(), StoreError> {
+        unsupported()
+    }
     fn close_session(&self, _: SessionId) -> Result<(), StoreError> {
         unsupported()
     }
