@@ -88,6 +88,9 @@ _aftk() {
             aftk,remove)
                 cmd="aftk__subcmd__remove"
                 ;;
+            aftk,repair)
+                cmd="aftk__subcmd__repair"
+                ;;
             aftk,restore)
                 cmd="aftk__subcmd__restore"
                 ;;
@@ -146,7 +149,7 @@ _aftk() {
 
     case "${cmd}" in
         aftk)
-            opts="-C -q -y -v -h -V --home --directory --json --quiet --yes --verbose --color --progress --help --version init add remove lock collect pack inspect diff verify import serve export push status ls why wanted forget rollback promote check gc receipt backup restore recover key account login setup completion demo version"
+            opts="-C -q -y -v -h -V --home --directory --json --quiet --yes --verbose --color --progress --help --version init add remove lock collect pack inspect diff verify repair import serve export push status ls why wanted forget rollback promote check gc receipt backup restore recover key account login setup completion demo version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -430,7 +433,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__collect)
-            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --out --key --passphrase-file --sign-command --locked --dry-run --no-readback --reissue --volume-size --receipt --since --assume-held --missing --full-every --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --out --key --passphrase-file --sign-command --locked --dry-run --no-readback --reissue --volume-size --recovery --survive --receipt --since --assume-held --missing --full-every --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -481,6 +484,14 @@ _aftk() {
                     return 0
                     ;;
                 --volume-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --recovery)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --survive)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1308,7 +1319,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__pack)
-            opts="-o -n -C -q -y -v -h --out --channel --as --key --passphrase-file --sign-command --dry-run --no-readback --volume-size --receipt --since --assume-held --missing --full-every --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-o -n -C -q -y -v -h --out --channel --as --key --passphrase-file --sign-command --dry-run --no-readback --volume-size --recovery --survive --receipt --since --assume-held --missing --full-every --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1343,6 +1354,14 @@ _aftk() {
                     return 0
                     ;;
                 --volume-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --recovery)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --survive)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1605,6 +1624,48 @@ _aftk() {
                     return 0
                     ;;
                 -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto plain json none" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aftk__subcmd__repair)
+            opts="-o -C -q -y -v -h --out --home --directory --json --quiet --yes --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -48,6 +48,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "pack" -d 'Pack what the s
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "inspect" -d 'Show what bundles list, without unpacking them'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "diff" -d 'Show what moved from one bundle to another, or what importing a bundle would change here'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "verify" -d 'Verify bundles: signatures, every byte, and that all is there'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "repair" -d 'Mend damaged volumes, and make lost ones again'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundles and take them into the store'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "export" -d 'Write images as an archive or directory that docker, podman, skopeo and containerd read'
@@ -154,6 +155,8 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l reissue -d 'Issue sequence SEQ of the channel once more, from what is held: nothing is resolved or downloaded' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l volume-size -d 'Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`. At a terminal, the next medium is asked for when one is full' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l recovery -d 'Write beside each file what mends it when up to PERCENT of it are damaged: `10%`' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l survive -d 'Write N spare volumes, each of which stands in for any volume that is lost' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l receipt -d 'Leave out what the sites have by these receipts (`aftk receipt`); of several, what all have' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l since -d 'Leave out what sequence SEQ of the channel lists' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l assume-held -d 'Leave out what any sequence of the channel up to SEQ lists: for sites that nothing comes back from' -r
@@ -187,6 +190,8 @@ complete -c aftk -n "__fish_aftk_using_subcommand pack" -l key -d 'Sign with thi
 complete -c aftk -n "__fish_aftk_using_subcommand pack" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand pack" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
 complete -c aftk -n "__fish_aftk_using_subcommand pack" -l volume-size -d 'Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`. At a terminal, the next medium is asked for when one is full' -r
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l recovery -d 'Write beside each file what mends it when up to PERCENT of it are damaged: `10%`' -r
+complete -c aftk -n "__fish_aftk_using_subcommand pack" -l survive -d 'Write N spare volumes, each of which stands in for any volume that is lost' -r
 complete -c aftk -n "__fish_aftk_using_subcommand pack" -l receipt -d 'Leave out what the sites have by these receipts (`aftk receipt`); of several, what all have' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand pack" -l since -d 'Leave out what sequence SEQ of the channel lists' -r
 complete -c aftk -n "__fish_aftk_using_subcommand pack" -l assume-held -d 'Leave out what any sequence of the channel up to SEQ lists: for sites that nothing comes back from' -r
@@ -257,6 +262,21 @@ complete -c aftk -n "__fish_aftk_using_subcommand verify" -s q -l quiet -d 'Prin
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aftk -n "__fish_aftk_using_subcommand repair" -s o -l out -d 'The directory that gets the sound volumes' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand repair" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand repair" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand repair" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand repair" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand repair" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand repair" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand repair" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand repair" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand import" -l watch -d 'Import what is in DIR, and what comes there until the program is stopped. A volume is taken once its `.sha256` lies beside it, or its size does not change any more' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -l missing -d 'Write what a bundle relies on and is not here into FILE, for `aftk collect --missing FILE`' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand import" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F

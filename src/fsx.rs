@@ -126,6 +126,23 @@ impl File {
         Ok(())
     }
 
+    /// Writes at a place; what is written next by [`Write`] stands where it would have stood.
+    pub fn write_at(&self, place: u64, bytes: &[u8]) -> io::Result<()> {
+        use std::os::unix::fs::FileExt;
+        #[cfg(feature = "faults")]
+        if let Some((written, error)) = faults::write(&self.path, bytes) {
+            self.inner.write_all_at(written, place)?;
+            return Err(error);
+        }
+        self.inner.write_all_at(bytes, place)
+    }
+
+    /// Gives it so many bytes: what is more is cut off, what is missing is zeros.
+    pub fn set_size(&self, size: u64) -> io::Result<()> {
+        fault_point(&self.path, "truncate")?;
+        self.inner.set_len(size)
+    }
+
     /// Lets nobody write it any more, its owner included.
     pub fn set_read_only(&self) -> io::Result<()> {
         fault_point(&self.path, "permissions")?;

@@ -113,7 +113,7 @@ const ALONE: &[(&str, &[&str])] = &[
 const LONGEST: usize = 600;
 
 /// The crates that the format may need, so that others can take it as it is.
-const FORMAT_NEEDS: &[&str] = &["base64", "serde", "serde_json", "sha2", "thiserror"];
+const FORMAT_NEEDS: &[&str] = &["base64", "reed-solomon-simd", "serde", "serde_json", "sha2", "thiserror"];
 
 /// Everything that is not as it should be, one line each.
 fn findings(sources: &[Source], ecosystems: &[String]) -> Vec<String> {

@@ -55,6 +55,7 @@ fn the_verbs_are_these() {
         "inspect",
         "diff",
         "verify",
+        "repair",
         "import",
         "serve",
         "export",

@@ -89,6 +89,8 @@ pub enum Damage {
     Segment,
     /// Records stand in the wrong order, or twice.
     RecordOrder,
+    /// A file of recovery stands where a volume must, or is of no use.
+    Recovery,
 }
 
 /// Why something well formed is not read.
@@ -156,6 +158,7 @@ impl Damage {
             Damage::SizeMismatch => "bundle.size-mismatch",
             Damage::Segment => "bundle.segment",
             Damage::RecordOrder => "bundle.record-order",
+            Damage::Recovery => "bundle.recovery",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use crate::error::{Damage, FormatError, Place, Unsupported};
-use crate::names::RESERVED;
+use crate::names::{RECOVERY, RESERVED};
 use crate::tar::{self, Met};
 
 /// How much is read at once.
@@ -160,6 +160,10 @@ impl<R: Read> Input<R> {
 
 /// The error for a plain file that must not stand here; reserved names are refused as such.
 pub(crate) fn unexpected(name: &str, expected: &str, place: Place) -> FormatError {
+    if name == RECOVERY {
+        let met = "it is a file of recovery, from which volumes are mended, and no volume";
+        return FormatError::damaged(Damage::Recovery, place, met);
+    }
     match RESERVED.iter().find(|(reserved, _)| name.starts_with(reserved)) {
         Some((_, meaning)) => {
             let met = format!("{name:?} is reserved for {meaning}, which this version does not read");

@@ -11,6 +11,7 @@ use crate::document::{self, Document, Format};
 use crate::error::{FormatError, Place};
 use crate::limits::{MAX_BLOBS, MAX_INDEX, MAX_VOLUMES};
 use crate::plan::BundlePlan;
+use crate::recovery::Recovery;
 use crate::snapshot::{SegmentRef, validate_segments};
 
 /// `aftk/packing.json`.
@@ -26,6 +27,9 @@ pub struct PackingList {
     /// The segments of recipes, for blobs that travel in pieces. They travel as the snapshot's segments do.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "some_segments")]
     pub recipes: Vec<SegmentRef>,
+    /// What there is to mend it with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
     /// What readers may ignore.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ext: BTreeMap<String, Value>,
@@ -74,6 +78,7 @@ impl PackingList {
             snapshot,
             volumes: volumes.collect(),
             recipes: plan.recipes().to_vec(),
+            recovery: plan.recovery(),
             ext: BTreeMap::new(),
         }
     }
@@ -90,12 +95,8 @@ impl PackingList {
 }
 
 impl Document for PackingList {
-    const RESERVED: &'static [(&'static str, &'static str)] = &[
-        ("trust", "root documents that travel"),
-        ("recovery", "recovery data"),
-        ("approvals", "approvals"),
-        ("receipt", "receipts"),
-    ];
+    const RESERVED: &'static [(&'static str, &'static str)] =
+        &[("trust", "root documents that travel"), ("approvals", "approvals"), ("receipt", "receipts")];
 
     fn validate(&self) -> Result<(), String> {
         if self.format != Format::current() {
@@ -115,6 +116,9 @@ impl Document for PackingList {
                 return Err(format!("two volumes have the contents {}", volume.contents));
             }
             volume.validate(is_single && self.recipes.is_empty())?;
+        }
+        if let Some(recovery) = &self.recovery {
+            recovery.validate(self.volumes.len() as u64)?;
         }
         validate_segments(&self.recipes)
     }

@@ -106,6 +106,11 @@ impl VolumePlan {
         self.blobs.iter().copied()
     }
 
+    /// The blob in that place, from 0.
+    pub(crate) fn blob(&self, place: usize) -> Option<(BlobKey, u64)> {
+        self.blobs.get(place).copied()
+    }
+
     /// The bytes of `index.json`, if the volume is an OCI archive as well.
     pub fn index(&self) -> Option<&[u8]> {
         self.index.as_deref()
@@ -142,10 +147,13 @@ impl VolumePlan {
         result
     }
 
+    /// The lines of `aftk/contents` that stand before those of the blobs.
+    pub(crate) fn layout_lines(&self) -> String {
+        self.layout().map(|(name, bytes)| layout_line(name, &BlobKey::of(bytes))).collect()
+    }
+
     fn contents_lines(&self, mut each: impl FnMut(&[u8])) {
-        for (name, bytes) in self.layout() {
-            each(layout_line(name, &BlobKey::of(bytes)).as_bytes());
-        }
+        each(self.layout_lines().as_bytes());
         for (key, _) in &self.blobs {
             each(contents_line(key).as_bytes());
         }

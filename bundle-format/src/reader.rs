@@ -7,13 +7,13 @@ use std::io::{self, Read};
 
 use crate::contents::{Contents, all_segments};
 use crate::digest::{BlobHasher, BlobKey};
-use crate::document;
-use crate::error::{Damage, FormatError, Untrusted};
+use crate::error::{Damage, FormatError};
+use crate::head::Head;
 use crate::input::{Input, unexpected};
-use crate::limits::{MAX_BLOB, MAX_DOCUMENT, MAX_INDEX, MAX_SIGNATURES};
+use crate::limits::{MAX_BLOB, MAX_INDEX};
 use crate::names::{self, LAYOUT_BYTES, blob_name};
 use crate::packing::{PackingList, Volume};
-use crate::signature::{PayloadType, Verifier, read_signatures};
+use crate::signature::Verifier;
 use crate::snapshot::{SegmentRef, Snapshot};
 use crate::tar::{BLOCK, END, Met, padding};
 
@@ -22,8 +22,7 @@ use crate::tar::{BLOCK, END, Met, padding};
 /// After any error nothing more can be read from it.
 pub struct VolumeReader<R> {
     input: Input<R>,
-    snapshot: Signed<Snapshot>,
-    packing: Signed<PackingList>,
+    head: Head,
     volume: Volume,
     contents: Contents,
     /// Where the header of `aftk/contents` begins: from here on, the volume's size counts.
@@ -34,14 +33,6 @@ pub struct VolumeReader<R> {
     current: Option<(BlobKey, u64)>,
     /// Cleared while something is under way, so that it stays cleared if that fails.
     sound: bool,
-}
-
-/// A document with what proves it.
-struct Signed<T> {
-    document: T,
-    bytes: Vec<u8>,
-    signatures: Vec<u8>,
-    signers: Vec<String>,
 }
 
 /// A blob whose every byte was hashed on its way and had the digest that names it.
@@ -86,37 +77,15 @@ impl<R: Read> VolumeReader<R> {
     /// Reads the documents and the contents table, and verifies them. No blob is touched.
     pub fn open(source: R, verifier: &dyn Verifier) -> Result<VolumeReader<R>, FormatError> {
         let mut input = Input::new(source);
-        let snapshot = read_signed::<_, Snapshot>(
-            &mut input,
-            verifier,
-            PayloadType::Snapshot,
-            (names::SNAPSHOT, names::SNAPSHOT_SIGNATURES),
-        )?;
-        authorise(&input, verifier, PayloadType::Snapshot, &snapshot.document, &snapshot.signers)?;
-        let packing = read_signed::<_, PackingList>(
-            &mut input,
-            verifier,
-            PayloadType::PackingList,
-            (names::PACKING, names::PACKING_SIGNATURES),
-        )?;
-        authorise(&input, verifier, PayloadType::PackingList, &snapshot.document, &packing.signers)?;
-        let snapshot_key = Snapshot::digest_of(&snapshot.bytes);
-        if packing.document.snapshot != snapshot_key {
-            let met = format!(
-                "the packing list is for the snapshot {}, not {snapshot_key}",
-                packing.document.snapshot
-            );
-            return Err(input.damaged(Damage::SnapshotMismatch, met));
-        }
+        let head = Head::read_from(&mut input, verifier)?;
         let contents_start = input.offset();
-        let (contents, volume) = Contents::read(&mut input, &snapshot.document, &packing.document)?;
+        let (contents, volume) = Contents::read(&mut input, head.snapshot(), head.packing())?;
         if let (Some(size), Some(digest)) = (volume.index, contents.index) {
             read_layout(&mut input, size, digest)?;
         }
         Ok(VolumeReader {
             input,
-            snapshot,
-            packing,
+            head,
             volume,
             contents,
             contents_start,
@@ -126,44 +95,24 @@ impl<R: Read> VolumeReader<R> {
         })
     }
 
+    /// The documents, as they are in every volume of the bundle.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
     /// The snapshot.
     pub fn snapshot(&self) -> &Snapshot {
-        &self.snapshot.document
-    }
-
-    /// The snapshot as carried, byte for byte.
-    pub fn snapshot_bytes(&self) -> &[u8] {
-        &self.snapshot.bytes
-    }
-
-    /// The snapshot's signature file as carried.
-    pub fn snapshot_signatures(&self) -> &[u8] {
-        &self.snapshot.signatures
-    }
-
-    /// The ids of the keys that signed the snapshot and verified.
-    pub fn signers(&self) -> &[String] {
-        &self.snapshot.signers
+        self.head.snapshot()
     }
 
     /// The packing list.
     pub fn packing(&self) -> &PackingList {
-        &self.packing.document
+        self.head.packing()
     }
 
-    /// The packing list as carried, byte for byte.
-    pub fn packing_bytes(&self) -> &[u8] {
-        &self.packing.bytes
-    }
-
-    /// The packing list's signature file as carried.
-    pub fn packing_signatures(&self) -> &[u8] {
-        &self.packing.signatures
-    }
-
-    /// The ids of the keys that signed the packing list and verified.
-    pub fn packing_signers(&self) -> &[String] {
-        &self.packing.signers
+    /// The ids of the keys that signed the snapshot and verified.
+    pub fn signers(&self) -> &[String] {
+        self.head.signers()
     }
 
     /// The number of this volume, from 1.
@@ -178,7 +127,7 @@ impl<R: Read> VolumeReader<R> {
 
     /// How many volumes the bundle has.
     pub fn volume_count(&self) -> u64 {
-        self.packing.document.volumes.len() as u64
+        self.packing().volumes.len() as u64
     }
 
     /// Whether the volume carries the blob `key`; known before any blob is read.
@@ -235,13 +184,13 @@ impl<R: Read> VolumeReader<R> {
     /// The segment of the snapshot that the blob begun last holds, if it is one. Segments come first.
     pub fn current_segment(&self) -> Option<&SegmentRef> {
         let index = self.current_segment_index()?;
-        self.snapshot.document.segments.get(index)
+        self.snapshot().segments.get(index)
     }
 
     /// The segment of recipes that the blob begun last holds, if it is one. They come right after the snapshot's segments.
     pub fn current_recipes(&self) -> Option<&SegmentRef> {
         let index = self.current_segment_index()?;
-        self.packing.document.recipes.get(index.checked_sub(self.snapshot.document.segments.len())?)
+        self.packing().recipes.get(index.checked_sub(self.snapshot().segments.len())?)
     }
 
     fn current_segment_index(&self) -> Option<usize> {
@@ -250,7 +199,7 @@ impl<R: Read> VolumeReader<R> {
 
     fn segment_at(&self, index: usize) -> Option<&SegmentRef> {
         let index = self.contents.segments.get(index)?;
-        all_segments(&self.snapshot.document, &self.packing.document).nth(*index)
+        all_segments(self.snapshot(), self.packing()).nth(*index)
     }
 
     /// Streams the blob that was begun last into `sink`, in chunks of up to 256 KiB, and hashes it on the way.
@@ -305,10 +254,12 @@ impl<R: Read> VolumeReader<R> {
         self.begin()?;
         self.input.enter_end();
         self.read_end()?;
+        let snapshot_key = self.head.snapshot_key();
+        let (snapshot, signers) = self.head.into_snapshot();
         Ok(Verified {
-            snapshot_key: Snapshot::digest_of(&self.snapshot.bytes),
-            snapshot: self.snapshot.document,
-            signers: self.snapshot.signers,
+            snapshot_key,
+            snapshot,
+            signers,
             volume_number: self.volume.number,
             blobs: self.volume.blobs,
             size: self.input.offset(),
@@ -348,29 +299,11 @@ impl<R: Read> VolumeReader<R> {
 impl<R> std::fmt::Debug for VolumeReader<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VolumeReader")
-            .field("snapshot", &self.snapshot.document)
+            .field("snapshot", self.head.snapshot())
             .field("volume", &self.volume)
             .field("begun", &self.begun)
             .finish_non_exhaustive()
     }
-}
-
-/// Reads a document and its signatures, verifies them, and only then parses it.
-fn read_signed<R: Read, T: document::Document>(
-    input: &mut Input<R>,
-    verifier: &dyn Verifier,
-    kind: PayloadType,
-    (name, signatures_name): (&str, &str),
-) -> Result<Signed<T>, FormatError> {
-    let (bytes, place) = input.document(name, MAX_DOCUMENT)?;
-    let (signatures, signatures_place) = input.document(signatures_name, MAX_SIGNATURES)?;
-    let lines = read_signatures(&signatures, signatures_place.clone())?;
-    let signers = verifier
-        .verify(kind, &bytes, &lines)
-        .and_then(|signers| if signers.is_empty() { Err(nobody()) } else { Ok(signers) })
-        .map_err(|reason| FormatError::Untrusted { place: signatures_place, reason })?;
-    let document = document::parse(&bytes, place)?;
-    Ok(Signed { document, bytes, signatures, signers })
 }
 
 /// Reads the members that make a volume an OCI archive. Nothing of them is kept.
@@ -396,21 +329,4 @@ fn read_layout<R: Read>(input: &mut Input<R>, index_size: u64, index: BlobKey) -
         input.padding(size)?;
     }
     Ok(())
-}
-
-/// A verifier that is content although no key verified is mistaken; here it does not get further.
-fn nobody() -> Untrusted {
-    Untrusted { code: "trust.no-signer".to_owned(), message: "no known key signed it".to_owned() }
-}
-
-fn authorise<R: Read>(
-    input: &Input<R>,
-    verifier: &dyn Verifier,
-    kind: PayloadType,
-    snapshot: &Snapshot,
-    signers: &[String],
-) -> Result<(), FormatError> {
-    verifier
-        .authorise(kind, snapshot, signers)
-        .map_err(|reason| FormatError::Untrusted { place: input.place(), reason })
 }

@@ -103,10 +103,22 @@ impl Documents {
 
     /// The size in bytes of the file that [`write_volume`] makes of these and this volume.
     pub fn file_size(&self, plan: &VolumePlan) -> u64 {
-        self.members().iter().map(|(_, bytes)| member_size(bytes.len() as u64)).sum::<u64>() + plan.size()
+        self.head_size() + plan.size()
     }
 
-    fn members(&self) -> [(&'static str, &[u8]); 4] {
+    /// How many bytes of a volume's file stand before its body: the documents as members.
+    pub fn head_size(&self) -> u64 {
+        self.members().iter().map(|(_, bytes)| member_size(bytes.len() as u64)).sum()
+    }
+
+    /// The beginning of every volume's file: the documents as members.
+    pub fn to_members(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.members().into_iter().for_each(|(name, member)| push_member(&mut bytes, name, member));
+        bytes
+    }
+
+    pub(crate) fn members(&self) -> [(&'static str, &[u8]); 4] {
         [
             (names::SNAPSHOT, &self.snapshot),
             (names::SNAPSHOT_SIGNATURES, &self.snapshot_sig),
@@ -128,7 +140,9 @@ impl Documents {
         if packing.snapshot != planned.snapshot {
             return Err(WriteError::Mismatch("the packing list belongs to another snapshot".to_owned()));
         }
-        if (&packing.volumes, &packing.recipes) != (&planned.volumes, &planned.recipes) {
+        if (&packing.volumes, &packing.recipes, packing.recovery)
+            != (&planned.volumes, &planned.recipes, planned.recovery)
+        {
             return Err(WriteError::Mismatch("the packing list belongs to other blobs".to_owned()));
         }
         let volume = plan
@@ -174,6 +188,13 @@ pub fn write_volume(
         let (size, digest) = volume.out.finish().map_err(WriteError::Out)?;
         Ok(Written { size, digest })
     })
+}
+
+/// Adds a small member. Its name and size are ones that fit into a header.
+pub(crate) fn push_member(bytes: &mut Vec<u8>, name: &str, member: &[u8]) {
+    bytes.extend_from_slice(&header(name, member.len() as u64).unwrap_or([0; 512]));
+    bytes.extend_from_slice(member);
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
 }
 
 /// Writes members.

@@ -127,7 +127,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             sequence: arguments.reissue.unwrap_or_default(),
             out,
             read_back: !arguments.no_readback,
-            volume_size: arguments.carry.volume_size,
+            volumes: arguments.carry.volumes(),
             basis,
         };
         let (signer, events, cancel) = (signer()?, session.events.clone(), session.cancel.clone());
@@ -146,7 +146,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         dry_run: arguments.dry_run,
         read_back: !arguments.no_readback,
         jobs: usize::from(arguments.network.jobs),
-        volume_size: arguments.carry.volume_size,
+        volumes: arguments.carry.volumes(),
         basis,
         full_every: arguments.carry.full_every,
     };

@@ -31,6 +31,7 @@ mod push;
 mod receipt;
 mod recover;
 mod remove;
+mod repair;
 mod restore;
 mod rollback;
 mod serve;
@@ -131,6 +132,7 @@ enum Verb {
     Inspect(inspect::Arguments),
     Diff(diff::Arguments),
     Verify(verify::Arguments),
+    Repair(repair::Arguments),
     Import(import::Arguments),
     Serve(serve::Arguments),
     Export(export::Arguments),
@@ -261,6 +263,7 @@ fn work(verb: Verb, session: &Session) -> Result<(), Problem> {
         Verb::Inspect(verb) => inspect::run(verb, session),
         Verb::Diff(verb) => diff::run(verb, session),
         Verb::Verify(verb) => verify::run(verb, session),
+        Verb::Repair(verb) => repair::run(verb, session),
         Verb::Import(verb) => import::run(verb, session),
         Verb::Serve(verb) => serve::run(verb, session),
         Verb::Export(verb) => export::run(verb, session),

@@ -53,7 +53,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         hosted_as: names(&arguments.hosted_as)?,
         out: session.writable_directory(&arguments.out)?,
         read_back: !arguments.no_readback,
-        volume_size: arguments.carry.volume_size,
+        volumes: arguments.carry.volumes(),
         basis: arguments.carry.basis(session),
         full_every: arguments.carry.full_every,
     };
@@ -81,9 +81,13 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
 
 /// Prints a line for each volume, and one for all.
 fn show(PackForecast { would, artifacts, evidence }: &PackForecast) {
-    let count = would.volumes.len();
-    for (size, number) in would.volumes.iter().zip(1..).filter(|_| count > 1) {
-        output::line(&format!("volume {number} of {count}: {}", units::bytes(*size)));
+    let count = would.volumes;
+    for (size, number) in would.media.iter().zip(1..).filter(|_| would.media.len() > 1) {
+        let what = match number > count {
+            false => format!("volume {number} of {count}"),
+            true => format!("spare volume {}", number - count),
+        };
+        output::line(&format!("{what}: {}", units::bytes(*size)));
     }
     let word = if would.held { "unchanged:" } else { "would be" };
     let of = format!("{word} {} sequence {}", would.channel, would.sequence);

@@ -27,6 +27,7 @@ use crate::ops::import::{self, ImportRequest};
 use crate::ops::lock::{Order, Place};
 use crate::ops::serve::{self, ServeRequest};
 use crate::ops::verify::{self, VerifyReport};
+use crate::ops::volumes::Volumes;
 use crate::problem::{Kind, Problem};
 use crate::store::{Layout, Store};
 use crate::trust::{COLLECT_KEY, Trust};
@@ -262,7 +263,7 @@ async fn collect_project(
         dry_run: false,
         read_back: true,
         jobs: JOBS,
-        volume_size: None,
+        volumes: Volumes::default(),
         basis: None,
         full_every: None,
     };

@@ -45,6 +45,11 @@ impl AtomicFile {
         Ok(AtomicFile { file: File::create_new(&beside, access)?, target: path.to_owned(), done: false })
     }
 
+    /// Writes at a place of it, such as after bytes that are still to come.
+    pub fn write_at(&self, place: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_at(place, bytes)
+    }
+
     /// Makes what was written so far durable and opens it for reading, past the cache: what comes back is what the
     /// medium holds, as far as the system lets one ask. To be read with [`read_ahead`](super::read_ahead).
     pub fn read_back(&self) -> io::Result<std::fs::File> {

@@ -16,8 +16,8 @@ impl Documents {
     /// Those of a volume.
     pub(super) fn of<R: std::io::Read>(volume: &VolumeReader<R>) -> Documents {
         let signed = [
-            (PayloadType::Snapshot, volume.snapshot_bytes(), volume.snapshot_signatures()),
-            (PayloadType::PackingList, volume.packing_bytes(), volume.packing_signatures()),
+            (PayloadType::Snapshot, volume.head().snapshot_bytes(), volume.head().snapshot_signatures()),
+            (PayloadType::PackingList, volume.head().packing_bytes(), volume.head().packing_signatures()),
         ];
         let signed = signed.map(|(kind, bytes, signatures)| (kind, bytes.to_owned(), signatures.to_owned()));
         Documents { snapshot: volume.snapshot().clone(), signed }

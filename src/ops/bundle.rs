@@ -82,7 +82,7 @@ impl Bundle {
         let mut bundles: Vec<(BlobKey, Bundle)> = Vec::new();
         for path in media::volumes(paths)? {
             let volume = media::open(&path, verifier)?;
-            let packing = BlobKey::of(volume.packing_bytes());
+            let packing = volume.head().packing_key();
             let found = FoundVolume {
                 number: volume.volume_number(),
                 file: path.clone(),
@@ -94,8 +94,12 @@ impl Bundle {
                 continue;
             }
             let documents = [
-                (SignedDocument::Snapshot, volume.snapshot_signatures(), volume.signers()),
-                (SignedDocument::PackingList, volume.packing_signatures(), volume.packing_signers()),
+                (SignedDocument::Snapshot, volume.head().snapshot_signatures(), volume.signers()),
+                (
+                    SignedDocument::PackingList,
+                    volume.head().packing_signatures(),
+                    volume.head().packing_signers(),
+                ),
             ];
             let mut signatures = Vec::new();
             for (document, lines, trusted) in documents {
@@ -162,7 +166,7 @@ impl Bundle {
                 return Ok(());
             }
             let mut volume = media::open(&found.file, verifier)?;
-            if Snapshot::digest_of(volume.snapshot_bytes()) != self.which.snapshot {
+            if volume.head().snapshot_key() != self.which.snapshot {
                 let message = "the file is another one than it was a moment ago";
                 return Err(Problem::new(Kind::Untrusted, "media.changed", message).at(found.file.display()));
             }

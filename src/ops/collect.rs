@@ -19,6 +19,7 @@ use super::preflight;
 use super::recall;
 use super::receipt::Pins;
 use super::records::{self, NamedList};
+use super::volumes::Volumes;
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::ecosystem::Note;
@@ -41,8 +42,8 @@ pub struct CollectRequest {
     pub read_back: bool,
     /// How many downloads at once.
     pub jobs: usize,
-    /// The most bytes of a volume; `None`: one volume of everything.
-    pub volume_size: Option<u64>,
+    /// Into what it is cut.
+    pub volumes: Volumes,
     /// What the site has, which is left out; `None`: nothing.
     pub basis: Option<Basis>,
     /// Every so many sequences, nothing is left out.
@@ -144,7 +145,7 @@ pub async fn collect(
                 out: &asked.out,
                 signer: &*signer,
                 read_back: asked.read_back,
-                volume_size: asked.volume_size,
+                volumes: asked.volumes,
                 next_medium: next_medium.as_deref(),
                 at_site: at_site.as_deref(),
             },
@@ -171,8 +172,8 @@ pub struct ReissueRequest {
     pub out: PathBuf,
     /// Whether the finished bundle is read back from the medium.
     pub read_back: bool,
-    /// The most bytes of a volume; `None`: one volume of everything.
-    pub volume_size: Option<u64>,
+    /// Into what it is cut.
+    pub volumes: Volumes,
     /// What the site has, which is left out; `None`: nothing.
     pub basis: Option<Basis>,
 }
@@ -197,7 +198,7 @@ pub fn reissue(
         out: &request.out,
         signer,
         read_back: request.read_back,
-        volume_size: request.volume_size,
+        volumes: request.volumes,
         next_medium,
         at_site: at_site.as_deref(),
     };

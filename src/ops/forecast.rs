@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use bundle_format::{BlobKey, BundlePlan, Cutter, Documents, Mode, Signer};
+use bundle_format::signature::{PayloadType, sign};
+use bundle_format::{BlobKey, Mode, Signer};
 use serde::{Deserialize, Serialize};
 
 use super::archive_index;
-use super::issue::{AtSite, DOCUMENTS, uncuttable, unpackable};
+use super::issue::{AtSite, unpackable};
 use super::ledger;
 use super::lock_file::Lock;
+use super::volumes::{Cutting, Files, Volumes};
 use super::{pack, records};
 use crate::problem::Problem;
 use crate::store::Store;
@@ -22,8 +24,11 @@ pub struct Forecast {
     pub sequence: u64,
     /// Whether the content was packed before under this sequence.
     pub held: bool,
-    /// The size of each volume in bytes; what signatures take is assumed.
-    pub volumes: Vec<u64>,
+    /// How many volumes it would have.
+    pub volumes: u64,
+    /// The size in bytes of each volume, and then of each spare one, with what lies beside it to mend it; what signatures
+    /// take is assumed.
+    pub media: Vec<u64>,
     /// How many blobs they would carry.
     pub blobs: u64,
     /// How many would be left out, because the site has them.
@@ -33,9 +38,9 @@ pub struct Forecast {
 }
 
 impl Forecast {
-    /// The size of all volumes in bytes.
+    /// The size of all files in bytes.
     pub fn bytes(&self) -> u64 {
-        self.volumes.iter().sum()
+        self.media.iter().sum()
     }
 }
 
@@ -44,7 +49,7 @@ pub(super) struct Forecasting<'a> {
     pub(super) channel: &'a str,
     pub(super) mode: Mode,
     pub(super) ledger: &'a Path,
-    pub(super) volume_size: Option<u64>,
+    pub(super) volumes: Volumes,
     pub(super) full_every: Option<u64>,
     pub(super) at_site: Option<&'a AtSite>,
 }
@@ -72,26 +77,27 @@ pub(super) fn forecast(lock: &Lock, wish: &Forecasting<'_>, store: &Store) -> Re
         segments.retain(|segment| travels(&segment.digest, segment.size));
         blobs.retain(|(key, size)| travels(key, *size));
     }
-    let most = wish.volume_size.unwrap_or(u64::MAX);
-    let documents = snapshot.to_bytes().map_err(|error| unpackable(&error))?.len() as u64 + DOCUMENTS;
-    // What blobs are cut into is not read: any other key of a piece is as long.
-    let hash = &mut |piece: &bundle_format::Source| {
-        Ok(BlobKey::of(format!("{} from {}", piece.blob, piece.offset).as_bytes()))
+    let is_archive = wish.volumes.size.is_none() && at_site.is_none();
+    let index = if is_archive { archive_index::of(records::of_lock(lock))? } else { None };
+    let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;
+    let signed = sign(PayloadType::Snapshot, &bytes, &[&Nobody]).map_err(|error| unpackable(&error))?;
+    let mut cutting = Cutting {
+        volumes: wish.volumes,
+        segments: &segments,
+        blobs: &blobs,
+        index: index.as_deref(),
+        // What blobs are cut into is not read: any other key of a piece is as long.
+        hash: &mut |piece| Ok(BlobKey::of(format!("{} from {}", piece.blob, piece.offset).as_bytes())),
+        keep: &mut |_, _| Ok(()),
     };
-    let cutter = &mut Cutter { most, documents, hash, keep: &mut |_, _| Ok(()) };
-    let mut plan = BundlePlan::cut(&segments, blobs, cutter).map_err(uncuttable)?;
-    if wish.volume_size.is_none()
-        && at_site.is_none()
-        && let Some(index) = archive_index::of(records::of_lock(lock))?
-    {
-        plan = plan.with_index(index).map_err(|error| unpackable(&error))?;
-    }
-    let documents = Documents::sign(&snapshot, &plan, &[&Nobody]).map_err(|error| unpackable(&error))?;
+    let (plan, documents) = cutting.cut(&bytes, &signed, &Nobody)?;
+    let files = Files::of(&plan, &documents);
     Ok(Forecast {
         channel: wish.channel.to_owned(),
         sequence: snapshot.sequence,
         held,
-        volumes: plan.volumes().iter().map(|volume| documents.file_size(volume)).collect(),
+        media: files.all().map(|medium| files.medium(medium)).collect(),
+        volumes: files.counts().0,
         blobs: plan.volumes().iter().map(|volume| volume.blobs().len() as u64).sum(),
         left_out,
         left_out_bytes,

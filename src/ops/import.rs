@@ -4,7 +4,6 @@
 //! staged from the segments (which come first) so that every later blob can be held to the checksums they claim,
 //! and nothing is visible until every byte was verified and nothing is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -123,7 +122,7 @@ fn foresee(
     let decide = || -> Result<_, Problem> {
         let verifier = trust.verifier(false)?;
         let volume = media::open(path, &verifier)?;
-        let key = Snapshot::digest_of(volume.snapshot_bytes());
+        let key = volume.head().snapshot_key();
         let (decision, _) = decide(store, trust, volume.snapshot(), key)?;
         if let Some(refusal) = decision.refusal(&volume.snapshot().channel, mark_of(volume.snapshot())) {
             return Err(refusal.at(path.display()));
@@ -218,12 +217,8 @@ pub fn import_from(
     let path = Path::new(PIPE);
     let done = trust.reread()?.verifier(false).map_err(Problem::from).and_then(|verifier| {
         let volume = media::read(source, path, &verifier)?;
-        let set = Set {
-            count: volume.volume_count(),
-            packing: BlobKey::of(volume.packing_bytes()),
-            volumes: BTreeMap::from([(volume.volume_number(), path.to_owned())]),
-            arrived: BTreeSet::new(),
-        };
+        let mut set = Set::begin(&volume);
+        set.volumes.insert(volume.volume_number(), path.to_owned());
         import_volumes(store, trust, (&set, missing), vec![(path, volume)], events, cancel)
     });
     let (mut bundles, mut failed) = (Vec::new(), Vec::new());
@@ -262,7 +257,7 @@ fn import_set(
     for (number, path) in &set.volumes {
         let volume = media::open(path, &verifier)?;
         // It was looked at before, to find out what belongs together.
-        if BlobKey::of(volume.packing_bytes()) != set.packing || volume.volume_number() != *number {
+        if volume.head().packing_key() != set.packing || volume.volume_number() != *number {
             let message = "the medium returns another volume than a moment ago";
             return Err(Problem::new(Kind::Untrusted, "media.changed", message).at(path.display()));
         }
@@ -286,7 +281,7 @@ fn import_volumes(
     };
     let snapshot = first.snapshot().clone();
     let packing = first.packing().clone();
-    let key = Snapshot::digest_of(first.snapshot_bytes());
+    let key = first.head().snapshot_key();
     let (documents, signers) = (Documents::of(first), first.signers().to_vec());
     let mut imported = Imported {
         which: Which::of(path, first),
@@ -328,8 +323,8 @@ fn import_volumes(
     let side = Side { store, intake: &intake, events, cancel };
     let signatures = match opened.first() {
         Some((_, first)) => {
-            intake.keep(first.snapshot_bytes(), None)?;
-            intake.keep(first.snapshot_signatures(), None)?
+            intake.keep(first.head().snapshot_bytes(), None)?;
+            intake.keep(first.head().snapshot_signatures(), None)?
         }
         None => key,
     };

@@ -6,21 +6,22 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::signature::PayloadType;
 use bundle_format::{
-    BlobHasher, BlobKey, BundlePlan, Cutter, Documents, PlanError, SegmentRef, Signer, Snapshot, Source,
-    WriteError, file_name, write_volume,
+    BlobHasher, BlobKey, BundlePlan, Documents, Signer, Snapshot, Source, WriteError, file_name,
+    recovery_name, spare_name, write_volume,
 };
 
 use super::intake::Intake;
 use super::media::sidecar;
 use super::preflight;
+use super::protect::Protecting;
 use super::signing::OnceSigner;
 use super::verify;
+use super::volumes::{Cutting, Files, Medium, Volumes};
 use crate::cancel::{Cancel, interruption};
 use crate::events::{Events, Happening};
 use crate::fsx;
 use crate::problem::{Kind, Problem};
 use crate::store::Store;
-use crate::units;
 
 /// How a snapshot is to travel.
 #[derive(Clone, Copy)]
@@ -31,23 +32,23 @@ pub struct Issuing<'a> {
     pub signer: &'a dyn Signer,
     /// Whether the finished files are read back from the medium.
     pub read_back: bool,
-    /// The most bytes of a volume; `None`: one volume of everything.
-    pub volume_size: Option<u64>,
-    /// Asked for another medium when the next volume does not fit on this one; says whether there is one now.
+    /// Into what it is cut.
+    pub volumes: Volumes,
+    /// Asked for another medium when the next file does not fit on this one; says whether there is one now.
     pub next_medium: Option<&'a NextMedium>,
     /// What is left out, because the site has it.
     pub at_site: Option<&'a AtSite>,
 }
 
-/// Asks somebody for the next medium: the number of the volume, how many there are, and its size in bytes.
-pub type NextMedium = dyn Fn(u64, u64, u64) -> bool + Send + Sync;
+/// Asks somebody for the next medium: the name of the file that it is for, and how many bytes it needs.
+pub type NextMedium = dyn Fn(&str, u64) -> bool + Send + Sync;
 /// Says whether the site has a blob.
 pub type AtSite = dyn Fn(&BlobKey) -> bool + Send + Sync;
 
 impl Issuing<'_> {
     /// Whether the bundle may be an OCI archive as well.
     pub(super) fn can_be_archive(&self) -> bool {
-        self.volume_size.is_none() && self.at_site.is_none()
+        self.volumes.size.is_none() && self.at_site.is_none()
     }
 }
 
@@ -66,7 +67,13 @@ pub(super) struct Contents<'a> {
 }
 
 /// What was issued.
+#[derive(Default)]
 pub(super) struct Issued {
+    /// The files, in order.
+    pub(super) files: Vec<PathBuf>,
+    /// How many of them are volumes, and how many spare ones.
+    pub(super) volumes: u64,
+    pub(super) spares: u64,
     /// The size of all files in bytes.
     pub(super) bytes: u64,
     /// How many blobs they carry.
@@ -86,10 +93,10 @@ pub(super) fn issue(
     (store, intake): (&Store, &Intake),
     events: &dyn Events,
     cancel: &Cancel,
-) -> Result<(Issued, Vec<PathBuf>), Problem> {
+) -> Result<Issued, Problem> {
     let snapshot = contents.snapshot;
     let mut segments = snapshot.segments.clone();
-    let mut issued = Issued { bytes: 0, blobs: 0, left_out: 0, left_out_bytes: 0 };
+    let mut issued = Issued::default();
     if let Some(at_site) = issuing.at_site {
         contents.blobs.sort_unstable();
         contents.blobs.dedup();
@@ -103,146 +110,108 @@ pub(super) fn issue(
         contents.blobs.retain(|(key, size)| leave_out(key, *size));
     }
     let Contents { bytes, signed, blobs, index, .. } = contents;
-    let cutting = Cutting { issuing, segments, blobs, index, store, intake, cancel };
     let signer = OnceSigner::new(issuing.signer, store, intake);
+    let mut cutting = Cutting {
+        volumes: issuing.volumes,
+        segments: &segments,
+        blobs: &blobs,
+        index: index.as_deref(),
+        hash: &mut |part| hash_part(part, store, cancel),
+        keep: &mut |_, bytes| {
+            intake.keep(bytes, None).map(drop).map_err(|problem| io::Error::other(problem.to_string()))
+        },
+    };
     let (plan, documents) = cutting.cut(&bytes, &signed, &signer)?;
     intake.flush()?;
 
+    let files = Files::of(&plan, &documents);
+    issued.bytes = files.all().map(|medium| files.medium(medium)).sum();
+    issued.blobs = plan.volumes().iter().map(|volume| volume.blobs().len() as u64).sum();
+    let (items, bytes) = (Some(files.all().count() as u64), Some(issued.bytes));
+    events.emit(Happening::Stage { name: "pack".into(), items, bytes });
     // What is not all of it has a name that says which part it is.
     let packing = (issued.left_out > 0).then(|| BlobKey::of(&documents.packing));
-    let count = plan.volumes().len();
-    let sizes: Vec<u64> = plan.volumes().iter().map(|volume| documents.file_size(volume)).collect();
-    issued.bytes = sizes.iter().sum();
-    issued.blobs = plan.volumes().iter().map(|volume| volume.blobs().len() as u64).sum();
-    let (items, bytes) = (Some(count as u64), Some(issued.bytes));
-    events.emit(Happening::Stage { name: "pack".into(), items, bytes });
-    let mut files = Vec::new();
-    for (number, size) in sizes.into_iter().enumerate() {
-        let volume = Volume { documents: &documents, plan: &plan, number, size };
-        let (channel, sequence) = (&snapshot.channel, snapshot.sequence);
-        let name = file_name(channel, sequence, packing.as_ref(), volume.place(), count as u64);
+    let protecting = Protecting {
+        plan: &plan,
+        documents: &documents,
+        files: &files,
+        read_back: issuing.read_back,
+        store,
+        events,
+        cancel,
+    };
+    let (volumes, spares) = files.counts();
+    let (channel, sequence, packing) = (&snapshot.channel, snapshot.sequence, packing.as_ref());
+    for medium in files.all() {
+        let name = match medium {
+            Medium::Volume(number) => file_name(channel, sequence, packing, number, volumes),
+            Medium::Spare(number) => spare_name(channel, sequence, packing, number, spares),
+        };
         let path = issuing.out.join(&name);
-        must_have_room(&path, &volume, issuing)?;
+        must_have_room(&path, &name, files.medium(medium), issuing)?;
         fsx::create_directory(issuing.out, fsx::Access::Ordinary)
             .map_err(|error| unwritable(issuing.out, &error))?;
-        if path.exists() {
-            must_be_the_same(&path, &volume, issuing.signer, events, cancel)?;
-            events.emit(Happening::ItemSkip { item: name.clone(), reason: "it is there already".into() });
-            if !sidecar(&path).exists() {
-                write_sidecar(&path, &name, &hash_file(&path, cancel)?)?;
+        let beside = issuing.out.join(recovery_name(&name));
+        match medium {
+            Medium::Volume(number) => {
+                let volume = Volume { documents: &documents, plan: &plan, number };
+                write_or_compare((&path, name), &volume, (store, issuing), events, cancel)?;
+                protecting.beside_volume(&beside, number)?;
             }
-        } else {
-            let digest = write(&path, &volume, store, issuing.read_back, events, cancel)?;
-            write_sidecar(&path, &name, &digest)?;
-            events.emit(Happening::ItemDone { item: name });
-        }
-        files.push(path);
-    }
-    Ok((issued, files))
-}
-
-/// What is to be cut into volumes.
-struct Cutting<'a> {
-    issuing: &'a Issuing<'a>,
-    segments: Vec<SegmentRef>,
-    blobs: Vec<(BlobKey, u64)>,
-    index: Option<Vec<u8>>,
-    store: &'a Store,
-    intake: &'a Intake,
-    cancel: &'a Cancel,
-}
-
-/// What is assumed that a packing list and both signatures take, in bytes. If it is more, volumes are cut again.
-pub(super) const DOCUMENTS: u64 = 64 * 1024;
-
-impl Cutting<'_> {
-    /// The volumes and the documents that they all have.
-    fn cut(
-        self,
-        snapshot: &[u8],
-        signed: &[u8],
-        signer: &dyn Signer,
-    ) -> Result<(BundlePlan, Documents), Problem> {
-        let most = self.issuing.volume_size.unwrap_or(u64::MAX);
-        let mut documents = snapshot.len() as u64 + DOCUMENTS;
-        loop {
-            let plan = self.plan(most, documents)?;
-            let plan = match &self.index {
-                Some(index) => plan.with_index(index.clone()).map_err(|error| unpackable(&error))?,
-                None => plan,
-            };
-            let made = Documents::sign_packing(snapshot.to_vec(), signed.to_vec(), &plan, &[signer])
-                .map_err(|error| unsigned(&error))?;
-            let over = plan.volumes().iter().map(|volume| made.file_size(volume).saturating_sub(most)).max();
-            match over {
-                // The list of volumes is longer than was assumed.
-                Some(over) if over > 0 => documents += over.max(DOCUMENTS),
-                _ => return Ok((plan, made)),
+            Medium::Spare(number) => {
+                protecting.spare(&path, number)?;
+                protecting.beside_spare(&beside, &path, number)?;
             }
         }
+        issued.files.push(path);
+        issued.files.extend((files.sizes(medium).1 > 0).then_some(beside));
     }
+    (issued.volumes, issued.spares) = (volumes, spares);
+    Ok(issued)
+}
 
-    fn plan(&self, most: u64, documents: u64) -> Result<BundlePlan, Problem> {
-        let cut = BundlePlan::cut(
-            &self.segments,
-            self.blobs.iter().copied(),
-            &mut Cutter {
-                most,
-                documents,
-                hash: &mut |part| self.hash(part),
-                keep: &mut |_, bytes| {
-                    self.intake
-                        .keep(bytes, None)
-                        .map(drop)
-                        .map_err(|problem| io::Error::other(problem.to_string()))
-                },
-            },
-        );
-        cut.map_err(uncuttable)
+/// Writes a volume, unless it is there.
+fn write_or_compare(
+    (path, name): (&Path, String),
+    volume: &Volume<'_>,
+    (store, issuing): (&Store, &Issuing<'_>),
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Result<(), Problem> {
+    if path.exists() {
+        must_be_the_same(path, volume, issuing.signer, events, cancel)?;
+        events.emit(Happening::ItemSkip { item: name.clone(), reason: "it is there already".into() });
+        if !sidecar(path).exists() {
+            write_sidecar(path, &name, &hash_file(path, cancel)?)?;
+        }
+    } else {
+        let digest = write(path, volume, store, issuing.read_back, events, cancel)?;
+        write_sidecar(path, &name, &digest)?;
+        events.emit(Happening::ItemDone { item: name });
     }
+    Ok(())
+}
 
-    fn hash(&self, part: &Source) -> io::Result<BlobKey> {
-        let mut hasher = BlobHasher::default();
-        let mut left = part.size;
-        let mut bytes = open_part(self.store, part)?;
-        let mut buffer = vec![0; super::BUFFER];
-        loop {
-            self.cancel.check_io()?;
-            match bytes.read(&mut buffer)? {
-                0 if left == 0 => return Ok(hasher.finish()),
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => {
-                    left = left.saturating_sub(read as u64);
-                    hasher.update(buffer.get(..read).unwrap_or_default());
-                }
+/// The key of a part of a blob.
+fn hash_part(part: &Source, store: &Store, cancel: &Cancel) -> io::Result<BlobKey> {
+    let mut hasher = BlobHasher::default();
+    let mut left = part.size;
+    let mut bytes = open_part(store, part)?;
+    let mut buffer = vec![0; super::BUFFER];
+    loop {
+        cancel.check_io()?;
+        match bytes.read(&mut buffer)? {
+            0 if left == 0 => return Ok(hasher.finish()),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                left = left.saturating_sub(read as u64);
+                hasher.update(buffer.get(..read).unwrap_or_default());
             }
         }
     }
 }
 
-/// Why volumes cannot be cut.
-pub(super) fn uncuttable(error: PlanError) -> Problem {
-    match error {
-        PlanError::TooSmall(size, least) => Problem::new(
-            Kind::Usage,
-            "collect.volume-size",
-            format!("volumes of {} are too small for this bundle", units::bytes(size)),
-        )
-        .hint(format!("give --volume-size {} or more", units::bytes(least))),
-        PlanError::TooManyVolumes(count) => Problem::new(
-            Kind::Usage,
-            "collect.volume-size",
-            format!("with volumes of this size there would be {count} and more"),
-        )
-        .hint("give a larger --volume-size"),
-        PlanError::Unreadable { source, .. } if interruption(&source).is_some() => {
-            interruption(&source).unwrap_or_else(|| unpackable(&source))
-        }
-        error => unpackable(&error),
-    }
-}
-
-fn open_blob(store: &Store, key: &BlobKey) -> io::Result<File> {
+pub(super) fn open_blob(store: &Store, key: &BlobKey) -> io::Result<File> {
     let blob = store.blobs.open(key).map_err(|error| io::Error::other(error.to_string()))?;
     let blob = blob.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not in the store"))?;
     Ok(blob.file)
@@ -258,31 +227,20 @@ fn open_part(store: &Store, part: &Source) -> io::Result<impl Read + use<>> {
 struct Volume<'a> {
     documents: &'a Documents,
     plan: &'a BundlePlan,
-    /// Its place, from 0.
-    number: usize,
-    /// The size of its file in bytes.
-    size: u64,
-}
-
-impl Volume<'_> {
     /// Its number, from 1.
-    fn place(&self) -> u64 {
-        self.number as u64 + 1
-    }
+    number: u64,
 }
 
-/// Asks for other media until the volume fits. Where nobody can be asked, writing it says that it does not.
-fn must_have_room(path: &Path, volume: &Volume<'_>, issuing: &Issuing<'_>) -> Result<(), Problem> {
+/// Asks for other media until a file and what lies beside it fit. Where nobody can be asked, writing it says that they don't.
+fn must_have_room(path: &Path, name: &str, needed: u64, issuing: &Issuing<'_>) -> Result<(), Problem> {
     let Some(ask) = issuing.next_medium else { return Ok(()) };
     loop {
         let room = preflight::free_space(issuing.out).unwrap_or(u64::MAX);
-        if path.exists() || room >= volume.size + MEDIUM_RESERVE {
+        if path.exists() || room >= needed + MEDIUM_RESERVE {
             return Ok(());
         }
-        let count = volume.plan.volumes().len() as u64;
-        if !ask(volume.place(), count, volume.size) {
-            let message = format!("volume {} of {count} has no medium", volume.place());
-            return Err(Problem::new(Kind::Refused, "collect.no-medium", message)
+        if !ask(name, needed) {
+            return Err(Problem::new(Kind::Refused, "collect.no-medium", format!("{name} has no medium"))
                 .at(issuing.out.display())
                 .hint("collect again with the next medium there: what is written already stays as it is"));
         }
@@ -312,7 +270,7 @@ fn must_be_the_same(
     };
     let only = OnlyThese { documents: volume.documents, key_id: signer.key_id().to_owned() };
     match verify::read_through(path, &only, events, cancel) {
-        Ok(number) if number == volume.place() => Ok(()),
+        Ok(number) if number == volume.number => Ok(()),
         Ok(number) => Err(other(format!("it is volume {number}"))),
         Err(problem) if problem.kind == Kind::Interrupted => Err(problem),
         Err(problem) => Err(other(problem.message)),
@@ -365,7 +323,7 @@ fn write(
     // The ledger is locked, so nobody is writing what an earlier process left.
     fsx::AtomicFile::remove_leftovers(path).map_err(|error| failed(&error))?;
     let mut file = fsx::AtomicFile::create(path).map_err(|error| failed(&error))?;
-    let Volume { documents, plan, number, .. } = *volume;
+    let Volume { documents, plan, number } = *volume;
     let mut open = |key: &BlobKey| -> io::Result<Box<dyn Read>> {
         Ok(match plan.piece(key) {
             Some(part) => Box::new(open_part(store, part)?),
@@ -373,7 +331,8 @@ fn write(
         })
     };
     let mut told = Told { file: &mut file, events, cancel };
-    let written = write_volume(&mut told, documents, (plan, number), &mut open)
+    let place = usize::try_from(number - 1).unwrap_or(usize::MAX);
+    let written = write_volume(&mut told, documents, (plan, place), &mut open)
         .map_err(|error| write_problem(error, path))?;
     if read_back {
         events.emit(Happening::Stage { name: "read back".into(), items: Some(1), bytes: Some(written.size) });
@@ -444,7 +403,7 @@ pub(super) fn unsigned(error: &dyn std::error::Error) -> Problem {
     Problem::new(Kind::Failed, "collect.unsigned", "the bundle could not be signed").caused_by(error)
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Problem {
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> Problem {
     if let Some(problem) = interruption(error) {
         return problem;
     }

@@ -4,19 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bundle_format::{BlobKey, FormatError, Snapshot, Verifier, VolumeReader};
+use bundle_format::names::{RECOVERY_ENDING, VOLUME_ENDING};
+use bundle_format::{BlobKey, Damage, FormatError, Verifier, VolumeReader, recovery_name};
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::{Cancel, interruption};
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
 use crate::trust;
+use crate::units;
 
 /// A volume whose documents are verified, read once from wherever it is.
 pub type Volume = VolumeReader<Box<dyn Read + Send>>;
 
-/// What volumes are called.
-const ENDING: &str = ".aftk.tar";
 /// The most volumes that are looked for in a directory.
 const VOLUMES: usize = 100_000;
 
@@ -46,7 +46,7 @@ impl Which {
             channel: snapshot.channel.clone(),
             epoch: snapshot.epoch,
             sequence: snapshot.sequence,
-            snapshot: Snapshot::digest_of(volume.snapshot_bytes()),
+            snapshot: volume.head().snapshot_key(),
             signers: volume.signers().to_vec(),
         }
     }
@@ -106,7 +106,7 @@ pub fn volumes(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
         for entry in std::fs::read_dir(path).map_err(|error| unreadable(&error))?.take(VOLUMES) {
             let entry = entry.map_err(|error| unreadable(&error))?;
             let is_file = entry.file_type().map_err(|error| unreadable(&error))?.is_file();
-            if is_file && entry.file_name().to_string_lossy().ends_with(ENDING) {
+            if is_file && entry.file_name().to_string_lossy().ends_with(VOLUME_ENDING) {
                 found.push(entry.path());
             }
         }
@@ -116,7 +116,7 @@ pub fn volumes(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
                 "media.empty",
                 format!("no bundle is in {}", path.display()),
             )
-            .hint(format!("bundles are files whose names end in {ENDING}")));
+            .hint(format!("bundles are files whose names end in {VOLUME_ENDING}")));
         }
         found.sort();
         volumes.extend(found);
@@ -132,6 +132,8 @@ pub fn volumes(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
 pub struct Set {
     /// How many the bundle has.
     pub count: u64,
+    /// How many spare ones were made.
+    pub spares: u64,
     /// The digest of its packing list.
     pub packing: BlobKey,
     /// The files by their numbers; one that is there twice counts once.
@@ -141,6 +143,17 @@ pub struct Set {
 }
 
 impl Set {
+    /// The bundle of a volume, without any volume.
+    pub fn begin(volume: &Volume) -> Set {
+        Set {
+            count: volume.volume_count(),
+            spares: volume.packing().recovery.map_or(0, |recovery| recovery.spares()),
+            packing: volume.head().packing_key(),
+            volumes: BTreeMap::new(),
+            arrived: BTreeSet::new(),
+        }
+    }
+
     /// The file of the first volume that is at hand.
     pub fn first(&self) -> &Path {
         self.volumes.values().next().map_or(Path::new(""), PathBuf::as_path)
@@ -150,7 +163,14 @@ impl Set {
     /// Incomplete, naming the volumes that are not there.
     pub fn must_be_whole(&self) -> Result<(), Problem> {
         let is_missing = |number: &u64| !self.volumes.contains_key(number) && !self.arrived.contains(number);
-        missing_volumes((1..=self.count).filter(is_missing), self.count)
+        missing_volumes((1..=self.count).filter(is_missing), self.count).map_err(|problem| match self.spares {
+            0 => problem,
+            spares => problem.hint(format!(
+                "volumes may come in any order, one at a time; {} of those that were lost can be made again from the \
+                 others and the spare ones: `aftk repair`",
+                units::count(spares, "volume")
+            )),
+        })
     }
 }
 
@@ -190,10 +210,9 @@ pub fn sets(volumes: &[PathBuf], verifier: &dyn Verifier) -> Result<(Vec<Set>, V
                 continue;
             }
         };
-        let packing = BlobKey::of(volume.packing_bytes());
+        let packing = volume.head().packing_key();
         if sets.iter().all(|set| set.packing != packing) {
-            let (count, volumes, arrived) = (volume.volume_count(), BTreeMap::new(), BTreeSet::new());
-            sets.push(Set { count, packing, volumes, arrived });
+            sets.push(Set::begin(&volume));
         }
         let Some(set) = sets.iter_mut().find(|set| set.packing == packing) else { continue };
         set.volumes.entry(volume.volume_number()).or_insert_with(|| path.clone());
@@ -259,6 +278,9 @@ pub fn problem(error: FormatError, path: &Path) -> Problem {
         None => path.display().to_string(),
     };
     let (kind, message, hint) = match &error {
+        FormatError::Damaged { damage: Damage::Recovery, met, .. } => {
+            (Kind::Usage, met.clone(), "name the volumes; damaged ones are mended by `aftk repair`")
+        }
         FormatError::Damaged { met, .. } => (
             Kind::Untrusted,
             format!("this is not a sound bundle: {met}"),
@@ -287,5 +309,16 @@ pub fn problem(error: FormatError, path: &Path) -> Problem {
     if let FormatError::Sink(source) = &error {
         problem = problem.caused_by(source);
     }
+    let is_damaged = matches!(error, FormatError::Damaged { .. } | FormatError::Read { .. });
+    if is_damaged && kind == Kind::Untrusted && recovery_of(path).is_some() {
+        return problem.hint(format!("mend it: `aftk repair {} --out DIR`", path.display()));
+    }
     if hint.is_empty() { problem } else { problem.hint(hint) }
+}
+
+/// The file beside a volume that mends it, if there is one.
+pub fn recovery_of(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_string_lossy();
+    let beside = path.with_file_name(recovery_name(&name));
+    (!name.ends_with(RECOVERY_ENDING) && beside.is_file()).then_some(beside)
 }

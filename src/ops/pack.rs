@@ -48,8 +48,12 @@ pub struct Packed {
     pub snapshot: BlobKey,
     /// Whether the content was packed before under this sequence.
     pub held: bool,
-    /// The files, in order.
+    /// The files, in order, those of recovery included.
     pub files: Vec<PathBuf>,
+    /// How many volumes there are among them.
+    pub volumes: u64,
+    /// How many spare volumes.
+    pub spares: u64,
     /// Their size in bytes.
     pub bytes: u64,
     /// How many blobs they carry.
@@ -103,13 +107,15 @@ pub fn pack(
     let signed = sign(PayloadType::Snapshot, &bytes, &[&signer]).map_err(|error| unsigned(&error))?;
     let signatures = intake.keep(&signed, None)?;
     let contents = Contents { bytes, signed, snapshot: &snapshot, blobs, index };
-    let (issued, files) = issue(contents, &issuing, (store, intake), events, cancel)?;
+    let issued = issue(contents, &issuing, (store, intake), events, cancel)?;
     let packed = Packed {
         channel: packing.channel.to_owned(),
         sequence: snapshot.sequence,
         snapshot: key,
         held,
-        files,
+        files: issued.files,
+        volumes: issued.volumes,
+        spares: issued.spares,
         bytes: issued.bytes,
         blobs: issued.blobs,
         left_out: issued.left_out,
@@ -203,13 +209,15 @@ pub fn reissue(
         blobs,
         index: index.and_then(|index| index.finish()),
     };
-    let (issued, files) = issue(contents, issuing, (store, intake), events, cancel)?;
+    let issued = issue(contents, issuing, (store, intake), events, cancel)?;
     Ok(Packed {
         channel: channel.to_owned(),
         sequence,
         snapshot: entry.snapshot,
         held: true,
-        files,
+        files: issued.files,
+        volumes: issued.volumes,
+        spares: issued.spares,
         bytes: issued.bytes,
         blobs: issued.blobs,
         left_out: issued.left_out,

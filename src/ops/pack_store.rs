@@ -19,6 +19,7 @@ use super::lock_file::Lock;
 use super::pack::{self, Packed, Packing};
 use super::receipt::Pins;
 use super::select::{self, Selected, Selector};
+use super::volumes::Volumes;
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::ecosystem::{Planned, registry};
@@ -40,8 +41,8 @@ pub struct PackStoreRequest {
     pub out: PathBuf,
     /// Whether the finished bundle is read back from the medium.
     pub read_back: bool,
-    /// The most bytes of a volume; `None`: one volume of everything.
-    pub volume_size: Option<u64>,
+    /// Into what it is cut.
+    pub volumes: Volumes,
     /// What the site has, which is left out; `None`: nothing.
     pub basis: Option<Basis>,
     /// Every so many sequences, nothing is left out.
@@ -97,7 +98,7 @@ pub fn pack_store(
             out: &request.out,
             signer,
             read_back: request.read_back,
-            volume_size: request.volume_size,
+            volumes: request.volumes,
             next_medium,
             at_site: at_site.as_deref(),
         },
@@ -129,7 +130,7 @@ pub fn forecast(
         channel,
         mode: Mode::Add,
         ledger: &ledger,
-        volume_size: request.volume_size,
+        volumes: request.volumes,
         full_every: request.full_every,
         at_site: at_site.as_deref(),
     };

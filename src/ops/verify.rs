@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive_index;
 use super::media::{self, Failed, Which};
+use super::repair;
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
@@ -71,15 +72,42 @@ pub fn verify(
         items: Some(volumes.len() as u64),
         bytes: Some(bytes),
     });
-    let (sets, mut failed) = media::sets(&volumes, verifier)?;
+    let (sets, unread) = media::sets(&volumes, verifier)?;
+    let look = |path: &Path, problem: Problem| with_outlook(path, problem, verifier, events, cancel);
+    let mut failed = Vec::new();
+    for Failed { file, problem } in unread {
+        Failed::note(&mut failed, &file, look(&file, problem))?;
+    }
     let mut bundles = Vec::new();
     for set in &sets {
         match verify_set(set, verifier, None, events, cancel) {
             Ok((verified, _)) => bundles.extend(verified),
-            Err((path, problem)) => Failed::note(&mut failed, &path, problem)?,
+            Err((path, problem)) => Failed::note(&mut failed, &path, look(&path, problem))?,
         }
     }
+    cancel.check()?;
     Ok(VerifyReport { bundles, failed })
+}
+
+/// Says of a damaged volume whether it can be mended.
+fn with_outlook(
+    path: &Path,
+    problem: Problem,
+    verifier: &dyn Verifier,
+    events: &dyn Events,
+    cancel: &Cancel,
+) -> Problem {
+    if problem.kind != Kind::Untrusted || media::recovery_of(path).is_none() {
+        return problem;
+    }
+    match repair::outlook(path, verifier, events, cancel) {
+        Some((true, said)) => problem.because(said),
+        Some((false, said)) => problem.because(said).hint(
+            "volumes that lie beside each other, spare ones included, may mend it together: `aftk repair` them into one \
+             directory; else have it written again",
+        ),
+        None => problem,
+    }
 }
 
 /// Reads a volume to its end, keeping nothing: its number.

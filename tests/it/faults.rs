@@ -14,6 +14,7 @@ use aftk::net::{Client, Settings};
 use aftk::ops::collect::{self, CollectRequest};
 use aftk::ops::context::Outside;
 use aftk::ops::lock::{self, LockRequest, Order, Place};
+use aftk::ops::volumes::Volumes;
 use aftk::problem::Problem;
 use aftk::store::Store;
 use aftk::trust::{COLLECT_KEY, Trust};
@@ -106,7 +107,7 @@ impl Small {
                 dry_run: false,
                 read_back: true,
                 jobs: 4,
-                volume_size,
+                volumes: Volumes { size: volume_size, recovery: None },
                 basis: None,
                 full_every: None,
             };

@@ -28,6 +28,7 @@ mod net;
 mod npm_network;
 mod pack;
 mod push;
+mod repair;
 mod review;
 mod stopped;
 mod support;

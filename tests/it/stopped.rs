@@ -11,6 +11,7 @@ use aftk::ops::collect::{self, CollectRequest};
 use aftk::ops::context::Outside;
 use aftk::ops::lock::{Order, Place};
 use aftk::ops::verify;
+use aftk::ops::volumes::Volumes;
 use aftk::problem::{Kind, Problem};
 use aftk::store::Store;
 use aftk::trust::{COLLECT_KEY, Trust};
@@ -75,7 +76,7 @@ fn collect(sides: &Sides, events: &Arc<Impatient>) -> Result<(), Problem> {
         dry_run: false,
         read_back: true,
         jobs: 1,
-        volume_size: None,
+        volumes: Volumes::default(),
         basis: None,
         full_every: None,
     };

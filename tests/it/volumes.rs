@@ -6,22 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::support::crash::for_every;
-use crate::support::sides::{Ran, Sides, bundles, copy_directory, sound};
+use crate::support::sides::{Ran, Sides, bundles, copy_directory, noise, sound};
 
 /// How large volumes are at most.
 const SIZE: u64 = 2 * 1024 * 1024;
-
-/// Bytes that look like nothing, different for each number.
-fn noise(number: u64, length: usize) -> Vec<u8> {
-    let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..length.div_ceil(8)).flat_map(|_| next()).take(length).collect()
-}
 
 /// Files of which one is larger than a volume, collected into three volumes or so.
 fn collected() -> (Sides, Vec<PathBuf>) {

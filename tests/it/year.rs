@@ -9,6 +9,7 @@ use aftk::ops::Basis;
 use aftk::ops::collect::{self, ReissueRequest};
 use aftk::ops::pack::Packed;
 use aftk::ops::receipt;
+use aftk::ops::volumes::Volumes;
 use aftk::problem::{Kind, Problem};
 use aftk::store::Store;
 use aftk::trust::{COLLECT_KEY, Trust};
@@ -87,7 +88,7 @@ impl Outside {
             sequence,
             out: out.to_owned(),
             read_back: false,
-            volume_size,
+            volumes: Volumes { size: volume_size, recovery: None },
             basis,
         };
         let signer = self.trust.signer(COLLECT_KEY, None).unwrap();

@@ -7,6 +7,7 @@ use super::{PlanError, VolumePlan};
 use crate::digest::BlobKey;
 use crate::limits::{MAX_BLOB, MAX_VOLUMES};
 use crate::recipe::{Kind, Piece, Recipe};
+use crate::recovery::Recovery;
 use crate::segment::RecipeWriter;
 use crate::snapshot::SegmentRef;
 use crate::tar::{BLOCK, around_blobs, member_size};
@@ -17,6 +18,7 @@ pub struct BundlePlan {
     volumes: Vec<VolumePlan>,
     recipes: Vec<SegmentRef>,
     pieces: BTreeMap<BlobKey, Source>,
+    recovery: Option<Recovery>,
 }
 
 /// Where a piece stands in the blob that it is of.
@@ -64,6 +66,16 @@ impl BundlePlan {
     /// What a blob of a volume is a piece of, if it is one.
     pub fn piece(&self, key: &BlobKey) -> Option<&Source> {
         self.pieces.get(key)
+    }
+
+    /// What there is to mend it with.
+    pub fn recovery(&self) -> Option<Recovery> {
+        self.recovery
+    }
+
+    /// The same, with this to mend it with.
+    pub fn with_recovery(self, recovery: Option<Recovery>) -> BundlePlan {
+        BundlePlan { recovery, ..self }
     }
 
     /// One volume of everything; none of the blobs may be larger than a member can be.
@@ -270,6 +282,6 @@ impl Filling {
         self.volumes.push(self.now);
         let volumes =
             self.volumes.into_iter().map(|volume| VolumePlan::assemble(volume.segments, volume.rest));
-        Ok(BundlePlan { volumes: volumes.collect::<Result<_, _>>()?, recipes, pieces })
+        Ok(BundlePlan { volumes: volumes.collect::<Result<_, _>>()?, recipes, pieces, recovery: None })
     }
 }

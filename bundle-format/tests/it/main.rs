@@ -8,6 +8,7 @@ mod cases;
 mod flips;
 mod properties;
 mod recipe;
+mod recovering;
 mod roundtrip;
 mod sample;
 mod support;

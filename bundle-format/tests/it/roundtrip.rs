@@ -16,7 +16,7 @@ fn a_volume_is_read_back() {
     let volume = sample.volume();
     let mut reader = VolumeReader::open(volume.as_slice(), &TestVerifier::new()).unwrap();
     assert_eq!(reader.snapshot(), &sample.snapshot);
-    assert_eq!(reader.snapshot_bytes(), sample.snapshot.to_bytes().unwrap());
+    assert_eq!(reader.head().snapshot_bytes(), sample.snapshot.to_bytes().unwrap());
     assert_eq!(reader.signers(), [TestKey::new(1).key_id()]);
     assert_eq!((reader.volume_number(), reader.blobs()), (1, 5));
     assert!(sample.blobs.keys().all(|key| reader.carries(key)));

@@ -9,7 +9,7 @@ use crate::sample::Sample;
 use crate::support::{TestKey, TestVerifier};
 
 /// Bytes that look like nothing, different for each number.
-fn noise(number: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(number: u64, length: usize) -> Vec<u8> {
     let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let next = |_| {
         state ^= state << 13;
@@ -29,7 +29,7 @@ fn sample() -> Sample {
 const DOCUMENTS: u64 = 16 * 1024;
 
 /// The sample, cut into volumes of at most so many bytes; with the recipes among its blobs.
-fn cut(sample: &Sample, most: u64) -> Result<(BundlePlan, Sample), PlanError> {
+pub(crate) fn cut(sample: &Sample, most: u64) -> Result<(BundlePlan, Sample), PlanError> {
     let mut all = sample.clone();
     let sizes: Vec<_> = sample.blobs.iter().map(|(key, bytes)| (*key, bytes.len() as u64)).collect();
     let part = |source: &Source| {
@@ -52,7 +52,7 @@ fn cut(sample: &Sample, most: u64) -> Result<(BundlePlan, Sample), PlanError> {
     Ok((plan, all))
 }
 
-fn volumes(plan: &BundlePlan, sample: &Sample) -> Vec<Vec<u8>> {
+pub(crate) fn volumes(plan: &BundlePlan, sample: &Sample) -> Vec<Vec<u8>> {
     let documents = Documents::sign(&sample.snapshot, plan, &[&TestKey::new(1)]).unwrap();
     let open = |key: &BlobKey| -> io::Result<Box<dyn Read>> {
         let Some(source) = plan.piece(key) else { return sample.open(key) };

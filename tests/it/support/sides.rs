@@ -49,6 +49,18 @@ impl From<Output> for Ran {
     }
 }
 
+/// Bytes that look like nothing, different for each number.
+pub(crate) fn noise(number: u64, length: usize) -> Vec<u8> {
+    let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..length.div_ceil(8)).flat_map(|_| next()).take(length).collect()
+}
+
 /// A directory that is fast to sync where there is one: these tests write much, and no power cut is part of them.
 pub(crate) fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");

@@ -212,7 +212,12 @@ fn names() -> Vec<Case> {
         reserved("reserved-trust", "Root documents, a later version's.", insert(2, "aftk/trust.json")),
         reserved("reserved-approvals", "Approvals, a later version's.", insert(2, "aftk/approvals/1.json")),
         reserved("reserved-receipt", "A receipt, a later version's.", insert(2, "aftk/receipt.json")),
-        reserved("reserved-recovery", "Recovery data, a later version's.", insert(8, "aftk/recovery/0")),
+        Case::new(
+            "recovery-file",
+            "bundle.recovery",
+            "What a file of recovery has where a volume has its contents table.",
+            insert(4, "aftk/recovery.json"),
+        ),
         bad("extra-oci-layout", "An OCI archive's mark that nobody signed.", insert(5, "oci-layout")),
         bad("extra-index", "An OCI archive's index that nobody signed.", insert(5, "index.json")),
         reserved("reserved-sha512", "A blob by its sha512, a later version's.", insert(5, "blobs/sha512/00")),

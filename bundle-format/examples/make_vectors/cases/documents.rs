@@ -190,7 +190,12 @@ fn reserved() -> Vec<Case> {
     let approvals = Parts::snapshot_with(r#"{"channel""#, r#"{"approvals":[],"channel""#);
     let receipt = Parts::snapshot_with(r#""segments""#, r#""receipt":{},"segments""#);
     vec![
-        packing("reserved-recovery-field", "Recovery data.", r#""snapshot""#, r#""recovery":{},"snapshot""#),
+        Case::new(
+            "recovery-of-nothing",
+            "bundle.document",
+            "Recovery that says nothing.",
+            Parts::packing_with(r#""snapshot""#, r#""recovery":{},"snapshot""#),
+        ),
         packing(
             "reserved-trust-field",
             "Root documents that travel.",
