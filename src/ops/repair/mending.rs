@@ -92,11 +92,13 @@ impl Repairing<'_> {
         for (number, state) in &*states {
             if state.is_sound() {
                 bodies.push(Tail { whole: fsx::open_regular(&self.volume(*number))?, start });
-                (copies.push(None), others.push(Vec::new()));
+                copies.push(None);
+                others.push(Vec::new());
             } else {
                 let copy = self.open_damaged(*number)?;
                 bodies.push(Tail { whole: copy.inner().try_clone()?, start });
-                (copies.push(Some(copy)), others.push(self.other_copies(*number)?));
+                copies.push(Some(copy));
+                others.push(self.other_copies(*number)?);
             }
         }
         let sizes: Vec<u64> = self.bundle.head.packing().volumes.iter().map(|volume| volume.size).collect();
