@@ -47,7 +47,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "collect" -d 'Resolve, dow
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "pack" -d 'Pack what the store shows into a signed bundle, without any network'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "inspect" -d 'Show what bundles list, without unpacking them'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "diff" -d 'Show what moved from one bundle to another, or what importing a bundle would change here'
-complete -c aftk -n "__fish_aftk_needs_command" -f -a "verify" -d 'Verify bundles: signatures, every byte, and that all is there'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "verify" -d 'Verify bundles: signatures, every byte, and that all is there; what mends them as well'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "repair" -d 'Mend damaged volumes, and make lost ones again'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundles and take them into the store'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'

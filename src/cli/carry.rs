@@ -106,7 +106,7 @@ pub(super) fn carried(bundle: &Packed) -> String {
     let size = size(bundle.bytes, bundle.volumes, (bundle.left_out, bundle.left_out_bytes));
     let spares = match bundle.spares {
         0 => String::new(),
-        count => format!(", {} among them", units::count(count, "spare volume")),
+        count => format!(", {} included", units::count(count, "spare volume")),
     };
     format!("{again}{} sequence {}: {size}{spares}", bundle.channel, bundle.sequence)
 }

@@ -51,7 +51,7 @@ fn show(bundle: &Repaired) {
             State::Mended => "mended",
             State::MadeAgain => "made again",
             State::Damaged => "damaged",
-            State::Missing => continue,
+            State::Missing => "missing",
         };
         output::line(&format!("{}: {what}", volume.file.display()));
     }

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
+use bundle_format::recovery::Subject;
+
 use super::output;
 use super::session::Session;
 use crate::ops::verify;
 use crate::problem::Problem;
 use crate::units;
 
-/// Verify bundles: signatures, every byte, and that all is there
+/// Verify bundles: signatures, every byte, and that all is there; what mends them as well
 ///
 /// Trusts what this home trusts, and its own keys.
 #[derive(Debug, clap::Args)]
@@ -34,6 +36,17 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
                 units::count(bundle.artifacts, "artifact"),
                 units::bytes(bundle.bytes),
                 bundle.which.signers.join(", ")
+            ));
+        }
+        for beside in &report.recovery {
+            let what = match beside.subject {
+                Subject::Spare { number } => format!("spare volume {number}"),
+                Subject::Recovery { number } => format!("mends file {number}"),
+            };
+            output::line(&format!(
+                "{}: sound; {what}, {}",
+                beside.file.display(),
+                units::bytes(beside.bytes)
             ));
         }
     })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bundle_format::names::{RECOVERY_ENDING, VOLUME_ENDING};
+use bundle_format::names::{RECOVERY_ENDING, SPARE_ENDING, VOLUME_ENDING};
 use bundle_format::{BlobKey, Damage, FormatError, Verifier, VolumeReader, recovery_name};
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,34 @@ pub fn volumes(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Problem> {
         return Err(Problem::new(Kind::Usage, "media.none", "no bundle was named"));
     }
     Ok(volumes)
+}
+
+/// The files of recovery that paths stand for, and the volumes; as [`volumes`], but one of both is enough.
+///
+/// # Errors
+/// As [`volumes`].
+pub fn volumes_and_recovery(paths: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Problem> {
+    let is_recovery = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.is_file() && (name.ends_with(RECOVERY_ENDING) || name.ends_with(SPARE_ENDING))
+    };
+    let (mut all, mut recovery) = (Vec::new(), Vec::new());
+    for path in paths {
+        if is_recovery(path) {
+            recovery.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).into_iter().flatten().take(VOLUMES);
+        let mut beside: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        beside.retain(|path| is_recovery(path));
+        beside.sort();
+        match volumes(std::slice::from_ref(path)) {
+            Err(problem) if problem.code == "media.empty" && !beside.is_empty() => {}
+            found => all.extend(found?),
+        }
+        recovery.append(&mut beside);
+    }
+    Ok((all, recovery))
 }
 
 /// The volumes of one bundle that are at hand.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::archive_index;
 use super::media::{self, Failed, Which};
-use super::repair;
+use super::repair::{self, VerifiedRecovery};
 use crate::cancel::Cancel;
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
@@ -34,8 +34,11 @@ pub struct Verified {
 /// What was verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyReport {
-    /// One entry a bundle.
+    /// One entry a volume.
     pub bundles: Vec<Verified>,
+    /// Files of recovery that are sound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recovery: Vec<VerifiedRecovery>,
     /// Those that are not sound, or not trusted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Failed>,
@@ -65,11 +68,12 @@ pub fn verify(
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<VerifyReport, Problem> {
-    let volumes = media::volumes(paths)?;
-    let bytes = volumes.iter().map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum();
+    let (volumes, beside) = media::volumes_and_recovery(paths)?;
+    let bytes =
+        volumes.iter().chain(&beside).map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum();
     events.emit(Happening::Stage {
         name: "verify".into(),
-        items: Some(volumes.len() as u64),
+        items: Some((volumes.len() + beside.len()) as u64),
         bytes: Some(bytes),
     });
     let (sets, unread) = media::sets(&volumes, verifier)?;
@@ -85,8 +89,16 @@ pub fn verify(
             Err((path, problem)) => Failed::note(&mut failed, &path, look(&path, problem))?,
         }
     }
+    let mut recovery = Vec::new();
+    for path in &beside {
+        match repair::verify_recovery(path, verifier, events, cancel) {
+            Ok(verified) => recovery.push(verified),
+            Err(problem) => Failed::note(&mut failed, path, problem)?,
+        }
+        events.emit(Happening::ItemDone { item: path.display().to_string() });
+    }
     cancel.check()?;
-    Ok(VerifyReport { bundles, failed })
+    Ok(VerifyReport { bundles, recovery, failed })
 }
 
 /// Says of a damaged volume whether it can be mended.

@@ -80,6 +80,14 @@ impl Cutting<'_> {
         beside + if recovery.spares > Some(0) { most / 64 } else { 0 }
     }
 
+    /// The size that is proposed where volumes are too small: what mends them grows with them.
+    fn least(&self, least: u64) -> u64 {
+        let recovery = self.volumes.recovery.unwrap_or_default();
+        least
+            + least * recovery.percent.unwrap_or_default() / 50
+            + if recovery.spares > Some(0) { 1 << 20 } else { 0 }
+    }
+
     fn plan(&mut self, most: u64, documents: u64) -> Result<BundlePlan, Problem> {
         let cutter = &mut Cutter { most, documents, hash: self.hash, keep: self.keep };
         let cut = BundlePlan::cut(self.segments, self.blobs.iter().copied(), cutter);
@@ -89,7 +97,7 @@ impl Cutting<'_> {
                 "collect.volume-size",
                 format!("volumes of {} are too small for this bundle", units::bytes(size)),
             )
-            .hint(format!("give --volume-size {} or more", units::bytes(least))),
+            .hint(format!("give --volume-size {}MiB or more", self.least(least).div_ceil(1 << 20))),
             PlanError::TooManyVolumes(count) => Problem::new(
                 Kind::Usage,
                 "collect.volume-size",

@@ -15,6 +15,7 @@ use aftk::ops::volumes::Volumes;
 use aftk::store::Store;
 use aftk::trust::{COLLECT_KEY, Trust};
 use bundle_format::Recovery;
+use bundle_format::recovery::RecoveryFile;
 
 use crate::support::crash::for_every;
 use crate::support::sides::{Ran, Sides, noise, sound};
@@ -236,7 +237,7 @@ fn what_cannot_be_repaired_is_said_and_nothing_is_harmed() {
     fs::copy(other.path("stick").join(VOLUMES[0]), taken.join(VOLUMES[0])).unwrap();
     sides.run("in", &["key", "trust", other.path("project/collector.pem").to_str().unwrap()]).done();
     let ran = repair(&sides, &[&stick], "taken");
-    assert!(ran.code == Some(1) && ran.stderr.contains("of another bundle"), "{ran:?}");
+    assert!(ran.code == Some(6) && ran.stderr.contains("is there already"), "{ran:?}");
     // A file of recovery is no volume.
     let ran = sides.run("in", &["import", "../stick/prod-000001-01of03.aftk.rec"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("are mended by"), "{ran:?}");
@@ -275,6 +276,149 @@ fn a_medium_takes_a_volume_and_what_mends_it() {
         let ran = sides.run("out", &["collect", "--channel", "prod", option, value, "file:./a.bin"]);
         assert_eq!(ran.code, Some(2), "{option} {value}: {ran:?}");
     }
+}
+
+#[test]
+fn a_spare_volume_that_lies_harms_nothing_that_is_sound() {
+    let sides = collected(&["--survive", "1"]);
+    let trust = Trust::open(&sides.path("in")).unwrap();
+    let bad = medium(&sides, "bad", &[VOLUMES[0], VOLUMES[1], SPARE]);
+    // The packet of a stripe in which the first volume has data, sealed anew around a lie.
+    let mut bytes = fs::read(bad.join(SPARE)).unwrap();
+    let read = RecoveryFile::open(&bytes, bytes.len() as u64, &trust.verifier(true).unwrap()).unwrap();
+    let grid = read.layout.grid;
+    let at = (read.start + read.layout.offset(0, 1)) as usize;
+    let packet = &mut bytes[at..at + grid.packet()];
+    let mut digests = packet[32..32 + grid.data * 8].to_vec();
+    digests[0] ^= 1;
+    read.layout.seal.close(&grid, 0, 1, &digests, packet);
+    fs::write(bad.join(SPARE), bytes).unwrap();
+    let ran = repair(&sides, &[&bad], "fixed");
+    let (made, was) = (contents(&sides.path("fixed")), contents(&sides.path("stick")));
+    for (name, bytes) in made.iter().filter(|(name, _)| name.ends_with(".tar")) {
+        assert!(was[name] == *bytes, "{name}: {ran:?}");
+    }
+    let verified = sides.run("in", &["verify", "../bad"]);
+    assert_eq!(verified.code, Some(4), "a seal is no signature: {verified:?}");
+}
+
+#[test]
+fn what_stands_in_the_way_stays_as_it_is() {
+    let sides = collected(&["--recovery", "10%", "--survive", "1"]);
+    let stick = sides.path("stick");
+    let before = contents(&stick);
+    // Into the directory of the medium, by names without a directory.
+    for name in [VOLUMES[0], "prod-000001-01of03.aftk.rec"] {
+        let mut command = sides.command("in");
+        command.current_dir(&stick).args(["--home", sides.path("in").to_str().unwrap()]);
+        let ran: Ran = command.args(["repair", name, "--out", "."]).output().unwrap().into();
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(contents(&stick) == before);
+    }
+    // A sound volume under the name of another one.
+    fs::create_dir(sides.path("odd")).unwrap();
+    fs::copy(stick.join(VOLUMES[1]), sides.path("odd").join(VOLUMES[0])).unwrap();
+    let ran = repair(&sides, &[&stick], "odd");
+    assert_eq!(ran.code, Some(6), "{ran:?}");
+    assert_eq!(contents(&sides.path("odd")).len(), 1);
+    // Somebody's own copy of a spare volume.
+    fs::create_dir(sides.path("own")).unwrap();
+    fs::copy(stick.join(SPARE), sides.path("own").join(SPARE)).unwrap();
+    assert_eq!(repair(&sides, &[&stick], "own").code, Some(0));
+    assert!(contents(&sides.path("own"))[SPARE] == before[SPARE]);
+}
+
+#[test]
+fn copies_that_are_damaged_elsewhere_make_one_that_is_sound() {
+    let sides = collected(&["--recovery", "10%", "--survive", "1"]);
+    let beside = "prod-000001-01of03.aftk.rec";
+    let worse = medium(&sides, "worse", &[VOLUMES[0]]);
+    hole(&worse.join(VOLUMES[0]), 300_000, 1_500_000);
+    let better = medium(&sides, "better", &[VOLUMES[0], beside]);
+    hole(&better.join(VOLUMES[0]), 1_900_000, 80_000);
+    assert_eq!(repair(&sides, &[&worse], "fixed").code, Some(4));
+    let ran = repair(&sides, &[&better], "fixed");
+    assert_eq!((ran.code, states(&ran)[0].as_str()), (Some(0), "mended"), "{ran:?}");
+    // Neither is enough by itself.
+    hole(&better.join(VOLUMES[0]), 1_900_000, 500_000);
+    let ran = repair(&sides, &[&worse, &better], "both");
+    assert_eq!((ran.code, states(&ran)[0].as_str()), (Some(0), "mended"), "{ran:?}");
+    // The same by spare volumes, of which the first copy is damaged.
+    let spoilt = medium(&sides, "spoilt", &[SPARE, VOLUMES[1]]);
+    hole(&spoilt.join(SPARE), 400_000, 900_000);
+    let ran = repair(&sides, &[&spoilt, &sides.path("stick").join(VOLUMES[2])], "late");
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert_eq!(states(&ran)[0], "missing", "nothing that nobody has is kept");
+    let ran = repair(&sides, &[&sides.path("stick").join(SPARE)], "late");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_repaired(&sides, "late");
+}
+
+#[test]
+fn a_volume_that_could_not_be_made_again_is_taken_when_it_turns_up() {
+    let sides = collected(&["--recovery", "10%", "--survive", "1"]);
+    let first = medium(&sides, "first", &[VOLUMES[0], SPARE]);
+    assert_eq!(repair(&sides, &[&first], "fixed").code, Some(4));
+    let scratched = medium(&sides, "third", &[VOLUMES[2], "prod-000001-03of03.aftk.rec"]);
+    hole(&scratched.join(VOLUMES[2]), 100_000, 50_000);
+    let ran = repair(&sides, &[&scratched], "fixed");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_repaired(&sides, "fixed");
+}
+
+#[test]
+fn what_every_volume_has_is_taken_from_another_one() {
+    let sides = collected(&[]);
+    let bad = medium(&sides, "bad", &VOLUMES);
+    hole(&bad.join(VOLUMES[0]), 600, 50);
+    let file = fs::OpenOptions::new().append(true).open(bad.join(VOLUMES[1])).unwrap();
+    file.write_all_at(&[0; 4096], file.metadata().unwrap().len()).unwrap();
+    let ran = repair(&sides, &[&bad], "fixed");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    // What stands behind the end of a volume is not copied.
+    assert_eq!(states(&ran), ["mended", "sound", "sound"]);
+    assert_repaired(&sides, "fixed");
+}
+
+#[test]
+fn deltas_are_repaired_under_their_names() {
+    let sides = collected(&[]);
+    sides.write("part-4.bin", noise(4, 4_500_000));
+    let mut words = vec!["collect", "--channel", "prod", "--volume-size", "2600KiB", "--since", "1"];
+    words.extend(["--survive", "1", "--out", "../delta", "file:./part-0.bin", "file:./part-1.bin"]);
+    words.extend(["file:./part-2.bin", "file:./part-3.bin", "file:./part-4.bin"]);
+    sides.run("out", &words).done();
+    let delta = contents(&sides.path("delta"));
+    let volumes: Vec<&String> = delta.keys().filter(|name| name.ends_with(".tar")).collect();
+    assert!(volumes.len() == 2 && volumes[0].len() > VOLUMES[0].len(), "{volumes:?}");
+    // The first medium's file was renamed, and tells nothing of how the others are called.
+    let renamed = sides.path("renamed");
+    fs::create_dir(&renamed).unwrap();
+    fs::write(renamed.join("copy.aftk.tar"), &delta[volumes[0]]).unwrap();
+    let spare = sides.path("spare");
+    fs::create_dir(&spare).unwrap();
+    let name = delta.keys().find(|name| name.ends_with(".spare")).unwrap();
+    fs::write(spare.join(name), &delta[name]).unwrap();
+    let ran = repair(&sides, &[&spare, &renamed], "fixed");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let made = contents(&sides.path("fixed"));
+    assert!(volumes.iter().all(|name| made[*name] == delta[*name]), "{:?}", made.keys());
+}
+
+#[test]
+fn what_mends_is_verified_too() {
+    let sides = collected(&["--recovery", "10%", "--survive", "1"]);
+    let verified = sides.run("in", &["verify", "--json", "../stick"]).json();
+    assert_eq!(verified["recovery"].as_array().unwrap().len(), 5, "{verified}");
+    hole(&sides.path("stick").join(SPARE), 400_000, 600_000);
+    let ran = sides.run("in", &["verify", "../stick"]);
+    assert!(ran.code == Some(3) && ran.stderr.contains("of this file of recovery are damaged"), "{ran:?}");
+    // What is proposed is enough.
+    let mut words = vec!["collect", "--channel", "small", "--recovery", "50%", "--survive", "1"];
+    words.extend(["--out", "../small", "file:./part-0.bin", "--volume-size"]);
+    let ran = sides.run("out", &[&words[..], &["1100KiB"]].concat());
+    let size = ran.stderr.split("--volume-size ").nth(1).unwrap().split(' ').next().unwrap();
+    sides.run("out", &[&words[..], &[size]].concat()).done();
 }
 
 /// How the N-th write fails.

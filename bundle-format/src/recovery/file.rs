@@ -23,8 +23,9 @@ use crate::writer::{Documents, push_member};
 
 /// The largest `aftk/recovery.json`, in bytes.
 const MAX_SUBJECT: u64 = 1024;
-/// The head at the end of a damaged file is looked for in so many bytes.
+/// The head at the end of a damaged file is looked for in so many bytes, and so often.
 const MAX_HEAD: u64 = 5 << 20;
+const TRIES: usize = 8;
 
 /// What a file of recovery is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -112,7 +113,7 @@ pub struct RecoveryFile {
     pub subject: Subject,
     /// How its packets are laid out.
     pub layout: Layout,
-    /// Where they begin.
+    /// Where they begin: behind the head at the beginning, which is as long as the one at the end.
     pub start: u64,
 }
 
@@ -123,19 +124,21 @@ impl RecoveryFile {
     /// If both are damaged or not trusted, or say what cannot be.
     pub fn open(file: &dyn ReadAt, size: u64, verifier: &dyn Verifier) -> Result<RecoveryFile, FormatError> {
         RecoveryFile::read(file, 0, size, verifier).or_else(|error| {
-            let least = size.saturating_sub(MAX_HEAD);
-            let mut block = [0; 512];
-            let mut at = size - size % BLOCK;
-            while at > least.max(BLOCK) {
-                at -= BLOCK;
-                let is_head = file.read_at(at, &mut block).is_ok()
-                    && matches!(parse(&block), Met::File { name, .. } if name == names::SNAPSHOT);
-                if is_head && let Ok(read) = RecoveryFile::read(file, at, size, verifier) {
-                    // Both heads have one size.
-                    return Ok(RecoveryFile { start: size - at, ..read });
-                }
+            let from = size.saturating_sub(MAX_HEAD).next_multiple_of(BLOCK);
+            let mut tail = vec![0; usize::try_from(size.saturating_sub(from)).unwrap_or_default()];
+            if file.read_at(from, &mut tail).is_err() {
+                return Err(error);
             }
-            Err(error)
+            let is_head = |block: &&[u8]| {
+                <&[u8; 512]>::try_from(*block).is_ok_and(
+                    |block| matches!(parse(block), Met::File { name, .. } if name == names::SNAPSHOT),
+                )
+            };
+            let heads = tail.chunks_exact(512).zip((from..).step_by(512)).filter(|(block, _)| is_head(block));
+            // There is one, unless somebody made the file so that there are many.
+            let places: Vec<u64> = heads.map(|(_, place)| place).take(TRIES).collect();
+            let read = |place| RecoveryFile::read(file, place, size, verifier).ok();
+            places.into_iter().rev().find_map(read).ok_or(error)
         })
     }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::file::{Layout, RecoveryFile, Subject};
 pub use self::grid::{Grid, Lanes};
-pub use self::mend::{Survey, mend};
+pub use self::mend::{Data, Packets, Survey, damaged_packets, mend};
 pub use self::protect::{Made, protect};
 
 /// What a bundle has of recovery, as its packing list says it: one of both at least.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use bundle_format::recovery::{self, Grid, Lanes, Layout, RecoveryFile, Subject, Survey, mend, protect};
+use bundle_format::recovery::{
+    self, Data, Grid, Lanes, Layout, Packets, RecoveryFile, Subject, Survey, mend, protect,
+};
 use bundle_format::*;
 use proptest::prelude::*;
 
@@ -71,26 +73,39 @@ fn files() -> Vec<Vec<u8>> {
 
 /// Mends bodies in memory.
 fn mend_all(layout: &Layout, bodies: &mut [Vec<u8>], packets: &BTreeMap<usize, &[u8]>) -> Survey {
+    mend_with(layout, bodies, packets, &[], &[])
+}
+
+/// The same with other copies of the bodies, and lanes that are known to be sound.
+fn mend_with(
+    layout: &Layout,
+    bodies: &mut [Vec<u8>],
+    packets: &BTreeMap<usize, &[u8]>,
+    copies: &[&[Vec<u8>]],
+    sound: &[usize],
+) -> Survey {
     let (mut put, grid) = (Vec::new(), layout.grid);
+    let files: Vec<(usize, Vec<u8>)> = packets.iter().map(|(lane, bytes)| (*lane, bytes.to_vec())).collect();
+    let packets: Vec<Packets<'_>> = files
+        .iter()
+        .map(|(lane, bytes)| Packets {
+            file: bytes,
+            start: 0,
+            layout: Layout { lanes: *lane..lane + 1, ..layout.clone() },
+        })
+        .collect();
     let survey = {
+        let copies: Vec<Lanes<'_>> = copies.iter().map(|copy| lanes(copy, layout.seal.unit)).collect();
         let lanes = lanes(bodies, layout.seal.unit);
-        mend(
-            &grid,
-            &lanes,
-            &layout.seal,
-            &mut |lane, stripe, packet| {
-                let file = packets.get(&lane).ok_or(io::ErrorKind::NotFound)?;
-                file.to_vec().read_at(stripe * grid.packet() as u64, packet)
-            },
-            Some(&mut |lane, stripe, slice| {
-                put.push((lane, stripe, slice.to_vec()));
-                Ok(())
-            }),
-            &mut |_| Ok(()),
-        )
-        .unwrap()
+        let data = Data { lanes: &lanes, copies: &copies, sound: &|lane| sound.contains(&lane) };
+        let put = &mut |lane, stripe, slice: &[u8]| {
+            put.push((lane, stripe, slice.to_vec()));
+            Ok(())
+        };
+        mend(&data, &packets, Some(put), &mut |_| Ok(())).unwrap()
     };
     for (lane, stripe, slice) in put {
+        assert!(!sound.contains(&lane));
         let (at, length) = lanes(bodies, layout.seal.unit).part(&grid, lane, stripe);
         let body = if layout.seal.unit > 0 { &mut bodies[0] } else { &mut bodies[lane] };
         body[at as usize..at as usize + length].copy_from_slice(&slice[..length]);
@@ -177,6 +192,12 @@ fn a_lost_volume_is_made_again_from_the_others_and_a_spare_one() {
     bodies[2].fill(0);
     assert!(mend_all(&layout, &mut bodies, &packets).is_mendable());
     assert!(bodies == sound, "two by two");
+    // What packets say of a lane that is sound does not count.
+    bodies[1][300_000..300_100].fill(0);
+    bodies[0].fill(0);
+    assert!(mend_with(&layout, &mut bodies, &packets, &[], &[1]).is_mendable());
+    assert!(bodies[0] != sound[0] && bodies[2] == sound[2]);
+    bodies[1].clone_from(&sound[1]);
     bodies.iter_mut().for_each(|body| body.fill(0));
     assert!(!mend_all(&layout, &mut bodies, &packets).is_mendable());
 }
@@ -201,6 +222,11 @@ fn holes_are_mended_up_to_the_share_that_was_asked_for() {
     bodies[0][..4_000_000].fill(0);
     let survey = mend_all(&layout, &mut bodies, &by_lane(&layout, &packets));
     assert!(!survey.is_mendable() && survey.damaged >= 60);
+    // What is sound in another copy need not be made.
+    let mut copy = sound.clone();
+    copy[0][20_000_000..].fill(0);
+    let survey = mend_with(&layout, &mut bodies, &by_lane(&layout, &packets), &[&copy], &[]);
+    assert!(survey.is_mendable() && bodies == sound);
     // Packets of another bundle are none.
     let mut bodies = sound.clone();
     let mut other = layout.clone();
@@ -230,6 +256,11 @@ fn a_file_of_recovery_is_known_by_either_head() {
             assert_eq!(read.start, head.len() as u64, "{damage:?}");
             assert_eq!(read.head.documents(), protected.documents);
         }
+        let mut padded = file.clone();
+        padded[..600].fill(0);
+        padded.resize(file.len() + 2048, 0);
+        let read = RecoveryFile::open(&padded, padded.len() as u64, &TestVerifier::new()).unwrap();
+        assert_eq!(read.start, head.len() as u64, "a file that got longer");
         file.iter_mut().for_each(|byte| *byte ^= 0x55);
         assert!(open(&file).is_err());
         let volume = VolumeReader::open(head.as_slice(), &TestVerifier::new());

@@ -40,6 +40,13 @@ pub(super) enum Role {
     Recovery(Subject, u64),
 }
 
+impl Role {
+    /// Whether it is the file of recovery for a subject.
+    pub(super) fn is(&self, subject: Subject) -> bool {
+        matches!(self, Role::Recovery(it, _) if *it == subject)
+    }
+}
+
 impl Bundle {
     /// How many volumes it has.
     pub(super) fn count(&self) -> u64 {
@@ -67,14 +74,25 @@ impl Bundle {
         self.head.packing().recovery.map_or(0, |recovery| recovery.spares())
     }
 
-    /// The number of the volume that is called so.
-    fn number_by_name(&self, name: &str) -> Option<u64> {
-        let snapshot = self.head.snapshot();
-        (1..=self.count()).find(|number| {
+    /// The number of a volume by its name, or by what it has in common with the file that mends it.
+    fn number_of(&self, path: &Path) -> Option<u64> {
+        let (snapshot, name) = (self.head.snapshot(), name_of(path));
+        let mut numbers = 1..=self.count();
+        let by_name = numbers.find(|number| {
             [None, Some(&self.key)].into_iter().any(|packing| {
                 file_name(&snapshot.channel, snapshot.sequence, packing, *number, self.count()) == name
             })
-        })
+        });
+        let by_what_lies_beside = || {
+            let beside = media::recovery_of(path)?;
+            self.files.iter().find_map(|found| match found.role {
+                Role::Recovery(Subject::Recovery { number }, _) if found.path == beside => {
+                    Some(number).filter(|number| *number <= self.count())
+                }
+                _ => None,
+            })
+        };
+        by_name.or_else(by_what_lies_beside)
     }
 
     /// Whether a file that is called so has the packing in its name.
@@ -94,12 +112,14 @@ enum Said {
     Nothing(Box<FormatError>),
 }
 
-/// The files that paths stand for, by their bundles, and those of which nobody can say what they are.
+/// The files that paths stand for, by their bundles, and those of which nobody can say what they are. In `out` may be what an
+/// earlier repair left.
 ///
 /// # Errors
 /// Usage (2), if a path is not there or has nothing of a bundle.
 pub(super) fn find(
     paths: &[PathBuf],
+    out: Option<&Path>,
     verifier: &dyn Verifier,
 ) -> Result<(Vec<Bundle>, Vec<Unknown>), Problem> {
     let mut bundles: Vec<Bundle> = Vec::new();
@@ -107,13 +127,17 @@ pub(super) fn find(
     for path in files(paths)? {
         let said = match fsx::open_regular(&path) {
             Ok(file) => ask(&file, &path, verifier),
-            Err(error) => return Err(unreadable(&path, &error)),
+            Err(error) => {
+                unnamed.push((path.clone(), unreadable(&path, &error)));
+                continue;
+            }
         };
         let (head, role) = match said {
             Said::Role(head, role) => (head, Some(role)),
             Said::Some(head) => (head, None),
             Said::Nothing(error) => {
-                unknown.push((path, error));
+                let problem = media::problem(*error, &path);
+                unknown.push((path, problem));
                 continue;
             }
         };
@@ -123,19 +147,27 @@ pub(super) fn find(
         }
         let Some(bundle) = bundles.iter_mut().find(|bundle| bundle.key == key) else { continue };
         bundle.named_by_packing |= bundle.is_named_by_packing(&name_of(&path));
-        let role = role.or_else(|| bundle.number_by_name(&name_of(&path)).map(Role::Volume));
         match role {
             Some(role) => bundle.files.push(Found { path, role }),
-            None => unnamed.push((path.clone(), nameless(&path))),
+            None => unknown.push((path.clone(), nameless(&path))),
         }
     }
-    // What is damaged at its very beginning is known by its name alone, and by others of its bundle.
-    for (path, error) in unknown {
-        let name = name_of(&path);
-        let named = bundles.iter_mut().find_map(|bundle| Some((bundle.number_by_name(&name)?, bundle)));
-        match named {
+    let names: Vec<String> = out
+        .and_then(|out| std::fs::read_dir(out).ok())
+        .into_iter()
+        .flatten()
+        .take(FILES)
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    for bundle in &mut bundles {
+        bundle.named_by_packing |= names.iter().any(|name| bundle.is_named_by_packing(name));
+    }
+    // What is damaged where it says what it is, is known by what it is called, and by others of its bundle.
+    for (path, problem) in unknown {
+        let called = bundles.iter_mut().find_map(|bundle| Some((bundle.number_of(&path)?, bundle)));
+        match called {
             Some((number, bundle)) => bundle.files.push(Found { path, role: Role::Volume(number) }),
-            None => unnamed.push((path.clone(), media::problem(*error, &path))),
+            None => unnamed.push((path, problem)),
         }
     }
     Ok((bundles, unnamed))

@@ -7,34 +7,26 @@ use std::path::Path;
 
 use bundle_format::ReadAt;
 use bundle_format::body::Tail;
-use bundle_format::recovery::{self, Lanes, Layout, Subject, Survey, file};
+use bundle_format::recovery::{self, Data, Lanes, Layout, Packets, Subject, file};
 
 use super::found::{Found, Role};
 use super::{Repairing, State, salvage};
 use crate::events::Happening;
 use crate::fsx;
 
-/// A file of recovery from which packets are read.
-struct Packets {
-    file: File,
-    /// Where the packets begin.
-    start: u64,
-    layout: Layout,
-}
+/// A body in a file.
+type Body = Tail<File>;
 
-impl Packets {
-    fn read(&self, lane: usize, stripe: u64, packet: &mut [u8]) -> io::Result<()> {
-        self.file.read_at(self.start + self.layout.offset(lane, stripe), packet)
-    }
-}
+/// A file of recovery that is open, and where its packets begin.
+type Open = (File, u64);
 
 impl Repairing<'_> {
-    /// Mends damaged volumes, each by the file that lies beside it.
+    /// Mends damaged volumes, each by what lies beside it, and by other copies of it.
     pub(super) fn mend_by_what_lies_beside(&self, states: &mut BTreeMap<u64, State>) -> io::Result<()> {
         for (number, state) in states.iter_mut().filter(|(_, state)| **state == State::Damaged) {
-            let Some(packets) = self.packets(Subject::Recovery { number: *number }) else { continue };
             let copy = self.open_damaged(*number)?;
-            self.mend_one(&copy, self.head().len() as u64, &packets)?;
+            let start = self.head().len() as u64;
+            self.mend_one(&copy, start, self.other_copies(*number)?, Subject::Recovery { number: *number })?;
             copy.sync()?;
             if self.is_sound(*number)? {
                 *state = State::Mended;
@@ -43,117 +35,164 @@ impl Repairing<'_> {
         Ok(())
     }
 
-    /// Mends the copy of a spare volume by the file that lies beside it.
+    /// Mends the copy of a spare volume by what lies beside it, and by other copies of it.
     pub(super) fn mend_spare(&self, path: &Path, number: u64) -> io::Result<()> {
-        let subject = Subject::Recovery { number: self.bundle.count() + number };
-        let Some(packets) = self.packets(subject) else { return Ok(()) };
-        let head = file::head(&self.bundle.head.documents(), Subject::Spare { number });
+        let subject = Subject::Spare { number };
+        let Some(layout) = self.layout(subject) else { return Ok(()) };
+        let head = file::head(&self.bundle.head.documents(), subject);
+        let start = head.len() as u64;
         let copy = fsx::File::resume(path, fsx::Access::Ordinary)?;
-        if let Some(layout) = self.layout(Subject::Spare { number }) {
-            copy.set_size(file::file_size(head.len() as u64, &layout))?;
-            copy.write_at(head.len() as u64 + layout.size(), &head)?;
-        }
+        copy.set_size(self.file_size(subject))?;
         copy.write_at(0, &head)?;
-        self.mend_one(&copy, head.len() as u64, &packets)?;
+        copy.write_at(start + layout.size(), &head)?;
+        // A packet says by itself whether it is sound; so another copy's is taken where this one's is not.
+        let given = self.recovery_files(subject);
+        let mut packet = vec![0; layout.grid.packet()];
+        for lane in layout.lanes.clone() {
+            for stripe in 0..layout.grid.stripes {
+                let place = layout.offset(lane, stripe);
+                let mut is_sound = |file: &File, start: u64| {
+                    file.read_at(start + place, &mut packet).is_ok()
+                        && layout.seal.open(&layout.grid, lane, stripe, &packet).is_some()
+                };
+                if !is_sound(copy.inner(), start)
+                    && given.iter().any(|(other, other_start)| is_sound(other, *other_start))
+                {
+                    copy.write_at(start + place, &packet)?;
+                }
+                self.listener.step(packet.len() as u64)?;
+            }
+        }
+        let number = self.bundle.count() + number;
+        self.mend_one(&copy, start, Vec::new(), Subject::Recovery { number })?;
         copy.sync()
     }
 
     /// Mends damaged volumes, and makes missing ones again, by all the others and the spare ones.
     pub(super) fn mend_by_each_other(&self, states: &mut BTreeMap<u64, State>) -> io::Result<()> {
-        let mut spares = Vec::new();
+        let mut spares: Vec<(Open, Layout)> = Vec::new();
         for number in 1..=self.bundle.spares() {
-            let path = self.spare(number);
-            if let (true, Some(layout)) = (path.exists(), self.layout(Subject::Spare { number })) {
-                let start = file::head(&self.bundle.head.documents(), Subject::Spare { number }).len() as u64;
-                spares.push(Packets { file: fsx::open_regular(&path)?, start, layout });
+            let (path, subject) = (self.spare(number), Subject::Spare { number });
+            if let (true, Some(layout)) = (path.exists(), self.layout(subject)) {
+                let start = file::head(&self.bundle.head.documents(), subject).len() as u64;
+                spares.push(((fsx::open_regular(&path)?, start), layout));
             }
         }
         let missing = states.values().filter(|state| **state == State::Missing).count();
-        let Some(first) = spares.first().filter(|_| missing <= spares.len()) else { return Ok(()) };
-        let (head, layout) = (self.head().len() as u64, first.layout.clone());
-        let mut files = Vec::new();
+        let Some((_, layout)) = spares.first().filter(|_| missing <= spares.len()) else { return Ok(()) };
+        let grid = layout.grid;
+        let packets: Vec<Packets<'_>> = spares
+            .iter()
+            .map(|((file, start), layout)| Packets { file, start: *start, layout: layout.clone() })
+            .collect();
+        let start = self.head().len() as u64;
+        // Only what is not sound is ever opened for writing.
+        let (mut bodies, mut copies): (Vec<Body>, Vec<Option<fsx::File>>) = (Vec::new(), Vec::new());
+        let mut others: Vec<Vec<Body>> = Vec::new();
         for (number, state) in &*states {
-            files.push(match state {
-                State::Damaged | State::Missing => self.open_damaged(*number)?,
-                _ => fsx::File::resume(&self.volume(*number), fsx::Access::Ordinary)?,
-            });
-        }
-        let bodies: Vec<Tail<&File>> =
-            files.iter().map(|file| Tail { whole: file.inner(), start: head }).collect();
-        let sizes = self.bundle.head.packing().volumes.iter().map(|volume| volume.size);
-        let lanes = bodies.iter().zip(sizes).map(|(body, size)| (body as &dyn ReadAt, size));
-        let lanes = Lanes::Each(lanes.collect());
-        self.stage(layout.grid.stripes * (layout.grid.data * layout.grid.slice) as u64);
-        recovery::mend(
-            &layout.grid,
-            &lanes,
-            &layout.seal,
-            &mut |lane, stripe, packet| {
-                let spare = spares.iter().find(|spare| spare.layout.lanes.contains(&lane));
-                spare.ok_or(io::ErrorKind::NotFound)?.read(lane, stripe, packet)
-            },
-            Some(&mut |lane, stripe, slice| {
-                let (offset, length) = lanes.part(&layout.grid, lane, stripe);
-                let file = files.get(lane).ok_or(io::ErrorKind::NotFound)?;
-                file.write_at(head + offset, slice.get(..length).unwrap_or_default())
-            }),
-            &mut |bytes| self.step(bytes),
-        )?;
-        for (number, state) in states.iter_mut() {
-            let sound = match state {
-                State::Damaged => State::Mended,
-                State::Missing => State::MadeAgain,
-                _ => continue,
-            };
-            if let Some(file) = usize::try_from(*number - 1).ok().and_then(|place| files.get(place)) {
-                file.sync()?;
+            if state.is_sound() {
+                bodies.push(Tail { whole: fsx::open_regular(&self.volume(*number))?, start });
+                copies.push(None);
+                others.push(Vec::new());
+            } else {
+                let copy = self.open_damaged(*number)?;
+                bodies.push(Tail { whole: copy.inner().try_clone()?, start });
+                copies.push(Some(copy));
+                others.push(self.other_copies(*number)?);
             }
+        }
+        let sizes: Vec<u64> = self.bundle.head.packing().volumes.iter().map(|volume| volume.size).collect();
+        let most = others.iter().map(Vec::len).max().unwrap_or_default();
+        let lanes =
+            Lanes::Each(bodies.iter().zip(&sizes).map(|(body, size)| (body as &dyn ReadAt, *size)).collect());
+        let copied: Vec<Lanes<'_>> = (0..most)
+            .map(|attempt| {
+                let each = bodies.iter().zip(&others).zip(&sizes).map(|((body, others), size)| {
+                    (others.get(attempt).unwrap_or(body) as &dyn ReadAt, *size)
+                });
+                Lanes::Each(each.collect())
+            })
+            .collect();
+        let is_sound = |lane: usize| copies.get(lane).is_some_and(Option::is_none);
+        self.stage(grid.stripes * (grid.data * grid.slice) as u64);
+        recovery::mend(
+            &Data { lanes: &lanes, copies: &copied, sound: &is_sound },
+            &packets,
+            Some(&mut |lane, stripe, slice| {
+                // A volume that was sound and cannot be read any more stays as it is.
+                let Some(Some(copy)) = copies.get(lane) else { return Ok(()) };
+                let (offset, length) = lanes.part(&grid, lane, stripe);
+                copy.write_at(start + offset, slice.get(..length).unwrap_or_default())
+            }),
+            &mut |bytes| self.listener.step(bytes),
+        )?;
+        for ((number, state), copy) in states.iter_mut().zip(&copies) {
+            let Some(copy) = copy else { continue };
+            copy.sync()?;
+            let was_missing = *state == State::Missing;
             if self.is_sound(*number)? {
-                *state = sound;
+                *state = if was_missing { State::MadeAgain } else { State::Mended };
+            } else if was_missing {
+                // Nothing of it is anybody's.
+                fsx::remove(&self.damaged(*number))?;
             }
         }
         Ok(())
     }
 
-    /// Mends the body of a file by itself.
-    fn mend_one(&self, copy: &fsx::File, head: u64, packets: &Packets) -> io::Result<Survey> {
-        let Layout { grid, seal, .. } = &packets.layout;
-        let body = Tail { whole: copy.inner(), start: head };
-        let lanes = Lanes::One(&body, self.body_size(seal.unit));
-        self.stage(self.body_size(seal.unit));
-        recovery::mend(
-            grid,
-            &lanes,
-            seal,
-            &mut |lane, stripe, packet| packets.read(lane, stripe, packet),
-            Some(&mut |lane, stripe, slice| {
-                let (offset, length) = lanes.part(grid, lane, stripe);
-                copy.write_at(head + offset, slice.get(..length).unwrap_or_default())
-            }),
-            &mut |bytes| self.step(bytes),
-        )
+    /// Mends the body of a file by itself, and by other copies of it.
+    fn mend_one(&self, copy: &fsx::File, start: u64, others: Vec<Body>, subject: Subject) -> io::Result<()> {
+        let Some(layout) = self.layout(subject) else { return Ok(()) };
+        let files = self.recovery_files(subject);
+        let packets: Vec<Packets<'_>> = files
+            .iter()
+            .map(|(file, start)| Packets { file, start: *start, layout: layout.clone() })
+            .collect();
+        let size = self.body_size(layout.seal.unit);
+        let body = Tail { whole: copy.inner(), start };
+        let lanes = Lanes::One(&body, size);
+        let copies: Vec<Lanes<'_>> = others.iter().map(|other| Lanes::One(other, size)).collect();
+        self.stage(size);
+        let put = &mut |lane, stripe, slice: &[u8]| {
+            let (offset, length) = lanes.part(&layout.grid, lane, stripe);
+            copy.write_at(start + offset, slice.get(..length).unwrap_or_default())
+        };
+        let data = Data { lanes: &lanes, copies: &copies, sound: &|_| false };
+        recovery::mend(&data, &packets, Some(put), &mut |bytes| self.listener.step(bytes)).map(drop)
     }
 
-    /// The file of recovery for a subject that was given.
-    fn packets(&self, subject: Subject) -> Option<Packets> {
-        let found = self.bundle.files.iter().find_map(|Found { path, role }| match role {
-            Role::Recovery(is, start) if *is == subject => Some((path, *start)),
+    /// The bodies of what was given of a volume.
+    fn other_copies(&self, number: u64) -> io::Result<Vec<Body>> {
+        let start = self.head().len() as u64;
+        let open = |path: &Path| fsx::open_regular(path).map(|whole| Tail { whole, start });
+        Ok(self.given(number).filter_map(|path| open(path).ok()).collect())
+    }
+
+    /// The files of recovery for a subject that were given.
+    fn recovery_files(&self, subject: Subject) -> Vec<Open> {
+        let given = self.bundle.files.iter().filter_map(|Found { path, role }| match role {
+            Role::Recovery(_, start) if role.is(subject) => Some((fsx::open_regular(path).ok()?, *start)),
             _ => None,
         });
-        let (path, start) = found?;
-        Some(Packets { file: fsx::open_regular(path).ok()?, start, layout: self.layout(subject)? })
+        given.collect()
     }
 
     fn layout(&self, subject: Subject) -> Option<Layout> {
         Layout::of(self.bundle.head.packing(), self.bundle.key, subject)
     }
 
-    fn body_size(&self, unit: u64) -> u64 {
+    pub(super) fn body_size(&self, unit: u64) -> u64 {
         Layout::body_size(self.bundle.head.packing(), self.bundle.key, unit).unwrap_or_default()
     }
 
+    /// The size of a file of recovery.
+    pub(super) fn file_size(&self, subject: Subject) -> u64 {
+        let head = file::head(&self.bundle.head.documents(), subject).len() as u64;
+        self.layout(subject).map_or(0, |layout| file::file_size(head, &layout))
+    }
+
     /// The documents at the beginning of every volume.
-    fn head(&self) -> Vec<u8> {
+    pub(super) fn head(&self) -> Vec<u8> {
         self.bundle.head.documents().to_members()
     }
 
@@ -167,8 +206,8 @@ impl Repairing<'_> {
 
     /// Whether what there is of a volume is sound by now; then it gets its name.
     fn is_sound(&self, number: u64) -> io::Result<bool> {
-        let mut copy = fsx::open_regular(&self.damaged(number))?;
-        let is_sound = salvage::is_sound(&mut copy, self.verifier)?;
+        let (path, expected) = (self.damaged(number), self.expected(number));
+        let is_sound = salvage::is_sound_at(&path, expected, self.verifier, self.listener)?;
         if is_sound {
             self.name(number)?;
         }
@@ -176,11 +215,7 @@ impl Repairing<'_> {
     }
 
     fn stage(&self, bytes: u64) {
-        self.events.emit(Happening::Stage { name: "mend".into(), items: None, bytes: Some(bytes) });
-    }
-
-    fn step(&self, bytes: u64) -> io::Result<()> {
-        self.events.emit(Happening::ItemProgress { bytes });
-        self.cancel.check_io()
+        let name = "mend".into();
+        self.listener.events.emit(Happening::Stage { name, items: None, bytes: Some(bytes) });
     }
 }

@@ -1,7 +1,7 @@
 //! Repair: what media still give is copied into a directory, damage is mended there, and lost volumes are made again.
 //!
 //! Media are only read, one after the other: a site with one drive calls this once for each. Nothing gets a volume's name
-//! that is not sound to its last byte; until then it is called `….damaged`.
+//! that is not sound to its last byte; until then it is called `….damaged`. A volume that has its name is never written to.
 //!
 //! - [`found`]: which files there are · [`salvage`]: copying from a medium that fails
 //! - [`mending`]: mending copies · [`outlook`]: whether it would go well
@@ -15,13 +15,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bundle_format::recovery::Subject;
+use bundle_format::recovery::{RecoveryFile, Subject};
 use bundle_format::{BlobKey, Head, Verifier};
 use serde::{Deserialize, Serialize};
 
-pub use self::outlook::outlook;
+pub use self::outlook::{VerifiedRecovery, outlook, verify_recovery};
 
 use self::found::{Bundle, Found, Role};
+use self::salvage::{Expected, Listener};
 use super::issue::unwritable;
 use super::media::Failed;
 use crate::cancel::Cancel;
@@ -102,28 +103,34 @@ pub struct RepairReport {
 /// are spare ones.
 ///
 /// # Errors
-/// If a path is not there, the directory cannot be written, or the job is stopped.
+/// Usage (2), if a path is not there, or `out` is where a medium is. Refused (6), if something else has the name of what is to
+/// be written. If the directory cannot be written, or the job is stopped.
 pub fn repair(
     request: &RepairRequest,
     verifier: &dyn Verifier,
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<RepairReport, Problem> {
-    fsx::create_directory(&request.out, fsx::Access::Ordinary)
-        .map_err(|error| unwritable(&request.out, &error))?;
-    must_be_elsewhere(request)?;
-    let (found, unknown) = found::find(&request.paths, verifier)?;
-    let bytes = found.iter().flat_map(|bundle| &bundle.files);
-    let bytes = bytes.map(|file| file.path.metadata().map_or(0, |metadata| metadata.len())).sum();
-    let items = found.iter().map(|bundle| bundle.files.len() as u64).sum();
-    events.emit(Happening::Stage { name: "repair".into(), items: Some(items), bytes: Some(bytes) });
+    let out = request.out.as_path();
+    let unwritable = |error: &io::Error| unwritable(out, error);
+    fsx::create_directory(out, fsx::Access::Ordinary).map_err(|error| unwritable(&error))?;
+    let (found, unknown) = found::find(&request.paths, Some(out), verifier)?;
+    let files = || found.iter().flat_map(|bundle| &bundle.files).map(|file| &file.path);
+    files().chain(unknown.iter().map(|(path, _)| path)).try_for_each(|path| must_be_elsewhere(path, out))?;
+    let _lock = fsx::Lock::passing(&out.join(LOCK)).map_err(|error| unwritable(&error))?;
+    let bytes = files().map(|path| path.metadata().map_or(0, |metadata| metadata.len())).sum();
+    let items = Some(files().count() as u64);
+    events.emit(Happening::Stage { name: "repair".into(), items, bytes: Some(bytes) });
     let mut report = RepairReport { bundles: Vec::new(), failed: Vec::new() };
     for (file, problem) in unknown {
         report.failed.push(Failed { file, problem });
     }
     for bundle in &found {
-        let repairing = Repairing { bundle, out: &request.out, verifier, events, cancel };
-        let repaired = repairing.run().map_err(|error| unwritable(&request.out, &error))?;
+        let repairing = Repairing { bundle, out, verifier, listener: Listener { events, cancel } };
+        let repaired = repairing.run().map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => in_the_way(out, &error),
+            _ => unwritable(&error),
+        })?;
         if let Some(problem) = repairing.lacking(&repaired) {
             let file = repaired.volumes.first().map(|volume| volume.file.clone()).unwrap_or_default();
             report.failed.push(Failed { file, problem });
@@ -133,22 +140,32 @@ pub fn repair(
     Ok(report)
 }
 
+/// While somebody repairs into a directory, nobody else does.
+const LOCK: &str = ".aftk.repair.lock";
+
 /// Media are never written to.
-fn must_be_elsewhere(request: &RepairRequest) -> Result<(), Problem> {
-    let out = request.out.canonicalize().map_err(|error| unwritable(&request.out, &error))?;
-    for path in &request.paths {
-        let directory = if path.is_dir() { Some(path.as_path()) } else { path.parent() };
-        if directory.and_then(|directory| directory.canonicalize().ok()).as_ref() == Some(&out) {
-            return Err(Problem::new(
-                Kind::Usage,
-                "repair.same-directory",
-                "what is repaired goes into another directory, and the medium stays as it is",
-            )
-            .at(path.display())
-            .hint("choose another directory with --out"));
-        }
+fn must_be_elsewhere(path: &Path, out: &Path) -> Result<(), Problem> {
+    let directory = match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    };
+    let place = |path: &Path| path.canonicalize().map_err(|error| unwritable(path, &error));
+    if place(directory)? != place(out)? {
+        return Ok(());
     }
-    Ok(())
+    Err(Problem::new(
+        Kind::Usage,
+        "repair.same-directory",
+        "what is repaired goes into another directory, and the medium stays as it is",
+    )
+    .at(path.display())
+    .hint("choose another directory with --out"))
+}
+
+fn in_the_way(out: &Path, error: &io::Error) -> Problem {
+    Problem::new(Kind::Refused, "repair.in-the-way", error.to_string())
+        .at(out.display())
+        .hint("move it away, or choose another directory with --out")
 }
 
 /// Repairing one bundle.
@@ -156,24 +173,15 @@ struct Repairing<'a> {
     bundle: &'a Bundle,
     out: &'a Path,
     verifier: &'a dyn Verifier,
-    events: &'a dyn Events,
-    cancel: &'a Cancel,
+    listener: Listener<'a>,
 }
 
 impl Repairing<'_> {
     fn run(&self) -> io::Result<Repaired> {
-        let count = self.bundle.count();
         let mut states: BTreeMap<u64, State> = BTreeMap::new();
-        for number in 1..=count {
-            states.insert(number, self.state_before(number)?);
-        }
-        for Found { path, role } in &self.bundle.files {
-            if let Role::Volume(number) = role
-                && !matches!(states.get(number), Some(State::Sound))
-            {
-                let is_sound = self.take(path, *number)?;
-                states.insert(*number, if is_sound { State::Sound } else { State::Damaged });
-            }
+        for number in 1..=self.bundle.count() {
+            let before = self.state_before(number)?;
+            states.insert(number, if before.is_sound() { before } else { self.take(number, before)? });
         }
         self.mend_by_what_lies_beside(&mut states)?;
         if !states.values().all(|state| state.is_sound()) {
@@ -184,8 +192,12 @@ impl Repairing<'_> {
         let spares = (1..=self.bundle.spares()).filter(|number| self.spare(*number).exists());
         let spares = spares.count() as u64;
         if states.values().all(|state| state.is_sound()) {
+            // Nobody but a repair calls anything so.
             for number in 1..=self.bundle.spares() {
                 fsx::remove(&self.spare(number))?;
+            }
+            for number in states.keys() {
+                fsx::remove(&self.damaged(*number))?;
             }
         }
         let snapshot = self.bundle.head.snapshot();
@@ -209,42 +221,50 @@ impl Repairing<'_> {
         self.out.join(format!("{}.damaged", self.bundle.volume_name(number)))
     }
 
-    /// Where the copy of a spare volume is.
+    /// Where the copy of a spare volume is, until all volumes are sound.
     fn spare(&self, number: u64) -> PathBuf {
-        self.out.join(self.bundle.spare_name(number))
+        self.out.join(format!("{}.copy", self.bundle.spare_name(number)))
+    }
+
+    fn expected(&self, number: u64) -> Expected {
+        Expected { packing: self.bundle.key, number }
     }
 
     /// What an earlier repair, or somebody else, has left of a volume.
     fn state_before(&self, number: u64) -> io::Result<State> {
         let (volume, damaged) = (self.volume(number), self.damaged(number));
         if volume.exists() {
-            if !self.is_of_the_bundle(&volume)? {
-                let met = format!("{} is there already, and of another bundle", volume.display());
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, met));
-            }
-            if salvage::is_sound(&mut fsx::open_regular(&volume)?, self.verifier)? {
+            if salvage::is_sound_at(&volume, self.expected(number), self.verifier, self.listener)? {
                 return Ok(State::Sound);
             }
-            fsx::rename(&volume, &damaged)?;
+            let met =
+                format!("{} is there already, and not the sound volume of this bundle", volume.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, met));
         }
         Ok(if damaged.exists() { State::Damaged } else { State::Missing })
     }
 
-    /// Whether a file is of this bundle, as far as its head can be read.
-    fn is_of_the_bundle(&self, path: &Path) -> io::Result<bool> {
-        let head = Head::read(fsx::open_regular(path)?, self.verifier);
-        Ok(head.map_or(true, |head| head.packing_key() == self.bundle.key))
+    /// The files that were given of a volume.
+    fn given(&self, number: u64) -> impl Iterator<Item = &Path> {
+        let is_given = move |found: &&Found| found.role == Role::Volume(number);
+        self.bundle.files.iter().filter(is_given).map(|found| found.path.as_path())
     }
 
-    /// Copies a volume; says whether it is sound.
-    fn take(&self, from: &Path, number: u64) -> io::Result<bool> {
-        let damaged = self.damaged(number);
-        let is_sound = salvage::copy_volume(from, &damaged, self.verifier, self.events, self.cancel)?;
-        if is_sound {
-            self.name(number)?;
+    /// Copies a volume, from the first medium that has it sound. What is not sound is kept if there is nothing yet.
+    fn take(&self, number: u64, mut state: State) -> io::Result<State> {
+        let size = self.head().len() as u64 + self.body_size(number);
+        for path in self.given(number) {
+            let expected = (self.expected(number), size);
+            let damaged = self.damaged(number);
+            let is_sound = salvage::copy_volume(path, &damaged, expected, self.verifier, self.listener)?;
+            self.listener.events.emit(Happening::ItemDone { item: path.display().to_string() });
+            if is_sound {
+                self.name(number)?;
+                return Ok(State::Sound);
+            }
+            state = State::Damaged;
         }
-        self.events.emit(Happening::ItemDone { item: from.display().to_string() });
-        Ok(is_sound)
+        Ok(state)
     }
 
     /// Gives a volume that is sound its name.
@@ -255,16 +275,32 @@ impl Repairing<'_> {
 
     /// Copies the spare volumes that were given, mended by what lies beside them.
     fn take_spares(&self) -> io::Result<()> {
-        for Found { path, role } in &self.bundle.files {
-            let Role::Recovery(Subject::Spare { number }, _) = role else { continue };
-            let copy = self.spare(*number);
-            if !copy.exists() || !self.is_of_the_bundle(&copy)? {
-                salvage::copy(path, &copy, self.events, self.cancel)?;
-                self.mend_spare(&copy, *number)?;
+        for number in 1..=self.bundle.spares() {
+            let copy = self.spare(number);
+            if copy.exists() && !self.is_of_the_bundle(&copy) {
+                fsx::remove(&copy)?;
             }
-            self.events.emit(Happening::ItemDone { item: path.display().to_string() });
+            let subject = Subject::Spare { number };
+            let given = || self.bundle.files.iter().filter(move |found| found.role.is(subject));
+            if let (Some(first), false) = (given().next(), copy.exists()) {
+                salvage::copy(&first.path, &copy, self.file_size(subject), self.listener)?;
+            }
+            if copy.exists() && given().next().is_some() {
+                self.mend_spare(&copy, number)?;
+            }
+            for found in given() {
+                self.listener.events.emit(Happening::ItemDone { item: found.path.display().to_string() });
+            }
         }
         Ok(())
+    }
+
+    /// Whether a copy of a spare volume is of this bundle; one whose heads cannot be read may be.
+    fn is_of_the_bundle(&self, copy: &Path) -> bool {
+        let Ok(file) = fsx::open_regular(copy) else { return false };
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        let head: Option<Head> = RecoveryFile::open(&file, size, self.verifier).ok().map(|read| read.head);
+        head.is_none_or(|head| head.packing_key() == self.bundle.key)
     }
 
     /// What is still to be said of a bundle that is not repaired; `None` if all that was given is sound.
@@ -291,14 +327,16 @@ impl Repairing<'_> {
         let message = format!("{} sequence {}: {}", repaired.channel, repaired.sequence, parts.join(", "));
         let lost = (damaged.len() + missing.len()) as u64;
         let hint = match self.bundle.spares() {
-            0 => "what is kept of it helps nobody else: have it written again outside (`aftk collect --reissue`)"
-                .to_owned(),
+            0 => format!(
+                "repair another copy of it into the same directory, or have it written again outside: collect --reissue {}",
+                repaired.sequence
+            ),
             made if lost > made => format!(
                 "repair the other volumes into the same directory: {} can be made again from {}",
                 units::count(made, "volume"),
                 units::count(made, "spare volume")
             ),
-            _ => "repair another spare volume, or a better copy, into the same directory".to_owned(),
+            _ => "repair another spare volume, or another copy of it, into the same directory".to_owned(),
         };
         Some(Problem::new(Kind::Incomplete, "repair.incomplete", message).at(self.out.display()).hint(hint))
     }

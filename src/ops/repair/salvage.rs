@@ -5,9 +5,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use bundle_format::{FormatError, Verifier, VolumeReader};
+use bundle_format::{BlobKey, FormatError, Verifier, VolumeReader};
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, interruption};
 use crate::events::{Events, Happening};
 use crate::fsx;
 
@@ -17,22 +17,48 @@ const SECTOR: usize = 4 << 10;
 
 /// A file that is copied while it is read.
 struct Copying<'a> {
-    medium: &'a File,
+    medium: File,
+    /// How many bytes of it are copied.
     size: u64,
     place: u64,
     copy: &'a mut fsx::AtomicFile,
-    events: &'a dyn Events,
-    cancel: &'a Cancel,
+    listener: Listener<'a>,
 }
 
-/// Copies a file under another name.
+/// Who is told how far reading is, and who may stop it.
+#[derive(Clone, Copy)]
+pub(super) struct Listener<'a> {
+    pub(super) events: &'a dyn Events,
+    pub(super) cancel: &'a Cancel,
+}
+
+impl Listener<'_> {
+    /// So many more bytes are done.
+    ///
+    /// # Errors
+    /// If the job is to stop.
+    pub(super) fn step(&self, bytes: u64) -> io::Result<()> {
+        self.events.emit(Happening::ItemProgress { bytes });
+        self.cancel.check_io()
+    }
+}
+
+/// A volume of a bundle, by which one is told from others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    /// The bundle's packing list.
+    pub(super) packing: BlobKey,
+    /// The volume's number.
+    pub(super) number: u64,
+}
+
+/// Copies up to `size` bytes of a file under another name.
 ///
 /// # Errors
 /// If the copy cannot be written, or the job is stopped. That the medium cannot be read is none.
-pub(super) fn copy(from: &Path, to: &Path, events: &dyn Events, cancel: &Cancel) -> io::Result<()> {
-    let medium = fsx::open_regular(from)?;
-    let mut copy = fsx::AtomicFile::create(to)?;
-    Copying::begin(&medium, &mut copy, events, cancel)?.drain()?;
+pub(super) fn copy(from: &Path, to: &Path, size: u64, listener: Listener<'_>) -> io::Result<()> {
+    let mut copy = begin(to)?;
+    Copying::begin(from, size, &mut copy, listener)?.drain()?;
     copy.commit()
 }
 
@@ -43,14 +69,13 @@ pub(super) fn copy(from: &Path, to: &Path, events: &dyn Events, cancel: &Cancel)
 pub(super) fn copy_volume(
     from: &Path,
     to: &Path,
+    (expected, size): (Expected, u64),
     verifier: &dyn Verifier,
-    events: &dyn Events,
-    cancel: &Cancel,
+    listener: Listener<'_>,
 ) -> io::Result<bool> {
-    let medium = fsx::open_regular(from)?;
-    let mut copy = fsx::AtomicFile::create(to)?;
-    let mut copying = Copying::begin(&medium, &mut copy, events, cancel)?;
-    let is_sound = is_sound(&mut copying, verifier)?;
+    let mut copy = begin(to)?;
+    let mut copying = Copying::begin(from, size, &mut copy, listener)?;
+    let is_sound = is_sound(&mut copying, expected, verifier)?;
     copying.drain()?;
     if is_sound || !to.exists() {
         copy.commit()?;
@@ -58,19 +83,54 @@ pub(super) fn copy_volume(
     Ok(is_sound)
 }
 
-/// Reads a volume; says whether it is sound to its end.
+/// Begins a copy. The directory is locked, so what another one left of such a file is nobody's.
+fn begin(to: &Path) -> io::Result<fsx::AtomicFile> {
+    fsx::AtomicFile::remove_leftovers(to)?;
+    fsx::AtomicFile::create(to)
+}
+
+/// Reads a volume that is there; says whether it is the expected one, and sound to its end.
 ///
 /// # Errors
-/// If it was not read for another reason than what it holds.
-pub(super) fn is_sound(source: &mut dyn Read, verifier: &dyn Verifier) -> io::Result<bool> {
+/// If it cannot be opened, or the job is stopped.
+pub(super) fn is_sound_at(
+    path: &Path,
+    expected: Expected,
+    verifier: &dyn Verifier,
+    listener: Listener<'_>,
+) -> io::Result<bool> {
+    let mut file = Heard { file: fsx::open_regular(path)?, listener };
+    match is_sound(&mut file, expected, verifier) {
+        // What cannot be read is not sound.
+        Err(error) if interruption(&error).is_none() => Ok(false),
+        done => done,
+    }
+}
+
+/// A file that is read while somebody listens.
+struct Heard<'a> {
+    file: File,
+    listener: Listener<'a>,
+}
+
+impl Read for Heard<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.listener.step(read as u64)?;
+        Ok(read)
+    }
+}
+
+fn is_sound(source: &mut dyn Read, expected: Expected, verifier: &dyn Verifier) -> io::Result<bool> {
     let read = || {
         let mut volume = VolumeReader::open(source, verifier)?;
+        let met = (volume.head().packing_key(), volume.volume_number());
         while volume.next_blob()?.is_some() {}
-        volume.finish()
+        volume.finish().map(|_| met)
     };
     match read() {
-        Ok(_) => Ok(true),
-        // Not the medium's: that never fails.
+        Ok(met) => Ok(met == (expected.packing, expected.number)),
+        // Not the medium's: that never fails while it is copied.
         Err(FormatError::Read { source, .. }) => Err(source),
         Err(_) => Ok(false),
     }
@@ -78,12 +138,14 @@ pub(super) fn is_sound(source: &mut dyn Read, verifier: &dyn Verifier) -> io::Re
 
 impl<'a> Copying<'a> {
     fn begin(
-        medium: &'a File,
+        from: &Path,
+        size: u64,
         copy: &'a mut fsx::AtomicFile,
-        events: &'a dyn Events,
-        cancel: &'a Cancel,
+        listener: Listener<'a>,
     ) -> io::Result<Copying<'a>> {
-        Ok(Copying { size: medium.metadata()?.len(), medium, place: 0, copy, events, cancel })
+        let medium = fsx::open_regular(from)?;
+        let size = medium.metadata()?.len().min(size);
+        Ok(Copying { medium, size, place: 0, copy, listener })
     }
 
     /// Copies what nobody wanted to read.
@@ -96,16 +158,16 @@ impl<'a> Copying<'a> {
 
 impl Read for Copying<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.cancel.check_io()?;
+        self.listener.cancel.check_io()?;
         let left = usize::try_from(self.size - self.place).unwrap_or(usize::MAX);
         let length = left.min(buffer.len()).min(BLOCK);
         let part = buffer.get_mut(..length).unwrap_or_default();
         if self.medium.read_exact_at(part, self.place).is_err() {
-            read_what_can_be(self.medium, self.place, part, self.cancel)?;
+            read_what_can_be(&self.medium, self.place, part, self.listener.cancel)?;
         }
         self.copy.write_all(part)?;
         self.place += length as u64;
-        self.events.emit(Happening::ItemProgress { bytes: length as u64 });
+        self.listener.step(length as u64)?;
         Ok(length)
     }
 }
@@ -139,7 +201,8 @@ mod tests {
         assert!(part[..2 * SECTOR].iter().all(|byte| *byte == 7));
         assert!(part[2 * SECTOR..].iter().all(|byte| *byte == 0));
         let copy = home.path().join("copy");
-        super::copy(&path, &copy, &Silent, &Cancel::default()).unwrap();
+        let listener = Listener { events: &Silent, cancel: &Cancel::default() };
+        super::copy(&path, &copy, u64::MAX, listener).unwrap();
         assert_eq!(std::fs::read(copy).unwrap(), [7; 3 * SECTOR]);
     }
 }
