@@ -15,6 +15,8 @@ mod serve;
 pub mod server_address;
 pub mod template;
 
+#[cfg(feature = "apt")]
+mod apt;
 #[cfg(feature = "file")]
 mod file;
 #[cfg(feature = "npm")]
