@@ -27,10 +27,11 @@ const ROOMS: &[(&str, &str)] = &[
     ("events", "clock findings problem"),
     ("config", "access findings fsx problem units"),
     // The rooms that know nothing of the verbs.
+    ("protocol", ""),
     ("net", "clock problem units"),
     ("store", "blocking clock fsx problem"),
     ("trust", "access clock fsx problem store"),
-    ("ecosystem", "access blocking clock events findings net problem spill store"),
+    ("ecosystem", "access blocking clock events findings net problem protocol spill store"),
     ("http_server", "access blocking clock ecosystem problem store trust"),
     // The verbs.
     (
@@ -54,6 +55,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["src/trust/crypto.rs"]),
     ("bcrypt", &["src/trust/crypto.rs"]),
     ("pkcs8", &["src/trust/crypto.rs"]),
+    ("pgp", &["src/protocol/openpgp.rs"]),
     // It issues certificates by its own calls of the same library.
     ("rcgen", &["src/trust/site_authority.rs"]),
     ("sha1", &["src/store/hashes.rs"]),
