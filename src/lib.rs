@@ -8,7 +8,7 @@
 //! - [`protocol`]: wire formats that several ecosystems share.
 //! - [`net`]: the one HTTP client. [`http_server`]: the one listener.
 //! - [`store`]: blobs and the catalogue. [`trust`]: keys and who may sign what.
-//! - [`config`], [`access`], [`events`], [`findings`], [`problem`], [`units`], [`clock`], [`fsx`], [`spill`],
+//! - [`config`], [`access`], [`events`], [`findings`], [`problem`], [`settings`], [`units`], [`clock`], [`fsx`], [`spill`],
 //!   [`blocking`]: what every room needs.
 
 #![forbid(unsafe_code)]
@@ -29,6 +29,7 @@ pub mod net;
 pub mod ops;
 pub mod problem;
 pub mod protocol;
+pub mod settings;
 pub mod spill;
 pub mod store;
 pub mod trust;

@@ -106,6 +106,7 @@ impl What {
             requests: self.requests.clone(),
             platforms: self.platform.clone(),
             gaps: Vec::new(),
+            settings: Vec::new(),
             place,
         };
         Ok((order, None))

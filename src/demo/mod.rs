@@ -253,6 +253,7 @@ async fn collect_project(
         requests: vec!["npm:./package-lock.json".to_owned()],
         platforms: Vec::new(),
         gaps: Vec::new(),
+        settings: Vec::new(),
         place: Place::Project(project.clone()),
     };
     let request = CollectRequest {

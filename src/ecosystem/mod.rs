@@ -41,6 +41,7 @@ use crate::events::Events;
 pub use crate::findings::{Gap, Note};
 use crate::net::Access;
 use crate::problem::Problem;
+use crate::settings::Settings;
 use crate::spill::{Entry, Sorted};
 pub use archive_index::ArchiveIndex;
 pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
@@ -357,6 +358,27 @@ pub trait CollectContext: Send + Sync {
     ) -> Result<HelperAnswer, Problem>;
     /// Who listens.
     fn events(&self) -> &dyn Events;
+    /// Takes a document that may be too large for memory into the store, from where it is said to have this digest and
+    /// size; it is not asked for if it is held. `Ok(false)` if the upstream says that there is none (404, 410).
+    ///
+    /// # Errors
+    /// Untrusted, if it has another digest or size.
+    async fn obtain(&self, _access: &Access, _key: &BlobKey, _size: u64) -> Result<bool, Problem> {
+        Ok(false)
+    }
+    /// Opens a blob that is held. Reading it blocks.
+    async fn open_blob(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem> {
+        let bytes = self.held(key, u64::MAX).await?;
+        Ok(Box::new(std::io::Cursor::new(bytes)))
+    }
+    /// What the project says to an ecosystem alone.
+    fn settings(&self, _ecosystem: &str) -> Vec<Settings> {
+        Vec::new()
+    }
+    /// The artifacts of a schema in the lock that this resolution may replace.
+    async fn locked(&self, _schema: &str) -> Result<Vec<Planned>, Problem> {
+        Ok(Vec::new())
+    }
 }
 
 /// Collecting: from requests to artifacts, reading metadata only.

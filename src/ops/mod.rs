@@ -18,6 +18,7 @@ pub mod collect;
 pub mod context;
 pub mod diff;
 pub mod difference;
+mod download;
 mod evidence;
 pub mod export;
 pub mod export_files;

@@ -3,8 +3,18 @@
 //! An artifact is a binary package of one suite and component; what proves where it came from is an artifact too: the
 //! suite's `InRelease`, with the indices that it vouches for.
 
-#[allow(dead_code, reason = "what collects is not here yet")]
+#![allow(dead_code, reason = "what collects is not here yet")]
+
+mod credentials;
 mod deb822;
+#[cfg(test)]
+mod fake;
+mod index;
+mod keys;
+mod machine;
+mod release;
+mod source;
+mod sources;
 
 use bundle_format::Artifact;
 
