@@ -5,6 +5,10 @@
 
 #[allow(dead_code, reason = "what collects is not here yet")]
 mod deb822;
+#[allow(dead_code, reason = "what collects is not here yet")]
+mod relation;
+#[allow(dead_code, reason = "what collects is not here yet")]
+mod version;
 
 use bundle_format::Artifact;
 
