@@ -156,6 +156,8 @@ struct Version {
     section: Text,
     priority: Priority,
     multi_arch: MultiArch,
+    /// `Architecture: all`
+    of_all: bool,
     /// Of what apt compares to know a version again, and what its archive takes in bytes.
     fingerprint: u64,
     size: u64,
@@ -272,6 +274,17 @@ impl Universe {
             Some(architecture) if one.architecture != NATIVE => format!("{name}:{architecture}"),
             _ => name.to_owned(),
         }
+    }
+
+    /// As apt calls a version's file: `name:architecture=version`, where what is of no architecture is `all`.
+    pub(super) fn file_name(&self, version: VersionId) -> String {
+        let one = &self.versions[version.index()];
+        let package = &self.packages[one.package.index()];
+        let architecture = match one.of_all {
+            true => "all",
+            false => &self.architectures[usize::from(package.architecture)],
+        };
+        format!("{}:{architecture}={}", self.name_text(package.name), self.version_text(version))
     }
 
     /// Its versions, the latest first.

@@ -258,6 +258,7 @@ impl Universe {
             section: self.text_of(fields.section),
             priority: fields.priority(),
             multi_arch: fields.multi_arch(),
+            of_all: fields.architecture == "all",
             fingerprint: fields.fingerprint(),
             size: fields.size.parse().unwrap_or(0),
             dependencies: (0, 0),
