@@ -64,7 +64,8 @@ impl Ways {
     }
 
     async fn route(&self, url: &Url, context: &dyn CollectContext) -> Result<Route, Problem> {
-        let mut route = Route::default();
+        // All that comes is held to what the archive signed.
+        let mut route = Route { plain_http: true, ..Route::default() };
         if let Some((name, value)) = self.setting(url, "Proxy") {
             match value {
                 "DIRECT" => route.no_proxy = url.host_str().map(str::to_owned),

@@ -3,8 +3,8 @@
 //! An artifact is a binary package of one suite and component; what proves where it came from is an artifact too: the
 //! suite's `InRelease`, with the indices that it vouches for.
 
-#![allow(dead_code, reason = "what collects is not here yet")]
-
+mod choose;
+mod collect;
 mod credentials;
 mod deb822;
 #[cfg(test)]
@@ -12,16 +12,31 @@ mod fake;
 mod index;
 mod keys;
 mod machine;
+mod options;
+mod preferences;
+mod record;
+mod relation;
 mod release;
+mod request;
+mod resolve;
+mod solve;
 mod source;
 mod sources;
+mod status;
+mod suites;
+mod systems;
+mod universe;
+mod version;
 
 use bundle_format::Artifact;
+use serde_json::Value;
 
-use super::Ecosystem;
+use super::{Collect, Ecosystem};
 
 /// The schema of packages' artifacts.
 const SCHEMA: &str = "apt/1";
+/// The schema of what proves a suite.
+const EVIDENCE: &str = "apt-release/1";
 
 /// The ecosystem of Debian packages.
 pub(super) struct Apt;
@@ -40,6 +55,32 @@ impl Ecosystem for Apt {
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
-        format!("pkg:deb/{}/{}@{}", artifact.repository, artifact.name, artifact.version)
+        let attribute = |name| artifact.attributes.get(name).and_then(Value::as_str).unwrap_or_default();
+        let origin = attribute("origin").to_ascii_lowercase();
+        let vendor = if origin.is_empty() { artifact.repository.clone() } else { origin.replace(' ', "-") };
+        let mut purl = format!("pkg:deb/{}/{}", escaped(&vendor), escaped(&artifact.name));
+        purl.push_str(&format!("@{}", escaped(&artifact.version)));
+        let (architecture, suite) = (attribute("architecture"), attribute("suite"));
+        if artifact.schema == SCHEMA {
+            purl.push_str(&format!("?arch={}&distro={}", escaped(architecture), escaped(suite)));
+        }
+        purl
     }
+
+    fn collect(&self) -> Option<&dyn Collect> {
+        Some(&collect::AptCollect)
+    }
+
+    fn request_for(&self, _repository: &str, name: &str, version: &str) -> Option<String> {
+        let version = if version.is_empty() { String::new() } else { format!("={version}") };
+        request::is_name(name).then(|| format!("apt:{name}{version}"))
+    }
+}
+
+/// As a package URL writes it.
+fn escaped(text: &str) -> String {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    const ESCAPED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
