@@ -56,7 +56,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["src/trust/crypto.rs"]),
     ("bcrypt", &["src/trust/crypto.rs"]),
     ("pkcs8", &["src/trust/crypto.rs"]),
-    ("pgp", &["src/protocol/openpgp.rs"]),
+    ("pgp", &["src/protocol/openpgp"]),
     // It issues certificates by its own calls of the same library.
     ("rcgen", &["src/trust/site_authority.rs"]),
     ("sha1", &["src/store/hashes.rs"]),

@@ -3,6 +3,8 @@
 //! The packets and the arithmetic are the library's. What a signature is worth is decided here, as strictly as the
 //! verifiers of today's distributions do: no SHA-1, no short RSA keys, no subkey that does not say that it signs.
 
+pub mod sign;
+
 use std::io::{BufReader, Read as _};
 
 use jiff::{SignedDuration, Timestamp};
