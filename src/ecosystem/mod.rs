@@ -6,6 +6,7 @@
 mod archive_index;
 mod export;
 pub mod host;
+mod materialise;
 pub mod origin;
 pub mod pattern;
 mod planned;
@@ -45,6 +46,7 @@ use crate::settings::Settings;
 use crate::spill::{Entry, Sorted};
 pub use archive_index::ArchiveIndex;
 pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
+pub use materialise::{DocumentWrite, Materialise, MaterialiseContext};
 use pattern::Pattern;
 pub use planned::{Planned, PlannedFile};
 pub use serve::{
@@ -60,6 +62,11 @@ pub trait Ecosystem: Send + Sync {
     fn words(&self) -> &'static [&'static str];
     /// The schema its artifacts' attributes follow, `npm/1`. Others of its name are stored unchecked.
     fn schema(&self) -> &'static str;
+    /// Whether this build knows what artifacts of a schema say, so that it admits them: those of its own, and of what proves
+    /// them.
+    fn knows(&self, schema: &str) -> bool {
+        schema == self.schema()
+    }
     /// Whether a path is a lockfile of this ecosystem by its name, so that it may be given without prefix.
     fn is_lockfile(&self, _file_name: &str) -> bool {
         false
@@ -97,6 +104,10 @@ pub trait Ecosystem: Send + Sync {
     }
     /// Serving clients.
     fn serve(&self) -> Option<&dyn Serve> {
+        None
+    }
+    /// Documents that are made before clients ask for them.
+    fn materialise(&self) -> Option<&dyn Materialise> {
         None
     }
     /// Exporting to files that its clients read.

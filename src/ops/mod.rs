@@ -19,6 +19,7 @@ pub mod context;
 pub mod diff;
 pub mod difference;
 mod download;
+pub mod editions;
 mod evidence;
 pub mod export;
 pub mod export_files;

@@ -9,6 +9,7 @@ mod change;
 #[cfg(test)]
 mod conformance;
 mod disk;
+mod edition;
 mod error;
 mod hashes;
 mod layout;
@@ -31,6 +32,9 @@ use serde::{Deserialize, Serialize};
 pub use accepted::{Accepted, accepted};
 pub use change::{AuditEntry, Change, ChangeSet, Place, Precondition};
 pub use disk::DiskBlobs;
+pub use edition::{
+    EditionDocument, EditionDocuments, EditionState, edition_document, edition_state, publish_edition,
+};
 pub use error::{CATALOGUE_DAMAGED, CATALOGUE_LOST, RESTORE_CATALOGUE, StoreError};
 pub use hashes::{has_digest, reads_as};
 pub use layout::Layout;

@@ -7,6 +7,7 @@ mod choose;
 mod collect;
 mod credentials;
 mod deb822;
+mod edition;
 #[cfg(test)]
 mod fake;
 mod index;
@@ -19,6 +20,7 @@ mod relation;
 mod release;
 mod request;
 mod resolve;
+mod serve;
 mod solve;
 mod source;
 mod sources;
@@ -31,7 +33,7 @@ mod version;
 use bundle_format::Artifact;
 use serde_json::Value;
 
-use super::{Collect, Ecosystem};
+use super::{Collect, Ecosystem, Materialise, Serve};
 
 /// The schema of packages' artifacts.
 const SCHEMA: &str = "apt/1";
@@ -69,6 +71,18 @@ impl Ecosystem for Apt {
 
     fn collect(&self) -> Option<&dyn Collect> {
         Some(&collect::AptCollect)
+    }
+
+    fn knows(&self, schema: &str) -> bool {
+        matches!(schema, SCHEMA | EVIDENCE)
+    }
+
+    fn serve(&self) -> Option<&dyn Serve> {
+        Some(&serve::AptServe)
+    }
+
+    fn materialise(&self) -> Option<&dyn Materialise> {
+        Some(&edition::AptMaterialise)
     }
 
     fn request_for(&self, _repository: &str, name: &str, version: &str) -> Option<String> {

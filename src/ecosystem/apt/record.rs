@@ -231,7 +231,7 @@ fn path_of(text: &str) -> Result<String, String> {
     Ok(path.to_owned())
 }
 
-fn is_word(text: &str) -> bool {
+pub(super) fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 

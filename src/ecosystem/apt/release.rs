@@ -187,7 +187,7 @@ pub(super) fn joined(base: &Url, path: &str) -> Result<Url, Problem> {
 ///
 /// # Errors
 /// Untrusted, if it is not of the form it should have, or has no SHA256.
-fn read(text: &[u8], place: &str) -> Result<Release, Problem> {
+pub(super) fn read(text: &[u8], place: &str) -> Result<Release, Problem> {
     let wrong = |why: String| {
         Problem::new(Kind::Untrusted, "apt.release", format!("the Release file cannot be used: {why}"))
             .at(place)
@@ -248,7 +248,7 @@ fn read(text: &[u8], place: &str) -> Result<Release, Problem> {
 }
 
 /// `Sat, 17 May 2025 09:12:00 UTC`
-fn instant(text: &str) -> Option<Timestamp> {
+pub(super) fn instant(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let text = match text.rsplit_once(' ') {
         Some((start, "UTC" | "GMT" | "Z")) => format!("{start} +0000"),

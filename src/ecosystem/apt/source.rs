@@ -64,11 +64,16 @@ impl Source {
 
     /// Where its Release files and indices are, below the archive's address and with a `/` at its end: `dists/stable/`.
     pub(super) fn directory(&self) -> String {
-        if self.is_flat() {
-            return self.suite.trim_start_matches("./").trim_start_matches('/').to_owned();
-        }
-        format!("dists/{}/", self.suite)
+        directory_of(&self.suite)
     }
+}
+
+/// Where a suite's Release files and indices are, as [`Source::directory`].
+pub(super) fn directory_of(suite: &str) -> String {
+    if suite.ends_with('/') {
+        return suite.trim_start_matches("./").trim_start_matches('/').to_owned();
+    }
+    format!("dists/{suite}/")
 }
 
 /// The repository's name for an archive: its path's segments, or its host where it has no path.
