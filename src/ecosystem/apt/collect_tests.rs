@@ -66,7 +66,7 @@ fn what_a_project_says_counts() {
     assert_eq!(packages(&resolved(&fake, &["hello"]).unwrap()), "hello hello-data libhello1");
     say(&mut fake, r#"{"with-sources": true}"#);
     let resolution = resolved(&fake, &["hello-data"]).unwrap();
-    assert_eq!(packages(&resolution), "hello-data src:hello");
+    assert_eq!(packages(&resolution), "src:hello hello-data");
     let source =
         artifacts(&resolution).into_iter().find(|one| one.qualifier == "source;stable/main").unwrap();
     let roles: Vec<_> = source.files.iter().map(|file| file.role.as_str()).collect();
