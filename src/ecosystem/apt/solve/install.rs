@@ -354,21 +354,14 @@ impl Plan<'_> {
         if current == candidate {
             return;
         }
-        for dependant in &self.installed {
-            let Some(version) = universe.installed(*dependant) else { continue };
-            if self.action(*dependant) == Action::Install || upgrades.contains(dependant) {
-                continue;
-            }
-            let dependencies = universe.dependencies(version);
-            let needs = dependencies.iter().any(|dependency| {
-                !dependency.kind.is_negative()
-                    && self.is_important(dependency.kind)
-                    && universe.target(dependency) == Some(package)
-                    && universe.allows(dependency, current)
-                    && !universe.allows(dependency, candidate)
-            });
-            if needs {
-                upgrades.push(*dependant);
+        for dependant in self.dependants(package) {
+            let dependency = &dependant.dependency;
+            let outdone = self.is_important(dependency.kind)
+                && universe.allows(dependency, current)
+                && !universe.allows(dependency, candidate);
+            let package = dependant.package;
+            if outdone && self.action(package) != Action::Install && !upgrades.contains(&package) {
+                upgrades.push(package);
             }
         }
     }

@@ -6,7 +6,7 @@ use super::super::deb822::Stanza;
 use super::super::relation::{self, Alternative, Operator};
 use super::super::version;
 use super::{
-    ANY, Architecture, Dependency, EVERY, Group, IndexFacts, Kind, MultiArch, NATIVE, NONE, Name, Origin,
+    ANY, Architecture, Dependency, EVERY, Group, IndexFacts, Kind, Mention, MultiArch, NATIVE, NONE, Name, Origin,
     Package, PackageId, Priority, Provide, Text, Universe, Version, VersionId,
 };
 
@@ -308,15 +308,17 @@ impl Universe {
                 let alternative = alternative
                     .map_err(|fault| format!("{} {}: {field}: {fault}", fields.package, fields.version))?;
                 let negative = field == "Replaces" || kind.is_some_and(Kind::is_negative);
-                let (target, architecture, exact) = self.meet_target(&alternative, own, negative);
-                let Some(kind) = kind else { continue };
                 let version = self.text_of(alternative.version);
+                let (target, architecture, exact) = self.meet_target(&alternative, own, negative);
+                let mention = self.mention(target, architecture, version);
+                let Some(kind) = kind else { continue };
                 self.dependencies.push(Dependency::written(
                     target,
                     (architecture, exact),
                     (alternative.operator, version),
                     kind,
                     alternative.or_next,
+                    mention,
                 ));
             }
         }
@@ -357,6 +359,19 @@ impl Universe {
                 None => (self.name_of(alternative.name), ANY, true),
             },
         }
+    }
+
+    /// Notes that a package is named, or all of its name are.
+    fn mention(&mut self, target: Name, architecture: Architecture, version: Text) -> Mention {
+        let mut mention = Mention::default();
+        for package in &self.groups[target.0 as usize].packages {
+            let package = &mut self.packages[package.index()];
+            if architecture != EVERY && package.architecture != architecture {
+                continue;
+            }
+            mention = package.mention.next(&mut package.first_mention, version);
+        }
+        mention
     }
 
     fn add_provide(&mut self, owner: VersionId, provided: &Alternative<'_>) {
@@ -464,6 +479,8 @@ impl Universe {
             name,
             architecture,
             versions: Vec::new(),
+            mention: Mention::default(),
+            first_mention: None,
             installed: None,
             essential: false,
             important: false,
