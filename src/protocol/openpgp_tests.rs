@@ -33,7 +33,7 @@ fn a_document_signed_by_a_subkey_is_read_as_it_was_signed() {
         let release = String::from_utf8(fixture("Release")).unwrap();
         assert_eq!(String::from_utf8(text).unwrap(), release.replace("space \n", "space\n"));
         let [signer] = &signers[..] else { panic!("{signers:?}") };
-        assert_eq!(keyring(keys).fingerprints(), [signer.certificate.clone()]);
+        assert_eq!(keyring(keys).fingerprints(), std::slice::from_ref(&signer.certificate));
         assert_ne!(signer.certificate, signer.key);
         assert_eq!(signer.signed.to_string(), "2026-01-01T00:00:00Z");
     }

@@ -10,6 +10,7 @@
 )]
 
 mod again;
+mod apt_outside;
 mod auditor;
 mod command;
 mod engine;

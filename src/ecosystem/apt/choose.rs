@@ -72,6 +72,11 @@ impl Choice {
             choice.indices.push(place);
             let mut stanzas = index.index.stanzas(reader)?;
             while let Some(stanza) = stanzas.next().map_err(|error| index.index.damaged(&error))? {
+                // A flat repository lists the packages of all architectures in one index.
+                let is_foreign = |one: &str| one != "all" && !names.contains(&one);
+                if index.component.is_empty() && stanza.text("Architecture").is_some_and(is_foreign) {
+                    continue;
+                }
                 let Err(why) = choice.universe.add(number, &stanza, stanza.offset) else { continue };
                 strange += 1;
                 if strange <= MOST_NOTES {

@@ -66,7 +66,7 @@ fn what_a_project_says_counts() {
     assert_eq!(packages(&resolved(&fake, &["hello"]).unwrap()), "hello hello-data libhello1");
     say(&mut fake, r#"{"with-sources": true}"#);
     let resolution = resolved(&fake, &["hello-data"]).unwrap();
-    assert_eq!(packages(&resolution), "hello-data src:hello");
+    assert_eq!(packages(&resolution), "src:hello hello-data");
     let source =
         artifacts(&resolution).into_iter().find(|one| one.qualifier == "source;stable/main").unwrap();
     let roles: Vec<_> = source.files.iter().map(|file| file.role.as_str()).collect();
@@ -156,4 +156,107 @@ fn flat_repositories_are_resolved_together_with_the_others() {
     );
     let names: Vec<_> = all.iter().filter(|one| one.schema == "apt-release/1").map(|one| &one.name).collect();
     assert_eq!(names, ["dists/stable", "flat"]);
+}
+
+/// A machine whose apt believes suites without signatures, each a name, the lines of its Release, and packages as
+/// `NAME VERSION ARCHITECTURE [FIELD; FIELD]`.
+fn machine(suites: &[(&str, &str, &[&str])]) -> Fake {
+    let dump =
+        "APT::Architecture \"amd64\";\nDir::Etc \"etc/apt\";\nDir::Etc::sourcelist \"sources.list\";\n";
+    let mut fake = Fake { apt_config: Some(dump.to_owned()), ..Fake::default() };
+    let mut lines = String::new();
+    for (suite, release, packages) in suites {
+        lines += &format!("deb [trusted=yes] {ARCHIVE} {suite} main\n");
+        let mut release = format!("Suite: {suite}\n{release}Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n");
+        for architecture in ["amd64", "i386"] {
+            let mut index = String::new();
+            for package in *packages {
+                let (package, more) = package.split_once(" [").unwrap_or((package, "]"));
+                let words: Vec<&str> = package.split(' ').collect();
+                let [name, version, of] = words[..] else { panic!("{package}") };
+                if ![architecture, "all"].contains(&of) {
+                    continue;
+                }
+                let more = more.trim_end_matches(']').replace("; ", "\n");
+                let more = if more.is_empty() { more } else { more + "\n" };
+                let key = BlobKey::of(package.as_bytes()).hex();
+                index += &format!(
+                    "Package: {name}\nVersion: {version}\nArchitecture: {of}\n{more}Filename: pool/{name}_{version}_{of}.deb\nSize: 1\nSHA256: {key}\n\n"
+                );
+            }
+            let path = format!("main/binary-{architecture}/Packages");
+            release += &format!(" {} {} {path}\n", BlobKey::of(index.as_bytes()).hex(), index.len());
+            fake.document(&format!("{ARCHIVE}dists/{suite}/{path}"), index);
+        }
+        fake.document(&format!("{ARCHIVE}dists/{suite}/Release"), release);
+    }
+    fake.file("/etc/apt/sources.list", lines);
+    fake
+}
+
+#[test]
+fn bases_are_found_by_priority() {
+    let fake = machine(&[(
+        "stable",
+        "",
+        &[
+            "dpkg 1 amd64 [Essential: yes; Priority: required]",
+            "libc6 2 amd64 [Priority: optional]",
+            "base-files 1 amd64 [Priority: required; Depends: libc6]",
+            "apt 2 amd64 [Priority: important]",
+            "cron 3 amd64 [Priority: important]",
+            "vim 9 amd64 [Priority: optional]",
+        ],
+    )]);
+    assert_eq!(packages(&resolved(&fake, &["@minbase"]).unwrap()), "apt base-files dpkg libc6");
+    assert_eq!(packages(&resolved(&fake, &["@debootstrap"]).unwrap()), "apt base-files cron dpkg libc6");
+    assert_eq!(resolved(&fake, &["vim"]).unwrap().notes[0].code, "apt.unsigned");
+}
+
+#[test]
+fn updates_of_security_are_those_of_its_suites() {
+    let mut fake = machine(&[
+        ("stable", "Label: Debian\n", &["openssl 1 amd64", "vim 9 amd64", "vim 8 amd64"]),
+        ("stable-security", "Label: Debian-Security\n", &["openssl 2 amd64", "bind 3 amd64"]),
+    ]);
+    let installed = |name: &str, version: &str| {
+        format!("Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version}\n\n")
+    };
+    fake.file("/project/web/status", [installed("openssl", "1"), installed("vim", "8")].concat());
+    fake.file("/project/new", installed("openssl", "2"));
+    say(&mut fake, r#"{"baseline": ["web/status", "new"]}"#);
+    assert_eq!(packages(&resolved(&fake, &["@security"]).unwrap()), "openssl");
+    assert_eq!(packages(&resolved(&fake, &["@upgrades"]).unwrap()), "openssl vim");
+}
+
+#[test]
+fn systems_of_several_architectures_get_what_each_needs() {
+    let packages_of =
+        ["tool 1 amd64 [Depends: data]", "tool 1 i386 [Depends: data, only]", "only 1 i386", "data 1 all"];
+    let mut fake = machine(&[("stable", "", &packages_of)]);
+    let qualifiers = |resolution: &Resolution| {
+        let all = artifacts(resolution).into_iter().filter(|one| one.schema == "apt/1");
+        all.map(|one| format!("{}:{}", one.name, one.qualifier.split(';').next().unwrap()))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let request = wait(AptCollect.parse("apt", "tool", &fake)).unwrap();
+    let platforms = ["linux/amd64".to_owned(), "linux/386".to_owned()];
+    let resolution = wait(AptCollect.resolve(&[request], &platforms, &fake)).unwrap();
+    assert_eq!(qualifiers(&resolution), "data:all only:i386 tool:amd64 tool:i386");
+    // One system with both of them.
+    say(&mut fake, r#"{"architectures": ["amd64", "i386"]}"#);
+    assert_eq!(qualifiers(&resolved(&fake, &["only:i386"]).unwrap()), "only:i386");
+    assert_eq!(qualifiers(&resolved(&fake, &["tool"]).unwrap()), "data:all tool:amd64");
+}
+
+#[test]
+fn what_excludes_each_other_is_resolved_for_itself() {
+    let fake =
+        machine(&[("stable", "", &["exim 1 amd64 [Conflicts: postfix]", "postfix 1 amd64", "vim 1 amd64"])]);
+    let resolution = resolved(&fake, &["exim", "postfix", "vim"]).unwrap();
+    assert_eq!(packages(&resolution), "exim postfix vim");
+    assert!(resolution.notes.iter().any(|note| note.code == "apt.not-together"));
+    let problem = resolved(&fake, &["exim", "postfix", "emacs"]).unwrap_err();
+    assert_eq!(problem.message, "apt:emacs cannot be installed");
 }

@@ -43,7 +43,7 @@ impl Packing {
 pub(super) struct Index {
     /// Below the Release's directory: `main/binary-amd64/Packages.xz`.
     pub(super) path: String,
-    /// Where it is below the archive's address.
+    /// Where it is below the archive's address: by its hash, if the archive says that it is there too.
     pub(super) origin: String,
     pub(super) listed: Listed,
     packing: Packing,
@@ -92,11 +92,16 @@ pub(super) async fn fetch(
         let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
         let by_hash = format!("{directory}{folder}by-hash/SHA256/{}", listed.key.hex());
         let by_name = format!("{directory}{path}");
-        let by_hash = (release.by_hash && source.by_hash).then_some(by_hash);
-        for origin in by_hash.into_iter().chain([by_name]) {
+        let places = match release.by_hash && source.by_hash {
+            true => vec![by_hash, by_name],
+            false => vec![by_name],
+        };
+        // The same, wherever it was had: else a lock would change by what is held.
+        let first = places[0].clone();
+        for origin in places {
             let access = ways.access(address(source, &origin)?, context).await?;
             match context.obtain(&access, &listed.key, listed.size).await {
-                Ok(true) => return Ok(Some(Index { path, origin, listed, packing, largest })),
+                Ok(true) => return Ok(Some(Index { path, origin: first, listed, packing, largest })),
                 Ok(false) => tried.push(origin),
                 // By its name, it may be a newer one than the Release knows.
                 Err(problem) if problem.kind == Kind::Untrusted || problem.code == "net.size" => {

@@ -32,10 +32,6 @@ impl Machine {
         Machine { values: values.collect() }
     }
 
-    pub(super) fn is_there(&self) -> bool {
-        !self.values.is_empty()
-    }
-
     /// What something is set to; names are compared without regard to case, as apt does.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         let found = self.values.iter().rev().find(|(found, _)| found.eq_ignore_ascii_case(name));
@@ -106,12 +102,30 @@ impl Machine {
                     .at(&place)
                     .caused_by(&error)
             })?;
+            let text = with_mirrors(text, context).await?;
             let is_deb822 = path.extension().is_some_and(|ending| ending == "sources");
             let read = if is_deb822 { read_deb822 } else { read_list };
-            sources.append(&mut read(text, &place, &architectures)?);
+            sources.append(&mut read(&text, &place, &architectures)?);
         }
         Ok(sources)
     }
+}
+
+/// Sources whose addresses stand in files of their own (apt-transport-mirror(1)), as images for clouds have them, with the
+/// first address of each file.
+async fn with_mirrors(text: &str, context: &dyn CollectContext) -> Result<String, Problem> {
+    let mut written = text.to_owned();
+    for word in text.split_whitespace().filter(|word| word.starts_with("mirror+file:")) {
+        let path = word.trim_start_matches("mirror+file:").trim_end_matches('/');
+        let path = format!("/{}", path.trim_start_matches('/'));
+        let bytes = context.read(Path::new(&path), LARGEST).await?.unwrap_or_default();
+        let list = String::from_utf8_lossy(&bytes).into_owned();
+        let mut addresses = list.lines().filter_map(|line| line.split_whitespace().next());
+        if let Some(address) = addresses.find(|address| address.starts_with("http")) {
+            written = written.replace(word, address);
+        }
+    }
+    Ok(written)
 }
 
 /// Whether apt reads a file of such a directory: hidden and odd names are left out.
@@ -141,7 +155,21 @@ mod tests {
         assert_eq!(machine.file("Dir::Etc::sourceparts").unwrap(), Path::new("/etc/apt/sources.list.d"));
         assert_eq!(machine.file("Dir::State::status").unwrap(), Path::new("/var/lib/dpkg/status"));
         assert_eq!(machine.file("Dir::Etc::trusted"), None);
-        assert!(!wait(Machine::ask(&Fake::default())).is_there());
+        assert_eq!(wait(Machine::ask(&Fake::default())), Machine::default());
+    }
+
+    #[test]
+    fn addresses_may_stand_in_files_of_their_own() {
+        let mut fake = Fake { apt_config: Some(DUMP.to_owned()), ..Fake::default() };
+        let source =
+            "Types: deb\nURIs: mirror+file:///etc/apt/mirrors/debian.list\nSuites: a\nComponents: main\n";
+        fake.file("/etc/apt/sources.list.d/debian.sources", source);
+        fake.file(
+            "/etc/apt/mirrors/debian.list",
+            "# near\nhttps://mirror.example.test/debian priority:1\nhttps://far.example.test\n",
+        );
+        let sources = wait(wait(Machine::ask(&fake)).sources(&fake)).unwrap();
+        assert_eq!(sources[0].base.as_str(), "https://mirror.example.test/debian/");
     }
 
     #[test]

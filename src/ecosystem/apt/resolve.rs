@@ -159,6 +159,7 @@ async fn open(
 /// Takes packages out of the indices.
 struct Taking<'a> {
     suites: &'a Suites,
+    scratch: &'a Path,
     artifacts: Sorter<Planned>,
     /// What was taken, since `Architecture: all` stands in the index of every architecture.
     taken: HashSet<(String, String, String, String)>,
@@ -180,9 +181,10 @@ enum MadeFrom {
 }
 
 impl<'a> Taking<'a> {
-    fn new(suites: &'a Suites, scratch: &Path) -> Taking<'a> {
+    fn new(suites: &'a Suites, scratch: &'a Path) -> Taking<'a> {
         Taking {
             suites,
+            scratch,
             artifacts: Sorter::new(scratch),
             taken: HashSet::new(),
             used: BTreeSet::new(),
@@ -249,7 +251,8 @@ impl<'a> Taking<'a> {
             }
         }
         for ((name, version), state) in std::mem::take(&mut self.made_from) {
-            let detail = "no source that is configured has this source package".to_owned();
+            let detail = "no source that is configured has this source package: has each suite its deb-src?"
+                .to_owned();
             match state {
                 MadeFrom::Found => {}
                 MadeFrom::Itself => self.gaps.push(Gap {
@@ -302,7 +305,7 @@ impl<'a> Taking<'a> {
 
     fn finish(mut self, before: &[Planned]) -> Result<Resolution, Problem> {
         let mut repositories: Vec<Repository> = Vec::new();
-        let mut evidence = Sorter::new(Path::new(""));
+        let mut evidence = Sorter::new(self.scratch);
         for (number, suite) in self.suites.suites.iter().enumerate() {
             let used = self.used.iter().map(|place| &self.suites.indices[*place]);
             let used: Vec<_> = used.filter(|index| index.suite == number).collect();

@@ -115,6 +115,10 @@ impl Entry {
     /// Every suite of every archive of it.
     fn expand(self, machine: &[String], into: &mut Vec<Source>) -> Result<(), Problem> {
         let place = &self.place;
+        // A disc is no archive that could be asked; apt itself does without it.
+        if self.addresses.first().is_some_and(|address| address.starts_with("cdrom:")) {
+            return Ok(());
+        }
         for (what, list) in [("address", &self.addresses), ("suite", &self.suites)] {
             if list.is_empty() {
                 return Err(wrong(&format!("a source has no {what}"), place));
@@ -254,6 +258,9 @@ mod tests {
 
     #[test]
     fn disabled_sources_and_comments_are_none() {
+        assert!(
+            list("deb cdrom:[Debian GNU/Linux 12 - amd64 DVD 20230610-10:21]/ bookworm main\n").is_empty()
+        );
         assert!(list("# deb http://x.example.test a main\n\n   # more\n").is_empty());
         let text = "Types: deb\nEnabled: no\nURIs: http://x.example.test\nSuites: a\nComponents: b\n";
         assert!(deb822(text).is_empty());
@@ -298,7 +305,7 @@ mod tests {
             ("deb", "x.list:1"),
             ("deb http://x.example.test", "x.list:1"),
             ("deb http://x.example.test ../a main", "x.list:1"),
-            ("deb cdrom:[x]/ a main", "x.list:1"),
+            ("deb file:/srv/debian a main", "x.list:1"),
         ] {
             let problem = read_list(text, "x.list", &machine()).unwrap_err();
             assert_eq!((problem.kind, problem.place.as_deref()), (Kind::Usage, Some(place)), "{text}");

@@ -177,9 +177,7 @@ impl Plan<'_> {
         let action = if candidate == installed { Action::Keep } else { Action::Install };
         self.choose(package, action, candidate);
         match wish {
-            Wish::User if installed.is_none() || follow == Follow::Needs => {
-                self.set_automatic(package, false)
-            }
+            Wish::User if installed.is_none() || follow == Follow::Needs => self.set_automatic(package, false),
             Wish::Need if installed.is_none() => self.set_automatic(package, true),
             _ => {}
         }
@@ -356,21 +354,14 @@ impl Plan<'_> {
         if current == candidate {
             return;
         }
-        for dependant in &self.installed {
-            let Some(version) = universe.installed(*dependant) else { continue };
-            if self.action(*dependant) == Action::Install || upgrades.contains(dependant) {
-                continue;
-            }
-            let dependencies = universe.dependencies(version);
-            let needs = dependencies.iter().any(|dependency| {
-                !dependency.kind.is_negative()
-                    && self.is_important(dependency.kind)
-                    && universe.target(dependency) == Some(package)
-                    && universe.allows(dependency, current)
-                    && !universe.allows(dependency, candidate)
-            });
-            if needs {
-                upgrades.push(*dependant);
+        for dependant in self.dependants(package) {
+            let dependency = &dependant.dependency;
+            let outdone = self.is_important(dependency.kind)
+                && universe.allows(dependency, current)
+                && !universe.allows(dependency, candidate);
+            let package = dependant.package;
+            if outdone && self.action(package) != Action::Install && !upgrades.contains(&package) {
+                upgrades.push(package);
             }
         }
     }
@@ -508,9 +499,7 @@ impl Plan<'_> {
                 continue;
             }
             // From the member that names it to the end of its group.
-            let Some(place) = before.iter().position(|one| self.universe.target(one) == target) else {
-                continue;
-            };
+            let Some(place) = before.iter().position(|one| self.universe.target(one) == target) else { continue };
             recommended_before = true;
             if place < before.len() && self.group_holds_now(current, before) {
                 return true;

@@ -3,6 +3,8 @@
 //! For every package there is the *candidate*, which would be installed, and the *choice*: the version that will be there
 //! in the end. Whether a dependency is met is asked of the choices, never remembered.
 
+use std::collections::HashMap;
+
 use super::super::preferences::Policy;
 use super::super::universe::{Dependency, Kind, PackageId, Universe, VersionId, groups};
 
@@ -34,6 +36,35 @@ struct State {
     automatic: bool,
 }
 
+/// An installed package that needs another one.
+pub(super) struct Dependant {
+    pub(super) package: PackageId,
+    pub(super) dependency: Dependency,
+}
+
+fn dependants(universe: &Universe, installed: &[PackageId]) -> HashMap<PackageId, Vec<Dependant>> {
+    let mut versions: Vec<VersionId> =
+        installed.iter().filter_map(|package| universe.installed(*package)).collect();
+    // As they were met.
+    versions.sort_unstable();
+    let mut dependants: HashMap<PackageId, Vec<(usize, Dependant)>> = HashMap::new();
+    let mut met = 0;
+    for version in versions {
+        for dependency in universe.dependencies(version).iter().filter(|one| !one.kind.is_negative()) {
+            if let Some(target) = universe.target(dependency) {
+                met += 1;
+                let dependant = Dependant { package: universe.package(version), dependency: *dependency };
+                dependants.entry(target).or_default().push((met, dependant));
+            }
+        }
+    }
+    let in_order = |mut of_one: Vec<(usize, Dependant)>| {
+        of_one.sort_by_key(|(met, dependant)| dependant.dependency.mention.order(*met));
+        of_one.into_iter().map(|(_, dependant)| dependant).collect()
+    };
+    dependants.into_iter().map(|(package, of_one)| (package, in_order(of_one))).collect()
+}
+
 /// What is to become of a universe's packages.
 pub(super) struct Plan<'a> {
     pub(super) universe: &'a Universe,
@@ -42,6 +73,8 @@ pub(super) struct Plan<'a> {
     pub(super) suggests: bool,
     /// The packages that are installed before anything is done, in the order of their numbers.
     pub(super) installed: Vec<PackageId>,
+    /// What installed packages need of others.
+    dependants: HashMap<PackageId, Vec<Dependant>>,
     /// Packages whose choice ever was something, so that nobody has to look through all.
     touched: Vec<PackageId>,
 }
@@ -69,7 +102,13 @@ impl<'a> Plan<'a> {
             .collect();
         let installed: Vec<PackageId> =
             universe.packages().filter(|package| universe.installed(*package).is_some()).collect();
-        Plan { universe, states, recommends, suggests, touched: installed.clone(), installed }
+        let dependants = dependants(universe, &installed);
+        Plan { universe, states, recommends, suggests, dependants, touched: installed.clone(), installed }
+    }
+
+    /// The dependencies of installed packages on one, in apt's order.
+    pub(super) fn dependants(&self, package: PackageId) -> &[Dependant] {
+        self.dependants.get(&package).map_or(&[], |dependants| dependants)
     }
 
     fn state(&mut self, package: PackageId) -> &mut State {
@@ -223,8 +262,7 @@ impl<'a> Plan<'a> {
     pub(super) fn was_broken(&self, package: PackageId) -> bool {
         let Some(version) = self.universe.installed(package) else { return false };
         let dependencies = self.universe.dependencies(version);
-        groups(&dependencies)
-            .any(|group| group[0].kind.is_critical() && !self.group_holds_now(version, group))
+        groups(&dependencies).any(|group| group[0].kind.is_critical() && !self.group_holds_now(version, group))
     }
 
     /// The packages that lack what they cannot do without.

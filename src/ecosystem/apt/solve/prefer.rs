@@ -52,10 +52,9 @@ impl Plan<'_> {
                 }
                 self.universe.meeting(asking, dependency, |package| self.candidate(package)).collect()
             }
-            Among::Installed => self
-                .universe
-                .meeting(asking, dependency, |package| self.universe.installed(package))
-                .collect(),
+            Among::Installed => {
+                self.universe.meeting(asking, dependency, |package| self.universe.installed(package)).collect()
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Mending what greedy installing left broken, as apt does: every package has a score, by how much others need it, and of
 //! two that cannot both be had the one with the lower score gives way.
 
-use super::super::universe::{Dependency, Kind, PackageId, Priority, VersionId, groups};
+use super::super::universe::{Dependency, Kind, PackageId, Priority, Text, VersionId, groups};
 use super::install::{Follow, Wish};
 use super::plan::{Action, Plan};
 
@@ -467,21 +467,22 @@ impl Repair<'_, '_> {
         self.scores = scores;
     }
 
-    /// The packages whose score a dependency changes: its target, unless that is there in another version than asked
-    /// for, and whoever provides it.
+    /// The packages whose score a dependency changes: its target, and whoever provides that. Where a version is asked
+    /// for that the target itself does not have, apt scores nobody.
     fn scored_by(&self, version: VersionId, dependency: &Dependency) -> Vec<PackageId> {
         let (plan, universe) = (&*self.plan, self.plan.universe);
-        let mut scored: Vec<PackageId> = universe
-            .meeting(version, dependency, |package| plan.choice(package))
-            .map(|version| universe.package(version))
-            .collect();
-        if dependency.version == super::super::universe::Text::EMPTY
-            && let Some(target) = universe.target(dependency)
-            && !(dependency.kind.is_negative()
-                && universe.name(target) == universe.name(universe.package(version)))
-        {
+        let Some(target) = universe.target(dependency) else { return Vec::new() };
+        let own = universe.name(target) == universe.name(universe.package(version));
+        let mut scored = Vec::new();
+        if !(dependency.kind.is_negative() && own) {
+            let has = plan.choice(target).is_some_and(|choice| universe.allows(dependency, choice));
+            if dependency.version != Text::EMPTY && !has {
+                return scored;
+            }
             scored.push(target);
         }
+        let meeting = universe.meeting(version, dependency, |package| plan.choice(package));
+        scored.extend(meeting.map(|version| universe.package(version)));
         scored.sort_unstable();
         scored.dedup();
         scored

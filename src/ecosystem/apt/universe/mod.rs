@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use self::names::Texts;
 pub(super) use self::relations::{Dependency, Kind, groups};
+use self::relations::Mention;
 
 /// A name that packages have or provide: `libc6`, and also `python3:any`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,6 +138,9 @@ struct Package {
     architecture: Architecture,
     /// The latest first.
     versions: Vec<VersionId>,
+    /// The latest mention of it, and the version that the first one asks for.
+    mention: Mention,
+    first_mention: Option<Text>,
     installed: Option<VersionId>,
     /// `Essential: yes` in any version, or `Important: yes`, which protects as well.
     essential: bool,

@@ -6,7 +6,7 @@ use super::super::deb822::Stanza;
 use super::super::relation::{self, Alternative, Operator};
 use super::super::version;
 use super::{
-    ANY, Architecture, Dependency, EVERY, Group, IndexFacts, Kind, MultiArch, NATIVE, NONE, Name, Origin,
+    ANY, Architecture, Dependency, EVERY, Group, IndexFacts, Kind, Mention, MultiArch, NATIVE, NONE, Name, Origin,
     Package, PackageId, Priority, Provide, Text, Universe, Version, VersionId,
 };
 
@@ -115,9 +115,14 @@ impl<'a> Fields<'a> {
     /// `<=`, and for an epoch of zero.
     fn fingerprint(&self) -> u64 {
         let mut sum = 0xcbf2_9ce4_8422_2325_u64;
-        for field in
-            [self.installed_size, self.depends, self.pre_depends, self.conflicts, self.breaks, self.replaces]
-        {
+        for field in [
+            self.installed_size,
+            self.depends,
+            self.pre_depends,
+            self.conflicts,
+            self.breaks,
+            self.replaces,
+        ] {
             let bytes = field.as_bytes();
             let mut at = 0;
             while at < bytes.len() {
@@ -139,8 +144,7 @@ impl<'a> Fields<'a> {
     /// The source package and its version: `Source: name (version)`, where either may be left out.
     fn source(&self) -> (&'a str, &'a str) {
         let (name, rest) = self.source.split_once(' ').unwrap_or((self.source, ""));
-        let version =
-            rest.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(version, _)| version);
+        let version = rest.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(version, _)| version);
         let name = if name.is_empty() { self.package } else { name };
         (name, version.unwrap_or(self.version))
     }
@@ -164,12 +168,7 @@ impl Universe {
     ///
     /// # Errors
     /// Says what of it cannot be read, or that there are too many; the universe is unchanged but for names.
-    pub(in super::super) fn add(
-        &mut self,
-        index: u16,
-        stanza: &Stanza<'_>,
-        place: u64,
-    ) -> Result<(), String> {
+    pub(in super::super) fn add(&mut self, index: u16, stanza: &Stanza<'_>, place: u64) -> Result<(), String> {
         self.take_in(stanza, Origin { index: Some(index), place }).map(|_| ())
     }
 
@@ -268,9 +267,9 @@ impl Universe {
         let start = self.dependencies.len();
         let asked = self.add_dependencies(self.architecture_of(package), fields);
         let provided = asked.and_then(|()| {
-            relation::alternatives(fields.provides)
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|fault| format!("{} {}: Provides: {fault}", fields.package, fields.version))
+            relation::alternatives(fields.provides).collect::<Result<Vec<_>, _>>().map_err(|fault| {
+                format!("{} {}: Provides: {fault}", fields.package, fields.version)
+            })
         });
         let provided = match provided {
             Ok(provided) => provided,
@@ -309,15 +308,17 @@ impl Universe {
                 let alternative = alternative
                     .map_err(|fault| format!("{} {}: {field}: {fault}", fields.package, fields.version))?;
                 let negative = field == "Replaces" || kind.is_some_and(Kind::is_negative);
-                let (target, architecture, exact) = self.meet_target(&alternative, own, negative);
-                let Some(kind) = kind else { continue };
                 let version = self.text_of(alternative.version);
+                let (target, architecture, exact) = self.meet_target(&alternative, own, negative);
+                let mention = self.mention(target, architecture, version);
+                let Some(kind) = kind else { continue };
                 self.dependencies.push(Dependency::written(
                     target,
                     (architecture, exact),
                     (alternative.operator, version),
                     kind,
                     alternative.or_next,
+                    mention,
                 ));
             }
         }
@@ -358,6 +359,19 @@ impl Universe {
                 None => (self.name_of(alternative.name), ANY, true),
             },
         }
+    }
+
+    /// Notes that a package is named, or all of its name are.
+    fn mention(&mut self, target: Name, architecture: Architecture, version: Text) -> Mention {
+        let mut mention = Mention::default();
+        for package in &self.groups[target.0 as usize].packages {
+            let package = &mut self.packages[package.index()];
+            if architecture != EVERY && package.architecture != architecture {
+                continue;
+            }
+            mention = package.mention.next(&mut package.first_mention, version);
+        }
+        mention
     }
 
     fn add_provide(&mut self, owner: VersionId, provided: &Alternative<'_>) {
@@ -465,6 +479,8 @@ impl Universe {
             name,
             architecture,
             versions: Vec::new(),
+            mention: Mention::default(),
+            first_mention: None,
             installed: None,
             essential: false,
             important: false,

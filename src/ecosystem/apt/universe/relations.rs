@@ -1,9 +1,12 @@
 //! What a version asks of others, and which packages meet that.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use super::super::relation::Operator;
-use super::{ANY, Architecture, EVERY, MultiArch, Name, PackageId, Provide, Text, Universe, VersionId};
+use super::{
+    ANY, Architecture, EVERY, MultiArch, Name, PackageId, Provide, Text, Universe, VersionId,
+};
 
 /// The kind of a dependency, as the field is called that it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +58,35 @@ pub(in super::super) struct Dependency {
     implicit: bool,
     /// Whether the next one would do as well.
     pub(in super::super) or_next: bool,
+    /// Where it stands among all that name its target.
+    pub(in super::super) mention: Mention,
+}
+
+/// Where a dependency stands among those that name a package. apt goes through them in an order of its own making: the
+/// first one stays first until one asks for a version that was met later than its version, and all others come right after
+/// the first, so that what was met last comes second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in super::super) struct Mention {
+    /// How often another one had become the first.
+    reign: u32,
+    first: bool,
+}
+
+impl Mention {
+    /// Orders mentions as apt goes through them; `met` counts up as they were met.
+    pub(in super::super) fn order(self, met: usize) -> impl Ord {
+        (Reverse(self.reign), !self.first, Reverse(met))
+    }
+
+    /// The next mention of a package. `first` is what the first one asks for, and changes with it.
+    pub(super) fn next(&mut self, first: &mut Option<Text>, version: Text) -> Mention {
+        let becomes_first = first.is_none_or(|first| version.0 > first.0);
+        if becomes_first {
+            *first = Some(version);
+            self.reign += 1;
+        }
+        Mention { first: becomes_first, ..*self }
+    }
 }
 
 impl Dependency {
@@ -65,8 +97,9 @@ impl Dependency {
         (operator, version): (Operator, Text),
         kind: Kind,
         or_next: bool,
+        mention: Mention,
     ) -> Dependency {
-        Dependency { target, version, operator, kind, architecture, exact, implicit: false, or_next }
+        Dependency { target, version, operator, kind, architecture, exact, implicit: false, or_next, mention }
     }
 }
 
@@ -104,6 +137,7 @@ impl Universe {
             exact: false,
             implicit: true,
             or_next: false,
+            mention: Mention::default(),
         }));
         Cow::Owned(all)
     }
