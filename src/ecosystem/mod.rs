@@ -496,6 +496,41 @@ pub trait Admit: Send + Sync {
     ) -> Result<(), Problem>;
     /// Checks a ref.
     fn admit_ref(&self, reference: &Ref) -> Result<(), Problem>;
+    /// Begins to check what can only be said of all artifacts of a bundle together.
+    fn together<'a>(&self, _context: &'a dyn AdmitContext) -> Result<Option<Box<dyn Together + 'a>>, Problem> {
+        Ok(None)
+    }
+}
+
+/// What checks artifacts together works with.
+pub trait AdmitContext: Send + Sync {
+    /// Reads a small blob that is held, at most `limit` bytes.
+    fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
+    /// Opens a blob that is held.
+    fn open(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem>;
+    /// The keyrings of upstreams that are pinned at this side, each with its path.
+    fn keyrings(&self) -> Result<Vec<(PathBuf, Bytes)>, Problem>;
+}
+
+/// Checks the artifacts of a bundle together. All of them are shown to it twice, each admitted by itself before.
+pub trait Together {
+    /// The first time.
+    fn first(&mut self, artifact: &Artifact) -> Result<(), Problem>;
+    /// The second time.
+    fn second(&mut self, artifact: &Artifact) -> Result<(), Problem>;
+    /// What was found, for people and the audit log.
+    fn verdicts(self: Box<Self>) -> Vec<Verdict>;
+}
+
+/// Whether something of a bundle was proved by its upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What: `debian dists/bookworm`.
+    pub subject: String,
+    /// Whether all of it was.
+    pub is_proved: bool,
+    /// How, or why not.
+    pub text: String,
 }
 
 /// Configuring one client.

@@ -6,6 +6,7 @@
 mod accession;
 pub mod account;
 mod archive_index;
+mod admission;
 mod arriving;
 mod at_site;
 pub mod backup;

@@ -82,7 +82,7 @@ pub(super) async fn fetch(
     ways: &Ways,
     context: &dyn CollectContext,
 ) -> Result<Option<Index>, Problem> {
-    let largest = release.files.get(name).map_or(LARGEST, |listed| listed.size.min(LARGEST));
+    let largest = largest_of(name, release);
     let directory = source.directory();
     let mut tried = Vec::new();
     let mut mismatched = None;
@@ -129,7 +129,23 @@ pub(super) async fn fetch(
     Err(problem.hint("try again in some minutes, or another mirror"))
 }
 
+/// How many bytes an index may have, unpacked.
+fn largest_of(name: &str, release: &Release) -> u64 {
+    release.files.get(name).map_or(LARGEST, |listed| listed.size.min(LARGEST))
+}
+
 impl Index {
+    /// One that a Release lists under this path.
+    pub(super) fn carried(path: &str, listed: Listed, release: &Release) -> Index {
+        let packed = Packing::ALL.into_iter().find(|packing| {
+            *packing != Packing::Plain && path.ends_with(packing.ending())
+        });
+        let packing = packed.unwrap_or(Packing::Plain);
+        let name = path.strip_suffix(packing.ending()).unwrap_or(path);
+        let largest = largest_of(name, release);
+        Index { path: path.to_owned(), origin: String::new(), listed, packing, largest }
+    }
+
     /// Its stanzas, unpacked while they are read. `packed` is the held blob.
     pub(super) fn stanzas(
         &self,

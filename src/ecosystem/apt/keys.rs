@@ -81,7 +81,7 @@ async fn of_machine(machine: &Machine, context: &dyn CollectContext) -> Result<K
     Ok(keyring)
 }
 
-fn read(bytes: &[u8], path: &Path) -> Result<Keyring, Problem> {
+pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Keyring, Problem> {
     Keyring::read(bytes).map_err(|fault| {
         Problem::new(Kind::Usage, "apt.keys", "a keyring cannot be used").at(path.display()).caused_by(&fault)
     })

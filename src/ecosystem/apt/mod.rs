@@ -3,9 +3,11 @@
 //! An artifact is a binary package of one suite and component; what proves where it came from is an artifact too: the
 //! suite's `InRelease`, with the indices that it vouches for.
 
+mod admit;
 mod choose;
 mod collect;
 mod credentials;
+mod deb;
 mod deb822;
 mod edition;
 #[cfg(test)]
@@ -15,6 +17,7 @@ mod keys;
 mod machine;
 mod options;
 mod preferences;
+mod proof;
 mod record;
 mod relation;
 mod release;
@@ -33,7 +36,7 @@ mod version;
 use bundle_format::Artifact;
 use serde_json::Value;
 
-use super::{Collect, Ecosystem, Materialise, Serve};
+use super::{Admit, Collect, Ecosystem, Materialise, Serve};
 
 /// The schema of packages' artifacts.
 const SCHEMA: &str = "apt/1";
@@ -75,6 +78,10 @@ impl Ecosystem for Apt {
 
     fn knows(&self, schema: &str) -> bool {
         matches!(schema, SCHEMA | EVIDENCE)
+    }
+
+    fn admit(&self) -> Option<&dyn Admit> {
+        Some(&admit::AptAdmit)
     }
 
     fn serve(&self) -> Option<&dyn Serve> {

@@ -220,7 +220,7 @@ fn gap(stanza: &Stanza<'_>, suite: &Suite, why: &str) -> Gap {
 ///
 /// # Errors
 /// If it leads elsewhere, or has what no path has.
-fn path_of(text: &str) -> Result<String, String> {
+pub(super) fn path_of(text: &str) -> Result<String, String> {
     let path = text.strip_prefix("./").unwrap_or(text);
     let is_good = |segment: &str| !matches!(segment, "" | "." | "..");
     let is_plain = |c: char| !c.is_control() && c != '\\';

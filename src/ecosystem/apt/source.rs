@@ -58,10 +58,6 @@ pub(super) enum Key {
 }
 
 impl Source {
-    pub(super) fn is_flat(&self) -> bool {
-        self.suite.ends_with('/')
-    }
-
     /// Where its Release files and indices are, below the archive's address and with a `/` at its end: `dists/stable/`.
     pub(super) fn directory(&self) -> String {
         directory_of(&self.suite)
@@ -74,6 +70,14 @@ pub(super) fn directory_of(suite: &str) -> String {
         return suite.trim_start_matches("./").trim_start_matches('/').to_owned();
     }
     format!("dists/{suite}/")
+}
+
+/// The name of what proves a suite: `dists/bookworm`, or the folder of a flat repository.
+pub(super) fn evidence_name_of(suite: &str) -> String {
+    match directory_of(suite).trim_end_matches('/') {
+        "" => ".".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 /// The repository's name for an archive: its path's segments, or its host where it has no path.

@@ -11,7 +11,7 @@ use super::keys::keys_of;
 use super::machine::Machine;
 use super::options::Options;
 use super::release::{self, Proof, Release};
-use super::source::{Source, SourceKind};
+use super::source::{Source, SourceKind, evidence_name_of};
 use super::universe::IndexFacts;
 use crate::ecosystem::{CollectContext, Note, Planned};
 use crate::problem::{Kind, Problem};
@@ -165,11 +165,7 @@ impl Suites {
 impl Source {
     /// The name of what proves the suite: `dists/bookworm`, or the folder of a flat repository.
     pub(super) fn evidence_name(&self) -> String {
-        let directory = self.directory();
-        match directory.trim_end_matches('/') {
-            "" => ".".to_owned(),
-            name => name.to_owned(),
-        }
+        evidence_name_of(&self.suite)
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use self::index::{Index, IndexWriter, Written, list_path, write};
 use self::release::{BACKDATED, Suite};
-use super::source::{directory_of, is_path};
+use super::source::{directory_of, evidence_name_of, is_path};
 use super::{EVIDENCE, SCHEMA};
 use crate::clock;
 use crate::ecosystem::{Materialise, MaterialiseContext};
@@ -214,12 +214,7 @@ impl Plan {
         })?;
         for (number, suites) in plan.repositories.iter_mut().enumerate() {
             for planned in suites.values_mut() {
-                let name = directory_of(&planned.suite.name);
-                let name = match name.trim_end_matches('/') {
-                    "" => ".",
-                    name => name,
-                };
-                if let Some(found) = evidence.get(&(number, name.to_owned())) {
+                if let Some(found) = evidence.get(&(number, evidence_name_of(&planned.suite.name))) {
                     planned.believe(found, context)?;
                 }
                 if planned.suite.architectures.is_empty() && !planned.is_flat() {
