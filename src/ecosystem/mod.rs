@@ -497,7 +497,10 @@ pub trait Admit: Send + Sync {
     /// Checks a ref.
     fn admit_ref(&self, reference: &Ref) -> Result<(), Problem>;
     /// Begins to check what can only be said of all artifacts of a bundle together.
-    fn together<'a>(&self, _context: &'a dyn AdmitContext) -> Result<Option<Box<dyn Together + 'a>>, Problem> {
+    fn together<'a>(
+        &self,
+        _context: &'a dyn AdmitContext,
+    ) -> Result<Option<Box<dyn Together + 'a>>, Problem> {
         Ok(None)
     }
 }
@@ -548,8 +551,16 @@ pub struct SetupServer<'a> {
     pub address: &'a str,
     /// The repositories of the client's ecosystem that it has; none, where that is not known.
     pub repositories: &'a [String],
+    /// What stands in these repositories' editions; none, where that is not known.
+    pub editions: Option<&'a dyn Editions>,
     /// The certificate authority that clients need to believe it, in PEM; none, where they need no other than they have.
     pub authority: Option<&'a str>,
+}
+
+/// The editions of an ecosystem's repositories, as clients find them.
+pub trait Editions: std::fmt::Debug {
+    /// A small document of a repository's edition.
+    fn document(&self, repository: &str, path: &str) -> Result<Option<Bytes>, Problem>;
 }
 
 /// A client's configuration file.

@@ -185,7 +185,9 @@ impl Accession {
             ("snapshot".to_owned(), papers.key.to_string()),
             ("signers".to_owned(), papers.signers.join(" ")),
         ]);
-        subject.extend(papers.verdicts.iter().map(|one| (format!("upstream {}", one.subject), one.text.clone())));
+        subject.extend(
+            papers.verdicts.iter().map(|one| (format!("upstream {}", one.subject), one.text.clone())),
+        );
         let changes = ChangeSet {
             changes: vec![
                 Change::Publish(self.generation),

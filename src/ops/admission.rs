@@ -90,10 +90,7 @@ fn each(
         let blob = store.blobs.open(&segment.digest)?.ok_or(StoreError::Missing(segment.digest))?;
         let reader = BufReader::new(blob.file);
         for record in SegmentReader::new(segment, reader, &mut order) {
-            each(
-                &record
-                    .map_err(|error| media::problem(error, Path::new(&segment.digest.to_string())))?,
-            )?;
+            each(&record.map_err(|error| media::problem(error, Path::new(&segment.digest.to_string())))?)?;
         }
     }
     Ok(())

@@ -5,8 +5,8 @@
 
 mod accession;
 pub mod account;
-mod archive_index;
 mod admission;
+mod archive_index;
 mod arriving;
 mod at_site;
 pub mod backup;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use bundle_format::{Artifact, BlobKey, Mode, Ref, Repository, Signer};
 use serde::{Deserialize, Serialize};
 
+use super::admission::{self, ADMIT_READS};
 use super::at_site::{self, Basis};
 use super::collect;
 use super::evidence;
-use super::admission::{self, ADMIT_READS};
 use super::intake::Intake;
 use super::issue::{Issuing, NextMedium};
 use super::lock;

@@ -3,6 +3,8 @@
 //! Clients are given the stanza as it is, so it is what everything else is held against. Whether upstream ever published
 //! it is another question: see `proof`.
 
+use std::collections::BTreeMap;
+
 use bundle_format::{Artifact, BlobKey, Digest, File, Ref};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -85,7 +87,11 @@ fn check_package(artifact: &Artifact) -> Result<(), String> {
     }
     must_say(&stanza, "Package", &artifact.name)?;
     must_say(&stanza, "Version", &artifact.version)?;
-    if architecture == "source" { check_source(artifact, &stanza) } else { check_binary(artifact, architecture, &stanza) }
+    if architecture == "source" {
+        check_source(artifact, &stanza)
+    } else {
+        check_binary(artifact, architecture, &stanza)
+    }
 }
 
 fn must_say(stanza: &Stanza<'_>, name: &str, value: &str) -> Result<(), String> {
@@ -119,23 +125,32 @@ fn must_have(file: &File, algorithm: &str, hex: &str) -> Result<(), String> {
         .map_err(|_| format!("its {algorithm} is malformed"))?;
     let is_blob = digest.blob_key().is_none_or(|key| key == file.blob);
     let is_there = digest.blob_key().is_some() || file.checksums.contains(&digest);
-    if is_blob && is_there { Ok(()) } else { Err(format!("its file has another {algorithm} than its control data says")) }
+    if is_blob && is_there {
+        Ok(())
+    } else {
+        Err(format!("its file has another {algorithm} than its control data says"))
+    }
 }
 
 fn check_source(artifact: &Artifact, stanza: &Stanza<'_>) -> Result<(), String> {
     let directory = stanza.text("Directory").ok_or("its control data has no Directory")?;
     let listed = stanza.text("Checksums-Sha256").ok_or("its control data has no Checksums-Sha256")?;
-    let mut lines = listed.lines().filter(|line| !line.trim().is_empty());
-    for file in &artifact.files {
-        let words: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
-        let [hex, size, name] = words[..] else { return Err("it has more files than its control data".to_owned()) };
-        if path_of(&format!("{directory}/{name}"))? != file.path || size != file.size.to_string() {
-            return Err("a file of it has another path or size than its control data says".to_owned());
+    let mut left: BTreeMap<&str, &File> =
+        artifact.files.iter().map(|file| (file.path.as_str(), file)).collect();
+    for line in listed.lines().filter(|line| !line.trim().is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [hex, size, name] = words[..] else {
+            return Err("its control data lists a file that is none".to_owned());
+        };
+        let path = path_of(&format!("{directory}/{name}"))?;
+        let file = left.remove(path.as_str()).ok_or_else(|| format!("its file {name:?} is missing"))?;
+        if size != file.size.to_string() {
+            return Err("a file of it has another size than its control data says".to_owned());
         }
         must_have(file, "sha256", hex)?;
     }
-    if artifact.files.is_empty() || lines.next().is_some() {
-        return Err("it has fewer files than its control data".to_owned());
+    if artifact.files.is_empty() || !left.is_empty() {
+        return Err("it has other files than its control data".to_owned());
     }
     Ok(())
 }
@@ -145,14 +160,17 @@ fn check_evidence(artifact: &Artifact) -> Result<(), String> {
     if !is_suite || !artifact.qualifier.is_empty() || artifact.version.parse::<Timestamp>().is_err() {
         return Err("it is the Release of no suite".to_owned());
     }
-    let names = artifact.attributes.get("files").and_then(Value::as_object).ok_or("it does not name its files")?;
+    let names =
+        artifact.attributes.get("files").and_then(Value::as_object).ok_or("it does not name its files")?;
     let roles: Vec<&str> = artifact.files.iter().map(|file| file.role.as_str()).collect();
     let documents = roles.iter().copied().filter(|role| *role != "index").collect::<Vec<_>>();
     if !matches!(documents[..], ["inrelease"] | ["release"] | ["release", "signature"]) {
         return Err("it has not one Release".to_owned());
     }
     let named = |key: &BlobKey| names.values().any(|value| value.as_str() == Some(&key.to_string()));
-    if names.len() < documents.len() || artifact.files.iter().any(|file| !file.path.is_empty() || !named(&file.blob)) {
+    if names.len() < documents.len()
+        || artifact.files.iter().any(|file| !file.path.is_empty() || !named(&file.blob))
+    {
         return Err("a file of it has no name, or a path that clients ask for".to_owned());
     }
     Ok(())
@@ -161,7 +179,8 @@ fn check_evidence(artifact: &Artifact) -> Result<(), String> {
 pub(super) fn untrusted(artifact: &Artifact, why: &str) -> Problem {
     // Names are not known to be harmless to a terminal yet.
     let shown = |text: &str| text.chars().take(256).collect::<String>().escape_debug().to_string();
-    let place = format!("{} {} ({})", shown(&artifact.name), shown(&artifact.version), shown(&artifact.qualifier));
+    let place =
+        format!("{} {} ({})", shown(&artifact.name), shown(&artifact.version), shown(&artifact.qualifier));
     Problem::new(Kind::Untrusted, "apt.refused-artifact", "a package of the bundle is not acceptable")
         .at(place)
         .because(why.escape_debug().to_string())

@@ -53,7 +53,9 @@ fn unpacked<'a>(packing: &str, packed: impl Read + 'a) -> io::Result<Box<dyn Rea
     Ok(match packing {
         "" => Box::new(packed),
         ".gz" => Box::new(flate2::read::MultiGzDecoder::new(packed)),
-        ".xz" => Box::new(lzma_rust2::XzReader::new_mem_limit(BufReader::new(packed), true, UNPACKING_MEMORY)),
+        ".xz" => {
+            Box::new(lzma_rust2::XzReader::new_mem_limit(BufReader::new(packed), true, UNPACKING_MEMORY))
+        }
         ".zst" => {
             let mut decoder = zstd::Decoder::new(packed)?;
             decoder.window_log_max(LARGEST_WINDOW)?;
@@ -85,11 +87,15 @@ fn within(archive: impl Read) -> io::Result<Vec<u8>> {
 /// # Errors
 /// What is different, or why it cannot be read.
 pub(super) fn must_agree(package: impl Read, stanza: &Stanza<'_>) -> Result<(), String> {
-    let control = control_of(package).map_err(|error| format!("its file cannot be read as a package: {error}"))?;
+    let control =
+        control_of(package).map_err(|error| format!("its file cannot be read as a package: {error}"))?;
     let own = Stanza::only(&control);
     for field in ["Package", "Version", "Architecture"] {
         if own.text(field).is_none() || own.text(field) != stanza.text(field) {
-            let said = String::from_utf8_lossy(own.field(field).unwrap_or_default()).chars().take(100).collect::<String>();
+            let said = String::from_utf8_lossy(own.field(field).unwrap_or_default())
+                .chars()
+                .take(100)
+                .collect::<String>();
             return Err(format!("its file says {field}: {said}"));
         }
     }

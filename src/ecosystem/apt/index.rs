@@ -137,9 +137,9 @@ fn largest_of(name: &str, release: &Release) -> u64 {
 impl Index {
     /// One that a Release lists under this path.
     pub(super) fn carried(path: &str, listed: Listed, release: &Release) -> Index {
-        let packed = Packing::ALL.into_iter().find(|packing| {
-            *packing != Packing::Plain && path.ends_with(packing.ending())
-        });
+        let packed = Packing::ALL
+            .into_iter()
+            .find(|packing| *packing != Packing::Plain && path.ends_with(packing.ending()));
         let packing = packed.unwrap_or(Packing::Plain);
         let name = path.strip_suffix(packing.ending()).unwrap_or(path);
         let largest = largest_of(name, release);

@@ -24,6 +24,7 @@ mod release;
 mod request;
 mod resolve;
 mod serve;
+mod setup;
 mod solve;
 mod source;
 mod sources;
@@ -36,7 +37,7 @@ mod version;
 use bundle_format::Artifact;
 use serde_json::Value;
 
-use super::{Admit, Collect, Ecosystem, Materialise, Serve};
+use super::{Admit, Collect, Ecosystem, Materialise, Serve, Setup};
 
 /// The schema of packages' artifacts.
 const SCHEMA: &str = "apt/1";
@@ -90,6 +91,10 @@ impl Ecosystem for Apt {
 
     fn materialise(&self) -> Option<&dyn Materialise> {
         Some(&edition::AptMaterialise)
+    }
+
+    fn setup(&self) -> &[&dyn Setup] {
+        setup::CLIENTS
     }
 
     fn request_for(&self, _repository: &str, name: &str, version: &str) -> Option<String> {

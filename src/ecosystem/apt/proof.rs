@@ -112,7 +112,9 @@ impl<'a> Proving<'a> {
         let names = artifact.attributes.get("files").and_then(Value::as_object);
         for (name, key) in names.into_iter().flatten() {
             let of_name = |file: &&bundle_format::File| key.as_str() == Some(&file.blob.to_string());
-            let Some(file) = artifact.files.iter().filter(|file| file.role == "index").find(of_name) else { continue };
+            let Some(file) = artifact.files.iter().filter(|file| file.role == "index").find(of_name) else {
+                continue;
+            };
             let listed = release.files.get(name).copied();
             let Some(listed) = listed.filter(|one| (one.key, one.size) == (file.blob, file.size)) else {
                 return Err(wrong(format!("its Release lists another {name}, or none")));
@@ -124,7 +126,8 @@ impl<'a> Proving<'a> {
                 if self.stanzas.len() >= MOST_STANZAS {
                     return Err(wrong(format!("its indices have more than {MOST_STANZAS} packages")));
                 }
-                self.stanzas.insert(mark([&artifact.repository, &artifact.name, component, kind], stanza.raw));
+                self.stanzas
+                    .insert(mark([&artifact.repository, &artifact.name, component, kind], stanza.raw));
             }
         }
         Ok(())
@@ -148,10 +151,14 @@ impl Together for Proving<'_> {
             deb::must_agree(package, &Stanza::only(control)).map_err(|why| untrusted(artifact, &why))?;
         }
         let name = evidence_name_of(text("suite"));
-        let is_listed = self.stanzas.contains(&mark([&artifact.repository, &name, text("component"), kind], control));
+        let is_listed =
+            self.stanzas.contains(&mark([&artifact.repository, &name, text("component"), kind], control));
         let must = self.pinned.contains_key(&artifact.repository);
         if must && !is_listed {
-            return Err(untrusted(artifact, "no index that its upstream signed has it, or the bundle brings none"));
+            return Err(untrusted(
+                artifact,
+                "no index that its upstream signed has it, or the bundle brings none",
+            ));
         }
         let suite = self.suites.entry((artifact.repository.clone(), name)).or_default();
         if !is_listed {
@@ -172,7 +179,10 @@ impl Together for Proving<'_> {
             };
             if suite.unlisted > 0 && is_proved {
                 is_proved = false;
-                text.push_str(&format!("; {} packages are in no index of it, such as {}", suite.unlisted, suite.example));
+                text.push_str(&format!(
+                    "; {} packages are in no index of it, such as {}",
+                    suite.unlisted, suite.example
+                ));
             }
             Verdict { subject: format!("{repository} {name}"), is_proved, text }
         };
@@ -185,11 +195,12 @@ const BINARY: &str = "binary";
 
 /// The component and kind that an index is of: `main/binary-amd64/Packages.xz`.
 fn of_index(path: &str) -> (&str, &'static str) {
-    let kind = if Path::new(path).file_stem().is_some_and(|name| name == "Sources") || path.ends_with("Sources") {
-        SOURCE
-    } else {
-        BINARY
-    };
+    let kind =
+        if Path::new(path).file_stem().is_some_and(|name| name == "Sources") || path.ends_with("Sources") {
+            SOURCE
+        } else {
+            BINARY
+        };
     let mut parts = path.rsplitn(3, '/');
     (parts.nth(2).unwrap_or_default(), kind)
 }

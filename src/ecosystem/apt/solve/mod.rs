@@ -183,9 +183,8 @@ fn everything(mut plan: Plan<'_>, wants: &[Want]) -> Result<Vec<VersionId>, Unso
     if wants.contains(&Want::Upgrades) {
         wanted.extend(plan.installed.iter().filter_map(|package| plan.candidate(*package)));
     }
-    let all = plan
-        .superset(&wanted)
-        .map_err(|refused| Unsolvable { reasons: plan.nowhere_to_be_had(&refused) })?;
+    let all =
+        plan.superset(&wanted).map_err(|refused| Unsolvable { reasons: plan.nowhere_to_be_had(&refused) })?;
     let universe = plan.universe;
     Ok(all
         .into_iter()
