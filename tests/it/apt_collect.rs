@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::support::fake_upstream::{FakeUpstream, Reply};
 use crate::support::sides::{Ran, Sides};
 
-fn archive() -> PathBuf {
+pub(crate) fn archive() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/apt/archive")
 }
 
@@ -22,13 +22,13 @@ fn files(folder: &Path, below: &str, into: &mut Vec<(String, Vec<u8>)>) {
 }
 
 /// A project that collects from the archive.
-struct Project {
-    sides: Sides,
+pub(crate) struct Project {
+    pub(crate) sides: Sides,
     upstream: FakeUpstream,
 }
 
 impl Project {
-    fn new() -> Project {
+    pub(crate) fn new() -> Project {
         let (sides, upstream) = (Sides::new(), FakeUpstream::start());
         let mut all = Vec::new();
         files(&archive(), "/debian", &mut all);
@@ -41,7 +41,7 @@ impl Project {
         project
     }
 
-    fn write(&self, requests: &str, more: &str) {
+    pub(crate) fn write(&self, requests: &str, more: &str) {
         let text = format!(
             "format = 1\nrequests = {requests}\n\n[[apt]]\nuri = \"{}/debian\"\nsuites = [\"stable\"]\ncomponents = \
              [\"main\"]\narchitectures = [\"amd64\"]\nsigned-by = \"keyring.asc\"\n{more}\n",
@@ -50,7 +50,19 @@ impl Project {
         self.sides.write("aftk.toml", text);
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    /// Pins a keyring inside, under a name; without bytes, none.
+    pub(crate) fn pin(&self, name: &str, bytes: &[u8]) {
+        let directory = self.sides.path("in/apt/keyrings");
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join(name);
+        if bytes.is_empty() {
+            std::fs::remove_file(path).unwrap()
+        } else {
+            std::fs::write(path, bytes).unwrap()
+        }
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         self.sides.run("out", arguments)
     }
 
@@ -143,7 +155,8 @@ fn an_archive_that_cannot_be_believed_is_collected_nothing_from() {
     project.upstream.route(path, Reply::ok(good));
     for index in ["Packages.xz", "Packages.zst", "Packages.gz"] {
         let path = format!("/debian/dists/stable/main/binary-amd64/{index}");
-        project.upstream.route(&path, Reply::ok("x".repeat(632)));
+        let length = std::fs::read(archive().join(&path["/debian/".len()..])).unwrap().len();
+        project.upstream.route(&path, Reply::ok("x".repeat(length)));
     }
     let ran = project.run(&["lock"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
@@ -154,9 +167,9 @@ fn an_archive_that_cannot_be_believed_is_collected_nothing_from() {
 fn a_package_of_other_bytes_is_not_taken() {
     let project = Project::new();
     let path = "/debian/pool/main/h/hello_2.10-3_amd64.deb";
-    project
-        .upstream
-        .route(path, Reply::ok("the package hello_2.10-3_amd64.dex that is as long\n"[..47].to_owned()));
+    let mut other = std::fs::read(archive().join("pool/main/h/hello_2.10-3_amd64.deb")).unwrap();
+    *other.last_mut().unwrap() ^= 1;
+    project.upstream.route(path, Reply::ok(other));
     let ran = project.run(&["collect", "--out", "../stick"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(project.sides.medium().is_empty());

@@ -23,7 +23,7 @@ fn a_suite_is_believed_by_its_inrelease() {
     assert_eq!((release.origin.as_str(), release.codename.as_str()), ("Example", "example"));
     assert_eq!(release.date.to_string(), "2026-01-01T00:00:00Z");
     assert!(release.by_hash && !release.has_index_for_all && release.valid_until.is_none());
-    assert_eq!(release.files["main/binary-amd64/Packages.xz"].size, 632);
+    assert_eq!(release.files["main/binary-amd64/Packages.xz"].size, 640);
     assert_eq!(proof.signers.len(), 1);
     let [("inrelease", "InRelease", key, _)] = proof.documents[..] else { panic!("{proof:?}") };
     assert_eq!(key, BlobKey::of(&fake.answer("dists/stable/InRelease")));

@@ -29,7 +29,8 @@ impl Serve for AptServe {
         if path.is_empty() {
             return about(context);
         }
-        if let Some(repository) = repository
+        // What begins so is for whoever makes editions.
+        if let Some(repository) = repository.filter(|_| !path.starts_with('/'))
             && let Some((key, size)) = context.edition(repository, path)?
         {
             let content = Content::Blob { key, size, media_type: media_type(path).to_owned() };

@@ -271,7 +271,7 @@ mod tests {
     fn flat_repositories_have_no_components() {
         for (suite, directory) in [("./", ""), ("/", ""), ("amd64/", "amd64/"), ("$(ARCH)/", "amd64/")] {
             let [source] = &list(&format!("deb http://x.example.test/apt {suite}"))[..] else { panic!() };
-            assert_eq!((source.directory().as_str(), source.is_flat()), (directory, true));
+            assert_eq!((source.directory().as_str(), source.suite.ends_with('/')), (directory, true));
         }
         for wrong in ["deb http://x.example.test ./ main", "deb http://x.example.test stable"] {
             assert!(read_list(wrong, "x.list", &machine()).unwrap_err().message.contains("flat"));
