@@ -10,6 +10,7 @@
 )]
 
 mod again;
+mod apt_solving;
 mod auditor;
 mod command;
 mod engine;

@@ -4,9 +4,19 @@
 //! suite's `InRelease`, with the indices that it vouches for.
 
 #[allow(dead_code, reason = "what collects is not here yet")]
+mod closure;
+#[allow(dead_code, reason = "what collects is not here yet")]
 mod deb822;
 #[allow(dead_code, reason = "what collects is not here yet")]
+mod preferences;
+#[allow(dead_code, reason = "what collects is not here yet")]
 mod relation;
+#[allow(dead_code, reason = "what collects is not here yet")]
+mod solve;
+#[allow(dead_code, reason = "what collects is not here yet")]
+mod status;
+#[allow(dead_code, reason = "what collects is not here yet")]
+mod universe;
 #[allow(dead_code, reason = "what collects is not here yet")]
 mod version;
 

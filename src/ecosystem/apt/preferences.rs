@@ -128,7 +128,8 @@ impl Matches {
 
     /// What is installed passes for an archive called `now`.
     fn fits_installed(&self) -> bool {
-        let now = IndexFacts { archive: "now".to_owned(), component: "now".to_owned(), ..IndexFacts::default() };
+        let now =
+            IndexFacts { archive: "now".to_owned(), component: "now".to_owned(), ..IndexFacts::default() };
         matches!(self, Matches::Release(pattern) if pattern.fits(&now))
     }
 }
@@ -165,8 +166,12 @@ fn record(stanza: &Stanza<'_>) -> Result<Option<Pin>, String> {
         _ => return Err(format!("{packages}: nobody knows the pin {kind:?} there")),
     };
     let expression = [packages, what].into_iter().flat_map(str::split_ascii_whitespace);
-    if let Some(found) = expression.into_iter().find(|one| one.len() > 1 && one.starts_with('/') && one.ends_with('/')) {
-        return Err(format!("{packages}: the regular expression {found} is not understood here; write a glob"));
+    if let Some(found) =
+        expression.into_iter().find(|one| one.len() > 1 && one.starts_with('/') && one.ends_with('/'))
+    {
+        return Err(format!(
+            "{packages}: the regular expression {found} is not understood here; write a glob"
+        ));
     }
     let priority = match stanza.text("Pin-Priority").unwrap_or_default() {
         "never" if for_all => NEVER,
@@ -175,7 +180,8 @@ fn record(stanza: &Stanza<'_>) -> Result<Option<Pin>, String> {
             Ok(priority) => i32::from(priority).max(NEVER + 1),
         },
     };
-    let packages = if for_all { Vec::new() } else { packages.split_ascii_whitespace().map(str::to_owned).collect() };
+    let packages =
+        if for_all { Vec::new() } else { packages.split_ascii_whitespace().map(str::to_owned).collect() };
     Ok(Some(Pin { packages, matches, priority }))
 }
 
@@ -203,9 +209,14 @@ impl Policy {
         let for_all = pins.iter().filter(|pin| pin.packages.is_empty());
         general.extend(for_all.map(|pin| (pin.matches.clone(), pin.priority)));
         let priority = |usual, fits: &dyn Fn(&Matches) -> bool| {
-            let mut fitting = general.iter().filter(|(matches, _)| fits(matches)).map(|(_, priority)| *priority);
+            let mut fitting =
+                general.iter().filter(|(matches, _)| fits(matches)).map(|(_, priority)| *priority);
             // The first says it, but `never` has the last word.
-            if fitting.clone().any(|priority| priority == NEVER) { NEVER } else { fitting.next().unwrap_or(usual) }
+            if fitting.clone().any(|priority| priority == NEVER) {
+                NEVER
+            } else {
+                fitting.next().unwrap_or(usual)
+            }
         };
         let indices = universe
             .indices()
@@ -240,9 +251,8 @@ impl Policy {
             Some((name, architecture)) => (name, Some(universe.architecture(architecture))),
             None => (pattern, Some(universe.architecture("native"))),
         };
-        let of_architecture = |package| {
-            architecture.is_none_or(|wanted| wanted == Some(universe.architecture_of(package)))
-        };
+        let of_architecture =
+            |package| architecture.is_none_or(|wanted| wanted == Some(universe.architecture_of(package)));
         let is_glob = name.contains(['*', '?', '[']);
         let named = |found: &str| if is_glob { is_glob_of(name, found) } else { name == found };
         let packages: Vec<PackageId> = if is_glob || of_source {
@@ -404,11 +414,10 @@ mod tests {
         .unwrap();
         assert_eq!(pins.len(), 3);
         assert_eq!(pins[1].packages, ["linux-*", "src:perl"]);
-        assert_eq!(pins[2], Pin {
-            packages: vec![],
-            matches: Matches::Site("deb.example.test".into()),
-            priority: NEVER
-        });
+        assert_eq!(
+            pins[2],
+            Pin { packages: vec![], matches: Matches::Site("deb.example.test".into()), priority: NEVER }
+        );
         for (text, fault) in [
             ("Pin: release a=x\nPin-Priority: 1", "no Package"),
             ("Package: a\nPin: colour red\nPin-Priority: 1", "colour"),

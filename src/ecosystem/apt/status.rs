@@ -22,7 +22,8 @@ impl Baseline {
         let mut stanzas = Stanzas::new(&*self.status);
         while let Some(stanza) = stanzas.next().map_err(|error| format!("dpkg's status: {error}"))? {
             let name = stanza.text("Package").unwrap_or("a package without a name");
-            let words: Vec<&str> = stanza.text("Status").unwrap_or_default().split_ascii_whitespace().collect();
+            let words: Vec<&str> =
+                stanza.text("Status").unwrap_or_default().split_ascii_whitespace().collect();
             let [wish, _, state] = words[..] else {
                 return Err(format!("dpkg's status: the Status of {name} is not three words"));
             };
@@ -59,7 +60,12 @@ pub(super) fn selections(text: &str) -> Result<Vec<&str>, String> {
         match words[..] {
             [name, "install" | "hold"] => selected.push(name),
             [_, "deinstall" | "purge"] => {}
-            _ => return Err(format!("the line {:?} is no selection", line.chars().take(80).collect::<String>())),
+            _ => {
+                return Err(format!(
+                    "the line {:?} is no selection",
+                    line.chars().take(80).collect::<String>()
+                ));
+            }
         }
     }
     Ok(selected)
