@@ -4,6 +4,7 @@
 //! suite's `InRelease`, with the indices that it vouches for.
 
 mod choose;
+mod closure;
 mod collect;
 mod credentials;
 mod deb822;

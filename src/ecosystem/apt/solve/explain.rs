@@ -55,9 +55,13 @@ impl Plan<'_> {
         if universe.is_provided(dependency) {
             return shown;
         }
-        let Some(target) = universe.target(dependency) else { return format!("{shown} but it is not installable") };
+        let Some(target) = universe.target(dependency) else {
+            return format!("{shown} but it is not installable");
+        };
         match (self.choice(target), self.candidate(target)) {
-            (Some(version), _) => format!("{shown} but {} is to be installed", universe.version_text(version)),
+            (Some(version), _) => {
+                format!("{shown} but {} is to be installed", universe.version_text(version))
+            }
             (None, None) => format!("{shown} but it is not installable"),
             (None, Some(_)) => format!("{shown} but it is not going to be installed"),
         }

@@ -177,7 +177,9 @@ impl Plan<'_> {
         let action = if candidate == installed { Action::Keep } else { Action::Install };
         self.choose(package, action, candidate);
         match wish {
-            Wish::User if installed.is_none() || follow == Follow::Needs => self.set_automatic(package, false),
+            Wish::User if installed.is_none() || follow == Follow::Needs => {
+                self.set_automatic(package, false)
+            }
             Wish::Need if installed.is_none() => self.set_automatic(package, true),
             _ => {}
         }
@@ -499,7 +501,9 @@ impl Plan<'_> {
                 continue;
             }
             // From the member that names it to the end of its group.
-            let Some(place) = before.iter().position(|one| self.universe.target(one) == target) else { continue };
+            let Some(place) = before.iter().position(|one| self.universe.target(one) == target) else {
+                continue;
+            };
             recommended_before = true;
             if place < before.len() && self.group_holds_now(current, before) {
                 return true;

@@ -5,12 +5,16 @@
 //! inside finds in it what it chooses there: `wanted.rs` finds what is meant, `install.rs` chooses greedily, `repair.rs`
 //! mends what that broke, and `unneeded.rs` leaves out what nothing needs in the end.
 
+#[cfg(test)]
+pub(super) mod cases;
 mod explain;
 mod install;
 mod plan;
 mod prefer;
 mod repair;
 mod superset;
+#[cfg(test)]
+mod tests;
 mod unneeded;
 mod upgrade;
 mod wanted;
@@ -183,9 +187,8 @@ fn everything(mut plan: Plan<'_>, wants: &[Want]) -> Result<Vec<VersionId>, Unso
     if wants.contains(&Want::Upgrades) {
         wanted.extend(plan.installed.iter().filter_map(|package| plan.candidate(*package)));
     }
-    let all = plan
-        .superset(&wanted)
-        .map_err(|refused| Unsolvable { reasons: plan.nowhere_to_be_had(&refused) })?;
+    let all =
+        plan.superset(&wanted).map_err(|refused| Unsolvable { reasons: plan.nowhere_to_be_had(&refused) })?;
     let universe = plan.universe;
     Ok(all
         .into_iter()

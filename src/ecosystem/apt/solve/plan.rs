@@ -262,7 +262,8 @@ impl<'a> Plan<'a> {
     pub(super) fn was_broken(&self, package: PackageId) -> bool {
         let Some(version) = self.universe.installed(package) else { return false };
         let dependencies = self.universe.dependencies(version);
-        groups(&dependencies).any(|group| group[0].kind.is_critical() && !self.group_holds_now(version, group))
+        groups(&dependencies)
+            .any(|group| group[0].kind.is_critical() && !self.group_holds_now(version, group))
     }
 
     /// The packages that lack what they cannot do without.

@@ -52,9 +52,10 @@ impl Plan<'_> {
                 }
                 self.universe.meeting(asking, dependency, |package| self.candidate(package)).collect()
             }
-            Among::Installed => {
-                self.universe.meeting(asking, dependency, |package| self.universe.installed(package)).collect()
-            }
+            Among::Installed => self
+                .universe
+                .meeting(asking, dependency, |package| self.universe.installed(package))
+                .collect(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::super::universe::{Dependency, Kind, PackageId, Priority, Text, VersionId, groups};
 use super::install::{Follow, Wish};
-use super::plan::{Action, Plan};
+use super::plan::{Action, DEEPEST, Plan};
 
 /// How often all packages are gone through, at most.
 const MOST_ROUNDS: usize = 20;
@@ -218,7 +218,7 @@ impl Repair<'_, '_> {
             let weaker = self.scores[package.index()] <= self.scores[other.index()];
             if weaker || (!negative && !self.plan.holds_now(version, dependency)) {
                 if self.plan.is_protected(package) {
-                    if self.upgrade(other) {
+                    if self.upgrade(other, 0) {
                         let own = self.scores[package.index()];
                         let score = &mut self.scores[other.index()];
                         *score = own.min(*score);
@@ -227,7 +227,7 @@ impl Repair<'_, '_> {
                     continue;
                 }
                 self.keep_or_else(package, several, otherwise, |repair| {
-                    if !repair.upgrade(package) {
+                    if !repair.upgrade(package, 0) {
                         repair.sacrifice(package, other, dependency, several, round);
                     }
                 });
@@ -326,9 +326,9 @@ impl Repair<'_, '_> {
     }
 
     /// Installs a package's candidate, and upgrades what it needs for that.
-    fn upgrade(&mut self, package: PackageId) -> bool {
+    fn upgrade(&mut self, package: PackageId, depth: usize) -> bool {
         let at = package.index();
-        if !self.upgradable[at] || !self.plan.is_upgradable(package) || self.asked[at] {
+        if depth > DEEPEST || !self.upgradable[at] || !self.plan.is_upgradable(package) || self.asked[at] {
             return false;
         }
         self.upgradable[at] = false;
@@ -339,7 +339,7 @@ impl Repair<'_, '_> {
         let Some(version) = self.plan.choice(package) else { return false };
         let dependencies = self.plan.universe.dependencies(version);
         let failed = groups(&dependencies)
-            .any(|group| group[0].kind.is_critical() && !self.upgrade_for(version, group));
+            .any(|group| group[0].kind.is_critical() && !self.upgrade_for(version, group, depth));
         if failed {
             if was_kept {
                 self.plan.keep(package, Wish::Need, 0);
@@ -351,7 +351,7 @@ impl Repair<'_, '_> {
     }
 
     /// Makes a group hold by upgrading one of its members.
-    fn upgrade_for(&mut self, version: VersionId, group: &[Dependency]) -> bool {
+    fn upgrade_for(&mut self, version: VersionId, group: &[Dependency], depth: usize) -> bool {
         let mut failed = false;
         for dependency in group {
             if self.plan.group_holds(version, group) {
@@ -361,7 +361,7 @@ impl Repair<'_, '_> {
             if target.is_some_and(|target| self.plan.is_protected(target)) {
                 failed = true;
             } else if self.plan.holds_with_candidates(version, dependency) {
-                failed = !target.is_some_and(|target| self.upgrade(target));
+                failed = !target.is_some_and(|target| self.upgrade(target, depth + 1));
                 if !failed {
                     break;
                 }

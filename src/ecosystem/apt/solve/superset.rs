@@ -103,7 +103,11 @@ impl Plan<'_> {
                 .map(|group| {
                     let members: Vec<String> =
                         group.iter().map(|member| universe.dependency_shown(member)).collect();
-                    format!("{shown} : {}: {} but it is not installable", group[0].kind.shown(), members.join(" or "))
+                    format!(
+                        "{shown} : {}: {} but it is not installable",
+                        group[0].kind.shown(),
+                        members.join(" or ")
+                    )
                 })
                 .collect();
             if hopeless.is_empty() {

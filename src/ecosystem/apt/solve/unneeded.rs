@@ -19,8 +19,7 @@ impl Plan<'_> {
                 dropped.push(package);
             }
         }
-        let incomplete =
-            |plan: &Self| plan.chosen().into_iter().any(|package| plan.is_incomplete(package));
+        let incomplete = |plan: &Self| plan.chosen().into_iter().any(|package| plan.is_incomplete(package));
         if dropped.is_empty() || !incomplete(self) {
             return;
         }

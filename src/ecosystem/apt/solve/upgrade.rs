@@ -1,8 +1,8 @@
 //! Upgrading all that is installed, as `apt-get dist-upgrade` does.
 
+use super::super::universe::PackageId;
 use super::install::{Follow, Wish};
 use super::plan::{Action, Plan};
-use super::super::universe::PackageId;
 
 impl Plan<'_> {
     /// Gives everything that is installed its candidate, and installs what a machine cannot be without. What that breaks

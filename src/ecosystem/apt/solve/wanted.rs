@@ -2,7 +2,7 @@
 
 use super::super::preferences::{ReleasePattern, is_glob_of};
 use super::super::universe::{Dependency, Kind, PackageId, Universe, VersionId, groups};
-use super::plan::Plan;
+use super::plan::{DEEPEST, Plan};
 
 /// One thing that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,9 +138,9 @@ impl Plan<'_> {
                 .collect();
             self.only(package, &providers)
         };
-        own.copied().or_else(provided).ok_or_else(|| {
-            format!("Release '{suite}' for '{}' was not found", universe.shown(package))
-        })
+        own.copied()
+            .or_else(provided)
+            .ok_or_else(|| format!("Release '{suite}' for '{}' was not found", universe.shown(package)))
     }
 
     /// Where the candidates do not meet what a version needs, but versions of its suite do, makes those the candidates.
@@ -205,7 +205,7 @@ impl Plan<'_> {
             return true;
         }
         switched.push(target);
-        if self.prefer_suite(version, pattern, switched) {
+        if switched.len() < DEEPEST && self.prefer_suite(version, pattern, switched) {
             return true;
         }
         if let Some(before) = before {
@@ -215,11 +215,7 @@ impl Plan<'_> {
     }
 }
 
-fn find_package(
-    universe: &Universe,
-    name: &str,
-    architecture: Option<&str>,
-) -> Result<PackageId, String> {
+fn find_package(universe: &Universe, name: &str, architecture: Option<&str>) -> Result<PackageId, String> {
     let found = match architecture {
         Some(text) => universe.architecture(text).and_then(|wanted| universe.find_package(name, wanted)),
         None => universe.find_name(name).and_then(|name| {
@@ -235,7 +231,7 @@ fn find_package(
 
 /// Whether a version is in an index of a release.
 fn is_of(universe: &Universe, version: VersionId, pattern: &ReleasePattern) -> bool {
-    universe.origins(version).any(|origin| {
-        origin.index.is_some_and(|index| pattern.fits(&universe.indices()[usize::from(index)]))
-    })
+    universe
+        .origins(version)
+        .any(|origin| origin.index.is_some_and(|index| pattern.fits(&universe.indices()[usize::from(index)])))
 }

@@ -11,8 +11,8 @@ mod relations;
 use std::collections::HashMap;
 
 use self::names::Texts;
-pub(super) use self::relations::{Dependency, Kind, groups};
 use self::relations::Mention;
+pub(super) use self::relations::{Dependency, Kind, groups};
 
 /// A name that packages have or provide: `libc6`, and also `python3:any`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

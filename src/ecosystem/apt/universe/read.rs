@@ -6,8 +6,8 @@ use super::super::deb822::Stanza;
 use super::super::relation::{self, Alternative, Operator};
 use super::super::version;
 use super::{
-    ANY, Architecture, Dependency, EVERY, Group, IndexFacts, Kind, Mention, MultiArch, NATIVE, NONE, Name, Origin,
-    Package, PackageId, Priority, Provide, Text, Universe, Version, VersionId,
+    ANY, Architecture, Dependency, EVERY, Group, IndexFacts, Kind, Mention, MultiArch, NATIVE, NONE, Name,
+    Origin, Package, PackageId, Priority, Provide, Text, Universe, Version, VersionId,
 };
 
 /// The most indices of one universe.
@@ -115,14 +115,9 @@ impl<'a> Fields<'a> {
     /// `<=`, and for an epoch of zero.
     fn fingerprint(&self) -> u64 {
         let mut sum = 0xcbf2_9ce4_8422_2325_u64;
-        for field in [
-            self.installed_size,
-            self.depends,
-            self.pre_depends,
-            self.conflicts,
-            self.breaks,
-            self.replaces,
-        ] {
+        for field in
+            [self.installed_size, self.depends, self.pre_depends, self.conflicts, self.breaks, self.replaces]
+        {
             let bytes = field.as_bytes();
             let mut at = 0;
             while at < bytes.len() {
@@ -144,7 +139,8 @@ impl<'a> Fields<'a> {
     /// The source package and its version: `Source: name (version)`, where either may be left out.
     fn source(&self) -> (&'a str, &'a str) {
         let (name, rest) = self.source.split_once(' ').unwrap_or((self.source, ""));
-        let version = rest.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(version, _)| version);
+        let version =
+            rest.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(version, _)| version);
         let name = if name.is_empty() { self.package } else { name };
         (name, version.unwrap_or(self.version))
     }
@@ -168,7 +164,12 @@ impl Universe {
     ///
     /// # Errors
     /// Says what of it cannot be read, or that there are too many; the universe is unchanged but for names.
-    pub(in super::super) fn add(&mut self, index: u16, stanza: &Stanza<'_>, place: u64) -> Result<(), String> {
+    pub(in super::super) fn add(
+        &mut self,
+        index: u16,
+        stanza: &Stanza<'_>,
+        place: u64,
+    ) -> Result<(), String> {
         self.take_in(stanza, Origin { index: Some(index), place }).map(|_| ())
     }
 
@@ -267,9 +268,9 @@ impl Universe {
         let start = self.dependencies.len();
         let asked = self.add_dependencies(self.architecture_of(package), fields);
         let provided = asked.and_then(|()| {
-            relation::alternatives(fields.provides).collect::<Result<Vec<_>, _>>().map_err(|fault| {
-                format!("{} {}: Provides: {fault}", fields.package, fields.version)
-            })
+            relation::alternatives(fields.provides)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|fault| format!("{} {}: Provides: {fault}", fields.package, fields.version))
         });
         let provided = match provided {
             Ok(provided) => provided,

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use super::super::relation::Operator;
-use super::{
-    ANY, Architecture, EVERY, MultiArch, Name, PackageId, Provide, Text, Universe, VersionId,
-};
+use super::{ANY, Architecture, EVERY, MultiArch, Name, PackageId, Provide, Text, Universe, VersionId};
 
 /// The kind of a dependency, as the field is called that it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
