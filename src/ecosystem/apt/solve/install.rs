@@ -124,10 +124,14 @@ impl Plan<'_> {
             return true;
         }
         let universe = self.universe;
-        let vital = universe.is_essential(package) || universe.is_important(package);
-        !self.is_protected(package)
-            && !(to != Action::Keep && universe.is_held(package))
-            && !(to == Action::Remove && vital)
+        let refused = match to {
+            Action::Keep => false,
+            Action::Install => universe.is_held(package),
+            Action::Remove => {
+                universe.is_held(package) || universe.is_essential(package) || universe.is_important(package)
+            }
+        };
+        !refused && !self.is_protected(package)
     }
 
     /// Leaves a package as it was.

@@ -208,7 +208,8 @@ impl Plan<'_> {
         if switched.len() < DEEPEST && self.prefer_suite(version, pattern, switched) {
             return true;
         }
-        if let Some(before) = before {
+        // Without another alternative it stays, though something of what it needs was not found.
+        if let Some(before) = before.filter(|_| dependency.or_next) {
             self.set_candidate(target, before);
         }
         false

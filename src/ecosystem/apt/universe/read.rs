@@ -15,6 +15,9 @@ const MOST_INDICES: usize = 10_000;
 /// The most versions, packages or names: far below where numbers end.
 const MOST: usize = 50_000_000;
 
+/// The most bytes that different names or versions have together: below where their places end.
+const MOST_TEXT: usize = 2 << 30;
+
 /// The fields that matter here, as they stand in a stanza.
 #[derive(Default)]
 struct Fields<'a> {
@@ -196,7 +199,8 @@ impl Universe {
 
     fn take_in(&mut self, stanza: &Stanza<'_>, origin: Origin) -> Result<VersionId, String> {
         let fields = Fields::of(stanza)?;
-        if self.groups.len() > MOST || self.dependencies.len() > MOST || self.origins.len() > MOST {
+        let text = self.names.bytes().max(self.texts.bytes());
+        if self.groups.len().max(self.dependencies.len()).max(self.origins.len()) > MOST || text > MOST_TEXT {
             return Err("there are too many packages".to_owned());
         }
         let lower;
@@ -249,7 +253,7 @@ impl Universe {
     }
 
     fn add_version(&mut self, package: PackageId, fields: &Fields<'_>) -> Result<VersionId, String> {
-        let id = VersionId(u32::try_from(self.versions.len()).unwrap_or(NONE));
+        let id = VersionId(self.versions.len() as u32);
         let (source, source_version) = fields.source();
         let version = Version {
             package,
@@ -279,7 +283,7 @@ impl Universe {
                 return Err(fault);
             }
         };
-        let dependencies = (NONE.min(start as u32), NONE.min(self.dependencies.len() as u32));
+        let dependencies = (start as u32, self.dependencies.len() as u32);
         self.versions.push(Version { dependencies, ..version });
         for provide in provided {
             self.add_provide(id, &provide);
@@ -457,7 +461,7 @@ impl Universe {
     }
 
     fn append_origin(&mut self, version: VersionId, origin: Origin) {
-        let new = NONE.min(self.origins.len() as u32);
+        let new = self.origins.len() as u32;
         let mut last = self.versions[version.index()].origin;
         if last == NONE {
             self.versions[version.index()].origin = new;
@@ -475,7 +479,7 @@ impl Universe {
         if let Some(known) = self.package_of(name, architecture) {
             return known;
         }
-        let id = PackageId(NONE.min(self.packages.len() as u32));
+        let id = PackageId(self.packages.len() as u32);
         self.packages.push(Package {
             name,
             architecture,
