@@ -117,7 +117,7 @@ impl Plan<'_> {
 
     /// Whether a package's fate may change so.
     fn may_change(&self, package: PackageId, to: Action, wish: Wish, depth: usize) -> bool {
-        if depth > DEEPEST || self.universe.versions(package).is_empty() {
+        if depth > DEEPEST || self.universe.versions(package).is_empty() || self.is_exhausted() {
             return false;
         }
         if wish == Wish::User || self.action(package) == to {

@@ -163,7 +163,11 @@ fn decide(mut plan: Plan<'_>, wants: &[Want]) -> Result<(Vec<VersionId>, Vec<Pac
     if wants.contains(&Want::Upgrades) {
         plan.upgrade_all();
     }
-    if !plan.repair(&asked) {
+    let repaired = plan.repair(&asked);
+    if plan.is_exhausted() {
+        return Err(Unsolvable::because("the packages exclude each other in too many ways".to_owned()));
+    }
+    if !repaired {
         return Err(plan.unmet(&plan.broken()));
     }
     plan.drop_unneeded();

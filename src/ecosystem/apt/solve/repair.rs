@@ -91,6 +91,9 @@ impl Repair<'_, '_> {
         for round in 0..MOST_ROUNDS {
             let mut changed = false;
             for package in &order {
+                if self.plan.is_exhausted() {
+                    return;
+                }
                 self.reinstate(*package);
                 if self.plan.is_broken(*package) {
                     changed |= self.mend(*package, round);
@@ -102,11 +105,11 @@ impl Repair<'_, '_> {
         }
     }
 
-    /// An upgrade that was given up may be possible by now.
+    /// An upgrade that was given up may be possible by now. It is tried once, and not by anybody else afterwards.
     fn reinstate(&mut self, package: PackageId) {
-        let plan = &mut *self.plan;
+        let (plan, at) = (&mut *self.plan, package.index());
         let choice = plan.choice(package);
-        if !self.meant[package.index()]
+        if !self.meant[at]
             || choice.is_none()
             || choice == plan.candidate(package)
             || plan.universe.installed(package).is_none()
@@ -114,6 +117,7 @@ impl Repair<'_, '_> {
         {
             return;
         }
+        (self.meant[at], self.upgradable[at]) = (false, false);
         let broken = plan.broken().len();
         plan.install(package, Follow::Nothing, Wish::Need, 0);
         if plan.is_broken(package) || plan.broken().len() > broken {
