@@ -69,9 +69,11 @@ impl Plan<'_> {
 
     /// Upgrades what is installed and broken, as long as that changes anything.
     fn install_for_broken(&mut self) {
-        loop {
+        while !self.broken().is_empty() {
             let mut again = false;
-            for package in self.chosen() {
+            let mut chosen = self.chosen();
+            self.universe.sort_as_table(&mut chosen);
+            for package in chosen {
                 if self.action(package) != Action::Install && self.is_broken(package) {
                     self.install(package, Follow::Nothing, Wish::Need, 0);
                     again |= self.action(package) == Action::Install;
@@ -86,8 +88,7 @@ impl Plan<'_> {
 
 impl Repair<'_, '_> {
     fn go_through(&mut self) {
-        let mut order: Vec<PackageId> = self.plan.universe.packages().collect();
-        order.sort_by_key(|package| std::cmp::Reverse(self.scores[package.index()]));
+        let order = self.plan.universe.by_score(&self.scores);
         for round in 0..MOST_ROUNDS {
             let mut changed = false;
             for package in &order {

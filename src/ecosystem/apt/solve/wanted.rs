@@ -221,7 +221,8 @@ fn find_package(universe: &Universe, name: &str, architecture: Option<&str>) -> 
         Some(text) => universe.architecture(text).and_then(|wanted| universe.find_package(name, wanted)),
         None => universe.find_name(name).and_then(|name| {
             // The machine's own first.
-            universe.packages_of(name).iter().copied().min_by_key(|one| universe.architecture_of(*one))
+            let packages = universe.packages_of(name).iter().copied().filter(|one| universe.is_at_home(*one));
+            packages.min_by_key(|one| universe.architecture_of(*one))
         }),
     };
     found.ok_or_else(|| match architecture {

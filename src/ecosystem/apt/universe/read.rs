@@ -7,7 +7,7 @@ use super::super::relation::{self, Alternative, Operator};
 use super::super::version;
 use super::{
     ANY, Architecture, Dependency, EVERY, Group, IndexFacts, Kind, Mention, MultiArch, NATIVE, NONE, Name,
-    Origin, Package, PackageId, Priority, Provide, Text, Universe, Version, VersionId,
+    Origin, Package, PackageId, Priority, Provide, STRANGE, Text, Universe, Version, VersionId,
 };
 
 /// The most indices of one universe.
@@ -289,6 +289,14 @@ impl Universe {
             self.add_provide(id, &provide);
         }
         self.add_implicit_provides(id);
+        if is_kernel(self.name_text(self.name(package))) {
+            // apt has every kernel provide this, for two packages that nobody has.
+            let kernel = self.name_of("$kernel");
+            self.meet(kernel, ANY);
+            if let Some(architecture) = self.strange("$kernel") {
+                self.meet(kernel, architecture);
+            }
+        }
         for task in fields.task.split([',', ' ', '\n']).filter(|task| !task.is_empty()) {
             let task = self.text_of(task);
             self.tasks.entry(task).or_default().push(id);
@@ -354,16 +362,35 @@ impl Universe {
                 self.meet(name, ANY);
                 (name, ANY, false)
             }
-            Some((bare, architecture)) => match self.architecture(architecture) {
-                Some(architecture) => {
-                    let name = self.name_of(bare);
-                    self.meet(name, architecture);
-                    (name, architecture, true)
+            Some((bare, architecture)) => {
+                // apt makes a package of what was written, and then one of the name and the architecture.
+                let written = match architecture {
+                    "native" => format!("{bare}:{}", self.architectures[usize::from(NATIVE)]),
+                    _ => alternative.name.to_owned(),
+                };
+                let written = self.name_of(&written);
+                self.meet(written, ANY);
+                match self.architecture(architecture).or_else(|| self.strange(architecture)) {
+                    Some(architecture) => {
+                        let name = self.name_of(bare);
+                        self.meet(name, architecture);
+                        (name, architecture, true)
+                    }
+                    None => (written, ANY, true),
                 }
-                // Nobody has it, and nobody will.
-                None => (self.name_of(alternative.name), ANY, true),
-            },
+            }
         }
+    }
+
+    /// The number of an architecture that the machine does not have.
+    fn strange(&mut self, name: &str) -> Option<Architecture> {
+        let place = self.strange.iter().position(|one| one == name).unwrap_or(self.strange.len());
+        let number =
+            Architecture::try_from(place).ok()?.checked_add(STRANGE).filter(|number| *number < ANY)?;
+        if place == self.strange.len() {
+            self.strange.push(name.to_owned());
+        }
+        Some(number)
     }
 
     /// Notes that a package is named, or all of its name are.
@@ -507,4 +534,14 @@ impl Universe {
     fn text_of(&mut self, text: &str) -> Text {
         Text(self.texts.number(text))
     }
+}
+
+/// Whether a package's name is that of a kernel's image, as `linux-image-6.1.0-9-amd64`.
+fn is_kernel(name: &str) -> bool {
+    ["linux-image-", "kfreebsd-image-", "gnumach-image-"].iter().any(|prefix| {
+        let Some(version) = name.strip_prefix(prefix) else { return false };
+        let debug = name.ends_with("-dbg") || name.ends_with("-dbgsym");
+        let after = version.trim_start_matches(|one: char| one.is_ascii_digit());
+        !debug && after.len() < version.len() && after.starts_with('.')
+    })
 }
