@@ -43,8 +43,10 @@ impl Plan<'_> {
         match want {
             Want::Upgrades => Ok(Vec::new()),
             Want::Task(task) => {
-                let candidates = self.universe.task(task).iter().copied();
+                let mut candidates = self.universe.task(task).to_vec();
+                candidates.sort_unstable_by_key(|version| self.universe.package(*version));
                 let versions: Vec<Wanted> = candidates
+                    .into_iter()
                     .filter(|version| self.candidate(self.universe.package(*version)) == Some(*version))
                     .map(|version| (version, None))
                     .collect();
