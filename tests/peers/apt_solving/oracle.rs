@@ -35,7 +35,8 @@ impl Apt {
         let apt = Apt::empty(architectures);
         fs::copy("/etc/apt/sources.list.d/debian.sources", apt.path("etc/sources.list.d/debian.sources"))
             .expect("this machine has Debian's sources");
-        apt.update();
+        // A mirror may be in the midst of an update; what apt takes in is what both answer from.
+        apt.get(&["update"]);
         apt
     }
 
@@ -71,13 +72,9 @@ impl Apt {
         fs::write(apt.path("etc/sources.list"), sources).unwrap();
         fs::write(apt.path("etc/preferences"), &case.preferences).unwrap();
         apt.set_baseline(&case.baseline);
-        apt.update();
-        apt
-    }
-
-    fn update(&self) {
-        let updated = self.get(&["update"]);
+        let updated = apt.get(&["update"]);
         assert!(updated.status.success(), "{}", String::from_utf8_lossy(&updated.stderr));
+        apt
     }
 
     fn empty(architectures: &[&str]) -> Apt {
@@ -114,10 +111,6 @@ impl Apt {
     pub(super) fn set_baseline(&self, baseline: &Baseline) {
         fs::write(self.path("status"), &baseline.status).unwrap();
         fs::write(self.path("state/extended_states"), &baseline.extended_states).unwrap();
-    }
-
-    pub(super) fn set_preferences(&self, preferences: &str) {
-        fs::write(self.path("etc/preferences"), preferences).unwrap();
     }
 
     fn get(&self, words: &[&str]) -> Output {

@@ -142,7 +142,9 @@ fn decide(mut plan: Plan<'_>, wants: &[Want]) -> Result<(Vec<VersionId>, Vec<Pac
         plan.set_candidate(package, *version);
         plan.protect(package, true);
         plan.install(package, Follow::Nothing, Wish::User, 0);
-        asked.push(package);
+        if !asked.contains(&package) {
+            asked.push(package);
+        }
     }
     let mut switched = Vec::new();
     for (version, suite) in &wanted {
@@ -150,8 +152,6 @@ fn decide(mut plan: Plan<'_>, wants: &[Want]) -> Result<(Vec<VersionId>, Vec<Pac
             plan.prefer_suite(*version, &ReleasePattern::read(suite), &mut switched);
         }
     }
-    asked.sort_unstable();
-    asked.dedup();
     if was_broken.is_empty() {
         for package in &asked {
             plan.install(*package, Follow::Needs, Wish::User, 0);
@@ -163,7 +163,11 @@ fn decide(mut plan: Plan<'_>, wants: &[Want]) -> Result<(Vec<VersionId>, Vec<Pac
     if wants.contains(&Want::Upgrades) {
         plan.upgrade_all();
     }
-    if !plan.repair(&asked) {
+    let repaired = plan.repair(&asked);
+    if plan.is_exhausted() {
+        return Err(Unsolvable::because("the packages exclude each other in too many ways".to_owned()));
+    }
+    if !repaired {
         return Err(plan.unmet(&plan.broken()));
     }
     plan.drop_unneeded();

@@ -69,9 +69,11 @@ impl Plan<'_> {
 
     /// Upgrades what is installed and broken, as long as that changes anything.
     fn install_for_broken(&mut self) {
-        loop {
+        while !self.broken().is_empty() {
             let mut again = false;
-            for package in self.chosen() {
+            let mut chosen = self.chosen();
+            self.universe.sort_as_table(&mut chosen);
+            for package in chosen {
                 if self.action(package) != Action::Install && self.is_broken(package) {
                     self.install(package, Follow::Nothing, Wish::Need, 0);
                     again |= self.action(package) == Action::Install;
@@ -86,11 +88,13 @@ impl Plan<'_> {
 
 impl Repair<'_, '_> {
     fn go_through(&mut self) {
-        let mut order: Vec<PackageId> = self.plan.universe.packages().collect();
-        order.sort_by_key(|package| std::cmp::Reverse(self.scores[package.index()]));
+        let order = self.plan.universe.by_score(&self.scores);
         for round in 0..MOST_ROUNDS {
             let mut changed = false;
             for package in &order {
+                if self.plan.is_exhausted() {
+                    return;
+                }
                 self.reinstate(*package);
                 if self.plan.is_broken(*package) {
                     changed |= self.mend(*package, round);
@@ -102,11 +106,11 @@ impl Repair<'_, '_> {
         }
     }
 
-    /// An upgrade that was given up may be possible by now.
+    /// An upgrade that was given up may be possible by now. It is tried once, and not by anybody else afterwards.
     fn reinstate(&mut self, package: PackageId) {
-        let plan = &mut *self.plan;
+        let (plan, at) = (&mut *self.plan, package.index());
         let choice = plan.choice(package);
-        if !self.meant[package.index()]
+        if !self.meant[at]
             || choice.is_none()
             || choice == plan.candidate(package)
             || plan.universe.installed(package).is_none()
@@ -114,6 +118,7 @@ impl Repair<'_, '_> {
         {
             return;
         }
+        (self.meant[at], self.upgradable[at]) = (false, false);
         let broken = plan.broken().len();
         plan.install(package, Follow::Nothing, Wish::Need, 0);
         if plan.is_broken(package) || plan.broken().len() > broken {
