@@ -11,6 +11,7 @@
 
 mod again;
 mod apt_outside;
+mod apt_solving;
 mod auditor;
 mod command;
 mod engine;

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
+use super::closure;
 use super::deb822::Stanzas;
 use super::preferences::{self, Pin};
 use super::request::{Asked, Base};
-use super::solve::{Engine, Question, Want, solve};
+use super::solve::{Answer, Engine, Question, Unsolvable, Want, solve};
 use super::source::SourceKind;
 use super::status::Baseline;
 use super::suites::Suites;
@@ -35,6 +36,26 @@ pub(super) struct Chosen {
     /// Of each index, by its place in the list, where the stanzas begin, unpacked, in bytes.
     pub(super) places: BTreeMap<usize, BTreeSet<u64>>,
     pub(super) notes: BTreeSet<Note>,
+}
+
+impl Rules {
+    fn question<'a>(&'a self, wanted: Vec<Want>, system: &'a System) -> Question<'a> {
+        Question {
+            wanted,
+            recommends: self.recommends,
+            suggests: self.suggests,
+            baseline: system.baseline.as_ref(),
+            pins: &self.pins,
+            target_release: &self.target_release,
+            engine: self.engine,
+        }
+    }
+}
+
+/// What was wanted, and what of the universe that needs.
+pub(super) struct Answered {
+    wanted: Vec<Want>,
+    answer: Answer,
 }
 
 /// All packages that systems of the same architectures may choose from, and which of the indices each came from.
@@ -104,62 +125,85 @@ impl Choice {
         system: &System,
         rules: &Rules,
         chosen: &mut Chosen,
-    ) -> Result<(), Problem> {
+    ) -> Result<Vec<Answered>, Problem> {
         let mut wants: Vec<(String, Vec<Want>)> = Vec::new();
         for (text, one) in asked {
-            wants.push((text.clone(), self.wants(one, system, text)?));
+            let wanted = self.wants(one, system, text)?;
+            if !wanted.is_empty() {
+                wants.push((text.clone(), wanted));
+            }
         }
-        let baseline = system.baseline.as_ref();
         let together: Vec<Want> = wants.iter().flat_map(|(_, wants)| wants.clone()).collect();
         if together.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let answers = match self.answer(together, baseline, rules) {
-            Ok(answer) => vec![answer],
+        let answered = |wanted: Vec<Want>| {
+            let answer = solve(&self.universe, &rules.question(wanted.clone(), system));
+            answer.map(|answer| Answered { wanted, answer })
+        };
+        let answers = match answered(together) {
+            Ok(answered) => vec![answered],
             Err(_) if wants.len() > 1 => {
                 // What excludes each other is for different systems: each is wanted by itself then.
-                let subject =
-                    if system.name.is_empty() { "requests".to_owned() } else { system.name.clone() };
+                let subject = if system.name.is_empty() { "requests" } else { &system.name };
                 let why = "not all that was asked for can be installed on one system: each request was resolved by itself";
-                chosen.note("apt.not-together", &subject, why.to_owned());
+                chosen.note("apt.not-together", subject, why.to_owned());
                 let each = wants.into_iter().map(|(text, wants)| {
-                    self.answer(wants, baseline, rules).map_err(|reasons| unsolvable(&text, system, reasons))
+                    answered(wants)
+                        .map_err(|why| unsolvable(&format!("{text} cannot be installed"), system, why))
                 });
-                each.collect::<Result<Vec<_>, _>>()?
+                each.collect::<Result<_, _>>()?
             }
-            Err(reasons) => {
-                let text = asked.first().map(|(text, _)| text.as_str()).unwrap_or_default();
-                return Err(unsolvable(text, system, reasons));
+            Err(why) => {
+                let text = wants.first().map(|(text, _)| text.as_str()).unwrap_or_default();
+                return Err(unsolvable(&format!("{text} cannot be installed"), system, why));
             }
         };
-        for (install, strange) in answers {
-            for why in strange {
-                chosen.note("apt.strange-status", &system.name, why);
+        for Answered { answer, .. } in &answers {
+            for why in &answer.strange {
+                chosen.note("apt.strange-status", &system.name, why.clone());
             }
-            for version in install {
-                self.place(version, chosen);
+            for version in &answer.install {
+                self.place(*version, chosen);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Proves that a system which sees nothing but what is carried gets what it was asked for. `carried` has the stanzas by
+    /// the places of their indices.
+    ///
+    /// # Errors
+    /// Incomplete, with apt's reasons, if it does not.
+    pub(super) fn prove(
+        &self,
+        (system, answers): (&System, &[Answered]),
+        (suites, carried): (&Suites, &BTreeMap<usize, Vec<u8>>),
+        rules: &Rules,
+        chosen: &mut Chosen,
+    ) -> Result<(), Problem> {
+        let names: Vec<&str> = system.architectures.iter().map(String::as_str).collect();
+        let wrong = |why: String| Problem::new(Kind::Failed, "apt.closure", why);
+        let mut inside = Universe::new(&names).map_err(wrong)?;
+        for place in &self.indices {
+            let Some(index) = suites.indices.get(*place) else { continue };
+            let number = inside.begin_index(suites.facts(index)).map_err(wrong)?;
+            let mut stanzas = Stanzas::new(carried.get(place).map(Vec::as_slice).unwrap_or_default());
+            while let Some(stanza) = stanzas.next().map_err(|error| index.index.damaged(&error))? {
+                // One that is for other systems alone is none to this one.
+                let _ = inside.add(number, &stanza, stanza.offset);
+            }
+        }
+        for Answered { wanted, answer } in answers {
+            let question = rules.question(wanted.clone(), system);
+            let others = closure::prove(&inside, &question, (&self.universe, answer))
+                .map_err(|why| unsolvable("what would be carried is not enough", system, why))?;
+            for other in others {
+                let why = "apt will choose it inside, where it sees less than outside";
+                chosen.note("apt.other-choice", &other, why.to_owned());
             }
         }
         Ok(())
-    }
-
-    fn answer(
-        &self,
-        wanted: Vec<Want>,
-        baseline: Option<&Baseline>,
-        rules: &Rules,
-    ) -> Result<(Vec<VersionId>, Vec<String>), Vec<String>> {
-        let question = Question {
-            wanted,
-            recommends: rules.recommends,
-            suggests: rules.suggests,
-            baseline,
-            pins: &rules.pins,
-            target_release: &rules.target_release,
-            engine: rules.engine,
-        };
-        let answer = solve(&self.universe, &question).map_err(|unsolvable| unsolvable.reasons)?;
-        Ok((answer.install, answer.strange))
     }
 
     /// Every place where a version is to be had: each suite that has it is to have it inside.
@@ -176,7 +220,7 @@ impl Choice {
         if asked.needs_baseline() && system.baseline.is_none() {
             let message = format!("{text} asks what machines lack, and no machine is known");
             return Err(Problem::new(Kind::Usage, "apt.no-baseline", message).hint(
-                "name captures of the machines in aftk.toml: [[apt]] baseline = [\"captures/web01\"]",
+                "name captures of the machines in aftk.toml: [[apt]] baseline = [\"captures/web01\"]; \"this-machine\" is the one that collects",
             ));
         }
         match asked {
@@ -274,10 +318,9 @@ pub(super) fn pins(files: &[(String, String)]) -> Result<Vec<Pin>, Problem> {
     Ok(pins)
 }
 
-fn unsolvable(text: &str, system: &System, reasons: Vec<String>) -> Problem {
+fn unsolvable(what: &str, system: &System, unsolvable: Unsolvable) -> Problem {
     let on = if system.name.is_empty() { String::new() } else { format!(" on {}", system.name) };
-    let mut problem =
-        Problem::new(Kind::Incomplete, "apt.unsolvable", format!("{text} cannot be installed{on}"));
-    problem.causes = reasons;
+    let mut problem = Problem::new(Kind::Incomplete, "apt.unsolvable", format!("{what}{on}"));
+    problem.causes = unsolvable.reasons;
     problem.hint("apt would say the same: are all suites among the sources that it needs?")
 }

@@ -74,7 +74,8 @@ impl Collect for AptCollect {
         Ok(Box::new(Archives { archives: archives.collect(), ways }))
     }
 
-    /// What is needed was resolved from all that there is, and all of it is carried.
+    /// That what is carried is enough was proved when it was resolved: only then it is known what systems have, and what is
+    /// preferred on them.
     fn prove(&self, _gathered: &Gathered<'_>) -> Result<Proof, Problem> {
         Ok(Proof::default())
     }

@@ -260,3 +260,34 @@ fn what_excludes_each_other_is_resolved_for_itself() {
     let problem = resolved(&fake, &["exim", "postfix", "emacs"]).unwrap_err();
     assert_eq!(problem.message, "apt:emacs cannot be installed");
 }
+
+#[test]
+fn what_is_carried_is_proved_to_be_enough() {
+    use super::super::choose::{Choice, Chosen, Rules};
+    use super::super::suites::Suites;
+    use super::super::systems;
+
+    let fake = machine(&[("stable", "", &["tool 1 amd64 [Depends: data]", "data 1 all"])]);
+    let (_, machine, ways) = fake.sources();
+    let options = wait(Options::load(&machine, &fake)).unwrap();
+    let system = wait(systems::systems(&options, &[], &machine, &fake)).unwrap().remove(0);
+    let suites = wait(Suites::fetch(&options, &system.architectures, (&machine, &ways), &fake)).unwrap();
+    let mut packed = vec![Some(wait(fake.open_blob(&suites.indices[0].index.listed.key)).unwrap())];
+    let (mut chosen, rules) = (Chosen::default(), Rules::default());
+    let choice = Choice::read(&suites, &system.architectures, &mut packed, &mut chosen).unwrap();
+    let asked = [("apt:tool".to_owned(), Asked::read("tool").unwrap())];
+    let answers = choice.add(&asked, &system, &rules, &mut chosen).unwrap();
+    let mut prove = |carried: &[u8]| {
+        let carried = BTreeMap::from([(0, carried.to_vec())]);
+        choice.prove((&system, &answers), (&suites, &carried), &rules, &mut chosen)
+    };
+    let all = wait(fake.held(&suites.indices[0].index.listed.key, u64::MAX)).unwrap();
+    prove(&all).unwrap();
+    let tool = all.windows(2).position(|two| two == b"\n\n").unwrap();
+    let problem = prove(&all[..tool]).unwrap_err();
+    assert_eq!(
+        (problem.kind, problem.message.as_str()),
+        (Kind::Incomplete, "what would be carried is not enough")
+    );
+    assert!(problem.causes[0].contains("Depends: data"), "{problem:?}");
+}

@@ -22,6 +22,8 @@ pub(super) struct Fake {
     pub(super) apt_config: Option<String>,
     /// What the project says.
     pub(super) settings: Vec<Settings>,
+    /// Whether its archive answers 403 where it has nothing.
+    pub(super) forbids_what_is_not_there: bool,
     /// What the lock had.
     pub(super) locked: Vec<Planned>,
     pub(super) files: BTreeMap<PathBuf, Bytes>,
@@ -52,6 +54,14 @@ impl Fake {
         self.documents.remove(url);
     }
 
+    fn must_not_be_forbidden(&self, access: &Access) -> Result<(), Problem> {
+        let url = access.url.as_str();
+        if self.forbids_what_is_not_there && !self.documents.contains_key(url) {
+            return Err(Problem::new(Kind::Refused, "net.forbidden", "the server answered 403"));
+        }
+        Ok(())
+    }
+
     fn ask(&self, access: &Access) -> Option<Bytes> {
         let url = access.url.to_string();
         let found = self.documents.get(&url).cloned();
@@ -67,6 +77,7 @@ fn no_store<T>() -> Result<T, Problem> {
 #[async_trait]
 impl CollectContext for Fake {
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
+        self.must_not_be_forbidden(&request.access)?;
         let Some(bytes) = self.ask(&request.access) else { return Ok(None) };
         let digest = self.keep(bytes.clone()).await?;
         Ok(Some(Metadata { bytes, digest, content_type: String::new() }))
@@ -111,6 +122,7 @@ impl CollectContext for Fake {
         if self.hold(key, size).await? {
             return Ok(true);
         }
+        self.must_not_be_forbidden(access)?;
         let Some(bytes) = self.ask(access) else { return Ok(false) };
         if BlobKey::of(&bytes) != *key || bytes.len() as u64 != size {
             return Err(Problem::new(Kind::Untrusted, "collect.upstream-mismatch", "other bytes came"));

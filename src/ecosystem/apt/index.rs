@@ -103,6 +103,8 @@ pub(super) async fn fetch(
             match context.obtain(&access, &listed.key, listed.size).await {
                 Ok(true) => return Ok(Some(Index { path, origin: first, listed, packing, largest })),
                 Ok(false) => tried.push(origin),
+                // So do stores of objects say that they have none.
+                Err(problem) if problem.code == "net.forbidden" => tried.push(origin),
                 // By its name, it may be a newer one than the Release knows.
                 Err(problem) if problem.kind == Kind::Untrusted || problem.code == "net.size" => {
                     mismatched.get_or_insert(problem);

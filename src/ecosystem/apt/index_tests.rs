@@ -66,6 +66,8 @@ fn an_index_that_is_held_is_not_asked_for() {
     fake.asked.lock().unwrap().clear();
     fetched(&fake).unwrap();
     assert_eq!(fake.asked_below(), ["dists/stable/InRelease"]);
+    let fake = Fake { forbids_what_is_not_there: true, ..Fake::with_archive() };
+    assert!(fetched(&fake).unwrap().1.is_some(), "by its hash it is not there");
 }
 
 #[test]

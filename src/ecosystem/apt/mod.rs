@@ -5,6 +5,7 @@
 
 mod admit;
 mod choose;
+mod closure;
 mod collect;
 mod credentials;
 mod deb;

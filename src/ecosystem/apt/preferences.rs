@@ -202,7 +202,9 @@ impl Policy {
         if !target_release.is_empty() {
             let target = Matches::Release(ReleasePattern::read(target_release));
             if !universe.indices().iter().any(|facts| target.fits_index(facts)) && !target.fits_installed() {
-                return Err(format!("no source has the release {target_release:?}"));
+                return Err(format!(
+                    "The value '{target_release}' is invalid for APT::Default-Release as such a release is not available in the sources"
+                ));
             }
             general.push((target, TARGET_RELEASE));
         }

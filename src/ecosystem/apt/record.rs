@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bundle_format::{Algorithm, BlobKey, Digest};
+use bundle_format::{Algorithm, BlobKey, Digest, Requirement};
 use serde_json::Value;
 
 use super::deb822::Stanza;
+use super::relation;
 use super::request::is_name;
 use super::suites::{Suite, SuiteIndex};
 use super::{EVIDENCE, SCHEMA};
@@ -41,7 +42,8 @@ pub(super) fn binary(stanza: &Stanza<'_>, suite: &Suite, index: &SuiteIndex) -> 
             size: Some(size),
             ..PlannedFile::default()
         };
-        Ok(named.planned(architecture, suite, index, vec![file]))
+        let planned = named.planned(architecture, suite, index, vec![file]);
+        Ok(Planned { requires: requires(stanza), ..planned })
     };
     planned().map_err(|why| gap(stanza, suite, &why))
 }
@@ -198,6 +200,22 @@ impl Named {
             requires: Vec::new(),
         }
     }
+}
+
+/// What a package needs, for whoever asks why another is carried: each alternative by itself.
+fn requires(stanza: &Stanza<'_>) -> Vec<Requirement> {
+    let mut all = Vec::new();
+    for (field, kind) in [("Pre-Depends", "runtime"), ("Depends", "runtime"), ("Recommends", "recommends")] {
+        let field = stanza.text(field).unwrap_or_default();
+        all.extend(relation::alternatives(field).flatten().map(|one| Requirement {
+            name: one.name.split(':').next().unwrap_or_default().to_owned(),
+            range: format!("{} {}", one.operator.sign(), one.version).trim().to_owned(),
+            kind: kind.to_owned(),
+        }));
+    }
+    all.sort();
+    all.dedup();
+    all
 }
 
 fn gap(stanza: &Stanza<'_>, suite: &Suite, why: &str) -> Gap {

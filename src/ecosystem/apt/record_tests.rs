@@ -33,6 +33,16 @@ fn a_package_is_carried_with_its_stanza_as_it_is() {
 }
 
 #[test]
+fn what_a_package_needs_is_told_one_by_one() {
+    let suites = suites();
+    let text =
+        stanza(|text| text + "\nDepends: a (>= 1), b:any | c\nPre-Depends: a (>= 1)\nRecommends: d (<< 2)");
+    let planned = binary(&Stanza::only(text.as_bytes()), &suites.suites[0], &suites.indices[0]).unwrap();
+    let told = planned.requires.iter().map(|one| format!("{} {} {}", one.name, one.range, one.kind));
+    assert_eq!(told.collect::<Vec<_>>(), ["a >= 1 runtime", "b  runtime", "c  runtime", "d < 2 recommends"]);
+}
+
+#[test]
 fn hostile_stanzas_are_gaps_that_say_why() {
     let suites = suites();
     for (from, to, why) in [

@@ -6,13 +6,12 @@ use bundle_format::BlobKey;
 use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
+use super::credentials::Ways;
 use super::deb822::Stanza;
 use super::source::Source;
 use crate::ecosystem::{CollectContext, MetadataRequest};
 use crate::problem::{Kind, Problem};
 use crate::protocol::openpgp::{self, Fault, Keyring};
-
-use super::credentials::Ways;
 
 /// The largest Release that is read, in bytes: Debian's has 150 KiB.
 const LARGEST: u64 = 16 << 20;
@@ -76,6 +75,15 @@ pub(super) async fn fetch(
         let access = ways.access(joined(&directory, name)?, context).await?;
         context.metadata(&MetadataRequest { access, accept: "", limit: LARGEST, fresh: true }).await
     };
+    // Stores of objects that do not list what they have say so of what they do not have.
+    let mut forbidden = None;
+    let inrelease = get("InRelease").await.or_else(|problem| match &*problem.code {
+        "net.forbidden" => {
+            forbidden = Some(problem);
+            Ok(None)
+        }
+        _ => Err(problem),
+    })?;
     let place = directory.to_string();
     let untrusted = |fault: Fault, name: &str| {
         Problem::new(Kind::Untrusted, "apt.signature", format!("{} is not believed", source.suite_of_repository()))
@@ -83,7 +91,7 @@ pub(super) async fn fetch(
             .caused_by(&fault)
             .hint("if the archive changed its keys, get its new keyring from whom you trust, and name it with `signed-by`")
     };
-    if let Some(found) = get("InRelease").await? {
+    if let Some(found) = inrelease {
         let (text, signers) = match keys {
             Some(keys) => openpgp::verify_inline(&found.bytes, keys, now)
                 .map(|(text, signers)| (text, signers.into_iter().map(|one| one.certificate).collect()))
@@ -98,6 +106,9 @@ pub(super) async fn fetch(
         return Ok((release, Proof { documents, signers, observed: now }));
     }
     let Some(found) = get("Release").await? else {
+        if let Some(problem) = forbidden {
+            return Err(problem);
+        }
         let message = format!("{} has no Release file", source.suite_of_repository());
         return Err(Problem::new(Kind::Unavailable, "apt.no-release", message)
             .at(place)

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::super::fake::{ARCHIVE, Fake, wait};
 use super::super::keys::keys_of;
 use super::*;
@@ -13,8 +15,6 @@ fn flat(fake: &mut Fake, options: &str) {
     fake.files.remove(Path::new("/etc/apt/sources.list.d/stable.sources"));
     fake.file("/etc/apt/sources.list.d/flat.list", line);
 }
-
-use std::path::Path;
 
 #[test]
 fn a_suite_is_believed_by_its_inrelease() {
@@ -45,6 +45,16 @@ fn a_release_with_a_signature_beside_it_is_as_good() {
     flat(&mut fake, "trusted=yes");
     let (_, proof) = fetched(&fake).unwrap();
     assert!(proof.signers.is_empty());
+}
+
+#[test]
+fn what_an_archive_forbids_may_be_what_it_does_not_have() {
+    let mut fake = Fake::with_archive();
+    fake.forbids_what_is_not_there = true;
+    flat(&mut fake, "");
+    assert_eq!(fetched(&fake).unwrap().0.origin, "Flat");
+    fake.documents.clear();
+    assert_eq!(fetched(&fake).unwrap_err().code, "net.forbidden");
 }
 
 #[test]

@@ -52,18 +52,23 @@ pub(super) async fn resolve(
     let (suites, asked, rules) = (Arc::new(suites), Arc::new(asked), Arc::new(rules));
 
     let mut chosen = Chosen::default();
+    let mut decided = Vec::new();
     for systems in of_same_architectures(systems) {
         let mut packed = open(&suites, context, |_| true).await?;
         let (suites, asked, rules) = (suites.clone(), asked.clone(), rules.clone());
-        chosen = blocking(move || {
-            let Some(first) = systems.first() else { return Ok(chosen) };
-            let choice = Choice::read(&suites, &first.architectures, &mut packed, &mut chosen)?;
-            for system in &systems {
-                choice.add(&asked, system, &rules, &mut chosen)?;
+        let (so_far, decision) = blocking(move || {
+            let architectures = systems.first().map(|first| first.architectures.clone()).unwrap_or_default();
+            let choice = Choice::read(&suites, &architectures, &mut packed, &mut chosen)?;
+            let mut answers = Vec::new();
+            for system in systems {
+                let answered = choice.add(&asked, &system, &rules, &mut chosen)?;
+                answers.push((system, answered));
             }
-            Ok(chosen)
+            Ok((chosen, (choice, answers)))
         })
         .await?;
+        chosen = so_far;
+        decided.push(decision);
     }
 
     let all = asked.iter().any(|(_, asked)| *asked == Asked::All);
@@ -77,6 +82,12 @@ pub(super) async fn resolve(
         taking.binaries(packed, if all { None } else { Some(&chosen.places) })?;
         if with_sources {
             taking.sources(of_sources)?;
+        }
+        // Where all that there is is carried, there is nothing to prove; and gaps are missed, whether or not somebody accepts that.
+        for (choice, answers) in decided.iter().filter(|_| !all && taking.gaps.is_empty()) {
+            for (system, answers) in answers {
+                choice.prove((system, answers), (&suites, &taking.carried), &rules, &mut chosen)?;
+            }
         }
         let mut resolution = taking.finish(&before)?;
         resolution.notes.extend(chosen.notes);
@@ -163,6 +174,8 @@ struct Taking<'a> {
     artifacts: Sorter<Planned>,
     /// What was taken, since `Architecture: all` stands in the index of every architecture.
     taken: HashSet<(String, String, String, String)>,
+    /// The stanzas that were chosen, by the places of their indices; of all that there is, none.
+    carried: BTreeMap<usize, Vec<u8>>,
     /// Places of indices that something was taken from.
     used: BTreeSet<usize>,
     gaps: Vec<Gap>,
@@ -187,6 +200,7 @@ impl<'a> Taking<'a> {
             scratch,
             artifacts: Sorter::new(scratch),
             taken: HashSet::new(),
+            carried: BTreeMap::new(),
             used: BTreeSet::new(),
             gaps: Vec::new(),
             notes: suites.notes.clone(),
@@ -220,6 +234,11 @@ impl<'a> Taking<'a> {
                 match record::binary(&stanza, suite, index) {
                     Ok(planned) => {
                         self.is_made_from(&stanza);
+                        if wanted.is_some() {
+                            let carried = self.carried.entry(place).or_default();
+                            carried.extend_from_slice(stanza.raw);
+                            carried.extend_from_slice(b"\n\n");
+                        }
                         self.take(planned, place)?;
                     }
                     Err(gap) => self.gaps.push(gap),

@@ -117,17 +117,21 @@ impl Plan<'_> {
 
     /// Whether a package's fate may change so.
     fn may_change(&self, package: PackageId, to: Action, wish: Wish, depth: usize) -> bool {
-        if depth > DEEPEST || self.universe.versions(package).is_empty() {
+        if depth > DEEPEST || self.universe.versions(package).is_empty() || self.is_exhausted() {
             return false;
         }
         if wish == Wish::User || self.action(package) == to {
             return true;
         }
         let universe = self.universe;
-        let vital = universe.is_essential(package) || universe.is_important(package);
-        !self.is_protected(package)
-            && !(to != Action::Keep && universe.is_held(package))
-            && !(to == Action::Remove && vital)
+        let refused = match to {
+            Action::Keep => false,
+            Action::Install => universe.is_held(package),
+            Action::Remove => {
+                universe.is_held(package) || universe.is_essential(package) || universe.is_important(package)
+            }
+        };
+        !refused && !self.is_protected(package)
     }
 
     /// Leaves a package as it was.

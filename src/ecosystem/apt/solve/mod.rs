@@ -5,12 +5,16 @@
 //! inside finds in it what it chooses there: `wanted.rs` finds what is meant, `install.rs` chooses greedily, `repair.rs`
 //! mends what that broke, and `unneeded.rs` leaves out what nothing needs in the end.
 
+#[cfg(test)]
+pub(super) mod cases;
 mod explain;
 mod install;
 mod plan;
 mod prefer;
 mod repair;
 mod superset;
+#[cfg(test)]
+mod tests;
 mod unneeded;
 mod upgrade;
 mod wanted;
@@ -138,7 +142,9 @@ fn decide(mut plan: Plan<'_>, wants: &[Want]) -> Result<(Vec<VersionId>, Vec<Pac
         plan.set_candidate(package, *version);
         plan.protect(package, true);
         plan.install(package, Follow::Nothing, Wish::User, 0);
-        asked.push(package);
+        if !asked.contains(&package) {
+            asked.push(package);
+        }
     }
     let mut switched = Vec::new();
     for (version, suite) in &wanted {
@@ -146,8 +152,6 @@ fn decide(mut plan: Plan<'_>, wants: &[Want]) -> Result<(Vec<VersionId>, Vec<Pac
             plan.prefer_suite(*version, &ReleasePattern::read(suite), &mut switched);
         }
     }
-    asked.sort_unstable();
-    asked.dedup();
     if was_broken.is_empty() {
         for package in &asked {
             plan.install(*package, Follow::Needs, Wish::User, 0);
@@ -159,7 +163,11 @@ fn decide(mut plan: Plan<'_>, wants: &[Want]) -> Result<(Vec<VersionId>, Vec<Pac
     if wants.contains(&Want::Upgrades) {
         plan.upgrade_all();
     }
-    if !plan.repair(&asked) {
+    let repaired = plan.repair(&asked);
+    if plan.is_exhausted() {
+        return Err(Unsolvable::because("the packages exclude each other in too many ways".to_owned()));
+    }
+    if !repaired {
         return Err(plan.unmet(&plan.broken()));
     }
     plan.drop_unneeded();

@@ -3,6 +3,7 @@
 //! For every package there is the *candidate*, which would be installed, and the *choice*: the version that will be there
 //! in the end. Whether a dependency is met is asked of the choices, never remembered.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::super::preferences::Policy;
@@ -20,6 +21,10 @@ pub(super) enum Action {
 
 /// How far a chain of needs is followed, as in apt. Longer ones are given up.
 pub(super) const DEEPEST: usize = 3000;
+
+/// How many dependencies are looked at before it is given up. An upgrade of a thousand packages to the next release looks
+/// at 34,000; only what is made for it takes more.
+const MOST_LOOKS: u64 = 50_000_000;
 
 /// What is known of one package.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +82,8 @@ pub(super) struct Plan<'a> {
     dependants: HashMap<PackageId, Vec<Dependant>>,
     /// Packages whose choice ever was something, so that nobody has to look through all.
     touched: Vec<PackageId>,
+    /// How many dependencies were looked at.
+    looks: Cell<u64>,
 }
 
 impl<'a> Plan<'a> {
@@ -103,7 +110,16 @@ impl<'a> Plan<'a> {
         let installed: Vec<PackageId> =
             universe.packages().filter(|package| universe.installed(*package).is_some()).collect();
         let dependants = dependants(universe, &installed);
-        Plan { universe, states, recommends, suggests, dependants, touched: installed.clone(), installed }
+        Plan {
+            universe,
+            states,
+            recommends,
+            suggests,
+            dependants,
+            touched: installed.clone(),
+            installed,
+            looks: Cell::new(0),
+        }
     }
 
     /// The dependencies of installed packages on one, in apt's order.
@@ -141,6 +157,11 @@ impl<'a> Plan<'a> {
 
     pub(super) fn set_automatic(&mut self, package: PackageId, automatic: bool) {
         self.state(package).automatic = automatic;
+    }
+
+    /// Whether more was tried than any honest archive asks for.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.looks.get() > MOST_LOOKS
     }
 
     /// Decides, and lets those who depend on it know its candidate.
@@ -213,6 +234,7 @@ impl<'a> Plan<'a> {
 
     /// Whether a dependency holds in the end: one that is negative if nobody is hit by it.
     pub(super) fn holds(&self, asking: VersionId, dependency: &Dependency) -> bool {
+        self.looks.set(self.looks.get() + 1);
         let met = self.universe.is_met(asking, dependency, |package| self.choice(package));
         met != dependency.kind.is_negative()
     }

@@ -3,7 +3,7 @@
 
 use super::super::universe::{Dependency, Kind, PackageId, Priority, Text, VersionId, groups};
 use super::install::{Follow, Wish};
-use super::plan::{Action, Plan};
+use super::plan::{Action, DEEPEST, Plan};
 
 /// How often all packages are gone through, at most.
 const MOST_ROUNDS: usize = 20;
@@ -69,9 +69,11 @@ impl Plan<'_> {
 
     /// Upgrades what is installed and broken, as long as that changes anything.
     fn install_for_broken(&mut self) {
-        loop {
+        while !self.broken().is_empty() {
             let mut again = false;
-            for package in self.chosen() {
+            let mut chosen = self.chosen();
+            self.universe.sort_as_table(&mut chosen);
+            for package in chosen {
                 if self.action(package) != Action::Install && self.is_broken(package) {
                     self.install(package, Follow::Nothing, Wish::Need, 0);
                     again |= self.action(package) == Action::Install;
@@ -86,11 +88,13 @@ impl Plan<'_> {
 
 impl Repair<'_, '_> {
     fn go_through(&mut self) {
-        let mut order: Vec<PackageId> = self.plan.universe.packages().collect();
-        order.sort_by_key(|package| std::cmp::Reverse(self.scores[package.index()]));
+        let order = self.plan.universe.by_score(&self.scores);
         for round in 0..MOST_ROUNDS {
             let mut changed = false;
             for package in &order {
+                if self.plan.is_exhausted() {
+                    return;
+                }
                 self.reinstate(*package);
                 if self.plan.is_broken(*package) {
                     changed |= self.mend(*package, round);
@@ -102,11 +106,11 @@ impl Repair<'_, '_> {
         }
     }
 
-    /// An upgrade that was given up may be possible by now.
+    /// An upgrade that was given up may be possible by now. It is tried once, and not by anybody else afterwards.
     fn reinstate(&mut self, package: PackageId) {
-        let plan = &mut *self.plan;
+        let (plan, at) = (&mut *self.plan, package.index());
         let choice = plan.choice(package);
-        if !self.meant[package.index()]
+        if !self.meant[at]
             || choice.is_none()
             || choice == plan.candidate(package)
             || plan.universe.installed(package).is_none()
@@ -114,6 +118,7 @@ impl Repair<'_, '_> {
         {
             return;
         }
+        (self.meant[at], self.upgradable[at]) = (false, false);
         let broken = plan.broken().len();
         plan.install(package, Follow::Nothing, Wish::Need, 0);
         if plan.is_broken(package) || plan.broken().len() > broken {
@@ -218,7 +223,7 @@ impl Repair<'_, '_> {
             let weaker = self.scores[package.index()] <= self.scores[other.index()];
             if weaker || (!negative && !self.plan.holds_now(version, dependency)) {
                 if self.plan.is_protected(package) {
-                    if self.upgrade(other) {
+                    if self.upgrade(other, 0) {
                         let own = self.scores[package.index()];
                         let score = &mut self.scores[other.index()];
                         *score = own.min(*score);
@@ -227,7 +232,7 @@ impl Repair<'_, '_> {
                     continue;
                 }
                 self.keep_or_else(package, several, otherwise, |repair| {
-                    if !repair.upgrade(package) {
+                    if !repair.upgrade(package, 0) {
                         repair.sacrifice(package, other, dependency, several, round);
                     }
                 });
@@ -326,9 +331,9 @@ impl Repair<'_, '_> {
     }
 
     /// Installs a package's candidate, and upgrades what it needs for that.
-    fn upgrade(&mut self, package: PackageId) -> bool {
+    fn upgrade(&mut self, package: PackageId, depth: usize) -> bool {
         let at = package.index();
-        if !self.upgradable[at] || !self.plan.is_upgradable(package) || self.asked[at] {
+        if depth > DEEPEST || !self.upgradable[at] || !self.plan.is_upgradable(package) || self.asked[at] {
             return false;
         }
         self.upgradable[at] = false;
@@ -339,7 +344,7 @@ impl Repair<'_, '_> {
         let Some(version) = self.plan.choice(package) else { return false };
         let dependencies = self.plan.universe.dependencies(version);
         let failed = groups(&dependencies)
-            .any(|group| group[0].kind.is_critical() && !self.upgrade_for(version, group));
+            .any(|group| group[0].kind.is_critical() && !self.upgrade_for(version, group, depth));
         if failed {
             if was_kept {
                 self.plan.keep(package, Wish::Need, 0);
@@ -351,7 +356,7 @@ impl Repair<'_, '_> {
     }
 
     /// Makes a group hold by upgrading one of its members.
-    fn upgrade_for(&mut self, version: VersionId, group: &[Dependency]) -> bool {
+    fn upgrade_for(&mut self, version: VersionId, group: &[Dependency], depth: usize) -> bool {
         let mut failed = false;
         for dependency in group {
             if self.plan.group_holds(version, group) {
@@ -361,7 +366,7 @@ impl Repair<'_, '_> {
             if target.is_some_and(|target| self.plan.is_protected(target)) {
                 failed = true;
             } else if self.plan.holds_with_candidates(version, dependency) {
-                failed = !target.is_some_and(|target| self.upgrade(target));
+                failed = !target.is_some_and(|target| self.upgrade(target, depth + 1));
                 if !failed {
                     break;
                 }

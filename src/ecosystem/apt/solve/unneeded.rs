@@ -39,6 +39,7 @@ impl Plan<'_> {
             let Some(version) = self.choice(package) else { continue };
             let installed = universe.installed(package);
             let wanted = !self.is_automatic(package)
+                || self.is_protected(package)
                 || universe.is_essential(package)
                 || universe.is_important(package)
                 || universe.is_held(package)

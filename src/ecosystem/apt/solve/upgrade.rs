@@ -8,7 +8,8 @@ impl Plan<'_> {
     /// Gives everything that is installed its candidate, and installs what a machine cannot be without. What that breaks
     /// is left for [`Plan::repair`].
     pub(super) fn upgrade_all(&mut self) {
-        let installed = self.installed.clone();
+        let mut installed = self.installed.clone();
+        self.universe.sort_as_table(&mut installed);
         // First without what they need, so that an alternative that is there already is upgraded rather than another one
         // installed; last once more, so that all exclusions are looked after.
         self.upgrade_each(&installed, Follow::Nothing);
@@ -30,9 +31,11 @@ impl Plan<'_> {
         let universe = self.universe;
         let siblings = |package: PackageId| universe.packages_of(universe.name(package)).iter().copied();
         let is_there = |package: PackageId| self.action(package) == Action::Install;
-        let mut missing: Vec<PackageId> = universe
-            .packages()
-            .filter(|package| universe.is_essential(*package))
+        let mut essential: Vec<PackageId> =
+            universe.packages().filter(|package| universe.is_essential(*package)).collect();
+        universe.sort_as_table(&mut essential);
+        let mut missing: Vec<PackageId> = essential
+            .into_iter()
             .filter(|package| !siblings(*package).any(|one| universe.is_essential(one) && is_there(one)))
             .filter_map(|package| siblings(package).min_by_key(|one| universe.architecture_of(*one)))
             .collect();

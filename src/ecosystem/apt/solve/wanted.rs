@@ -2,7 +2,7 @@
 
 use super::super::preferences::{ReleasePattern, is_glob_of};
 use super::super::universe::{Dependency, Kind, PackageId, Universe, VersionId, groups};
-use super::plan::Plan;
+use super::plan::{DEEPEST, Plan};
 
 /// One thing that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +43,10 @@ impl Plan<'_> {
         match want {
             Want::Upgrades => Ok(Vec::new()),
             Want::Task(task) => {
-                let candidates = self.universe.task(task).iter().copied();
+                let mut candidates = self.universe.task(task).to_vec();
+                candidates.sort_unstable_by_key(|version| self.universe.package(*version));
                 let versions: Vec<Wanted> = candidates
+                    .into_iter()
                     .filter(|version| self.candidate(self.universe.package(*version)) == Some(*version))
                     .map(|version| (version, None))
                     .collect();
@@ -205,10 +207,11 @@ impl Plan<'_> {
             return true;
         }
         switched.push(target);
-        if self.prefer_suite(version, pattern, switched) {
+        if switched.len() < DEEPEST && self.prefer_suite(version, pattern, switched) {
             return true;
         }
-        if let Some(before) = before {
+        // Without another alternative it stays, though something of what it needs was not found.
+        if let Some(before) = before.filter(|_| dependency.or_next) {
             self.set_candidate(target, before);
         }
         false
@@ -220,7 +223,8 @@ fn find_package(universe: &Universe, name: &str, architecture: Option<&str>) -> 
         Some(text) => universe.architecture(text).and_then(|wanted| universe.find_package(name, wanted)),
         None => universe.find_name(name).and_then(|name| {
             // The machine's own first.
-            universe.packages_of(name).iter().copied().min_by_key(|one| universe.architecture_of(*one))
+            let packages = universe.packages_of(name).iter().copied().filter(|one| universe.is_at_home(*one));
+            packages.min_by_key(|one| universe.architecture_of(*one))
         }),
     };
     found.ok_or_else(|| match architecture {

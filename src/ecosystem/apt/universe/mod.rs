@@ -7,6 +7,7 @@
 mod names;
 mod read;
 mod relations;
+mod table;
 
 use std::collections::HashMap;
 
@@ -56,6 +57,8 @@ const ANY: Architecture = 254;
 const EVERY: Architecture = 255;
 /// The most architectures that one machine may have.
 const MOST_ARCHITECTURES: usize = 16;
+/// From here on architectures are numbered that the machine does not have, but dependencies name.
+const STRANGE: Architecture = 16;
 
 /// What pins may ask about the index that a version came from: what its Release says, and where it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -175,6 +178,8 @@ struct Version {
 #[derive(Clone)]
 pub(super) struct Universe {
     architectures: Vec<String>,
+    /// Those that only dependencies name.
+    strange: Vec<String>,
     indices: Vec<IndexFacts>,
     names: Texts,
     texts: Texts,
@@ -201,6 +206,7 @@ impl Universe {
         }
         Ok(Universe {
             architectures: architectures.iter().map(|one| (*one).to_owned()).collect(),
+            strange: Vec::new(),
             indices: Vec::new(),
             names: Texts::new(),
             texts: Texts::new(),
@@ -266,6 +272,11 @@ impl Universe {
         self.names.text(name.0)
     }
 
+    /// Whether the machine could have packages of its architecture.
+    pub(super) fn is_at_home(&self, package: PackageId) -> bool {
+        usize::from(self.architecture_of(package)) < self.architectures.len()
+    }
+
     pub(super) fn architecture_of(&self, package: PackageId) -> Architecture {
         self.packages[package.index()].architecture
     }
@@ -274,7 +285,8 @@ impl Universe {
     pub(super) fn shown(&self, package: PackageId) -> String {
         let one = &self.packages[package.index()];
         let name = self.name_text(one.name);
-        match self.architectures.get(usize::from(one.architecture)) {
+        let strange = || self.strange.get(usize::from(one.architecture.saturating_sub(STRANGE)));
+        match self.architectures.get(usize::from(one.architecture)).or_else(strange) {
             Some(architecture) if one.architecture != NATIVE => format!("{name}:{architecture}"),
             _ => name.to_owned(),
         }

@@ -7,13 +7,16 @@ use super::super::relation::{self, Alternative, Operator};
 use super::super::version;
 use super::{
     ANY, Architecture, Dependency, EVERY, Group, IndexFacts, Kind, Mention, MultiArch, NATIVE, NONE, Name,
-    Origin, Package, PackageId, Priority, Provide, Text, Universe, Version, VersionId,
+    Origin, Package, PackageId, Priority, Provide, STRANGE, Text, Universe, Version, VersionId,
 };
 
 /// The most indices of one universe.
 const MOST_INDICES: usize = 10_000;
 /// The most versions, packages or names: far below where numbers end.
 const MOST: usize = 50_000_000;
+
+/// The most bytes that different names or versions have together: below where their places end.
+const MOST_TEXT: usize = 2 << 30;
 
 /// The fields that matter here, as they stand in a stanza.
 #[derive(Default)]
@@ -196,7 +199,8 @@ impl Universe {
 
     fn take_in(&mut self, stanza: &Stanza<'_>, origin: Origin) -> Result<VersionId, String> {
         let fields = Fields::of(stanza)?;
-        if self.groups.len() > MOST || self.dependencies.len() > MOST || self.origins.len() > MOST {
+        let text = self.names.bytes().max(self.texts.bytes());
+        if self.groups.len().max(self.dependencies.len()).max(self.origins.len()) > MOST || text > MOST_TEXT {
             return Err("there are too many packages".to_owned());
         }
         let lower;
@@ -249,7 +253,7 @@ impl Universe {
     }
 
     fn add_version(&mut self, package: PackageId, fields: &Fields<'_>) -> Result<VersionId, String> {
-        let id = VersionId(u32::try_from(self.versions.len()).unwrap_or(NONE));
+        let id = VersionId(self.versions.len() as u32);
         let (source, source_version) = fields.source();
         let version = Version {
             package,
@@ -279,12 +283,20 @@ impl Universe {
                 return Err(fault);
             }
         };
-        let dependencies = (NONE.min(start as u32), NONE.min(self.dependencies.len() as u32));
+        let dependencies = (start as u32, self.dependencies.len() as u32);
         self.versions.push(Version { dependencies, ..version });
         for provide in provided {
             self.add_provide(id, &provide);
         }
         self.add_implicit_provides(id);
+        if is_kernel(self.name_text(self.name(package))) {
+            // apt has every kernel provide this, for two packages that nobody has.
+            let kernel = self.name_of("$kernel");
+            self.meet(kernel, ANY);
+            if let Some(architecture) = self.strange("$kernel") {
+                self.meet(kernel, architecture);
+            }
+        }
         for task in fields.task.split([',', ' ', '\n']).filter(|task| !task.is_empty()) {
             let task = self.text_of(task);
             self.tasks.entry(task).or_default().push(id);
@@ -350,16 +362,35 @@ impl Universe {
                 self.meet(name, ANY);
                 (name, ANY, false)
             }
-            Some((bare, architecture)) => match self.architecture(architecture) {
-                Some(architecture) => {
-                    let name = self.name_of(bare);
-                    self.meet(name, architecture);
-                    (name, architecture, true)
+            Some((bare, architecture)) => {
+                // apt makes a package of what was written, and then one of the name and the architecture.
+                let written = match architecture {
+                    "native" => format!("{bare}:{}", self.architectures[usize::from(NATIVE)]),
+                    _ => alternative.name.to_owned(),
+                };
+                let written = self.name_of(&written);
+                self.meet(written, ANY);
+                match self.architecture(architecture).or_else(|| self.strange(architecture)) {
+                    Some(architecture) => {
+                        let name = self.name_of(bare);
+                        self.meet(name, architecture);
+                        (name, architecture, true)
+                    }
+                    None => (written, ANY, true),
                 }
-                // Nobody has it, and nobody will.
-                None => (self.name_of(alternative.name), ANY, true),
-            },
+            }
         }
+    }
+
+    /// The number of an architecture that the machine does not have.
+    fn strange(&mut self, name: &str) -> Option<Architecture> {
+        let place = self.strange.iter().position(|one| one == name).unwrap_or(self.strange.len());
+        let number =
+            Architecture::try_from(place).ok()?.checked_add(STRANGE).filter(|number| *number < ANY)?;
+        if place == self.strange.len() {
+            self.strange.push(name.to_owned());
+        }
+        Some(number)
     }
 
     /// Notes that a package is named, or all of its name are.
@@ -457,7 +488,7 @@ impl Universe {
     }
 
     fn append_origin(&mut self, version: VersionId, origin: Origin) {
-        let new = NONE.min(self.origins.len() as u32);
+        let new = self.origins.len() as u32;
         let mut last = self.versions[version.index()].origin;
         if last == NONE {
             self.versions[version.index()].origin = new;
@@ -475,7 +506,7 @@ impl Universe {
         if let Some(known) = self.package_of(name, architecture) {
             return known;
         }
-        let id = PackageId(NONE.min(self.packages.len() as u32));
+        let id = PackageId(self.packages.len() as u32);
         self.packages.push(Package {
             name,
             architecture,
@@ -503,4 +534,14 @@ impl Universe {
     fn text_of(&mut self, text: &str) -> Text {
         Text(self.texts.number(text))
     }
+}
+
+/// Whether a package's name is that of a kernel's image, as `linux-image-6.1.0-9-amd64`.
+fn is_kernel(name: &str) -> bool {
+    ["linux-image-", "kfreebsd-image-", "gnumach-image-"].iter().any(|prefix| {
+        let Some(version) = name.strip_prefix(prefix) else { return false };
+        let debug = name.ends_with("-dbg") || name.ends_with("-dbgsym");
+        let after = version.trim_start_matches(|one: char| one.is_ascii_digit());
+        !debug && after.len() < version.len() && after.starts_with('.')
+    })
 }
