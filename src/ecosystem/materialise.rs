@@ -18,6 +18,11 @@ pub trait Materialise: Send + Sync {
     /// # Errors
     /// If it cannot be read.
     fn stamp(&self, context: &dyn MaterialiseContext) -> Result<String, Problem>;
+    /// Makes one more key that signs; those that are there sign as well, so that clients can be given it before they need it.
+    ///
+    /// # Errors
+    /// If it cannot be made or kept.
+    fn new_key(&self, context: &dyn MaterialiseContext) -> Result<(), Problem>;
     /// The documents of these repositories, in the same order. Those of the edition before may be used again.
     ///
     /// # Errors

@@ -45,6 +45,23 @@ pub fn refresh(store: &Store, events: &dyn Events, cancel: &Cancel) -> Result<()
     registry::ECOSYSTEMS.iter().try_for_each(|ecosystem| refresh_one(store, *ecosystem, events, cancel))
 }
 
+/// Makes one more key with which the site signs what it serves of an ecosystem.
+///
+/// # Errors
+/// Usage, if nothing of the ecosystem is signed here.
+pub fn new_key(store: &Store, ecosystem: &str, events: &dyn Events, cancel: &Cancel) -> Result<(), Problem> {
+    let known = registry::ECOSYSTEMS.iter().filter(|one| one.materialise().is_some());
+    let Some(found) = known.clone().find(|one| one.name() == ecosystem) else {
+        let names: Vec<_> = known.map(|one| one.name()).collect();
+        let message = format!("nothing of {ecosystem:?} is signed by a site");
+        return Err(Problem::new(Kind::Usage, "edition.ecosystem", message)
+            .hint(format!("keys of sites sign what is served of: {}", names.join(", "))));
+    };
+    let ecosystem = found.name();
+    let maker = Maker { store, ecosystem, intake: Intake::new(store)?, events, cancel };
+    found.materialise().map_or(Ok(()), |materialise| materialise.new_key(&maker))
+}
+
 /// Makes editions whenever the store has changed. Never ends. What goes wrong is said once for each revision.
 pub async fn keep_fresh(store: &Store, events: Arc<dyn Events>, cancel: &Cancel) {
     let mut done = None;
@@ -52,9 +69,13 @@ pub async fn keep_fresh(store: &Store, events: Arc<dyn Events>, cancel: &Cancel)
         tokio::time::sleep(PAUSE).await;
         let (store, events, cancel) = (store.clone(), Arc::clone(&events), cancel.clone());
         let looked = blocking(move || {
-            // Besides the revision the day counts: editions are confirmed now and then.
+            // Besides the revision the keys count, and the day: editions are confirmed now and then.
             let today = clock::now_text().get(..10).map(str::to_owned);
-            let seen = (store.catalogue.revision()?, today);
+            let keys: Vec<_> = registry::ECOSYSTEMS
+                .iter()
+                .map(|one| fsx::modified(&store.layout.ecosystem_keys(one.name())).ok())
+                .collect();
+            let seen = (store.catalogue.revision()?, keys, today);
             if done.as_ref() != Some(&seen)
                 && let Err(problem) = refresh(&store, &*events, &cancel)
             {
@@ -106,6 +127,23 @@ fn refresh_one(
     Ok(())
 }
 
+/// The documents of a repository's edition; none, if there is none.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn documents(store: &Store, ecosystem: &str, repository: &str) -> Result<EditionDocuments, Problem> {
+    documents_of(store, edition_state(&*store.catalogue, ecosystem, repository)?.as_ref())
+}
+
+fn documents_of(store: &Store, state: Option<&EditionState>) -> Result<EditionDocuments, Problem> {
+    let Some(state) = state else { return Ok(EditionDocuments::new()) };
+    if store.blobs.size(&state.list)?.is_none() {
+        return Ok(EditionDocuments::new());
+    }
+    let list = super::read_blob(store, &state.list, LARGEST_LIST)?;
+    Ok(serde_json::from_slice(&list).unwrap_or_default())
+}
+
 /// What a materialising ecosystem works with.
 struct Maker<'a> {
     store: &'a Store,
@@ -119,7 +157,7 @@ impl Maker<'_> {
     fn publish(&self, repository: &str, documents: &EditionDocuments, stamp: &str) -> Result<(), Problem> {
         let place = (self.ecosystem, repository);
         let state = edition_state(&*self.store.catalogue, self.ecosystem, repository)?;
-        let before = self.documents_of(state.as_ref())?;
+        let before = documents_of(self.store, state.as_ref())?;
         // What is used again has to be here still, whatever gc did meanwhile.
         for (path, document) in
             documents.iter().filter(|(path, document)| before.get(*path) == Some(document))
@@ -139,16 +177,6 @@ impl Maker<'_> {
         let number = state.map_or(1, |state| state.number + 1);
         let state = EditionState { number, stamp: stamp.to_owned(), confirmed: clock::now_text(), list };
         Ok(publish_edition(&*self.store.catalogue, place, &state, documents, &before)?)
-    }
-
-    /// The documents of an edition; none, if they are not all here any more.
-    fn documents_of(&self, state: Option<&EditionState>) -> Result<EditionDocuments, Problem> {
-        let Some(state) = state else { return Ok(EditionDocuments::new()) };
-        if self.store.blobs.size(&state.list)?.is_none() {
-            return Ok(EditionDocuments::new());
-        }
-        let list = super::read_blob(self.store, &state.list, LARGEST_LIST)?;
-        Ok(serde_json::from_slice(&list).unwrap_or_default())
     }
 }
 
@@ -182,7 +210,7 @@ impl MaterialiseContext for Maker<'_> {
 
     fn before(&self, repository: &str, path: &str) -> Result<Option<(EditionDocument, File)>, Problem> {
         let state = edition_state(&*self.store.catalogue, self.ecosystem, repository)?;
-        let Some(document) = self.documents_of(state.as_ref())?.get(path).copied() else { return Ok(None) };
+        let Some(document) = documents_of(self.store, state.as_ref())?.get(path).copied() else { return Ok(None) };
         let blob = self.store.blobs.open(&document.blob)?;
         Ok(blob.filter(|blob| blob.length == document.size).map(|blob| (document, blob.file)))
     }
@@ -237,7 +265,7 @@ impl MaterialiseContext for Maker<'_> {
             .catalogue
             .commit(&ChangeSet { changes: vec![Change::Audit(entry)] }, &Precondition::None)?;
         let message = format!(
-            "this site signs its {} repositories with a key of its own now; `aftk setup {0}` gives it to clients. Its \
+            "this site signs its {} repositories with a new key of its own; `aftk setup {0}` gives it to clients. Its \
              fingerprint: {fingerprint}",
             self.ecosystem
         );

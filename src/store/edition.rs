@@ -13,7 +13,7 @@ use super::{Blobs, CachedAnswer, Catalogue, StoreError};
 use crate::clock;
 
 /// How long a lasting document is there after the edition that it was in, as a client may be about to fetch it.
-pub const SUPERSEDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const SUPERSEDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A document of an edition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct EditionDocument {
     pub blob: BlobKey,
     /// In bytes.
     pub size: u64,
-    /// Whether its path means these bytes for ever, so that it outlives its edition by [`SUPERSEDED_KEPT`].
+    /// Whether its path means these bytes for ever, so that it outlives its edition by a day.
     pub lasts: bool,
 }
 

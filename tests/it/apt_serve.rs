@@ -132,7 +132,25 @@ fn clients_find_a_signed_archive_with_stanzas_as_upstream_wrote_them() {
     assert!(date(&second) > date(&first));
     // One that begins anew has nothing to make.
     drop(serving);
-    assert_eq!(release(&Serving::start(&project.sides)), second);
+    let serving = Serving::start(&project.sides);
+    assert_eq!(release(&serving), second);
+
+    // Another key: both sign, so that clients may have either.
+    let old = Keyring::read(&found(&serving, "aftk-archive-keyring.asc")).unwrap();
+    project.sides.run("in", &["key", "rotate", "apt"]).done();
+    let begun = Instant::now();
+    let both = loop {
+        let both = Keyring::read(&found(&serving, "aftk-archive-keyring.asc")).unwrap();
+        if both.fingerprints().len() == 2 {
+            break both;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "no new key");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let inline = found(&serving, "dists/stable/InRelease");
+    let now = jiff::Timestamp::try_from(aftk::clock::now()).unwrap();
+    assert_eq!(verify_inline(&inline, &both, now).unwrap().1.len(), 2);
+    assert_eq!(verify_inline(&inline, &old, now).unwrap().1.len(), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests lay out and damage files of their own")]
 
 mod apt_collect;
+mod apt_push;
 mod apt_serve;
 mod attacks;
 mod bundle_index;

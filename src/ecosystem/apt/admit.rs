@@ -74,7 +74,7 @@ fn check_package(artifact: &Artifact) -> Result<(), String> {
     if !is_word(architecture) || artifact.qualifier != format!("{architecture};{suite}{slash}{component}") {
         return Err("its qualifier is that of another one".to_owned());
     }
-    if !is_name(&artifact.name) || !artifact.requires.is_empty() {
+    if !is_name(&artifact.name) {
         return Err("it has a name that no package has".to_owned());
     }
     let control = text("control")?;
@@ -182,8 +182,7 @@ pub(super) fn untrusted(artifact: &Artifact, why: &str) -> Problem {
     let place =
         format!("{} {} ({})", shown(&artifact.name), shown(&artifact.version), shown(&artifact.qualifier));
     Problem::new(Kind::Untrusted, "apt.refused-artifact", "a package of the bundle is not acceptable")
-        .at(place)
-        .because(why.escape_debug().to_string())
+        .because(format!("{place}: {}", why.escape_debug()))
         .hint("collect it again outside with a current aftk")
 }
 

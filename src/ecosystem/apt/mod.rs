@@ -19,6 +19,7 @@ mod machine;
 mod options;
 mod preferences;
 mod proof;
+mod push;
 mod record;
 mod relation;
 mod release;
@@ -92,6 +93,10 @@ impl Ecosystem for Apt {
 
     fn materialise(&self) -> Option<&dyn Materialise> {
         Some(&edition::AptMaterialise)
+    }
+
+    fn push(&self) -> Option<&dyn super::push::Push> {
+        Some(self)
     }
 
     fn setup(&self) -> &[&dyn Setup] {

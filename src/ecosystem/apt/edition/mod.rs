@@ -17,7 +17,6 @@ use self::index::{Index, IndexWriter, Written, list_path, write};
 use self::release::{BACKDATED, Suite};
 use super::source::{directory_of, evidence_name_of, is_path};
 use super::{EVIDENCE, SCHEMA};
-use crate::clock;
 use crate::ecosystem::{Materialise, MaterialiseContext};
 use crate::problem::{Kind, Problem};
 use crate::protocol::openpgp::sign::{SigningKey, sign_detached, sign_inline};
@@ -54,13 +53,17 @@ impl Materialise for AptMaterialise {
         Ok(format!("apt 1 {}", signers(&keys(context)?)))
     }
 
+    fn new_key(&self, context: &dyn MaterialiseContext) -> Result<(), Problem> {
+        make_key(super::release::now(), context).map(drop)
+    }
+
     fn materialise(
         &self,
         repositories: &[String],
         context: &dyn MaterialiseContext,
     ) -> Result<Vec<EditionDocuments>, Problem> {
         let mut plan = Plan::learn(repositories, context)?;
-        let now = Timestamp::try_from(clock::now()).unwrap_or(Timestamp::MAX);
+        let now = super::release::now();
         let keys = plan.keys(now, context)?;
         let indices = plan.write(repositories, context)?;
         let mut editions = vec![EditionDocuments::new(); repositories.len()];
@@ -235,11 +238,7 @@ impl Plan {
     fn keys(&self, now: Timestamp, context: &dyn MaterialiseContext) -> Result<Vec<SigningKey>, Problem> {
         let mut keys = keys(context)?;
         if keys.is_empty() && self.repositories.iter().any(|suites| !suites.is_empty()) {
-            let key =
-                SigningKey::generate("aftk mirror", now - BACKDATED).map_err(|fault| unusable(&fault))?;
-            let (fingerprint, text) = (key.fingerprint(), key.armored().map_err(|fault| unusable(&fault))?);
-            context.add_key(&fingerprint, &text, &fingerprint)?;
-            keys.push(key);
+            keys.push(make_key(now, context)?);
         }
         Ok(keys)
     }
@@ -474,6 +473,14 @@ fn keys(context: &dyn MaterialiseContext) -> Result<Vec<SigningKey>, Problem> {
         SigningKey::read(&text).map_err(|fault| unusable(&fault).at(name))
     };
     context.keys()?.into_iter().map(read).collect()
+}
+
+/// Clocks of clients that are late must not take the key for one to come.
+fn make_key(now: Timestamp, context: &dyn MaterialiseContext) -> Result<SigningKey, Problem> {
+    let key = SigningKey::generate("aftk mirror", now - BACKDATED).map_err(|fault| unusable(&fault))?;
+    let (fingerprint, text) = (key.fingerprint(), key.armored().map_err(|fault| unusable(&fault))?);
+    context.add_key(&fingerprint, &text, &fingerprint)?;
+    Ok(key)
 }
 
 fn signers(keys: &[SigningKey]) -> String {
