@@ -38,8 +38,6 @@ pub trait Materialise: Send + Sync {
 pub trait MaterialiseContext: Send + Sync {
     /// Calls back for each of the ecosystem's artifacts that clients may see, in the order of their names and repositories.
     fn each(&self, each: &mut dyn FnMut(Linked) -> Result<(), Problem>) -> Result<(), Problem>;
-    /// The artifacts of one package, in the order of precedence.
-    fn artifacts(&self, repository: &str, name: &str) -> Result<Vec<Linked>, Problem>;
     /// A small blob's bytes, at most `limit`.
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
     /// A document of the edition before, which begins at the file's start.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bundle_format::BlobKey;
@@ -58,7 +58,7 @@ pub fn new_key(store: &Store, ecosystem: &str, events: &dyn Events, cancel: &Can
             .hint(format!("keys of sites sign what is served of: {}", names.join(", "))));
     };
     let ecosystem = found.name();
-    let maker = Maker { store, ecosystem, intake: Intake::new(store)?, events, cancel };
+    let maker = Maker { store, ecosystem, intake: Intake::new(store)?, before: Mutex::default(), events, cancel };
     found.materialise().map_or(Ok(()), |materialise| materialise.new_key(&maker))
 }
 
@@ -105,7 +105,7 @@ fn refresh_one(
     let own = store.catalogue.repositories()?;
     let names: Vec<String> =
         own.into_iter().filter(|one| one.ecosystem == ecosystem.name()).map(|one| one.name).collect();
-    let maker = Maker { store, ecosystem: ecosystem.name(), intake: Intake::new(store)?, events, cancel };
+    let maker = Maker { store, ecosystem: ecosystem.name(), intake: Intake::new(store)?, before: Mutex::default(), events, cancel };
     let stamp = |maker: &Maker<'_>| -> Result<String, Problem> {
         Ok(format!("{} {} {}", revision.0, env!("CARGO_PKG_VERSION"), materialise.stamp(maker)?))
     };
@@ -132,10 +132,7 @@ fn refresh_one(
 /// # Errors
 /// If it cannot be read.
 pub fn documents(store: &Store, ecosystem: &str, repository: &str) -> Result<EditionDocuments, Problem> {
-    documents_of(store, edition_state(&*store.catalogue, ecosystem, repository)?.as_ref())
-}
-
-fn documents_of(store: &Store, state: Option<&EditionState>) -> Result<EditionDocuments, Problem> {
+    let state = edition_state(&*store.catalogue, ecosystem, repository)?;
     let Some(state) = state else { return Ok(EditionDocuments::new()) };
     if store.blobs.size(&state.list)?.is_none() {
         return Ok(EditionDocuments::new());
@@ -149,15 +146,28 @@ struct Maker<'a> {
     store: &'a Store,
     ecosystem: &'static str,
     intake: Intake,
+    /// The documents of the editions before, by repository.
+    before: Mutex<BTreeMap<String, Arc<EditionDocuments>>>,
     events: &'a dyn Events,
     cancel: &'a Cancel,
 }
 
 impl Maker<'_> {
+    fn documents_before(&self, repository: &str) -> Result<Arc<EditionDocuments>, Problem> {
+        let mut known = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(documents) = known.get(repository) {
+            return Ok(Arc::clone(documents));
+        }
+        let documents = Arc::new(documents(self.store, self.ecosystem, repository)?);
+        known.insert(repository.to_owned(), Arc::clone(&documents));
+        Ok(documents)
+    }
+
     fn publish(&self, repository: &str, documents: &EditionDocuments, stamp: &str) -> Result<(), Problem> {
         let place = (self.ecosystem, repository);
         let state = edition_state(&*self.store.catalogue, self.ecosystem, repository)?;
-        let before = documents_of(self.store, state.as_ref())?;
+        let before = self.documents_before(repository)?;
+        self.intake.flush()?;
         // What is used again has to be here still, whatever gc did meanwhile.
         for (path, document) in
             documents.iter().filter(|(path, document)| before.get(*path) == Some(document))
@@ -200,17 +210,12 @@ impl MaterialiseContext for Maker<'_> {
         }
     }
 
-    fn artifacts(&self, repository: &str, name: &str) -> Result<Vec<Linked>, Problem> {
-        Ok(self.store.catalogue.artifacts(self.ecosystem, Some(repository), name)?)
-    }
-
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {
         super::read_blob(self.store, key, limit)
     }
 
     fn before(&self, repository: &str, path: &str) -> Result<Option<(EditionDocument, File)>, Problem> {
-        let state = edition_state(&*self.store.catalogue, self.ecosystem, repository)?;
-        let Some(document) = documents_of(self.store, state.as_ref())?.get(path).copied() else { return Ok(None) };
+        let Some(document) = self.documents_before(repository)?.get(path).copied() else { return Ok(None) };
         let blob = self.store.blobs.open(&document.blob)?;
         Ok(blob.filter(|blob| blob.length == document.size).map(|blob| (document, blob.file)))
     }

@@ -10,6 +10,7 @@
 )]
 
 mod again;
+mod apt_inside;
 mod apt_outside;
 mod apt_solving;
 mod auditor;
