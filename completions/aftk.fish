@@ -139,6 +139,8 @@ complete -c aftk -n "__fish_aftk_using_subcommand lock" -l progress -d 'How to s
 plain\t''
 json\t''
 none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l no-recommends -d 'Without the packages that others merely recommend'
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l with-sources -d 'With the source packages that the packages were made from'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l upgrade -d 'Resolve anew even if the lock answers, and print what moved'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s n -l dry-run -d 'Resolve, but write nothing'
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l json -d 'Print one JSON object on stdout'
@@ -175,6 +177,8 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -l progress -d 'How t
 plain\t''
 json\t''
 none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l no-recommends -d 'Without the packages that others merely recommend'
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l with-sources -d 'With the source packages that the packages were made from'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l locked -d 'Take exactly what aftk.lock says, and fail if it answers other requests'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s n -l dry-run -d 'Stop before anything but metadata is downloaded'
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l no-readback -d 'Do not read the finished bundle back from the medium'

@@ -5,9 +5,10 @@
 //! - [`cli`]: one verb a file; the only place that prints.
 //! - [`ops`]: the verbs' work, without knowing any ecosystem.
 //! - [`ecosystem`]: npm, file …: one folder each.
+//! - [`protocol`]: wire formats that several ecosystems share.
 //! - [`net`]: the one HTTP client. [`http_server`]: the one listener.
 //! - [`store`]: blobs and the catalogue. [`trust`]: keys and who may sign what.
-//! - [`config`], [`access`], [`events`], [`findings`], [`problem`], [`units`], [`clock`], [`fsx`], [`spill`],
+//! - [`config`], [`access`], [`events`], [`findings`], [`problem`], [`settings`], [`units`], [`clock`], [`fsx`], [`spill`],
 //!   [`blocking`]: what every room needs.
 
 #![forbid(unsafe_code)]
@@ -27,6 +28,8 @@ pub mod http_server;
 pub mod net;
 pub mod ops;
 pub mod problem;
+pub mod protocol;
+pub mod settings;
 pub mod spill;
 pub mod store;
 pub mod trust;

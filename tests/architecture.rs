@@ -21,21 +21,23 @@ const ROOMS: &[(&str, &str)] = &[
     ("clock", ""),
     ("fsx", "units"),
     ("findings", ""),
+    ("settings", "problem"),
     ("cancel", "problem"),
     ("blocking", "problem"),
     ("spill", "fsx problem"),
     ("events", "clock findings problem"),
-    ("config", "access findings fsx problem units"),
+    ("config", "access findings fsx problem settings units"),
     // The rooms that know nothing of the verbs.
+    ("protocol", ""),
     ("net", "clock problem units"),
     ("store", "blocking clock fsx problem"),
     ("trust", "access clock fsx problem store"),
-    ("ecosystem", "access blocking clock events findings net problem spill store"),
+    ("ecosystem", "access blocking clock events findings net problem protocol settings spill store"),
     ("http_server", "access blocking clock ecosystem problem store trust"),
     // The verbs.
     (
         "ops",
-        "access blocking cancel clock config ecosystem events findings fsx http_server net problem spill store trust units",
+        "access blocking cancel clock config ecosystem events findings fsx http_server net problem settings spill store trust units",
     ),
     (
         "demo",
@@ -43,7 +45,7 @@ const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "cli",
-        "access blocking cancel clock config demo ecosystem events findings fsx http_server net ops problem store trust units",
+        "access blocking cancel clock config demo ecosystem events findings fsx http_server net ops problem settings store trust units",
     ),
 ];
 
@@ -54,6 +56,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["src/trust/crypto.rs"]),
     ("bcrypt", &["src/trust/crypto.rs"]),
     ("pkcs8", &["src/trust/crypto.rs"]),
+    ("pgp", &["src/protocol/openpgp"]),
     // It issues certificates by its own calls of the same library.
     ("rcgen", &["src/trust/site_authority.rs"]),
     ("sha1", &["src/store/hashes.rs"]),

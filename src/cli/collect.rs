@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bundle_format::Mode;
+use serde_json::{Map, Value};
 
 use super::carry::{CarryArguments, carried};
 use super::network::NetworkArguments;
@@ -13,6 +14,7 @@ use crate::config::Project;
 use crate::ops::collect::{self, CollectRequest, ReissueRequest};
 use crate::ops::lock::{self, Order, Place};
 use crate::problem::Problem;
+use crate::settings::Settings;
 use crate::units;
 
 /// Resolve, download and pack into a signed bundle
@@ -49,7 +51,7 @@ pub(super) struct Arguments {
 /// What to lock or collect.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct What {
-    /// What to collect: `npm:./package-lock.json`, `file:./manual.pdf`, `file:URL#sha256=…`
+    /// What to collect: `npm:./package-lock.json`, `apt:nginx`, `file:./manual.pdf`, `file:URL#sha256=…`
     #[arg(value_name = "REQUEST")]
     requests: Vec<String>,
     /// Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it
@@ -61,9 +63,25 @@ pub(super) struct What {
     /// Only for this platform, for example linux-x64-glibc; several are possible
     #[arg(short, long, value_name = "PLATFORM")]
     platform: Vec<String>,
+    /// Without the packages that others merely recommend
+    #[arg(long, help_heading = "Options for apt")]
+    no_recommends: bool,
+    /// With the source packages that the packages were made from
+    #[arg(long, help_heading = "Options for apt")]
+    with_sources: bool,
 }
 
 impl What {
+    /// What the options say to one ecosystem alone.
+    fn settings(&self) -> Option<Settings> {
+        let said = [("recommends", self.no_recommends, false), ("with-sources", self.with_sources, true)];
+        let said = said.into_iter().filter(|(_, is_said, _)| *is_said);
+        let values: Map<String, Value> =
+            said.map(|(name, _, value)| (name.to_owned(), value.into())).collect();
+        let (ecosystem, place) = ("apt".to_owned(), "the command line".to_owned());
+        (!values.is_empty()).then_some(Settings { ecosystem, place, values })
+    }
+
     /// The channel alone: as it is named, else the project's, else `default`.
     fn channel(&self, session: &Session) -> Result<String, Problem> {
         let file = session.path(self.file.as_deref().unwrap_or("aftk.toml".as_ref()));
@@ -89,6 +107,7 @@ impl What {
             let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
             let directory = directory.unwrap_or(".".as_ref());
             let mut order = Order::of_project(project, directory);
+            order.settings.extend(self.settings());
             if !self.requests.is_empty() {
                 let channel =
                     collect::channel_directory(&session.home, lock::must_be_channel(&order.channel)?);
@@ -106,6 +125,7 @@ impl What {
             requests: self.requests.clone(),
             platforms: self.platform.clone(),
             gaps: Vec::new(),
+            settings: self.settings().into_iter().collect(),
             place,
         };
         Ok((order, None))

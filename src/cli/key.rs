@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::output;
 use super::session::{Session, read_key, read_passphrase};
+use crate::ops::editions;
 use crate::problem::{Kind, Problem};
 use crate::trust::{
     Algorithm, COLLECT_KEY, Changed, EVERY_CHANNEL, KeyInfo, Revocation, Revoke, Role, Trust,
@@ -34,6 +35,15 @@ enum KeyVerb {
         passphrase_file: Option<PathBuf>,
         #[command(flatten)]
         how: How,
+    },
+    /// Make another key with which this site signs what it serves of an ecosystem, such as apt
+    ///
+    /// The first one is made by itself. Those before sign as well, until their files in HOME/apt/keys are removed: give
+    /// clients the new one first.
+    Rotate {
+        /// The ecosystem
+        #[arg(value_name = "ECOSYSTEM")]
+        ecosystem: String,
     },
     /// List this home's keys and those it trusts
     List,
@@ -98,6 +108,9 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     match arguments.verb {
         KeyVerb::New { name, algorithm, passphrase_file, how } => {
             new(session, &name, &algorithm, passphrase_file, &how)
+        }
+        KeyVerb::Rotate { ecosystem } => {
+            editions::new_key(&session.store()?, &ecosystem, &*session.events, &session.cancel)
         }
         KeyVerb::List => list(session),
         KeyVerb::Show { name } => show(session, name.as_deref()),

@@ -60,7 +60,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     });
     let log = (!session.global.quiet).then_some(log);
     let request = ServeRequest { listen, certificate, read, hosted: site.hosted, accounts };
-    session.block_on(serve::serve(&store, request, log, &*session.events, &session.cancel, |addresses| {
+    session.block_on(serve::serve(&store, request, log, &session.events, &session.cancel, |addresses| {
         for address in addresses {
             session.events.emit(Happening::Serving { address });
         }

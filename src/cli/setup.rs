@@ -8,7 +8,7 @@ use crate::config::{self, Site};
 use crate::ecosystem::ClientFile;
 use crate::ops::setup::{self, Change};
 use crate::problem::{Kind, Problem};
-use crate::store::Layout;
+use crate::store::{Layout, Store};
 use crate::trust::SiteAuthority;
 
 /// Print the configuration that points a client at a server
@@ -40,7 +40,10 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         return print_authority(&arguments, session);
     }
     let authority = authority(&arguments, session)?;
-    let file = setup::configuration(&arguments.client, &arguments.server, authority.as_deref())?;
+    // A client's machine has none.
+    let store = Store::open_existing(&session.home).ok();
+    let file =
+        setup::configuration(&arguments.client, &arguments.server, authority.as_deref(), store.as_ref())?;
     if !arguments.write && !arguments.undo {
         session.say(format!("this is for {}", file.place()).as_str());
         say_rest(&file, session);

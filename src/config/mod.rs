@@ -48,16 +48,23 @@ fn text(path: &Path) -> Result<Option<String>, Problem> {
 /// A usage problem with file, line and column if it cannot be read as `T`.
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Problem> {
     let Some(text) = text(path)? else { return Ok(None) };
-    toml::from_str(&text).map(Some).map_err(|error| {
+    parse(&text, path).map(Some)
+}
+
+fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, Problem> {
+    toml::from_str(text).map_err(|error| {
         let place = match error.span() {
-            Some(span) => {
-                let before = text.get(..span.start).unwrap_or_default();
-                let line = before.matches('\n').count() + 1;
-                let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-                format!("{}:{line}:{column}", path.display())
-            }
+            Some(span) => place(text, span.start, path),
             None => path.display().to_string(),
         };
         Problem::new(Kind::Usage, "config.invalid", error.message().to_owned()).at(place)
     })
+}
+
+/// What stands so many bytes from the beginning of a file, as people name it: file, line and column.
+fn place(text: &str, offset: usize, path: &Path) -> String {
+    let before = text.get(..offset).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("{}:{line}:{column}", path.display())
 }

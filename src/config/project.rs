@@ -3,8 +3,11 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use toml::Spanned;
 
 use crate::problem::{Kind, Problem};
+use crate::settings::Settings;
 
 /// The version of the file's form that this program reads.
 const FORMAT: u32 = 1;
@@ -32,6 +35,12 @@ pub struct Project {
     /// Gaps that are known and accepted.
     #[serde(default, rename = "gap")]
     pub gaps: Vec<AllowedGap>,
+    /// What is said to one ecosystem alone.
+    #[serde(skip)]
+    pub settings: Vec<Settings>,
+    /// What is said to apt, before it is known where.
+    #[serde(default)]
+    apt: Vec<Spanned<Map<String, Value>>>,
 }
 
 /// How a snapshot relates to what a site had.
@@ -85,10 +94,19 @@ impl Project {
     /// # Errors
     /// A usage problem if there is none, or with the place of what is wrong in it.
     pub fn read(path: &Path) -> Result<Project, Problem> {
-        let project: Project = super::read(path)?.ok_or_else(|| {
+        let text = super::text(path)?.ok_or_else(|| {
             Problem::new(Kind::Usage, "config.missing", format!("there is no {}", path.display()))
                 .hint("`aftk init` writes one, or name what to collect: `aftk collect npm:./package-lock.json --out DIR`")
         })?;
+        let mut project: Project = super::parse(&text, path)?;
+        project.settings = std::mem::take(&mut project.apt)
+            .into_iter()
+            .map(|table| Settings {
+                ecosystem: "apt".to_owned(),
+                place: super::place(&text, table.span().start, path),
+                values: table.into_inner(),
+            })
+            .collect();
         let wrong =
             |message: String| Err(Problem::new(Kind::Usage, "config.invalid", message).at(path.display()));
         if project.format != FORMAT {
@@ -155,6 +173,17 @@ mod tests {
         assert!(
             read("format = 1\nrequests = [\"file:x\"]\n[[gap]]\nname = \"npm:x\"\nreason = \" \"").is_err()
         );
+    }
+
+    #[test]
+    fn what_is_said_to_an_ecosystem_keeps_its_place() {
+        let text = "format = 1\nrequests = [\"apt:nginx\"]\n\n[[apt]]\nuri = \"https://mirror.example.test/debian\"\n\n\
+                    [[apt]]\nsuites = [\"a\", \"b\"]\n";
+        let settings = read(text).unwrap().settings;
+        assert_eq!(settings[0].values["uri"], "https://mirror.example.test/debian");
+        assert!(settings[0].place.ends_with("aftk.toml:4:1"), "{}", settings[0].place);
+        assert!(settings[1].place.ends_with("aftk.toml:7:1"), "{}", settings[1].place);
+        assert_eq!(settings[1].values["suites"], serde_json::json!(["a", "b"]));
     }
 
     #[test]

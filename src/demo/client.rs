@@ -26,7 +26,7 @@ pub(super) async fn install(
     };
     fsx::create_directory(&home, fsx::Access::Ordinary)
         .map_err(|error| failed("cannot make a home for npm", &error))?;
-    let configuration = setup::configuration("npm", server, None)?;
+    let configuration = setup::configuration("npm", server, None, None)?;
     setup::write(&home.join(configuration.path), &configuration, false)?;
     let mut command = tokio::process::Command::new("npm");
     // Neither the user's configuration nor a cache may help it.

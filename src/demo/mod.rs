@@ -254,6 +254,7 @@ async fn collect_project(
         requests: vec!["npm:./package-lock.json".to_owned()],
         platforms: Vec::new(),
         gaps: Vec::new(),
+        settings: Vec::new(),
         place: Place::Project(project.clone()),
     };
     let request = CollectRequest {
@@ -328,8 +329,9 @@ async fn serve_and_install(
         hosted: Vec::new(),
         accounts: Layout::new(inside).accounts(),
     };
+    let silent: Arc<dyn Events> = Arc::new(Silent);
     let server = tokio::spawn(async move {
-        serve::serve(&serving, request, None, &Silent, &until, |addresses| {
+        serve::serve(&serving, request, None, &silent, &until, |addresses| {
             let _ = ready.send(addresses.into_iter().next().unwrap_or_default());
         })
         .await

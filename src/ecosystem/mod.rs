@@ -6,6 +6,7 @@
 mod archive_index;
 mod export;
 pub mod host;
+mod materialise;
 pub mod origin;
 pub mod pattern;
 mod planned;
@@ -17,6 +18,8 @@ pub mod template;
 #[cfg(any(test, feature = "faults"))]
 pub mod testing;
 
+#[cfg(feature = "apt")]
+mod apt;
 #[cfg(feature = "file")]
 mod file;
 #[cfg(feature = "npm")]
@@ -41,9 +44,11 @@ use crate::events::Events;
 pub use crate::findings::{Gap, Note};
 use crate::net::Access;
 use crate::problem::Problem;
+use crate::settings::Settings;
 use crate::spill::{Entry, Sorted};
 pub use archive_index::ArchiveIndex;
 pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
+pub use materialise::{DocumentWrite, Materialise, MaterialiseContext};
 use pattern::Pattern;
 pub use planned::{Planned, PlannedFile};
 pub use serve::{
@@ -59,6 +64,11 @@ pub trait Ecosystem: Send + Sync {
     fn words(&self) -> &'static [&'static str];
     /// The schema its artifacts' attributes follow, `npm/1`. Others of its name are stored unchecked.
     fn schema(&self) -> &'static str;
+    /// Whether this build knows what artifacts of a schema say, so that it admits them: those of its own, and of what proves
+    /// them.
+    fn knows(&self, schema: &str) -> bool {
+        schema == self.schema()
+    }
     /// Whether a path is a lockfile of this ecosystem by its name, so that it may be given without prefix.
     fn is_lockfile(&self, _file_name: &str) -> bool {
         false
@@ -96,6 +106,10 @@ pub trait Ecosystem: Send + Sync {
     }
     /// Serving clients.
     fn serve(&self) -> Option<&dyn Serve> {
+        None
+    }
+    /// Documents that are made before clients ask for them.
+    fn materialise(&self) -> Option<&dyn Materialise> {
         None
     }
     /// Exporting to files that its clients read.
@@ -361,6 +375,27 @@ pub trait CollectContext: Send + Sync {
     ) -> Result<HelperAnswer, Problem>;
     /// Who listens.
     fn events(&self) -> &dyn Events;
+    /// Takes a document that may be too large for memory into the store, from where it is said to have this digest and
+    /// size; it is not asked for if it is held. `Ok(false)` if the upstream says that there is none (404, 410).
+    ///
+    /// # Errors
+    /// Untrusted, if it has another digest or size.
+    async fn obtain(&self, _access: &Access, _key: &BlobKey, _size: u64) -> Result<bool, Problem> {
+        Ok(false)
+    }
+    /// Opens a blob that is held. Reading it blocks.
+    async fn open_blob(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem> {
+        let bytes = self.held(key, u64::MAX).await?;
+        Ok(Box::new(std::io::Cursor::new(bytes)))
+    }
+    /// What the project says to an ecosystem alone.
+    fn settings(&self, _ecosystem: &str) -> Vec<Settings> {
+        Vec::new()
+    }
+    /// The artifacts of a schema in the lock that this resolution may replace.
+    async fn locked(&self, _schema: &str) -> Result<Vec<Planned>, Problem> {
+        Ok(Vec::new())
+    }
 }
 
 /// Collecting: from requests to artifacts, reading metadata only.
@@ -467,6 +502,44 @@ pub trait Admit: Send + Sync {
     ) -> Result<(), Problem>;
     /// Checks a ref.
     fn admit_ref(&self, reference: &Ref) -> Result<(), Problem>;
+    /// Begins to check what can only be said of all artifacts of a bundle together.
+    fn together<'a>(
+        &self,
+        _context: &'a dyn AdmitContext,
+    ) -> Result<Option<Box<dyn Together + 'a>>, Problem> {
+        Ok(None)
+    }
+}
+
+/// What checks artifacts together works with.
+pub trait AdmitContext: Send + Sync {
+    /// Reads a small blob that is held, at most `limit` bytes.
+    fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
+    /// Opens a blob that is held.
+    fn open(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem>;
+    /// The keyrings of upstreams that are pinned at this side, each with its path.
+    fn keyrings(&self) -> Result<Vec<(PathBuf, Bytes)>, Problem>;
+}
+
+/// Checks the artifacts of a bundle together. All of them are shown to it twice, each admitted by itself before.
+pub trait Together {
+    /// The first time.
+    fn first(&mut self, artifact: &Artifact) -> Result<(), Problem>;
+    /// The second time.
+    fn second(&mut self, artifact: &Artifact) -> Result<(), Problem>;
+    /// What was found, for people and the audit log.
+    fn verdicts(self: Box<Self>) -> Vec<Verdict>;
+}
+
+/// Whether something of a bundle was proved by its upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What: `debian dists/bookworm`.
+    pub subject: String,
+    /// Whether all of it was.
+    pub is_proved: bool,
+    /// How, or why not.
+    pub text: String,
 }
 
 /// Configuring one client.
@@ -484,8 +557,16 @@ pub struct SetupServer<'a> {
     pub address: &'a str,
     /// The repositories of the client's ecosystem that it has; none, where that is not known.
     pub repositories: &'a [String],
+    /// What stands in these repositories' editions; none, where that is not known.
+    pub editions: Option<&'a dyn Editions>,
     /// The certificate authority that clients need to believe it, in PEM; none, where they need no other than they have.
     pub authority: Option<&'a str>,
+}
+
+/// The editions of an ecosystem's repositories, as clients find them.
+pub trait Editions: std::fmt::Debug {
+    /// A small document of a repository's edition.
+    fn document(&self, repository: &str, path: &str) -> Result<Option<Bytes>, Problem>;
 }
 
 /// A client's configuration file.

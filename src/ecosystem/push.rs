@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Chosen, CollectContext};
 use crate::net::Client;
 use crate::problem::Problem;
-use crate::store::{BlobFile, Linked, LinkedRef};
+use crate::store::{BlobFile, EditionDocuments, Linked, LinkedRef};
 
 /// What a person wants to be pushed, and where.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +57,14 @@ pub trait PushContext: Send + Sync {
     fn client(&self) -> &Client;
     /// The artifacts and refs of one package, in the order of precedence.
     async fn package(&self, repository: &str, name: &str) -> Result<(Vec<Linked>, Vec<LinkedRef>), Problem>;
+    /// All that the ecosystem shows here.
+    async fn all(&self) -> Result<Vec<Chosen>, Problem> {
+        Ok(Vec::new())
+    }
+    /// The documents of a repository's edition, made now if it is not the newest.
+    async fn edition(&self, _repository: &str) -> Result<EditionDocuments, Problem> {
+        Ok(EditionDocuments::new())
+    }
     /// Opens a blob; `None` if it is not held.
     async fn open(&self, key: &BlobKey) -> Result<Option<BlobFile>, Problem>;
     /// Tells those who listen of bytes that went out.

@@ -4,6 +4,8 @@ use super::Ecosystem;
 
 /// All ecosystems of this build. Adding one is a folder, a feature and a line here.
 pub static ECOSYSTEMS: &[&dyn Ecosystem] = &[
+    #[cfg(feature = "apt")]
+    &super::apt::Apt,
     #[cfg(feature = "file")]
     &super::file::FileEcosystem,
     #[cfg(feature = "npm")]

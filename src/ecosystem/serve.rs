@@ -167,6 +167,10 @@ pub trait ServeContext: Send + Sync {
         repository: Option<&str>,
         path: &str,
     ) -> Result<Option<crate::store::FoundFile>, Problem>;
+    /// The document at a path of a repository's edition ([`super::Materialise`]), and its size.
+    fn edition(&self, _repository: &str, _path: &str) -> Result<Option<(BlobKey, u64)>, Problem> {
+        Ok(None)
+    }
     /// The blob that a client left in a package of a hosted repository for what is still to come, and its size.
     fn deposit(
         &self,

@@ -11,7 +11,7 @@ use crate::access::Hosted;
 use crate::ecosystem::template::Template;
 use crate::ecosystem::{ALL, Principal, ServeContext};
 use crate::problem::{Kind, Problem};
-use crate::store::{FoundFile, Linked, LinkedRef, Place, Revision, SessionId};
+use crate::store::{FoundFile, Linked, LinkedRef, Place, Revision, SessionId, edition_document};
 
 /// The context of one request.
 #[derive(Debug)]
@@ -62,6 +62,11 @@ impl ServeContext for Context<'_> {
 
     fn file_at(&self, repository: Option<&str>, path: &str) -> Result<Option<FoundFile>, Problem> {
         Ok(self.site.catalogue.file_at(self.ecosystem, self.schema, repository, path)?)
+    }
+
+    fn edition(&self, repository: &str, path: &str) -> Result<Option<(BlobKey, u64)>, Problem> {
+        let (catalogue, blobs) = (&*self.site.catalogue, &*self.site.blobs);
+        Ok(edition_document(catalogue, blobs, (self.ecosystem, repository), path)?)
     }
 
     fn deposit(&self, repository: &str, name: &str, label: &str) -> Result<Option<(BlobKey, u64)>, Problem> {

@@ -16,8 +16,9 @@ use super::origin::Origin;
 use super::reply::{Asked, Refusal, Reply};
 use super::route::{Matched, Path, RouteTable};
 use super::site::Site;
-use crate::ecosystem::{ALL, ClientFile, Ecosystem, Route, Setup, SetupServer};
+use crate::ecosystem::{ALL, ClientFile, Ecosystem, Editions, Route, Setup, SetupServer};
 use crate::problem::Problem;
+use crate::store::edition_document;
 
 const ROUTES: &[Route] = &[
     Route::get("/", "index"),
@@ -164,7 +165,33 @@ impl Pages {
         // A proxy that is asked without TLS has no certificate to believe.
         let authority = self.authority.as_deref().filter(|_| server.starts_with("https:"));
         let repositories = served(site, ecosystem)?;
-        setup.configuration(&SetupServer { address: server, repositories: &repositories, authority })
+        let editions = SiteEditions { site, ecosystem };
+        let editions = Some(&editions as &dyn Editions);
+        setup.configuration(&SetupServer {
+            address: server,
+            repositories: &repositories,
+            editions,
+            authority,
+        })
+    }
+}
+
+/// The most bytes that a document has from which clients are set up.
+const LARGEST_DOCUMENT: u64 = 1024 * 1024;
+
+/// What an ecosystem's repositories have in their editions.
+#[derive(Debug)]
+struct SiteEditions<'a> {
+    site: &'a Site,
+    ecosystem: &'a str,
+}
+
+impl Editions for SiteEditions<'_> {
+    fn document(&self, repository: &str, path: &str) -> Result<Option<Bytes>, Problem> {
+        let (catalogue, blobs) = (&*self.site.catalogue, &*self.site.blobs);
+        let found = edition_document(catalogue, blobs, (self.ecosystem, repository), path)?;
+        let Some((key, size)) = found.filter(|(_, size)| *size <= LARGEST_DOCUMENT) else { return Ok(None) };
+        Site::read(&key, &self.site.open_sized(&key, size)?).map(Some)
     }
 }
 

@@ -135,7 +135,7 @@ impl Client {
         let first = redirect::without_user(access.url.clone());
         match first.scheme() {
             "https" => {}
-            "http" if settings.allows_insecure(&first) => {}
+            "http" if access.route.plain_http || settings.allows_insecure(&first) => {}
             "http" => return Err(NetError::new(&first, Fault::PlainHttp { host: host_of(&first) })),
             _ => return Err(NetError::new(&first, Fault::Scheme)),
         }
@@ -157,7 +157,7 @@ impl Client {
             if !method.is_safe() && matches!(answer.status().as_u16(), 301..=303) {
                 return Ok(answer);
             }
-            match redirect::target(&url, answer.status(), answer.headers(), settings) {
+            match redirect::target(&url, answer.status(), answer.headers(), (settings, route.plain_http)) {
                 Ok(None) => return Ok(answer),
                 Ok(Some(next)) => url = next,
                 Err(fault) => return Err(answer.error(fault)),

@@ -10,7 +10,8 @@ use super::settings::{Settings, is_loopback};
 /// Redirects that are followed in a row.
 pub(super) const MOST: usize = 10;
 
-/// Where an answer sends us on to; `Ok(None)` if it is no redirect.
+/// Where an answer sends us on to; `Ok(None)` if it is no redirect. With `plain_http`, what is asked for in plain HTTP may
+/// be had so from elsewhere too.
 ///
 /// # Errors
 /// If it leads where nobody should be led: to plain HTTP that is not allowed for that host, or from elsewhere
@@ -19,7 +20,7 @@ pub(super) fn target(
     from: &Url,
     status: StatusCode,
     headers: &HeaderMap,
-    settings: &Settings,
+    (settings, plain_http): (&Settings, bool),
 ) -> Result<Option<Url>, Fault> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
@@ -32,6 +33,7 @@ pub(super) fn target(
     match to.scheme() {
         "https" => {}
         "http" if settings.allows_insecure(&to) => {}
+        "http" if plain_http && from.scheme() == "http" => {}
         "http" => return refuse("it is plain HTTP"),
         _ => return refuse("it is neither https nor http"),
     }
@@ -54,12 +56,16 @@ mod tests {
     use super::*;
 
     fn follow(from: &str, location: &str) -> Result<Option<String>, String> {
+        follow_with(from, location, false)
+    }
+
+    fn follow_with(from: &str, location: &str, plain_http: bool) -> Result<Option<String>, String> {
         let mut headers = HeaderMap::new();
         headers.insert(header::LOCATION, location.parse().unwrap());
         let settings =
             Settings { insecure_hosts: vec!["old.example.test".to_owned()], ..Settings::default() };
         let from = Url::parse(from).unwrap();
-        let found = target(&from, StatusCode::FOUND, &headers, &settings);
+        let found = target(&from, StatusCode::FOUND, &headers, (&settings, plain_http));
         found.map(|to| to.map(String::from)).map_err(|fault| fault.to_string())
     }
 
@@ -75,6 +81,15 @@ mod tests {
             follow("http://127.0.0.1:1/", "http://localhost:2/").unwrap().unwrap(),
             "http://localhost:2/"
         );
+    }
+
+    #[test]
+    fn what_is_signed_may_come_in_plain_http_but_not_instead_of_https() {
+        let to = "http://b.example.test/x";
+        assert!(follow("http://a.example.test/", to).is_err());
+        assert_eq!(follow_with("http://a.example.test/", to, true).unwrap().unwrap(), to);
+        assert!(follow_with("https://a.example.test/", to, true).is_err());
+        assert!(follow_with("http://a.example.test/", "http://127.0.0.1/", true).is_err());
     }
 
     #[test]
@@ -102,7 +117,10 @@ mod tests {
         let from = Url::parse("https://a.example.test/").unwrap();
         for status in [200, 201, 300, 304, 305, 404] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert!(matches!(target(&from, status, &headers, &Settings::default()), Ok(None)), "{status}");
+            assert!(
+                matches!(target(&from, status, &headers, (&Settings::default(), false)), Ok(None)),
+                "{status}"
+            );
         }
     }
 }

@@ -22,6 +22,9 @@ pub struct Route {
     /// Whether certificates need not be checked. It is followed only for hosts that
     /// [`Settings::insecure_hosts`](super::Settings::insecure_hosts) names, and for loopback.
     pub unchecked: bool,
+    /// Whether plain HTTP will do for any host, because whatever comes is held to signatures or checksums. It is no way
+    /// down from https.
+    pub plain_http: bool,
     /// The socket of this machine that answers, whatever host an address names.
     pub socket: Option<PathBuf>,
 }
@@ -34,6 +37,7 @@ impl fmt::Debug for Route {
             .field("authorities", &self.authorities.as_ref().map(|authorities| &authorities.named_by))
             .field("identity", &self.identity.as_ref().map(|identity| &identity.named_by))
             .field("unchecked", &self.unchecked)
+            .field("plain_http", &self.plain_http)
             .field("socket", &self.socket)
             .finish()
     }

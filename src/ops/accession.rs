@@ -7,6 +7,7 @@ use bundle_format::{BlobKey, Mode, Record, Snapshot};
 use super::late;
 use crate::cancel::Cancel;
 use crate::clock;
+use crate::ecosystem::Verdict;
 use crate::problem::{Kind, Problem};
 use crate::store::{
     AuditEntry, Change, ChangeSet, Generation, Merge, Precondition, Revision, SnapshotEntry, Store,
@@ -55,6 +56,8 @@ pub(super) struct Papers<'a> {
     pub signatures: BlobKey,
     /// Who signed it.
     pub signers: Vec<String>,
+    /// What upstreams proved of it.
+    pub verdicts: Vec<Verdict>,
     /// Whether whoever signed it is trusted still: asked last, because much time may have passed.
     pub still_believed: &'a dyn Fn() -> Result<(), Problem>,
 }
@@ -176,12 +179,15 @@ impl Accession {
             signers: papers.signers.clone(),
             generation: self.generation,
         };
-        let subject = BTreeMap::from([
+        let mut subject = BTreeMap::from([
             ("channel".to_owned(), snapshot.channel.clone()),
             ("sequence".to_owned(), format!("{}.{}", snapshot.epoch, snapshot.sequence)),
             ("snapshot".to_owned(), papers.key.to_string()),
             ("signers".to_owned(), papers.signers.join(" ")),
         ]);
+        subject.extend(
+            papers.verdicts.iter().map(|one| (format!("upstream {}", one.subject), one.text.clone())),
+        );
         let changes = ChangeSet {
             changes: vec![
                 Change::Publish(self.generation),

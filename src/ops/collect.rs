@@ -231,6 +231,7 @@ fn commit(
         accession.add(record?)?;
     }
     let papers = Papers {
+        verdicts: Vec::new(),
         snapshot,
         key: made.packed.snapshot,
         signatures: made.signatures,

@@ -3,25 +3,28 @@
 use std::fs::File;
 use std::io::{Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bundle_format::{BlobKey, Digest};
 use bytes::Bytes;
 use url::Url;
 
+use super::download::{self, Download};
 use super::ingest::{ingest, take_in};
 use super::intake::Intake;
 use super::programs::Programs;
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::config;
-use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page};
+use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page, Planned};
 use crate::events::{Events, Happening};
 use crate::fsx;
 use crate::net::{self, Access, DocumentAnswer, Sink, Validators};
 use crate::problem::{Kind, Problem};
-use crate::store::{CachedAnswer, Store};
+use crate::settings::Settings;
+use crate::spill::Sorted;
+use crate::store::{CachedAnswer, Expected, Store, StoreError};
 
 /// Metadata is settled in small groups, so that an interrupted run does not fetch much of it again.
 const SETTLE_EVERY: usize = 64;
@@ -43,6 +46,10 @@ pub struct Outside {
     /// Variables whose names begin with this, in any case, are none for ecosystems.
     ignored: Option<&'static str>,
     programs: Programs,
+    /// What the project says to one ecosystem alone.
+    settings: OnceLock<Vec<Settings>>,
+    /// What the lock has that is being replaced.
+    before: OnceLock<Sorted<Planned>>,
 }
 
 impl Outside {
@@ -70,6 +77,8 @@ impl Outside {
             directory,
             scratch: store.layout.staging(),
             ignored: None,
+            settings: OnceLock::new(),
+            before: OnceLock::new(),
         })
     }
 
@@ -78,6 +87,16 @@ impl Outside {
     pub fn ignoring_variables(mut self, prefix: &'static str) -> Outside {
         self.ignored = Some(prefix);
         self
+    }
+
+    /// Hands on what the project says to one ecosystem alone; the first time counts.
+    pub fn follow(&self, settings: &[Settings]) {
+        self.settings.get_or_init(|| settings.to_vec());
+    }
+
+    /// Remembers what a lock has that may be replaced; the first time counts.
+    pub fn remember(&self, artifacts: &Sorted<Planned>) {
+        self.before.get_or_init(|| artifacts.clone());
     }
 
     fn is_ignored(&self, name: &str) -> bool {
@@ -398,5 +417,51 @@ impl CollectContext for Outside {
 
     fn events(&self) -> &dyn Events {
         &*self.events
+    }
+
+    async fn obtain(&self, access: &Access, key: &BlobKey, size: u64) -> Result<bool, Problem> {
+        if self.hold(key, size).await? {
+            return Ok(true);
+        }
+        let segments = access.url.path_segments();
+        let item = segments.and_then(|mut segments| segments.next_back()).unwrap_or_default();
+        let expected = Expected { key: Some(*key), size: Some(size), checksums: Vec::new() };
+        let what = Download { access, item, alias: &format!("document {key}"), expected };
+        match download::download(what, self).await {
+            Ok(None) => Ok(true),
+            Ok(Some(error)) => Err(Problem::new(
+                Kind::Untrusted,
+                "collect.upstream-mismatch",
+                "the upstream sent other bytes than it published a checksum for",
+            )
+            .at(net::redact(&access.url))
+            .because(error.to_string())),
+            Err(problem) if problem.code == "net.not-found" => Ok(false),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    async fn open_blob(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem> {
+        let (store, intake, key) = (self.store.clone(), self.intake.clone(), *key);
+        blocking(move || {
+            intake.flush()?;
+            let blob = store.blobs.open(&key)?.ok_or(StoreError::Missing(key))?;
+            Ok(Box::new(blob.file.take(blob.length)) as Box<dyn Read + Send>)
+        })
+        .await
+    }
+
+    fn settings(&self, ecosystem: &str) -> Vec<Settings> {
+        let all = self.settings.get().into_iter().flatten();
+        all.filter(|settings| settings.ecosystem == ecosystem).cloned().collect()
+    }
+
+    async fn locked(&self, schema: &str) -> Result<Vec<Planned>, Problem> {
+        let Some(before) = self.before.get().cloned() else { return Ok(Vec::new()) };
+        let schema = schema.to_owned();
+        blocking(move || {
+            before.iter().filter(|one| one.as_ref().map_or(true, |one| one.schema == schema)).collect()
+        })
+        .await
     }
 }

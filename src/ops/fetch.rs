@@ -3,26 +3,24 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use bundle_format::{Algorithm, BlobKey};
+use bundle_format::BlobKey;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::context::Outside;
+use super::download::{self, Download};
 use super::lock_file::Lock;
 use super::recall::alias;
 use crate::blocking::blocking;
 use crate::ecosystem::{Collect, CollectContext as _, Planned, PlannedFile, Request, Upstreams, registry};
 use crate::events::Happening;
-use crate::net::{self, Access, Sink};
+use crate::net::{self, Access};
 use crate::problem::{Kind, Problem};
 use crate::spill::Sorter;
-use crate::store::{BlobWrite, CachedAnswer, Expected, StoreError};
+use crate::store::Expected;
 
 /// How many artifacts are worked on at once where their files are asked about.
 const CHUNK: usize = 512;
-/// No single file may be larger: 1 TiB. An upstream that never ends is cut off.
-const FILE_LIMIT: u64 = 1 << 40;
-
 /// The code of a problem with bytes that are not the expected ones.
 const MISMATCH: &str = "collect.upstream-mismatch";
 
@@ -226,7 +224,7 @@ pub async fn fetch(
     let ways = Ways::new(outside, requests);
     let fetch = move |wanted: Wanted| {
         let ways = ways.clone();
-        async move { download(&wanted, &ways).await }
+        async move { download_wanted(&wanted, &ways).await }
     };
     let done = at_once(Wanted::of_all(lock), jobs, fetch, drop).await;
     // Whether all went well or not: what came is kept.
@@ -283,7 +281,7 @@ where
 }
 
 /// Downloads a file from the first mirror that has it, else from its own upstream, which says what is wrong if nobody has.
-async fn download(wanted: &Wanted, ways: &Ways) -> Result<(), Problem> {
+async fn download_wanted(wanted: &Wanted, ways: &Ways) -> Result<(), Problem> {
     for access in ways.mirrors(wanted).await? {
         match download_from(access, wanted, ways).await {
             Err(problem) if problem.code.starts_with("net.") || problem.code == MISMATCH => {}
@@ -294,90 +292,12 @@ async fn download(wanted: &Wanted, ways: &Ways) -> Result<(), Problem> {
 }
 
 async fn download_from(access: Access, wanted: &Wanted, ways: &Ways) -> Result<(), Problem> {
-    let (file, alias, outside) = (&wanted.file, &wanted.alias, &ways.outside);
-    let place = net::redact(&access.url).to_string();
-    let events = outside.shared_events();
-    events.emit(Happening::ItemStart { item: file.path.clone(), bytes: file.size });
-
-    let mut algorithms: Vec<Algorithm> = file.checksums.iter().map(|checksum| checksum.algorithm()).collect();
-    algorithms.sort();
-    algorithms.dedup();
-    algorithms.retain(|algorithm| *algorithm != Algorithm::Sha256);
-    let staging_name = BlobKey::of(alias.as_bytes()).hex();
+    let (file, place) = (&wanted.file, net::redact(&access.url).to_string());
     let expected = Expected { key: file.blob, size: file.size, checksums: file.checksums.clone() };
-
-    let mut resumed = true;
-    loop {
-        let (store, name, also) = (outside.store().clone(), staging_name.clone(), algorithms.clone());
-        let write = blocking(move || Ok(store.blobs.resume(&name, &also)?)).await?;
-        resumed &= write.length() > 0;
-        let mut sink = StagingSink { write: Some(write) };
-        let progress = |bytes| events.emit(Happening::ItemProgress { bytes });
-        let limit = file.size.unwrap_or(FILE_LIMIT);
-        let fetched = outside.client().download(&access, file.size, limit, &mut sink, &progress);
-        let result = outside.cancel().race(fetched).await;
-        let Some(write) = sink.write.take() else {
-            return Err(Problem::new(Kind::Failed, "internal.sink", "a download lost its staging file"));
-        };
-        if let Err(problem) = result {
-            // The staged bytes stay for the next run.
-            write.suspend();
-            return Err(wanted.failed(problem));
-        }
-        let (check, intake, note) = (expected.clone(), outside.intake().clone(), alias.to_owned());
-        let staged = blocking(move || match write.stage(&check) {
-            Ok(staged) => {
-                let answer = CachedAnswer {
-                    body: staged.key(),
-                    etag: None,
-                    last_modified: None,
-                    content_type: String::new(),
-                    confirmed: crate::clock::now_text(),
-                };
-                intake.take(staged, Some((note, answer)))?;
-                Ok(Ok(()))
-            }
-            Err(error @ (StoreError::Mismatch { .. } | StoreError::Size { .. })) => Ok(Err(error)),
-            Err(error) => Err(error.into()),
-        })
-        .await?;
-        match staged {
-            Ok(()) => {
-                events.emit(Happening::ItemDone { item: file.path.clone() });
-                return Ok(());
-            }
-            // What an earlier run left may be what is wrong: once more, from the start.
-            Err(_) if resumed => resumed = false,
-            Err(error) => {
-                return Err(wanted.mismatched().at(place).because(error.to_string()));
-            }
-        }
-    }
-}
-
-/// Writes a download to its staging file.
-struct StagingSink {
-    write: Option<Box<dyn BlobWrite>>,
-}
-
-impl StagingSink {
-    fn inner(&mut self) -> Result<&mut Box<dyn BlobWrite>, Problem> {
-        self.write
-            .as_mut()
-            .ok_or_else(|| Problem::new(Kind::Failed, "internal.sink", "a download lost its staging file"))
-    }
-}
-
-impl Sink for StagingSink {
-    fn length(&self) -> u64 {
-        self.write.as_ref().map_or(0, |write| write.length())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Problem> {
-        Ok(self.inner()?.write(bytes)?)
-    }
-
-    fn restart(&mut self) -> Result<(), Problem> {
-        Ok(self.inner()?.restart()?)
+    let what = Download { access: &access, item: &file.path, alias: &wanted.alias, expected };
+    match download::download(what, &ways.outside).await {
+        Ok(None) => Ok(()),
+        Ok(Some(error)) => Err(wanted.mismatched().at(place).because(error.to_string())),
+        Err(problem) => Err(wanted.failed(problem)),
     }
 }

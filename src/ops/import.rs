@@ -11,6 +11,7 @@ use bundle_format::{BlobKey, Record, RecordOrder, SegmentReader, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use super::accession::{Accession, Papers, View};
+use super::admission;
 use super::arriving::{Arriving, arrival, end_arrivals, missing_segments, write_list};
 use super::believed::Documents;
 use super::heal;
@@ -23,18 +24,14 @@ use super::unpack::{self, Pieces, Side, Unpacking};
 use super::verify;
 use crate::cancel::Cancel;
 use crate::clock;
-use crate::ecosystem::registry;
 use crate::events::{Events, Happening};
 use crate::problem::{Kind, Problem};
-use crate::store::{AuditEntry, Change, ChangeSet, Precondition, Store, StoreError};
+use crate::store::{AuditEntry, Change, ChangeSet, Precondition, Store};
 use crate::trust::Trust;
 use crate::trust::sequence::{self, Decision, Mark};
 use crate::trust::time;
 use crate::units;
 
-/// Documents that an ecosystem reads while it admits an artifact are no larger than this: the manifest of an image may have
-/// 4 MiB, as registries have to accept such a one.
-pub(super) const ADMIT_READS: u64 = 4 * 1024 * 1024;
 /// Blobs are settled in groups of so many: each waits for the disk, and an import that dies is repeated from its medium
 /// anyway.
 const GROUP_BLOBS: usize = 4096;
@@ -392,12 +389,20 @@ fn import_volumes(
     }
     imported.artifacts = accession.artifacts();
     let still_believed = || documents.must_be_believed(trust);
-    let papers = Papers { snapshot: &snapshot, key, signatures, signers, still_believed: &still_believed };
+    let mut papers = Papers {
+        snapshot: &snapshot,
+        key,
+        signatures,
+        signers,
+        verdicts: Vec::new(),
+        still_believed: &still_believed,
+    };
     if imported.outcome == Outcome::Healed {
         // What it says was decided when it was accepted; only bytes had been lost.
         heal::signatures(store, &papers)?;
     } else {
-        admit(store, &snapshot, cancel).map_err(|problem| problem.at(path.display()))?;
+        let admitted = admission::admit(store, &snapshot, events, cancel);
+        papers.verdicts = admitted.map_err(|problem| problem.at(path.display()))?;
         accession
             .commit(papers, mark, View::OneOfAll, "import", cancel)
             .map_err(|problem| problem.at(path.display()))?;
@@ -507,40 +512,6 @@ fn read_to_the_end(
     }
     volume.finish().map_err(format)?;
     Ok(artifacts)
-}
-
-/// Lets every ecosystem look at its artifacts once all their blobs are held.
-fn admit(store: &Store, snapshot: &Snapshot, cancel: &Cancel) -> Result<(), Problem> {
-    let mut order = RecordOrder::default();
-    let mut read = |key: &BlobKey| super::read_blob(store, key, ADMIT_READS);
-    for segment in &snapshot.segments {
-        cancel.check()?;
-        let blob = store.blobs.open(&segment.digest)?.ok_or(StoreError::Missing(segment.digest))?;
-        let reader = std::io::BufReader::new(blob.file);
-        for record in SegmentReader::new(segment, reader, &mut order) {
-            let record =
-                record.map_err(|error| media::problem(error, Path::new(&segment.digest.to_string())))?;
-            match &record {
-                Record::Artifact(artifact) => {
-                    // What this version does not know is stored unchecked, and neither served nor pushed.
-                    let known =
-                        registry::find(&artifact.ecosystem).filter(|known| known.schema() == artifact.schema);
-                    if let Some(admit) = known.and_then(|ecosystem| ecosystem.admit()) {
-                        admit.admit(artifact, &mut read)?;
-                    }
-                }
-                Record::Ref(reference) => {
-                    if let Some(admit) =
-                        registry::find(&reference.ecosystem).and_then(|ecosystem| ecosystem.admit())
-                    {
-                        admit.admit_ref(reference)?;
-                    }
-                }
-                Record::Repository(_) => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 fn log_refusal(store: &Store, path: &Path, problem: &Problem) -> Result<(), Problem> {

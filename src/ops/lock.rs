@@ -16,6 +16,7 @@ use crate::blocking::blocking;
 use crate::config::{AllowedGap, Project};
 use crate::ecosystem::{CollectContext, Gap, Gathered, Note, Proof, Request, registry};
 use crate::problem::{Kind, Problem};
+use crate::settings::Settings;
 
 /// What to lock or collect, wherever it was said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Order {
     pub platforms: Vec<String>,
     /// The gaps that were accepted.
     pub gaps: Vec<AllowedGap>,
+    /// What is said to one ecosystem alone.
+    #[serde(default)]
+    pub settings: Vec<Settings>,
     /// Where lock and ledger are.
     pub place: Place,
 }
@@ -65,6 +69,7 @@ impl Order {
             requests: project.requests,
             platforms: project.platforms,
             gaps: project.gaps,
+            settings: project.settings,
             place: Place::Project(directory.to_owned()),
         }
     }
@@ -187,6 +192,7 @@ pub async fn lock(request: &LockRequest, outside: &Arc<Outside>) -> Result<LockR
 /// Refused (6) if it may not be resolved and the held lock answers other requests; incomplete (4) for gaps.
 pub async fn obtain(order: &Order, outside: &Arc<Outside>, resolving: Resolving) -> Result<Locked, Problem> {
     must_be_channel(&order.channel)?;
+    outside.follow(&order.settings);
     let requests = Arc::new(parse(&order.requests, &**outside).await?);
     let mut identities: Vec<String> = requests.iter().map(|request| request.identity.clone()).collect();
     identities.sort();
@@ -197,6 +203,9 @@ pub async fn obtain(order: &Order, outside: &Arc<Outside>, resolving: Resolving)
     let path = order.lock(&identities);
     let (reading, scratch) = (path.clone(), outside.scratch().to_owned());
     let held = blocking(move || Lock::read(&reading, &scratch)).await?;
+    if let Some(held) = &held {
+        outside.remember(&held.artifacts);
+    }
     let answers = held.as_ref().is_some_and(|held| held.answers(&identities, &platforms));
     if resolving == Resolving::Never && !answers {
         let (code, message, hint) = match held {

@@ -5,6 +5,7 @@
 
 mod accession;
 pub mod account;
+mod admission;
 mod archive_index;
 mod arriving;
 mod at_site;
@@ -18,6 +19,8 @@ pub mod collect;
 pub mod context;
 pub mod diff;
 pub mod difference;
+mod download;
+pub mod editions;
 mod evidence;
 pub mod export;
 pub mod export_files;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use bundle_format::{Artifact, BlobKey, Mode, Ref, Repository, Signer};
 use serde::{Deserialize, Serialize};
 
+use super::admission::{self, ADMIT_READS};
 use super::at_site::{self, Basis};
 use super::collect;
 use super::evidence;
 use super::forecast::{self, Forecast, Forecasting};
-use super::import::ADMIT_READS;
 use super::intake::Intake;
 use super::issue::{AtSite, Issuing, NextMedium};
 use super::lock;
@@ -22,7 +22,7 @@ use super::select::{self, Selected, Selector};
 use super::volumes::Volumes;
 use crate::cancel::Cancel;
 use crate::clock;
-use crate::ecosystem::{Planned, registry};
+use crate::ecosystem::Planned;
 use crate::events::Events;
 use crate::problem::{Kind, Problem};
 use crate::spill::{Entry, Sorted, Sorter};
@@ -337,8 +337,7 @@ impl Gathering<'_> {
 
     /// What no site would take in is not packed.
     fn must_be_admitted(&self, artifact: &Artifact) -> Result<(), Problem> {
-        let known = registry::find(&artifact.ecosystem).filter(|known| known.schema() == artifact.schema);
-        let Some(admit) = known.and_then(|ecosystem| ecosystem.admit()) else { return Ok(()) };
+        let Some(admit) = admission::admitting(artifact) else { return Ok(()) };
         let mut read = |key: &BlobKey| super::read_blob(self.store, key, ADMIT_READS);
         admit.admit(artifact, &mut read).map_err(|problem| {
             let mut refused = Problem::new(Kind::Usage, "pack.hosted-name", "no site would take this in");

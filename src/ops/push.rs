@@ -8,15 +8,16 @@ use bundle_format::BlobKey;
 use serde::Serialize;
 
 use super::context::Outside;
+use super::editions;
 use super::select::{self, Selector};
 use crate::blocking::blocking;
 use crate::clock;
 use crate::ecosystem::push::{Entry, Ledger, Outcome, Push, PushContext, PushOrder};
-use crate::ecosystem::{CollectContext, Ecosystem, registry};
+use crate::ecosystem::{Chosen, CollectContext, Ecosystem, registry};
 use crate::events::Happening;
 use crate::net::Client;
 use crate::problem::{Kind, Problem};
-use crate::store::{AuditEntry, BlobFile, Change, ChangeSet, Linked, LinkedRef, Precondition, Store};
+use crate::store::{AuditEntry, BlobFile, Change, ChangeSet, EditionDocuments, Linked, LinkedRef, Precondition, Store};
 
 /// What the audit log calls it.
 pub(super) const PUSHED: &str = "pushed";
@@ -113,7 +114,7 @@ fn find(target: &str) -> Result<(&'static dyn Ecosystem, &'static dyn Push, &str
     found.ok_or_else(|| {
         let message = format!("{target:?} is no target that this version pushes to");
         Problem::new(Kind::Usage, "push.target", message)
-            .hint("write docker://HOST/PREFIX, for example docker://registry.example.test/mirror")
+            .hint("write docker://HOST/PREFIX, for example docker://registry.example.test/mirror, or apt:https://HOST/PATH")
     })
 }
 
@@ -231,6 +232,22 @@ impl PushContext for Inside {
         blocking(move || {
             let artifacts = store.catalogue.artifacts(ecosystem, Some(&repository), &name)?;
             Ok((artifacts, store.catalogue.refs(ecosystem, Some(&repository), &name, None)?))
+        })
+        .await
+    }
+
+    async fn all(&self) -> Result<Vec<Chosen>, Problem> {
+        let (store, ecosystem) = (self.outside.store().clone(), self.ecosystem);
+        blocking(move || select::chosen(&store, ecosystem, &[], "can be pushed")).await
+    }
+
+    async fn edition(&self, repository: &str) -> Result<EditionDocuments, Problem> {
+        let (store, ecosystem) = (self.outside.store().clone(), self.ecosystem);
+        let (events, cancel) = (self.outside.shared_events(), self.outside.cancel().clone());
+        let repository = repository.to_owned();
+        blocking(move || {
+            editions::refresh(&store, &*events, &cancel)?;
+            editions::documents(&store, ecosystem, &repository)
         })
         .await
     }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::certificates::CertificateSource;
+use super::editions;
 use crate::access::{Hosted, Read};
+use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::ecosystem::registry;
 use crate::events::Events;
@@ -37,7 +39,7 @@ pub async fn serve(
     store: &Store,
     request: ServeRequest,
     log: Option<AccessLog>,
-    events: &dyn Events,
+    events: &Arc<dyn Events>,
     cancel: &Cancel,
     ready: impl FnOnce(Vec<String>),
 ) -> Result<(), Problem> {
@@ -52,7 +54,7 @@ pub async fn serve(
                 .hint("write address:port, such as 0.0.0.0:2385")
         })?);
     }
-    let certificate = certificate.map(|source| source.open(&addresses, events)).transpose()?;
+    let certificate = certificate.map(|source| source.open(&addresses, &**events)).transpose()?;
     let tls = certificate.as_ref().map(|(tls, _)| tls.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
     let settings = ServerSettings { listen: addresses, tls, ..ServerSettings::default() };
@@ -65,10 +67,11 @@ pub async fn serve(
         log,
     };
     let server = Server::bind(settings, served)?;
+    make_editions(store, events, cancel).await;
     ready(server.local_addresses().iter().map(|address| format!("{scheme}://{address}/")).collect());
     let fresh = async {
         match certificate {
-            Some((tls, certificates)) => certificates.keep_fresh(tls, events).await,
+            Some((tls, certificates)) => certificates.keep_fresh(tls, &**events).await,
             None => std::future::pending().await,
         }
     };
@@ -77,8 +80,17 @@ pub async fn serve(
     tokio::select! {
         () = &mut serving => {}
         () = fresh => serving.await,
+        () = editions::keep_fresh(store, Arc::clone(events), cancel) => {}
     }
     Ok(())
+}
+
+/// Makes what clients may find from the first moment on. If that fails, the rest is served all the same.
+async fn make_editions(store: &Store, events: &Arc<dyn Events>, cancel: &Cancel) {
+    let (store, shared, cancel) = (store.clone(), Arc::clone(events), cancel.clone());
+    if let Err(problem) = blocking(move || editions::refresh(&store, &*shared, &cancel)).await {
+        events.warn(&problem.code, problem.to_string());
+    }
 }
 
 /// Who may read and write.

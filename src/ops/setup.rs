@@ -3,11 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ecosystem::{ClientFile, Form, SetupServer, registry};
+use crate::ecosystem::{ClientFile, Editions, Form, SetupServer, registry};
 use crate::fsx;
 use crate::problem::{Kind, Problem};
+use crate::store::{Store, edition_document};
 
 /// The most bytes that a client's file may have.
 const LIMIT: u64 = 1024 * 1024;
@@ -33,18 +35,60 @@ impl SetupReport {
 ///
 /// # Errors
 /// Usage (2), if no ecosystem knows the client or the server's address is not one.
-pub fn configuration(client: &str, server: &str, authority: Option<&str>) -> Result<ClientFile, Problem> {
+pub fn configuration(
+    client: &str,
+    server: &str,
+    authority: Option<&str>,
+    store: Option<&Store>,
+) -> Result<ClientFile, Problem> {
     let mut known = Vec::new();
-    for setup in registry::ECOSYSTEMS.iter().flat_map(|ecosystem| ecosystem.setup()) {
+    let setups =
+        registry::ECOSYSTEMS.iter().flat_map(|one| one.setup().iter().map(|setup| (one.name(), setup)));
+    for (ecosystem, setup) in setups {
         if setup.client() == client {
             // Nobody asks the server here: it may not run yet, or not be reached from this machine.
             let address = server.trim_end_matches('/');
-            return setup.configuration(&SetupServer { address, repositories: &[], authority });
+            let here = store.map(|store| Here { store, ecosystem });
+            let repositories = here.as_ref().map(Here::repositories).transpose()?.unwrap_or_default();
+            let editions = here.as_ref().map(|here| here as &dyn Editions);
+            return setup.configuration(&SetupServer {
+                address,
+                repositories: &repositories,
+                editions,
+                authority,
+            });
         }
         known.push(setup.client());
     }
     Err(Problem::new(Kind::Usage, "setup.client", format!("no client is called {client:?} here"))
         .hint(format!("this version knows: {}", known.join(", "))))
+}
+
+/// What the store of this machine has for clients.
+struct Here<'a> {
+    store: &'a Store,
+    ecosystem: &'static str,
+}
+
+impl std::fmt::Debug for Here<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.ecosystem)
+    }
+}
+
+impl Here<'_> {
+    fn repositories(&self) -> Result<Vec<String>, Problem> {
+        let all = self.store.catalogue.repositories()?.into_iter();
+        Ok(all.filter(|one| one.ecosystem == self.ecosystem).map(|one| one.name).collect())
+    }
+}
+
+impl Editions for Here<'_> {
+    fn document(&self, repository: &str, path: &str) -> Result<Option<Bytes>, Problem> {
+        let (catalogue, blobs) = (&*self.store.catalogue, &*self.store.blobs);
+        let found = edition_document(catalogue, blobs, (self.ecosystem, repository), path)?;
+        found.map(|(key, _)| super::read_blob(self.store, &key, LIMIT)).transpose()
+    }
 }
 
 fn mark(comment: &str, word: &str) -> String {

@@ -8,6 +8,8 @@
 //!   trust/                         the chain of root documents
 //!   trust/incarnation              what the store says of itself too, unless an old copy of it was put back
 //!   tls/                           the site's own certificate authority, for a listener that speaks TLS
+//!   apt/keys/FINGERPRINT.key       the keys that the site signs its own indices with (OpenPGP, armored)
+//!   apt/keyrings/*.asc, *.gpg      whose signatures the site believes of upstreams (OpenPGP)
 //!   channels/CHANNEL/              the lock and the ledger of collecting without a project
 //!   store/
 //!     blobs/sha256/ab/abcd…        blobs, raw, read-only, named by all 64 hex digits of their sha256
@@ -73,6 +75,16 @@ impl Layout {
     /// What the catalogue says as well, unless it is an old copy that was put back.
     pub fn incarnation(&self) -> PathBuf {
         self.home.join("trust/incarnation")
+    }
+
+    /// The private keys that the site has for an ecosystem.
+    pub fn ecosystem_keys(&self, ecosystem: &str) -> PathBuf {
+        self.home.join(ecosystem).join("keys")
+    }
+
+    /// The keys of upstreams that the site believes, of an ecosystem.
+    pub fn ecosystem_keyrings(&self, ecosystem: &str) -> PathBuf {
+        self.home.join(ecosystem).join("keyrings")
     }
 
     /// Where the site's own certificate authority is.
@@ -158,6 +170,11 @@ impl Layout {
     /// The lock of whoever collects garbage.
     pub fn gc_lock(&self) -> PathBuf {
         self.locks().join("gc")
+    }
+
+    /// The lock of whoever makes editions.
+    pub fn edition_lock(&self) -> PathBuf {
+        self.locks().join("edition")
     }
 
     /// The lock of whoever accepts a snapshot.

@@ -9,6 +9,7 @@ mod change;
 #[cfg(test)]
 mod conformance;
 mod disk;
+mod edition;
 mod error;
 mod forgotten;
 mod hashes;
@@ -32,6 +33,9 @@ use serde::{Deserialize, Serialize};
 pub use accepted::{Accepted, accepted};
 pub use change::{AuditEntry, Change, ChangeSet, Place, Precondition};
 pub use disk::DiskBlobs;
+pub use edition::{
+    EditionDocument, EditionDocuments, EditionState, edition_document, edition_state, publish_edition,
+};
 pub use error::{CATALOGUE_DAMAGED, CATALOGUE_LOST, RESTORE_CATALOGUE, StoreError};
 pub use forgotten::{Forgotten, forgotten};
 pub use hashes::{has_digest, reads_as};

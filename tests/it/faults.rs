@@ -83,6 +83,7 @@ impl Small {
             requests: self.requests.clone(),
             platforms: Vec::new(),
             gaps: Vec::new(),
+            settings: Vec::new(),
             place: Place::Channel(collect::channel_directory(home, "prod")),
         };
         let runtime =

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 #![allow(clippy::disallowed_methods, reason = "tests lay out and damage files of their own")]
 
+mod apt_collect;
+mod apt_push;
+mod apt_serve;
 mod attacks;
 mod bundle_index;
 mod channel;

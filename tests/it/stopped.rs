@@ -66,6 +66,7 @@ fn collect(sides: &Sides, events: &Arc<Impatient>) -> Result<(), Problem> {
         requests: vec!["file:./large".to_owned()],
         platforms: Vec::new(),
         gaps: Vec::new(),
+        settings: Vec::new(),
         place: Place::Channel(collect::channel_directory(&home, "prod")),
     };
     let out = sides.path("stick");

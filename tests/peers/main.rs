@@ -10,6 +10,9 @@
 )]
 
 mod again;
+mod apt_inside;
+mod apt_outside;
+mod apt_solving;
 mod auditor;
 mod command;
 mod engine;

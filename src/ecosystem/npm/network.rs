@@ -48,6 +48,7 @@ impl Network {
             authorities: files.authorities(npmrc).await?,
             identity: own_identity(npmrc),
             unchecked: npmrc.is_strict_ssl_off(),
+            plain_http: false,
             socket: None,
         };
         for (place, certificate, key) in npmrc.identities() {

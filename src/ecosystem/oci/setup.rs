@@ -191,7 +191,7 @@ mod tests {
         repositories: &[String],
         authority: Option<&str>,
     ) -> Result<ClientFile, Problem> {
-        client.configuration(&SetupServer { address, repositories, authority })
+        client.configuration(&SetupServer { address, repositories, authority, ..SetupServer::default() })
     }
 
     fn text(client: Client, server: &str, registries: &[&str]) -> String {

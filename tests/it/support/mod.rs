@@ -9,6 +9,7 @@ pub(crate) mod hosting;
 pub(crate) mod images;
 pub(crate) mod npm_project;
 pub(crate) mod raw_http;
+pub(crate) mod raw_repository;
 pub(crate) mod serving;
 pub(crate) mod sides;
 pub(crate) mod tls;

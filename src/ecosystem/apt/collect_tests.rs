@@ -1,0 +1,293 @@
+//! From requests to artifacts, with the little archive of `fixtures/apt/archive`.
+
+use super::super::fake::{ARCHIVE, Fake, wait};
+use super::*;
+use crate::ecosystem::Planned;
+use crate::settings::Settings;
+
+fn resolved(fake: &Fake, requests: &[&str]) -> Result<Resolution, Problem> {
+    let parsed = requests.iter().map(|what| wait(AptCollect.parse("apt", what, fake)));
+    let parsed = parsed.collect::<Result<Vec<_>, _>>()?;
+    wait(AptCollect.resolve(&parsed, &[], fake))
+}
+
+fn artifacts(resolution: &Resolution) -> Vec<Planned> {
+    resolution.artifacts.iter().map(Result::unwrap).collect()
+}
+
+fn packages(resolution: &Resolution) -> String {
+    let all = artifacts(resolution);
+    let packages =
+        all.iter().filter(|one| one.schema == "apt/1").map(|one| match one.qualifier.starts_with("source") {
+            true => format!("src:{}", one.name),
+            false => one.name.clone(),
+        });
+    packages.collect::<Vec<_>>().join(" ")
+}
+
+fn say(fake: &mut Fake, table: &str) {
+    let values = serde_json::from_str(table).unwrap();
+    fake.settings.push(Settings { ecosystem: "apt".to_owned(), place: "aftk.toml:1:1".to_owned(), values });
+}
+
+#[test]
+fn a_package_comes_with_what_it_needs_and_what_proves_it() {
+    let fake = Fake::with_archive();
+    let resolution = resolved(&fake, &["hello"]).unwrap();
+    assert_eq!(packages(&resolution), "hello hello-data hello-doc libhello1");
+    assert_eq!(resolution.repositories[0].origin, ARCHIVE);
+    let all = artifacts(&resolution);
+    let evidence = all.iter().find(|one| one.schema == "apt-release/1").unwrap();
+    assert_eq!((evidence.name.as_str(), evidence.version.as_str()), ("dists/stable", "2026-01-01T00:00:00Z"));
+    let roles: Vec<_> = evidence.files.iter().map(|file| (file.role.as_str(), file.path.as_str())).collect();
+    assert_eq!(roles, [("inrelease", ""), ("index", "")]);
+    let files = &evidence.attributes["files"];
+    assert_eq!(files["InRelease"], evidence.files[0].blob.unwrap().to_string());
+    assert_eq!(files["main/binary-amd64/Packages.xz"], evidence.files[1].blob.unwrap().to_string());
+    assert_eq!(evidence.attributes["signers"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&evidence.attributes["origin"], &evidence.attributes["codename"]),
+        (&"Example".into(), &"example".into())
+    );
+    let library = all.iter().find(|one| one.name == "libhello1").unwrap();
+    assert_eq!(library.version, "1:1.2+b1");
+    assert_eq!(library.qualifier, "amd64;stable/main");
+    // Its address escapes what has a meaning there.
+    let upstreams = wait(AptCollect.upstreams(&[], &fake)).unwrap();
+    let access = wait(upstreams.access("debian", &library.files[0].origin, &fake)).unwrap();
+    assert_eq!(access.url.as_str(), format!("{ARCHIVE}pool/main/h/libhello1_1.2%2Bb1_amd64.deb"));
+    assert!(access.route.plain_http);
+}
+
+#[test]
+fn what_a_project_says_counts() {
+    let mut fake = Fake::with_archive();
+    say(&mut fake, r#"{"recommends": false}"#);
+    assert_eq!(packages(&resolved(&fake, &["hello"]).unwrap()), "hello hello-data libhello1");
+    say(&mut fake, r#"{"with-sources": true}"#);
+    let resolution = resolved(&fake, &["hello-data"]).unwrap();
+    assert_eq!(packages(&resolution), "src:hello hello-data");
+    let source =
+        artifacts(&resolution).into_iter().find(|one| one.qualifier == "source;stable/main").unwrap();
+    let roles: Vec<_> = source.files.iter().map(|file| file.role.as_str()).collect();
+    assert_eq!(roles, ["dsc", "orig", "debian"]);
+    let resolution = resolved(&fake, &["libhello1"]).unwrap();
+    assert_eq!(resolution.gaps[0].name, "src:libhello");
+    say(&mut fake, r#"{"recomends": false}"#);
+    let problem = resolved(&fake, &["hello"]).unwrap_err();
+    assert!(problem.message.contains("recomends") && problem.place.is_some(), "{problem}");
+}
+
+#[test]
+fn what_cannot_be_had_is_named_as_apt_would() {
+    let fake = Fake::with_archive();
+    let problem = resolved(&fake, &["broken"]).unwrap_err();
+    assert_eq!((problem.kind, &*problem.code), (Kind::Incomplete, "apt.unsolvable"));
+    assert_eq!(problem.message, "apt:broken cannot be installed");
+    assert!(problem.causes[0].contains("Depends: absent (>= 1) but it is not installable"), "{problem:?}");
+    let problem = resolved(&fake, &["nothing"]).unwrap_err();
+    assert!(problem.causes[0].contains("nothing"), "{problem:?}");
+}
+
+#[test]
+fn all_is_all_whether_it_can_be_installed_or_not() {
+    let resolution = resolved(&Fake::with_archive(), &["@all"]).unwrap();
+    assert_eq!(packages(&resolution), "broken hello hello-data hello-doc libhello1");
+}
+
+#[test]
+fn what_a_machine_has_is_not_collected_again() {
+    let mut fake = Fake::with_archive();
+    let installed = |name: &str, version: &str| {
+        format!(
+            "Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nVersion: {version}\n\n"
+        )
+    };
+    fake.file("/project/web01", installed("libhello1", "1:1.2+b1"));
+    say(&mut fake, r#"{"baseline": "web01", "recommends": false}"#);
+    assert_eq!(packages(&resolved(&fake, &["hello"]).unwrap()), "hello hello-data");
+    let before = wait(AptCollect.parse("apt", "hello", &fake)).unwrap().identity;
+    fake.file("/project/web01", installed("libhello1", "1:1.1"));
+    assert_eq!(packages(&resolved(&fake, &["@upgrades"]).unwrap()), "libhello1");
+    assert_ne!(
+        wait(AptCollect.parse("apt", "hello", &fake)).unwrap().identity,
+        before,
+        "it is another capture"
+    );
+    let problem = resolved(&Fake::with_archive(), &["@upgrades"]).unwrap_err();
+    assert_eq!((problem.kind, &*problem.code), (Kind::Usage, "apt.no-baseline"));
+}
+
+#[test]
+fn a_list_is_read_as_its_requests() {
+    let mut fake = Fake::with_archive();
+    fake.file("./selections", "hello-data\t\tinstall\nlibhello1:amd64\thold\n");
+    assert_eq!(packages(&resolved(&fake, &["./selections"]).unwrap()), "hello-data libhello1");
+    assert_eq!(resolved(&fake, &["./absent"]).unwrap_err().code, "apt.list");
+}
+
+#[test]
+fn a_suite_does_not_go_back_behind_the_lock() {
+    let mut fake = Fake::with_archive();
+    fake.locked = artifacts(&resolved(&fake, &["hello"]).unwrap());
+    fake.locked.retain(|one| one.schema == "apt-release/1");
+    let observed = fake.locked[0].attributes["observed_at"].clone();
+    fake.locked[0].attributes.insert("observed_at".to_owned(), "2026-02-02T00:00:00Z".into());
+    let again = artifacts(&resolved(&fake, &["hello"]).unwrap());
+    let evidence = again.into_iter().find(|one| one.schema == "apt-release/1").unwrap();
+    assert_eq!(evidence.attributes["observed_at"], "2026-02-02T00:00:00Z", "nothing changed: {observed}");
+    fake.locked[0].version = "2026-01-02T00:00:00Z".to_owned();
+    let problem = resolved(&fake, &["hello"]).unwrap_err();
+    assert_eq!((problem.kind, &*problem.code), (Kind::Stale, "apt.rolled-back"));
+}
+
+#[test]
+fn flat_repositories_are_resolved_together_with_the_others() {
+    let mut fake = Fake::with_archive();
+    let line = format!("deb [signed-by=/etc/apt/keyring.asc] {ARCHIVE} flat/\n");
+    fake.file("/etc/apt/sources.list.d/flat.list", line);
+    let resolution = resolved(&fake, &["tool"]).unwrap();
+    assert_eq!(packages(&resolution), "hello hello-data hello-doc libhello1 tool");
+    let all = artifacts(&resolution);
+    let tool = all.iter().find(|one| one.name == "tool").unwrap();
+    assert_eq!(
+        (tool.qualifier.as_str(), tool.files[0].path.as_str()),
+        ("amd64;flat/", "flat/tool_1_amd64.deb")
+    );
+    let names: Vec<_> = all.iter().filter(|one| one.schema == "apt-release/1").map(|one| &one.name).collect();
+    assert_eq!(names, ["dists/stable", "flat"]);
+}
+
+/// A machine whose apt believes suites without signatures, each a name, the lines of its Release, and packages as
+/// `NAME VERSION ARCHITECTURE [FIELD; FIELD]`.
+fn machine(suites: &[(&str, &str, &[&str])]) -> Fake {
+    let dump =
+        "APT::Architecture \"amd64\";\nDir::Etc \"etc/apt\";\nDir::Etc::sourcelist \"sources.list\";\n";
+    let mut fake = Fake { apt_config: Some(dump.to_owned()), ..Fake::default() };
+    let mut lines = String::new();
+    for (suite, release, packages) in suites {
+        lines += &format!("deb [trusted=yes] {ARCHIVE} {suite} main\n");
+        let mut release = format!("Suite: {suite}\n{release}Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n");
+        for architecture in ["amd64", "i386"] {
+            let mut index = String::new();
+            for package in *packages {
+                let (package, more) = package.split_once(" [").unwrap_or((package, "]"));
+                let words: Vec<&str> = package.split(' ').collect();
+                let [name, version, of] = words[..] else { panic!("{package}") };
+                if ![architecture, "all"].contains(&of) {
+                    continue;
+                }
+                let more = more.trim_end_matches(']').replace("; ", "\n");
+                let more = if more.is_empty() { more } else { more + "\n" };
+                let key = BlobKey::of(package.as_bytes()).hex();
+                index += &format!(
+                    "Package: {name}\nVersion: {version}\nArchitecture: {of}\n{more}Filename: pool/{name}_{version}_{of}.deb\nSize: 1\nSHA256: {key}\n\n"
+                );
+            }
+            let path = format!("main/binary-{architecture}/Packages");
+            release += &format!(" {} {} {path}\n", BlobKey::of(index.as_bytes()).hex(), index.len());
+            fake.document(&format!("{ARCHIVE}dists/{suite}/{path}"), index);
+        }
+        fake.document(&format!("{ARCHIVE}dists/{suite}/Release"), release);
+    }
+    fake.file("/etc/apt/sources.list", lines);
+    fake
+}
+
+#[test]
+fn bases_are_found_by_priority() {
+    let fake = machine(&[(
+        "stable",
+        "",
+        &[
+            "dpkg 1 amd64 [Essential: yes; Priority: required]",
+            "libc6 2 amd64 [Priority: optional]",
+            "base-files 1 amd64 [Priority: required; Depends: libc6]",
+            "apt 2 amd64 [Priority: important]",
+            "cron 3 amd64 [Priority: important]",
+            "vim 9 amd64 [Priority: optional]",
+        ],
+    )]);
+    assert_eq!(packages(&resolved(&fake, &["@minbase"]).unwrap()), "apt base-files dpkg libc6");
+    assert_eq!(packages(&resolved(&fake, &["@debootstrap"]).unwrap()), "apt base-files cron dpkg libc6");
+    assert_eq!(resolved(&fake, &["vim"]).unwrap().notes[0].code, "apt.unsigned");
+}
+
+#[test]
+fn updates_of_security_are_those_of_its_suites() {
+    let mut fake = machine(&[
+        ("stable", "Label: Debian\n", &["openssl 1 amd64", "vim 9 amd64", "vim 8 amd64"]),
+        ("stable-security", "Label: Debian-Security\n", &["openssl 2 amd64", "bind 3 amd64"]),
+    ]);
+    let installed = |name: &str, version: &str| {
+        format!("Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version}\n\n")
+    };
+    fake.file("/project/web/status", [installed("openssl", "1"), installed("vim", "8")].concat());
+    fake.file("/project/new", installed("openssl", "2"));
+    say(&mut fake, r#"{"baseline": ["web/status", "new"]}"#);
+    assert_eq!(packages(&resolved(&fake, &["@security"]).unwrap()), "openssl");
+    assert_eq!(packages(&resolved(&fake, &["@upgrades"]).unwrap()), "openssl vim");
+}
+
+#[test]
+fn systems_of_several_architectures_get_what_each_needs() {
+    let packages_of =
+        ["tool 1 amd64 [Depends: data]", "tool 1 i386 [Depends: data, only]", "only 1 i386", "data 1 all"];
+    let mut fake = machine(&[("stable", "", &packages_of)]);
+    let qualifiers = |resolution: &Resolution| {
+        let all = artifacts(resolution).into_iter().filter(|one| one.schema == "apt/1");
+        all.map(|one| format!("{}:{}", one.name, one.qualifier.split(';').next().unwrap()))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let request = wait(AptCollect.parse("apt", "tool", &fake)).unwrap();
+    let platforms = ["linux/amd64".to_owned(), "linux/386".to_owned()];
+    let resolution = wait(AptCollect.resolve(&[request], &platforms, &fake)).unwrap();
+    assert_eq!(qualifiers(&resolution), "data:all only:i386 tool:amd64 tool:i386");
+    // One system with both of them.
+    say(&mut fake, r#"{"architectures": ["amd64", "i386"]}"#);
+    assert_eq!(qualifiers(&resolved(&fake, &["only:i386"]).unwrap()), "only:i386");
+    assert_eq!(qualifiers(&resolved(&fake, &["tool"]).unwrap()), "data:all tool:amd64");
+}
+
+#[test]
+fn what_excludes_each_other_is_resolved_for_itself() {
+    let fake =
+        machine(&[("stable", "", &["exim 1 amd64 [Conflicts: postfix]", "postfix 1 amd64", "vim 1 amd64"])]);
+    let resolution = resolved(&fake, &["exim", "postfix", "vim"]).unwrap();
+    assert_eq!(packages(&resolution), "exim postfix vim");
+    assert!(resolution.notes.iter().any(|note| note.code == "apt.not-together"));
+    let problem = resolved(&fake, &["exim", "postfix", "emacs"]).unwrap_err();
+    assert_eq!(problem.message, "apt:emacs cannot be installed");
+}
+
+#[test]
+fn what_is_carried_is_proved_to_be_enough() {
+    use super::super::choose::{Choice, Chosen, Rules};
+    use super::super::suites::Suites;
+    use super::super::systems;
+
+    let fake = machine(&[("stable", "", &["tool 1 amd64 [Depends: data]", "data 1 all"])]);
+    let (_, machine, ways) = fake.sources();
+    let options = wait(Options::load(&machine, &fake)).unwrap();
+    let system = wait(systems::systems(&options, &[], &machine, &fake)).unwrap().remove(0);
+    let suites = wait(Suites::fetch(&options, &system.architectures, (&machine, &ways), &fake)).unwrap();
+    let mut packed = vec![Some(wait(fake.open_blob(&suites.indices[0].index.listed.key)).unwrap())];
+    let (mut chosen, rules) = (Chosen::default(), Rules::default());
+    let choice = Choice::read(&suites, &system.architectures, &mut packed, &mut chosen).unwrap();
+    let asked = [("apt:tool".to_owned(), Asked::read("tool").unwrap())];
+    let answers = choice.add(&asked, &system, &rules, &mut chosen).unwrap();
+    let mut prove = |carried: &[u8]| {
+        let carried = BTreeMap::from([(0, carried.to_vec())]);
+        choice.prove((&system, &answers), (&suites, &carried), &rules, &mut chosen)
+    };
+    let all = wait(fake.held(&suites.indices[0].index.listed.key, u64::MAX)).unwrap();
+    prove(&all).unwrap();
+    let tool = all.windows(2).position(|two| two == b"\n\n").unwrap();
+    let problem = prove(&all[..tool]).unwrap_err();
+    assert_eq!(
+        (problem.kind, problem.message.as_str()),
+        (Kind::Incomplete, "what would be carried is not enough")
+    );
+    assert!(problem.causes[0].contains("Depends: data"), "{problem:?}");
+}

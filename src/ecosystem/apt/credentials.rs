@@ -1,0 +1,216 @@
+//! How this machine's apt lets itself in: `auth.conf` (apt_auth.conf(5)), proxies, and certificates of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::machine::Machine;
+use crate::ecosystem::CollectContext;
+use crate::net::{Access, Authorities, Credential, Identity, Proxy, Route};
+use crate::problem::{Kind, Problem};
+
+/// The largest file of certificates that is read, in bytes.
+const LARGEST: u64 = 16 << 20;
+
+/// The ways to archives.
+#[derive(Default)]
+pub(super) struct Ways {
+    accounts: Vec<Account>,
+    machine: Machine,
+}
+
+/// A `machine` of `auth.conf`.
+struct Account {
+    /// `http`, where somebody wrote that it may be told in the clear.
+    scheme: Option<String>,
+    /// The host, with its port if that is written.
+    host: String,
+    /// What the path has to begin with.
+    path: String,
+    login: Zeroizing<String>,
+    password: Zeroizing<String>,
+}
+
+impl Ways {
+    /// Reads what apt's configuration names.
+    ///
+    /// # Errors
+    /// If a file is there and cannot be read, or is no UTF-8.
+    pub(super) async fn load(machine: &Machine, context: &dyn CollectContext) -> Result<Ways, Problem> {
+        let mut accounts = Vec::new();
+        let places = ("Dir::Etc::netrc", "Dir::Etc::netrcparts");
+        for (path, bytes) in machine.files(places, &["conf"], context).await? {
+            // What is wrong with it is not shown: it has passwords in it.
+            let text = std::str::from_utf8(&bytes).map_err(|_| {
+                Problem::new(Kind::Usage, "apt.auth", "apt's accounts are no UTF-8").at(path.display())
+            })?;
+            accounts.append(&mut read(text));
+        }
+        Ok(Ways { accounts, machine: machine.clone() })
+    }
+
+    /// How to reach an address.
+    ///
+    /// # Errors
+    /// If a certificate that the configuration names cannot be read.
+    pub(super) async fn access(&self, url: Url, context: &dyn CollectContext) -> Result<Access, Problem> {
+        let account = self.accounts.iter().find(|account| account.is_for(&url));
+        let credential = account.map(|account| Credential::basic(&url, &account.login, &account.password));
+        let route = Arc::new(self.route(&url, context).await?);
+        Ok(Access { credential, route, ..Access::open(url) })
+    }
+
+    async fn route(&self, url: &Url, context: &dyn CollectContext) -> Result<Route, Problem> {
+        // All that comes is held to what the archive signed.
+        let mut route = Route { plain_http: true, ..Route::default() };
+        if let Some((name, value)) = self.setting(url, "Proxy") {
+            match value {
+                "DIRECT" => route.no_proxy = url.host_str().map(str::to_owned),
+                _ => {
+                    let address = Zeroizing::new(value.to_owned());
+                    route.proxy = Some(Proxy { address, named_by: format!("apt's setting {name}") });
+                }
+            }
+        }
+        if url.scheme() == "https" {
+            if let Some((name, path)) = self.setting(url, "CaInfo") {
+                let pem = certificate(path, &name, context).await?;
+                let named_by = format!("the file of apt's setting {name}");
+                route.authorities = Some(Authorities { pem, alone: true, named_by });
+            }
+            let own = (self.setting(url, "SslCert"), self.setting(url, "SslKey"));
+            if let (Some((name, path)), key) = own {
+                let mut pem = Zeroizing::new(certificate(path, &name, context).await?.to_vec());
+                if let Some((key_name, key)) = key.filter(|(_, key)| *key != path) {
+                    pem.push(b'\n');
+                    pem.extend_from_slice(&certificate(key, &key_name, context).await?);
+                }
+                route.identity = Some(Identity { pem, named_by: format!("apt's setting {name}") });
+            }
+            route.unchecked = self
+                .setting(url, "Verify-Peer")
+                .is_some_and(|(_, value)| matches!(value, "false" | "no" | "0"));
+        }
+        Ok(route)
+    }
+
+    /// What `Acquire::SCHEME::HOST::NAME` is, else `Acquire::SCHEME::NAME`; https falls back to what http has for proxies.
+    fn setting(&self, url: &Url, name: &str) -> Option<(String, &str)> {
+        let (scheme, host) = (url.scheme(), url.host_str()?);
+        let of_host =
+            [format!("Acquire::{scheme}::{name}::{host}"), format!("Acquire::{scheme}::{host}::{name}")];
+        let of_all = format!("Acquire::{scheme}::{name}");
+        let of_http = (scheme == "https" && name == "Proxy").then(|| format!("Acquire::http::{name}"));
+        let mut names = of_host.into_iter().chain([of_all]).chain(of_http);
+        names.find_map(|name| self.machine.value(&name).map(|value| (name, value)))
+    }
+}
+
+async fn certificate(path: &str, named_by: &str, context: &dyn CollectContext) -> Result<Bytes, Problem> {
+    context.read(Path::new(path), LARGEST).await?.ok_or_else(|| {
+        let message = format!("the file that apt's setting {named_by} names is not there");
+        Problem::new(Kind::Usage, "apt.certificate", message).at(path)
+    })
+}
+
+impl Account {
+    /// Whether it is for an address. Without a scheme, it is not told where others can listen.
+    fn is_for(&self, url: &Url) -> bool {
+        let host = match (url.host_str(), url.port()) {
+            (Some(host), Some(port)) if self.host.contains(':') => format!("{host}:{port}"),
+            (Some(host), _) => host.to_owned(),
+            (None, _) => return false,
+        };
+        self.scheme.as_deref().unwrap_or("https") == url.scheme()
+            && self.host.eq_ignore_ascii_case(&host)
+            && url.path().starts_with(&self.path)
+    }
+}
+
+/// Reads accounts as netrc writes them: `machine HOST/PATH login NAME password SECRET`.
+fn read(text: &str) -> Vec<Account> {
+    let without_comments = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let mut words = without_comments.flat_map(str::split_whitespace);
+    let mut accounts: Vec<Account> = Vec::new();
+    while let Some(word) = words.next() {
+        match (word, accounts.last_mut()) {
+            ("machine", _) => {
+                let address = words.next().unwrap_or_default();
+                let (scheme, rest) = match address.split_once("://") {
+                    Some((scheme, rest)) => (Some(scheme.to_owned()), rest),
+                    None => (None, address),
+                };
+                let slash = rest.find('/').unwrap_or(rest.len());
+                let (host, path) = rest.split_at(slash);
+                accounts.push(Account {
+                    scheme,
+                    host: host.to_owned(),
+                    path: path.to_owned(),
+                    login: Zeroizing::default(),
+                    password: Zeroizing::default(),
+                });
+            }
+            ("login", Some(account)) => account.login = words.next().unwrap_or_default().to_owned().into(),
+            ("password", Some(account)) => {
+                account.password = words.next().unwrap_or_default().to_owned().into()
+            }
+            _ => {}
+        }
+    }
+    accounts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Fake, wait};
+    use super::*;
+
+    fn access(fake: &Fake, url: &str) -> Access {
+        let machine = wait(Machine::ask(fake));
+        let ways = wait(Ways::load(&machine, fake)).unwrap();
+        wait(ways.access(Url::parse(url).unwrap(), fake)).unwrap()
+    }
+
+    fn shown(fake: &Fake, url: &str) -> Option<String> {
+        let access = access(fake, url);
+        access.credential.and_then(|credential| credential.for_url(&access.url).map(str::to_owned))
+    }
+
+    #[test]
+    fn accounts_are_for_their_own_addresses() {
+        let dump =
+            "Dir::Etc \"etc/apt\";\nDir::Etc::netrc \"auth.conf\";\nDir::Etc::netrcparts \"auth.conf.d\";\n";
+        let mut fake = Fake { apt_config: Some(dump.to_owned()), ..Fake::default() };
+        fake.file("/etc/apt/auth.conf", "# machine a.example.test login no password no\nmachine a.example.test/deb\nlogin me password sesame\n");
+        fake.file("/etc/apt/auth.conf.d/b.conf", "machine http://b.example.test:8080 login x password y");
+        let basic = |text: &str| {
+            use base64::Engine as _;
+            Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text)))
+        };
+        assert_eq!(shown(&fake, "https://a.example.test/debian/x"), basic("me:sesame"));
+        assert_eq!(shown(&fake, "https://a.example.test/other"), None);
+        assert_eq!(shown(&fake, "http://a.example.test/debian/x"), None, "it is not told in the clear");
+        assert_eq!(shown(&fake, "http://b.example.test:8080/"), basic("x:y"));
+        assert_eq!(shown(&fake, "http://b.example.test/"), None);
+    }
+
+    #[test]
+    fn proxies_and_certificates_are_those_of_apt() {
+        let dump = "Acquire::http::Proxy \"http://proxy.example.test:3128\";\nAcquire::http::Proxy::near.example.test \
+                    \"DIRECT\";\nAcquire::https::CaInfo \"/etc/ca.pem\";\nAcquire::https::own.example.test::SslCert \
+                    \"/etc/own.pem\";\n";
+        let mut fake = Fake { apt_config: Some(dump.to_owned()), ..Fake::default() };
+        fake.file("/etc/ca.pem", "authority");
+        fake.file("/etc/own.pem", "own");
+        let route = access(&fake, "https://own.example.test/").route;
+        assert_eq!(&**route.proxy.as_ref().unwrap().address, "http://proxy.example.test:3128");
+        assert_eq!(&route.authorities.as_ref().unwrap().pem[..], b"authority");
+        assert_eq!(&route.identity.as_ref().unwrap().pem[..], b"own");
+        let near = access(&fake, "http://near.example.test/").route;
+        assert!(near.proxy.is_none() && near.authorities.is_none());
+        assert_eq!(near.no_proxy.as_deref(), Some("near.example.test"));
+    }
+}

@@ -1,0 +1,202 @@
+//! Debian packages from a small archive (`fixtures/apt/archive`) into a bundle.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::fake_upstream::{FakeUpstream, Reply};
+use crate::support::sides::{Ran, Sides};
+
+pub(crate) fn archive() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/apt/archive")
+}
+
+/// Every file below a folder, by its path there.
+fn files(folder: &Path, below: &str, into: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{below}/{}", entry.file_name().to_str().unwrap());
+        match entry.path().is_dir() {
+            true => files(&entry.path(), &name, into),
+            false => into.push((name, std::fs::read(entry.path()).unwrap())),
+        }
+    }
+}
+
+/// A project that collects from the archive.
+pub(crate) struct Project {
+    pub(crate) sides: Sides,
+    upstream: FakeUpstream,
+}
+
+impl Project {
+    pub(crate) fn new() -> Project {
+        let (sides, upstream) = (Sides::new(), FakeUpstream::start());
+        let mut all = Vec::new();
+        files(&archive(), "/debian", &mut all);
+        for (path, bytes) in all {
+            upstream.route(&path.replace('+', "%2B"), Reply::ok(bytes));
+        }
+        sides.write("keyring.asc", std::fs::read(archive().join("keyring.asc")).unwrap());
+        let project = Project { sides, upstream };
+        project.write("[\"apt:hello\"]", "");
+        project
+    }
+
+    pub(crate) fn write(&self, requests: &str, more: &str) {
+        let text = format!(
+            "format = 1\nrequests = {requests}\n\n[[apt]]\nuri = \"{}/debian\"\nsuites = [\"stable\"]\ncomponents = \
+             [\"main\"]\narchitectures = [\"amd64\"]\nsigned-by = \"keyring.asc\"\n{more}\n",
+            self.upstream.url()
+        );
+        self.sides.write("aftk.toml", text);
+    }
+
+    /// Pins a keyring inside, under a name; without bytes, none.
+    pub(crate) fn pin(&self, name: &str, bytes: &[u8]) {
+        let directory = self.sides.path("in/apt/keyrings");
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join(name);
+        if bytes.is_empty() {
+            std::fs::remove_file(path).unwrap()
+        } else {
+            std::fs::write(path, bytes).unwrap()
+        }
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        self.sides.run("out", arguments)
+    }
+
+    fn paths(&self, part: &str) -> Vec<String> {
+        let all = self.upstream.requests().into_iter().map(|seen| seen.path);
+        all.filter(|path| path.contains(part)).collect()
+    }
+}
+
+/// The names of what a report lists.
+fn names(ran: &Ran) -> Vec<String> {
+    let report = ran.json();
+    let all = report["artifacts"].as_array().unwrap().iter();
+    all.map(|one| one["purl"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn packages_and_what_proves_them_travel_in_one_bundle() {
+    let project = Project::new();
+    let ran = project.run(&["collect", "--out", "../stick", "--json"]);
+    assert_eq!(
+        names(&ran),
+        [
+            "pkg:deb/example/dists%2Fstable@2026-01-01T00:00:00Z",
+            "pkg:deb/example/hello@2.10-3?arch=amd64&distro=stable",
+            "pkg:deb/example/hello-data@2.10-3?arch=all&distro=stable",
+            "pkg:deb/example/hello-doc@2.10-3?arch=all&distro=stable",
+            "pkg:deb/example/libhello1@1:1.2%2Bb1?arch=amd64&distro=stable",
+        ],
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(project.paths("pool").len(), 4);
+    let held = |path: &str| {
+        let digest = bundle_format::BlobKey::of(&std::fs::read(archive().join(path)).unwrap()).hex();
+        project.sides.path("out/store/blobs/sha256").join(&digest[..2]).join(digest).exists()
+    };
+    for path in [
+        "dists/stable/InRelease",
+        "dists/stable/main/binary-amd64/Packages.xz",
+        "pool/main/h/libhello1_1.2+b1_amd64.deb",
+    ] {
+        assert!(held(path), "{path}");
+    }
+    assert!(!held("pool/main/h/broken_1_amd64.deb"));
+    project.sides.trust();
+    let medium: Vec<String> = project.sides.medium().iter().map(|path| path.display().to_string()).collect();
+    let imported = project.sides.run("in", &["import", &medium[0]]).done();
+    assert!(imported.contains("5 artifacts"), "{imported}");
+}
+
+#[test]
+fn what_did_not_change_is_the_same_bundle_and_asked_for_no_more() {
+    let project = Project::new();
+    project.run(&["collect", "--out", "../stick"]).done();
+    let first = project.sides.medium();
+    let asked = project.upstream.requests().len();
+    project.run(&["collect", "--out", "../stick"]).done();
+    assert_eq!(project.sides.medium(), first);
+    assert_eq!(project.upstream.requests().len(), asked, "the lock answers");
+    let said = project.run(&["lock", "--upgrade"]).done();
+    assert!(said.contains("unchanged"), "{said}");
+    // Other settings are another question.
+    project.write("[\"apt:hello\"]", "recommends = false");
+    let ran = project.run(&["lock", "--json"]);
+    assert!(!names(&ran).iter().any(|name| name.contains("hello-doc")), "{}", ran.stderr);
+    project.write("[\"apt:hello\"]", "");
+    let ran = project.run(&["lock", "-n", "--no-recommends", "--with-sources", "--json"]);
+    // The little archive has no source of its library.
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    assert!(ran.stderr.contains("src:libhello"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_archive_that_cannot_be_believed_is_collected_nothing_from() {
+    let project = Project::new();
+    let path = "/debian/dists/stable/InRelease";
+    let good = std::fs::read_to_string(archive().join("dists/stable/InRelease")).unwrap();
+    for (what, document) in [
+        ("changed", good.replace("Suite: stable", "Suite: unstable")),
+        ("cut off", good[..good.len() - 60].to_owned()),
+        ("with something before", format!("Origin: Evil\n{good}")),
+        ("unsigned", "Origin: Evil\nDate: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n".to_owned()),
+    ] {
+        project.upstream.route(path, Reply::ok(document));
+        let ran = project.run(&["lock"]);
+        assert_eq!(ran.code, Some(3), "{what}: {}", ran.stderr);
+        assert!(ran.stderr.contains("stable of debian is not believed"), "{what}: {}", ran.stderr);
+    }
+    project.upstream.route(path, Reply::ok(good));
+    for index in ["Packages.xz", "Packages.zst", "Packages.gz"] {
+        let path = format!("/debian/dists/stable/main/binary-amd64/{index}");
+        let length = std::fs::read(archive().join(&path["/debian/".len()..])).unwrap().len();
+        project.upstream.route(&path, Reply::ok("x".repeat(length)));
+    }
+    let ran = project.run(&["lock"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("not what its Release lists"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_package_of_other_bytes_is_not_taken() {
+    let project = Project::new();
+    let path = "/debian/pool/main/h/hello_2.10-3_amd64.deb";
+    let mut other = std::fs::read(archive().join("pool/main/h/hello_2.10-3_amd64.deb")).unwrap();
+    *other.last_mut().unwrap() ^= 1;
+    project.upstream.route(path, Reply::ok(other));
+    let ran = project.run(&["collect", "--out", "../stick"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(project.sides.medium().is_empty());
+}
+
+#[test]
+fn what_cannot_be_installed_is_said_in_apts_words() {
+    let project = Project::new();
+    project.write("[\"apt:broken\"]", "");
+    let ran = project.run(&["lock"]);
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    assert!(ran.stderr.contains("apt:broken cannot be installed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Depends: absent (>= 1) but it is not installable"), "{}", ran.stderr);
+}
+
+#[test]
+fn mistakes_in_a_project_are_named_with_their_place() {
+    let project = Project::new();
+    for (more, why) in [
+        ("sutes = [\"x\"]", "unknown field `sutes`"),
+        ("trusted = true", "exclude each other"),
+        ("baseline = \"absent\"", "dpkg status"),
+    ] {
+        project.write("[\"apt:hello\"]", more);
+        let ran = project.run(&["lock"]);
+        assert_eq!(ran.code, Some(2), "{more}: {}", ran.stderr);
+        assert!(ran.stderr.contains(why), "{more}: {}", ran.stderr);
+    }
+    assert!(project.run(&["lock", "apt:Hello"]).stderr.contains("names no package"));
+}

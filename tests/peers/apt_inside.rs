@@ -1,0 +1,116 @@
+//! Systems built and extended from our archive alone: apt, mmdebstrap and debootstrap in a namespace without a network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::command::{Outcome, run};
+use super::inside::{Inside, SERVER};
+use super::outside;
+
+/// The suite of this machine, which is the one that its apt knows.
+fn codename() -> String {
+    let text = fs::read_to_string("/etc/os-release").unwrap();
+    let found = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    found.unwrap().trim_matches('"').to_owned()
+}
+
+/// A site that has what a small system, nginx and postgresql need, each proved by Debian's keys.
+fn site(codename: &str) -> Inside {
+    let inside = Inside::new();
+    let stick = inside.path("stick");
+    // debootstrap takes all from one suite, whatever a newer one has.
+    let of_suite = ["apt", "usr-is-merged"].map(|name| format!("apt:{name}/{codename}"));
+    let requests = ["apt:@minbase", "apt:@debootstrap", "apt:apt", "apt:nginx", "apt:postgresql"];
+    let mut collect = outside::aftk_behind(&[]);
+    collect.arg("collect").args(requests).args(of_suite).args(["--channel", "apt-inside"]);
+    run(collect.args(["--no-recommends", "--out"]).arg(&stick)).succeeded();
+    let keyrings = inside.home().join("apt/keyrings");
+    fs::create_dir_all(&keyrings).unwrap();
+    for repository in ["debian", "debian-security"] {
+        let to = keyrings.join(format!("{repository}.gpg"));
+        fs::copy("/usr/share/keyrings/debian-archive-keyring.gpg", to).unwrap();
+    }
+    let imported = run(inside.aftk().arg("import").arg(&stick)).succeeded();
+    assert!(!imported.stderr.contains("not verified"), "{}", imported.stderr);
+    inside
+}
+
+/// What a server gives to clients.
+fn fetched(inside: &Inside, path: &str, to: &Path) {
+    run(inside.program("curl").args(["-sSf", "-o"]).arg(to).arg(format!("{SERVER}/{path}"))).succeeded();
+}
+
+/// A program in a system that was built, within the namespace.
+fn within(inside: &Inside, root: &Path, script: &str) -> Outcome {
+    let mut command = inside.program("chroot");
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    run(command.arg(root).args(["sh", "-ec", script])).succeeded()
+}
+
+/// apt with directories of its own, ten days from now.
+fn apt_in_ten_days(inside: &Inside, sources: &Path) -> Command {
+    let apt = inside.path("apt");
+    for folder in ["etc/apt/sources.list.d", "state/lists/partial", "cache/archives/partial"] {
+        fs::create_dir_all(apt.join(folder)).unwrap();
+    }
+    fs::copy(sources, apt.join("etc/apt/sources.list.d/aftk.sources")).unwrap();
+    fs::write(apt.join("status"), "").unwrap();
+    let configuration = format!(
+        "Dir::Etc \"{0}/etc/apt\";\nDir::State \"{0}/state\";\nDir::State::status \"{0}/status\";\nDir::Cache \
+         \"{0}/cache\";\nAPT::Sandbox::User \"root\";\n",
+        apt.display()
+    );
+    fs::write(apt.join("apt.conf"), configuration).unwrap();
+    let mut command = inside.program("faketime");
+    command.env("APT_CONFIG", apt.join("apt.conf")).args(["+10 days", "apt-get"]);
+    command
+}
+
+#[test]
+fn systems_are_built_and_extended_from_our_archive_alone() {
+    let codename = codename();
+    let inside = site(&codename);
+    let _server = inside.serve();
+    let (sources, key): (PathBuf, PathBuf) = (inside.path("aftk.sources"), inside.path("key"));
+    fetched(&inside, "setup/apt", &sources);
+    fetched(&inside, "apt/debian/aftk-archive-keyring.asc", &key.with_extension("asc"));
+    let gpg = ["--batch", "--yes", "--dearmor", "-o"];
+    run(inside.program("gpg").args(gpg).arg(key.with_extension("gpg")).arg(key.with_extension("asc"))).succeeded();
+    run(inside.program("gpgv").arg("--keyring").arg(key.with_extension("gpg")).arg({
+        let release = inside.path("InRelease");
+        fetched(&inside, &format!("apt/debian/dists/{codename}/InRelease"), &release);
+        release
+    }))
+    .succeeded();
+
+    let first = inside.path("by-mmdebstrap");
+    run(inside
+        .program("mmdebstrap")
+        .args(["--quiet", "--mode=root", "--variant=apt", &codename])
+        .arg(&first)
+        .arg(&sources))
+    .succeeded();
+    let second = inside.path("by-debootstrap");
+    run(inside
+        .program("debootstrap")
+        .arg(format!("--keyring={}", key.with_extension("gpg").display()))
+        .args(["--variant=minbase", &codename])
+        .arg(&second)
+        .arg(format!("{SERVER}/apt/debian")))
+    .succeeded();
+    for root in [&first, &second] {
+        for list in ["etc/apt/sources.list", "etc/apt/sources.list.d/0000aftk.sources"] {
+            let _ = fs::remove_file(root.join(list));
+        }
+        fs::copy(&sources, root.join("etc/apt/sources.list.d/aftk.sources")).unwrap();
+        within(&inside, root, "apt-get update -qq && apt-get install -qq --no-install-recommends nginx postgresql");
+        let said = within(&inside, root, "nginx -v 2>&1; dpkg-query -W postgresql").stdout;
+        assert!(said.contains("nginx version") && said.contains("postgresql"), "{said}");
+    }
+
+    let updated = run(apt_in_ten_days(&inside, &sources).arg("update")).succeeded();
+    assert!(!updated.stderr.contains("W:"), "{}", updated.stderr);
+    let simulated = run(apt_in_ten_days(&inside, &sources).args(["-s", "install", "nginx"])).succeeded();
+    assert!(simulated.stdout.contains("Inst nginx"), "{}", simulated.stdout);
+}
