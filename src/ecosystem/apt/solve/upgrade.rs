@@ -44,7 +44,7 @@ impl Plan<'_> {
         let mut missing: Vec<PackageId> = essential
             .into_iter()
             .filter(|package| !siblings(*package).any(|one| universe.is_essential(one) && is_there(one)))
-            .filter_map(|package| siblings(package).min_by_key(|one| universe.architecture_of(*one)))
+            .filter_map(|package| universe.preferred(universe.name(package)))
             .collect();
         missing.dedup();
         missing

@@ -268,11 +268,14 @@ impl Universe {
 
     /// Versions that provide a package's name to it, other than by `Multi-Arch`.
     pub(in super::super) fn providers_of(&self, package: PackageId) -> impl Iterator<Item = &Provide> {
+        self.all_providers_of(package).filter(|one| !one.implicit)
+    }
+
+    /// Versions that provide a package's name to it: also those of another architecture that serve every one.
+    pub(in super::super) fn all_providers_of(&self, package: PackageId) -> impl Iterator<Item = &Provide> {
         let wanted = self.architecture_of(package);
         let provides = &self.groups[self.name(package).0 as usize].provides;
-        provides
-            .iter()
-            .filter(move |one| !one.implicit && (one.architecture == EVERY || one.architecture == wanted))
+        provides.iter().filter(move |one| one.architecture == EVERY || one.architecture == wanted)
     }
 
     /// As apt prints it: `libfoo (>= 2)`.
