@@ -27,6 +27,7 @@ use super::universe::{PackageId, Universe, VersionId};
 pub(super) use explain::Unsolvable;
 use install::{Follow, Wish};
 use plan::{Action, Plan};
+use repair::After;
 pub(super) use wanted::Want;
 
 /// Chains of needs are followed by calls; apt follows 3000 of them.
@@ -160,10 +161,12 @@ fn decide(mut plan: Plan<'_>, wants: &[Want]) -> Result<(Vec<VersionId>, Vec<Pac
         // apt mends nothing of its own accord that was broken before.
         return Err(plan.unmet(&plan.broken()));
     }
+    let mut after = After::Install;
     if wants.contains(&Want::Upgrades) {
-        plan.upgrade_all();
+        after = After::Upgrade { unneeded: plan.unneeded() };
+        asked.extend(plan.upgrade_all());
     }
-    let repaired = plan.repair(&asked);
+    let repaired = plan.repair(&asked, &after);
     if plan.is_exhausted() {
         return Err(Unsolvable::because("the packages exclude each other in too many ways".to_owned()));
     }
