@@ -1,6 +1,7 @@
-//! How this machine's apt lets itself in: `auth.conf` (apt_auth.conf(5)), proxies, and certificates of its own.
+//! How this machine's apt lets itself in: `auth.conf` (apt_auth.conf(5)), proxies, and certificates of its own; and the
+//! user's netrc, for who has no apt.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use crate::ecosystem::CollectContext;
 use crate::net::{Access, Authorities, Credential, Identity, Proxy, Route};
 use crate::problem::{Kind, Problem};
 
-/// The largest file of certificates that is read, in bytes.
+/// The largest file of accounts or certificates that is read, in bytes.
 const LARGEST: u64 = 16 << 20;
 
 /// The ways to archives.
@@ -42,7 +43,15 @@ impl Ways {
     pub(super) async fn load(machine: &Machine, context: &dyn CollectContext) -> Result<Ways, Problem> {
         let mut accounts = Vec::new();
         let places = ("Dir::Etc::netrc", "Dir::Etc::netrcparts");
-        for (path, bytes) in machine.files(places, &["conf"], context).await? {
+        let mut files = machine.files(places, &["conf"], context).await?;
+        let of_user = context.environment("NETRC").map(PathBuf::from);
+        let of_user = of_user.or_else(|| Some(context.home_directory()?.join(".netrc")));
+        if let Some(path) = of_user
+            && let Some(bytes) = context.read(&path, LARGEST).await?
+        {
+            files.push((path, bytes));
+        }
+        for (path, bytes) in files {
             // What is wrong with it is not shown: it has passwords in it.
             let text = std::str::from_utf8(&bytes).map_err(|_| {
                 Problem::new(Kind::Usage, "apt.auth", "apt's accounts are no UTF-8").at(path.display())
@@ -195,6 +204,16 @@ mod tests {
         assert_eq!(shown(&fake, "http://a.example.test/debian/x"), None, "it is not told in the clear");
         assert_eq!(shown(&fake, "http://b.example.test:8080/"), basic("x:y"));
         assert_eq!(shown(&fake, "http://b.example.test/"), None);
+        fake.file(
+            "/home/user/.netrc",
+            "machine c.example.test login me password own\nmachine a.example.test login no password no",
+        );
+        assert_eq!(shown(&fake, "https://c.example.test/x"), basic("me:own"));
+        assert_eq!(
+            shown(&fake, "https://a.example.test/debian/x"),
+            basic("me:sesame"),
+            "apt's own come first"
+        );
     }
 
     #[test]

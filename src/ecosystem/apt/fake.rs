@@ -162,7 +162,7 @@ impl CollectContext for Fake {
     }
 
     fn home_directory(&self) -> Option<PathBuf> {
-        None
+        Some(PathBuf::from("/home/user"))
     }
 
     fn directory(&self) -> &Path {

@@ -68,6 +68,10 @@ impl Ecosystem for Apt {
         purl
     }
 
+    fn is_metadata_only(&self, artifact: &Artifact) -> bool {
+        artifact.schema == EVIDENCE
+    }
+
     fn collect(&self) -> Option<&dyn Collect> {
         Some(&collect::AptCollect)
     }
