@@ -454,7 +454,8 @@ impl Repair<'_, '_> {
             let Some(version) = plan.choice(*package) else { continue };
             let handed = own[package.index()];
             for dependency in &*universe.dependencies(version) {
-                let counts = matches!(dependency.kind, Kind::PreDepends | Kind::Depends | Kind::Recommends);
+                let counts = matches!(dependency.kind, Kind::PreDepends | Kind::Depends | Kind::Recommends)
+                    && !dependency.names_architecture();
                 if let Some(target) = universe.target(dependency)
                     && counts
                     && handed > 0
@@ -502,11 +503,14 @@ impl Repair<'_, '_> {
         let own = universe.name(target) == universe.name(universe.package(version));
         let mut scored = Vec::new();
         if !(dependency.kind.is_negative() && own) {
-            let has = plan.choice(target).is_some_and(|choice| universe.allows(dependency, choice));
+            let named = !dependency.names_architecture();
+            let has = named && plan.choice(target).is_some_and(|choice| universe.allows(dependency, choice));
             if dependency.version != Text::EMPTY && !has {
                 return scored;
             }
-            scored.push(target);
+            if named {
+                scored.push(target);
+            }
         }
         let meeting = universe.meeting(version, dependency, |package| plan.choice(package));
         scored.extend(meeting.map(|version| universe.package(version)));

@@ -99,6 +99,12 @@ impl Dependency {
     ) -> Dependency {
         Dependency { target, version, operator, kind, architecture, exact, implicit: false, or_next, mention }
     }
+
+    /// Whether it names an architecture, as `foo:i386`. apt takes that for the name of a package that nobody has, and
+    /// that the one of the architecture provides.
+    pub(in super::super) fn names_architecture(&self) -> bool {
+        self.exact
+    }
 }
 
 /// Cuts dependencies up into groups, of which one member is enough.
