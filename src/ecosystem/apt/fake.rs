@@ -226,7 +226,7 @@ impl Fake {
     ) -> (Vec<super::source::Source>, super::machine::Machine, super::credentials::Ways) {
         let machine = wait(super::machine::Machine::ask(self));
         let sources = wait(machine.sources(self)).unwrap();
-        let ways = wait(super::credentials::Ways::load(&machine, self)).unwrap();
+        let ways = wait(super::credentials::Ways::load(&machine, &sources, self)).unwrap();
         (sources, machine, ways)
     }
 
