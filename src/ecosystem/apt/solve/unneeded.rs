@@ -71,7 +71,7 @@ impl Plan<'_> {
         let universe = self.universe;
         let Some(candidate) = self.candidate(package) else { return false };
         let is_it = |target: PackageId| {
-            target == package || universe.providers_of(target).any(|provide| provide.owner == candidate)
+            target == package || universe.all_providers_of(target).any(|provide| provide.owner == candidate)
         };
         self.chosen().into_iter().filter_map(|other| self.choice(other)).any(|version| {
             universe.dependencies(version).iter().any(|dependency| {
