@@ -26,6 +26,7 @@ mod sources;
 mod status;
 mod suites;
 mod systems;
+#[allow(dead_code, reason = "sections and memory are for whoever compares with apt")]
 mod universe;
 mod version;
 
