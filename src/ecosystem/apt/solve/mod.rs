@@ -65,7 +65,7 @@ pub(super) struct Answer {
     /// Versions of the universe that was asked, ordered by name and architecture; where each is to be had says
     /// `Universe::origins`.
     pub(super) install: Vec<VersionId>,
-    /// Installed packages that would be removed, as apt prints them.
+    /// Installed packages that would be removed, as apt prints them, in order.
     pub(super) remove: Vec<String>,
     /// What of the baseline could not be understood.
     pub(super) strange: Vec<String>,
@@ -99,7 +99,7 @@ fn answer(universe: &Universe, question: &Question<'_>) -> Result<Answer, Unsolv
         Policy::new(&universe, question.pins, question.target_release).map_err(Unsolvable::because)?;
     let plan = || Plan::new(&universe, &policy, (question.recommends, question.suggests));
     let exact = decide(plan(), &question.wanted);
-    let (mut install, mut remove) = match question.engine {
+    let (mut install, remove) = match question.engine {
         Engine::Exact => exact?,
         Engine::Superset => {
             let mut all = everything(plan(), &question.wanted)?;
@@ -115,8 +115,8 @@ fn answer(universe: &Universe, question: &Question<'_>) -> Result<Answer, Unsolv
         let package = universe.package(*version);
         (universe.name_text(universe.name(package)).to_owned(), universe.architecture_of(package), *version)
     });
+    let mut remove: Vec<String> = remove.into_iter().map(|package| universe.shown(package)).collect();
     remove.sort_unstable();
-    let remove = remove.into_iter().map(|package| universe.shown(package)).collect();
     Ok(Answer { install, remove, strange })
 }
 
