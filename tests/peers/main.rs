@@ -1,7 +1,7 @@
 //! Journeys with real clients: the real registry outside, and inside a network namespace in which only loopback is up.
 //!
-//! They need root, `ip`, npm with a registry that it reaches, and run by themselves (`cargo test --test peers`). What is
-//! missing here is a failure, never a skip.
+//! They need root, `ip`, npm with a registry that it reaches, apt with Debian's sources, and run by themselves (`cargo test
+//! --test peers`). What is missing here is a failure, never a skip.
 
 #![allow(
     clippy::unwrap_used,

@@ -69,7 +69,7 @@ impl Collect for AptCollect {
     ) -> Result<Box<dyn Upstreams>, Problem> {
         let machine = Machine::ask(context).await;
         let options = Options::load(&machine, context).await?;
-        let ways = Ways::load(&machine, context).await?;
+        let ways = Ways::load(&machine, &options.sources, context).await?;
         let archives = options.sources.into_iter().map(|source| (source.repository, source.base));
         Ok(Box::new(Archives { archives: archives.collect(), ways }))
     }

@@ -1,6 +1,7 @@
-//! How this machine's apt lets itself in: `auth.conf` (apt_auth.conf(5)), proxies, and certificates of its own.
+//! How this machine's apt lets itself in: `auth.conf` (apt_auth.conf(5)), proxies, and certificates of its own; and the
+//! user's netrc, for who has no apt.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,41 +9,53 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::machine::Machine;
+use super::source::{Account, Source};
 use crate::ecosystem::CollectContext;
 use crate::net::{Access, Authorities, Credential, Identity, Proxy, Route};
 use crate::problem::{Kind, Problem};
 
-/// The largest file of certificates that is read, in bytes.
+/// The largest file of accounts or certificates that is read, in bytes.
 const LARGEST: u64 = 16 << 20;
 
 /// The ways to archives.
 #[derive(Default)]
 pub(super) struct Ways {
-    accounts: Vec<Account>,
+    accounts: Vec<Entry>,
     machine: Machine,
 }
 
-/// A `machine` of `auth.conf`.
-struct Account {
+/// A `machine` of `auth.conf`, or what a source's own address says.
+struct Entry {
     /// `http`, where somebody wrote that it may be told in the clear.
     scheme: Option<String>,
     /// The host, with its port if that is written.
     host: String,
     /// What the path has to begin with.
     path: String,
-    login: Zeroizing<String>,
-    password: Zeroizing<String>,
+    account: Account,
 }
 
 impl Ways {
-    /// Reads what apt's configuration names.
+    /// Reads what apt's configuration names; what stands in the addresses of sources comes first.
     ///
     /// # Errors
     /// If a file is there and cannot be read, or is no UTF-8.
-    pub(super) async fn load(machine: &Machine, context: &dyn CollectContext) -> Result<Ways, Problem> {
-        let mut accounts = Vec::new();
+    pub(super) async fn load(
+        machine: &Machine,
+        sources: &[Source],
+        context: &dyn CollectContext,
+    ) -> Result<Ways, Problem> {
+        let mut accounts: Vec<Entry> = sources.iter().filter_map(Entry::of).collect();
         let places = ("Dir::Etc::netrc", "Dir::Etc::netrcparts");
-        for (path, bytes) in machine.files(places, &["conf"], context).await? {
+        let mut files = machine.files(places, &["conf"], context).await?;
+        let of_user = context.environment("NETRC").map(PathBuf::from);
+        let of_user = of_user.or_else(|| Some(context.home_directory()?.join(".netrc")));
+        if let Some(path) = of_user
+            && let Some(bytes) = context.read(&path, LARGEST).await?
+        {
+            files.push((path, bytes));
+        }
+        for (path, bytes) in files {
             // What is wrong with it is not shown: it has passwords in it.
             let text = std::str::from_utf8(&bytes).map_err(|_| {
                 Problem::new(Kind::Usage, "apt.auth", "apt's accounts are no UTF-8").at(path.display())
@@ -57,7 +70,7 @@ impl Ways {
     /// # Errors
     /// If a certificate that the configuration names cannot be read.
     pub(super) async fn access(&self, url: Url, context: &dyn CollectContext) -> Result<Access, Problem> {
-        let account = self.accounts.iter().find(|account| account.is_for(&url));
+        let account = self.accounts.iter().find(|entry| entry.is_for(&url)).map(|entry| &entry.account);
         let credential = account.map(|account| Credential::basic(&url, &account.login, &account.password));
         let route = Arc::new(self.route(&url, context).await?);
         Ok(Access { credential, route, ..Access::open(url) })
@@ -116,7 +129,18 @@ async fn certificate(path: &str, named_by: &str, context: &dyn CollectContext) -
     })
 }
 
-impl Account {
+impl Entry {
+    /// What a source's own address says.
+    fn of(source: &Source) -> Option<Entry> {
+        let (host, port) = (source.base.host_str()?, source.base.port());
+        Some(Entry {
+            scheme: Some(source.base.scheme().to_owned()),
+            host: port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+            path: source.base.path().to_owned(),
+            account: source.account.clone()?,
+        })
+    }
+
     /// Whether it is for an address. Without a scheme, it is not told where others can listen.
     fn is_for(&self, url: &Url) -> bool {
         let host = match (url.host_str(), url.port()) {
@@ -131,10 +155,10 @@ impl Account {
 }
 
 /// Reads accounts as netrc writes them: `machine HOST/PATH login NAME password SECRET`.
-fn read(text: &str) -> Vec<Account> {
+fn read(text: &str) -> Vec<Entry> {
     let without_comments = text.lines().filter(|line| !line.trim_start().starts_with('#'));
     let mut words = without_comments.flat_map(str::split_whitespace);
-    let mut accounts: Vec<Account> = Vec::new();
+    let mut accounts: Vec<Entry> = Vec::new();
     while let Some(word) = words.next() {
         match (word, accounts.last_mut()) {
             ("machine", _) => {
@@ -145,17 +169,18 @@ fn read(text: &str) -> Vec<Account> {
                 };
                 let slash = rest.find('/').unwrap_or(rest.len());
                 let (host, path) = rest.split_at(slash);
-                accounts.push(Account {
+                accounts.push(Entry {
                     scheme,
                     host: host.to_owned(),
                     path: path.to_owned(),
-                    login: Zeroizing::default(),
-                    password: Zeroizing::default(),
+                    account: Account { login: Zeroizing::default(), password: Zeroizing::default() },
                 });
             }
-            ("login", Some(account)) => account.login = words.next().unwrap_or_default().to_owned().into(),
-            ("password", Some(account)) => {
-                account.password = words.next().unwrap_or_default().to_owned().into()
+            ("login", Some(entry)) => {
+                entry.account.login = words.next().unwrap_or_default().to_owned().into()
+            }
+            ("password", Some(entry)) => {
+                entry.account.password = words.next().unwrap_or_default().to_owned().into()
             }
             _ => {}
         }
@@ -170,7 +195,8 @@ mod tests {
 
     fn access(fake: &Fake, url: &str) -> Access {
         let machine = wait(Machine::ask(fake));
-        let ways = wait(Ways::load(&machine, fake)).unwrap();
+        let sources = wait(machine.sources(fake)).unwrap();
+        let ways = wait(Ways::load(&machine, &sources, fake)).unwrap();
         wait(ways.access(Url::parse(url).unwrap(), fake)).unwrap()
     }
 
@@ -195,6 +221,28 @@ mod tests {
         assert_eq!(shown(&fake, "http://a.example.test/debian/x"), None, "it is not told in the clear");
         assert_eq!(shown(&fake, "http://b.example.test:8080/"), basic("x:y"));
         assert_eq!(shown(&fake, "http://b.example.test/"), None);
+        fake.file(
+            "/home/user/.netrc",
+            "machine c.example.test login me password own\nmachine a.example.test login no password no",
+        );
+        assert_eq!(shown(&fake, "https://c.example.test/x"), basic("me:own"));
+        assert_eq!(
+            shown(&fake, "https://a.example.test/debian/x"),
+            basic("me:sesame"),
+            "apt's own come first"
+        );
+    }
+
+    #[test]
+    fn an_account_in_a_source_is_for_that_archive_and_never_shown() {
+        let dump = "Dir::Etc \"etc/apt\";\nDir::Etc::sourcelist \"sources.list\";\n";
+        let mut fake = Fake { apt_config: Some(dump.to_owned()), ..Fake::default() };
+        fake.file("/etc/apt/sources.list", "deb https://me:ses%40me@a.example.test/private stable main\n");
+        let sources = wait(wait(Machine::ask(&fake)).sources(&fake)).unwrap();
+        assert_eq!(sources[0].base.as_str(), "https://a.example.test/private/");
+        assert!(!format!("{sources:?}").contains("ses"));
+        assert!(shown(&fake, "https://a.example.test/private/dists/x").unwrap().starts_with("Basic "));
+        assert_eq!(shown(&fake, "https://a.example.test/public/"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use bundle_format::BlobKey;
+use bundle_format::{BlobKey, Digest};
 use bytes::Bytes;
 use url::Url;
 
@@ -101,7 +101,7 @@ impl CollectContext for Fake {
         &self,
         _: &str,
         _: Box<dyn Read + Send>,
-        _: Option<BlobKey>,
+        _: Option<Digest>,
     ) -> Result<(BlobKey, u64), Problem> {
         no_store()
     }
@@ -162,7 +162,7 @@ impl CollectContext for Fake {
     }
 
     fn home_directory(&self) -> Option<PathBuf> {
-        None
+        Some(PathBuf::from("/home/user"))
     }
 
     fn directory(&self) -> &Path {
@@ -226,7 +226,7 @@ impl Fake {
     ) -> (Vec<super::source::Source>, super::machine::Machine, super::credentials::Ways) {
         let machine = wait(super::machine::Machine::ask(self));
         let sources = wait(machine.sources(self)).unwrap();
-        let ways = wait(super::credentials::Ways::load(&machine, self)).unwrap();
+        let ways = wait(super::credentials::Ways::load(&machine, &sources, self)).unwrap();
         (sources, machine, ways)
     }
 

@@ -33,6 +33,7 @@ mod sources;
 mod status;
 mod suites;
 mod systems;
+#[allow(dead_code, reason = "sections and memory are for whoever compares with apt")]
 mod universe;
 mod version;
 
@@ -73,6 +74,10 @@ impl Ecosystem for Apt {
             purl.push_str(&format!("?arch={}&distro={}", escaped(architecture), escaped(suite)));
         }
         purl
+    }
+
+    fn is_metadata_only(&self, artifact: &Artifact) -> bool {
+        artifact.schema == EVIDENCE
     }
 
     fn collect(&self) -> Option<&dyn Collect> {

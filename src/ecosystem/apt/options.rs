@@ -169,6 +169,7 @@ impl Options {
                 self.sources.push(Source {
                     repository: repository.clone(),
                     base: base.clone(),
+                    account: None,
                     suite: suite.clone(),
                     components: table.components.clone(),
                     kind,

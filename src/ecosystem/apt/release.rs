@@ -1,6 +1,6 @@
 //! A suite's Release: what the archive says that the suite has, and who signed it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_format::BlobKey;
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +11,7 @@ use super::deb822::Stanza;
 use super::source::Source;
 use crate::ecosystem::{CollectContext, MetadataRequest};
 use crate::problem::{Kind, Problem};
-use crate::protocol::openpgp::{self, Fault, Keyring};
+use crate::protocol::openpgp::{self, Fault, Keyring, Signer};
 
 /// The largest Release that is read, in bytes: Debian's has 150 KiB.
 const LARGEST: u64 = 16 << 20;
@@ -94,7 +94,7 @@ pub(super) async fn fetch(
     if let Some(found) = inrelease {
         let (text, signers) = match keys {
             Some(keys) => openpgp::verify_inline(&found.bytes, keys, now)
-                .map(|(text, signers)| (text, signers.into_iter().map(|one| one.certificate).collect()))
+                .map(|(text, signers)| (text, certificates(signers)))
                 .map_err(|fault| untrusted(fault, "InRelease"))?,
             None => (
                 openpgp::unverified(&found.bytes).map_err(|fault| untrusted(fault, "InRelease"))?,
@@ -124,10 +124,16 @@ pub(super) async fn fetch(
         documents.push(("signature", "Release.gpg", signature.digest, signature.bytes.len() as u64));
         let verified = openpgp::verify_detached(&found.bytes, &signature.bytes, keys, now);
         let verified = verified.map_err(|fault| untrusted(fault, "Release.gpg"))?;
-        signers = verified.into_iter().map(|one| one.certificate).collect();
+        signers = certificates(verified);
     }
     let release = read(&found.bytes, &format!("{place}Release"))?;
     Ok((release, Proof { documents, signers, observed: now }))
+}
+
+/// Of whose certificates signatures are, each once.
+fn certificates(signers: Vec<Signer>) -> Vec<String> {
+    let all: BTreeSet<String> = signers.into_iter().map(|one| one.certificate).collect();
+    all.into_iter().collect()
 }
 
 /// Whether a Release is one to go by now. What was let pass although it is over is said.

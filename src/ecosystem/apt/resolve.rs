@@ -38,7 +38,7 @@ pub(super) async fn resolve(
 ) -> Result<Resolution, Problem> {
     let machine = Machine::ask(context).await;
     let options = Options::load(&machine, context).await?;
-    let ways = Ways::load(&machine, context).await?;
+    let ways = Ways::load(&machine, &options.sources, context).await?;
     let asked = asked(requests, context).await?;
     let systems = systems(&options, platforms, &machine, context).await?;
     let rules = rules(&options, context).await?;

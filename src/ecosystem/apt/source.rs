@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::problem::{Kind, Problem};
 
@@ -13,6 +14,8 @@ pub(super) struct Source {
     pub(super) repository: String,
     /// The archive's address without credentials, with a `/` at its end.
     pub(super) base: Url,
+    /// Who lets one in there, if the address itself says it.
+    pub(super) account: Option<Account>,
     /// The suite as it is written; one that ends in `/` is a flat repository, and has no components.
     pub(super) suite: String,
     pub(super) components: Vec<String>,
@@ -24,6 +27,34 @@ pub(super) struct Source {
     pub(super) check_valid_until: bool,
     /// Where it is written, for people.
     pub(super) place: String,
+}
+
+/// A user and a password. Neither is ever printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) login: Zeroizing<String>,
+    pub(super) password: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Account(hidden)")
+    }
+}
+
+/// An address without the account that may stand in it, and that account.
+pub(super) fn without_account(address: &str) -> (String, Option<Account>) {
+    let Some(mut url) = Url::parse(address).ok().filter(|url| !url.username().is_empty()) else {
+        return (address.to_owned(), None);
+    };
+    let plain =
+        |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned().into();
+    let account =
+        Account { login: plain(url.username()), password: plain(url.password().unwrap_or_default()) };
+    // Fails only for addresses that cannot have any.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    (url.to_string(), Some(account))
 }
 
 /// What of a suite is meant.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::deb822::{Stanzas, without_comments};
-use super::source::{Key, Source, SourceKind, Trust, base_of, is_path, repository_name};
+use super::source::{Key, Source, SourceKind, Trust, base_of, is_path, repository_name, without_account};
 use crate::problem::{Kind, Problem};
 
 /// What a source is written with: the same in both forms, under other names.
@@ -134,7 +134,8 @@ impl Entry {
             architectures.retain(|one| !self.less_architectures.contains(one));
         }
         for address in &self.addresses {
-            let base = base_of(&address.replace("$(ARCH)", native), place)?;
+            let (address, account) = without_account(&address.replace("$(ARCH)", native));
+            let base = base_of(&address, place)?;
             for suite in &self.suites {
                 let suite = suite.replace("$(ARCH)", native);
                 let names = std::iter::once(&suite).chain(&self.components).chain(&architectures);
@@ -150,6 +151,7 @@ impl Entry {
                     into.push(Source {
                         repository: repository_name(&base),
                         base: base.clone(),
+                        account: account.clone(),
                         suite: suite.clone(),
                         components: self.components.clone(),
                         kind: *kind,

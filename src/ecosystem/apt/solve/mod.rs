@@ -27,6 +27,7 @@ use super::universe::{PackageId, Universe, VersionId};
 pub(super) use explain::Unsolvable;
 use install::{Follow, Wish};
 use plan::{Action, Plan};
+use repair::After;
 pub(super) use wanted::Want;
 
 /// Chains of needs are followed by calls; apt follows 3000 of them.
@@ -64,7 +65,7 @@ pub(super) struct Answer {
     /// Versions of the universe that was asked, ordered by name and architecture; where each is to be had says
     /// `Universe::origins`.
     pub(super) install: Vec<VersionId>,
-    /// Installed packages that would be removed, as apt prints them.
+    /// Installed packages that would be removed, as apt prints them, in order.
     pub(super) remove: Vec<String>,
     /// What of the baseline could not be understood.
     pub(super) strange: Vec<String>,
@@ -98,7 +99,7 @@ fn answer(universe: &Universe, question: &Question<'_>) -> Result<Answer, Unsolv
         Policy::new(&universe, question.pins, question.target_release).map_err(Unsolvable::because)?;
     let plan = || Plan::new(&universe, &policy, (question.recommends, question.suggests));
     let exact = decide(plan(), &question.wanted);
-    let (mut install, mut remove) = match question.engine {
+    let (mut install, remove) = match question.engine {
         Engine::Exact => exact?,
         Engine::Superset => {
             let mut all = everything(plan(), &question.wanted)?;
@@ -114,8 +115,8 @@ fn answer(universe: &Universe, question: &Question<'_>) -> Result<Answer, Unsolv
         let package = universe.package(*version);
         (universe.name_text(universe.name(package)).to_owned(), universe.architecture_of(package), *version)
     });
+    let mut remove: Vec<String> = remove.into_iter().map(|package| universe.shown(package)).collect();
     remove.sort_unstable();
-    let remove = remove.into_iter().map(|package| universe.shown(package)).collect();
     Ok(Answer { install, remove, strange })
 }
 
@@ -160,10 +161,12 @@ fn decide(mut plan: Plan<'_>, wants: &[Want]) -> Result<(Vec<VersionId>, Vec<Pac
         // apt mends nothing of its own accord that was broken before.
         return Err(plan.unmet(&plan.broken()));
     }
+    let mut after = After::Install;
     if wants.contains(&Want::Upgrades) {
-        plan.upgrade_all();
+        after = After::Upgrade { unneeded: plan.unneeded() };
+        asked.extend(plan.upgrade_all());
     }
-    let repaired = plan.repair(&asked);
+    let repaired = plan.repair(&asked, &after);
     if plan.is_exhausted() {
         return Err(Unsolvable::because("the packages exclude each other in too many ways".to_owned()));
     }

@@ -12,6 +12,14 @@ const OF_ASKED: i32 = 10_000;
 const OF_VITAL: i32 = 5_000;
 const OF_ESSENTIAL: i32 = 100;
 
+/// What is mended after.
+pub(super) enum After {
+    /// Some packages were to be installed.
+    Install,
+    /// All were upgraded as far as that goes. Those that nothing needed before may go at once.
+    Upgrade { unneeded: Vec<PackageId> },
+}
+
 /// What is known of the packages while they are mended.
 struct Repair<'p, 'u> {
     plan: &'p mut Plan<'u>,
@@ -22,6 +30,10 @@ struct Repair<'p, 'u> {
     upgradable: Vec<bool>,
     /// Was to be installed when mending began.
     meant: Vec<bool>,
+    /// Was needed by nothing before anything was done.
+    unneeded: Vec<bool>,
+    /// Whether a broken package is upgraded for its own sake.
+    upgrades: bool,
 }
 
 /// What becomes of a package if no member of a group could be made to hold.
@@ -43,14 +55,18 @@ enum Attempt {
 
 impl Plan<'_> {
     /// Mends what is broken. Gives back whether nothing is any more.
-    pub(super) fn repair(&mut self, asked: &[PackageId]) -> bool {
-        self.install_for_broken();
+    pub(super) fn repair(&mut self, asked: &[PackageId], after: &After) -> bool {
+        if matches!(after, After::Install) {
+            self.install_for_broken();
+        }
         let count = self.universe.package_count();
         let mut repair = Repair {
             scores: Vec::new(),
             asked: vec![false; count],
             upgradable: vec![true; count],
             meant: vec![false; count],
+            unneeded: vec![false; count],
+            upgrades: true,
             plan: self,
         };
         if repair.plan.broken().is_empty() {
@@ -58,6 +74,12 @@ impl Plan<'_> {
         }
         for package in asked {
             repair.asked[package.index()] = true;
+        }
+        if let After::Upgrade { unneeded } = after {
+            repair.upgrades = false;
+            for package in unneeded {
+                repair.unneeded[package.index()] = true;
+            }
         }
         for package in repair.plan.chosen() {
             repair.meant[package.index()] = repair.plan.action(package) == Action::Install;
@@ -232,7 +254,7 @@ impl Repair<'_, '_> {
                     continue;
                 }
                 self.keep_or_else(package, several, otherwise, |repair| {
-                    if !repair.upgrade(package, 0) {
+                    if !repair.upgrades || !repair.upgrade(package, 0) {
                         repair.sacrifice(package, other, dependency, several, round);
                     }
                 });
@@ -283,7 +305,7 @@ impl Repair<'_, '_> {
         several: bool,
         round: usize,
     ) {
-        if !several {
+        if !several || self.unneeded[package.index()] {
             self.plan.remove(package, 0);
             if round > 1 {
                 let score = self.scores[other.index()];
@@ -432,7 +454,8 @@ impl Repair<'_, '_> {
             let Some(version) = plan.choice(*package) else { continue };
             let handed = own[package.index()];
             for dependency in &*universe.dependencies(version) {
-                let counts = matches!(dependency.kind, Kind::PreDepends | Kind::Depends | Kind::Recommends);
+                let counts = matches!(dependency.kind, Kind::PreDepends | Kind::Depends | Kind::Recommends)
+                    && !dependency.names_architecture();
                 if let Some(target) = universe.target(dependency)
                     && counts
                     && handed > 0
@@ -480,11 +503,14 @@ impl Repair<'_, '_> {
         let own = universe.name(target) == universe.name(universe.package(version));
         let mut scored = Vec::new();
         if !(dependency.kind.is_negative() && own) {
-            let has = plan.choice(target).is_some_and(|choice| universe.allows(dependency, choice));
+            let named = !dependency.names_architecture();
+            let has = named && plan.choice(target).is_some_and(|choice| universe.allows(dependency, choice));
             if dependency.version != Text::EMPTY && !has {
                 return scored;
             }
-            scored.push(target);
+            if named {
+                scored.push(target);
+            }
         }
         let meeting = universe.meeting(version, dependency, |package| plan.choice(package));
         scored.extend(meeting.map(|version| universe.package(version)));

@@ -7,15 +7,9 @@ use super::plan::Plan;
 impl Plan<'_> {
     /// Gives up new packages that nobody asked for and nothing needs, recommends or suggests.
     pub(super) fn drop_unneeded(&mut self) {
-        let needed = self.needed();
-        let unneeded: Vec<PackageId> = self
-            .chosen()
-            .into_iter()
-            .filter(|package| self.is_new(*package) && !needed[package.index()])
-            .collect();
         let mut dropped: Vec<PackageId> = Vec::new();
-        for package in unneeded {
-            if self.remove(package, 0) {
+        for package in self.unneeded() {
+            if self.is_new(package) && self.remove(package, 0) {
                 dropped.push(package);
             }
         }
@@ -28,6 +22,12 @@ impl Plan<'_> {
             let package = dropped.remove(place);
             self.install(package, Follow::Nothing, Wish::Need, 0);
         }
+    }
+
+    /// Packages that are there and that nobody needs.
+    pub(super) fn unneeded(&self) -> Vec<PackageId> {
+        let needed = self.needed();
+        self.chosen().into_iter().filter(|package| !needed[package.index()]).collect()
     }
 
     /// For each package, whether something that is wanted for itself leads to it.
@@ -71,7 +71,7 @@ impl Plan<'_> {
         let universe = self.universe;
         let Some(candidate) = self.candidate(package) else { return false };
         let is_it = |target: PackageId| {
-            target == package || universe.providers_of(target).any(|provide| provide.owner == candidate)
+            target == package || universe.all_providers_of(target).any(|provide| provide.owner == candidate)
         };
         self.chosen().into_iter().filter_map(|other| self.choice(other)).any(|version| {
             universe.dependencies(version).iter().any(|dependency| {

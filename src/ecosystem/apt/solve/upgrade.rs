@@ -6,8 +6,8 @@ use super::plan::{Action, Plan};
 
 impl Plan<'_> {
     /// Gives everything that is installed its candidate, and installs what a machine cannot be without. What that breaks
-    /// is left for [`Plan::repair`].
-    pub(super) fn upgrade_all(&mut self) {
+    /// is left for [`Plan::repair`]. Gives back the packages that are held, which have to stay as if that was asked for.
+    pub(super) fn upgrade_all(&mut self) -> Vec<PackageId> {
         let mut installed = self.installed.clone();
         self.universe.sort_as_table(&mut installed);
         // First without what they need, so that an alternative that is there already is upgraded rather than another one
@@ -18,6 +18,13 @@ impl Plan<'_> {
             self.install(package, Follow::Needs, Wish::Need, 0);
         }
         self.upgrade_each(&installed, Follow::Nothing);
+        let held: Vec<PackageId> =
+            installed.into_iter().filter(|package| self.universe.is_held(*package)).collect();
+        for package in &held {
+            self.protect(*package, true);
+            self.keep(*package, Wish::Need, 0);
+        }
+        held
     }
 
     fn upgrade_each(&mut self, packages: &[PackageId], follow: Follow) {
@@ -37,7 +44,7 @@ impl Plan<'_> {
         let mut missing: Vec<PackageId> = essential
             .into_iter()
             .filter(|package| !siblings(*package).any(|one| universe.is_essential(one) && is_there(one)))
-            .filter_map(|package| siblings(package).min_by_key(|one| universe.architecture_of(*one)))
+            .filter_map(|package| universe.preferred(universe.name(package)))
             .collect();
         missing.dedup();
         missing

@@ -70,7 +70,7 @@ impl Plan<'_> {
             return Ok(candidate);
         }
         let providers: Vec<VersionId> = universe
-            .providers_of(package)
+            .all_providers_of(package)
             .map(|provide| provide.owner)
             .filter(|owner| self.candidate(universe.package(*owner)) == Some(*owner))
             .collect();
@@ -114,7 +114,7 @@ impl Plan<'_> {
         let own = universe.versions(package).iter().find(|version| is_it(universe.version_text(**version)));
         let provided = || {
             let providers: Vec<VersionId> = universe
-                .providers_of(package)
+                .all_providers_of(package)
                 .filter(|provide| universe.text(provide.version) == wanted)
                 .map(|provide| provide.owner)
                 .collect();
@@ -134,7 +134,7 @@ impl Plan<'_> {
         let own = universe.versions(package).iter().find(|version| is_of(universe, **version, &pattern));
         let provided = || {
             let providers: Vec<VersionId> = universe
-                .providers_of(package)
+                .all_providers_of(package)
                 .map(|provide| provide.owner)
                 .filter(|owner| is_of(universe, *owner, &pattern))
                 .collect();
@@ -221,11 +221,7 @@ impl Plan<'_> {
 fn find_package(universe: &Universe, name: &str, architecture: Option<&str>) -> Result<PackageId, String> {
     let found = match architecture {
         Some(text) => universe.architecture(text).and_then(|wanted| universe.find_package(name, wanted)),
-        None => universe.find_name(name).and_then(|name| {
-            // The machine's own first.
-            let packages = universe.packages_of(name).iter().copied().filter(|one| universe.is_at_home(*one));
-            packages.min_by_key(|one| universe.architecture_of(*one))
-        }),
+        None => universe.find_name(name).and_then(|name| universe.preferred(name)),
     };
     found.ok_or_else(|| match architecture {
         Some(architecture) => format!("Unable to locate package {name}:{architecture}"),

@@ -264,6 +264,12 @@ impl Universe {
         self.groups.get(name.0 as usize).map_or(&[], |group| &group.packages)
     }
 
+    /// The package that is meant by a name alone: of the first architecture that has it, or else of the machine's own.
+    pub(super) fn preferred(&self, name: Name) -> Option<PackageId> {
+        let packages = self.packages_of(name).iter().copied().filter(|one| self.is_at_home(*one));
+        packages.min_by_key(|one| (self.versions(*one).is_empty(), self.architecture_of(*one)))
+    }
+
     pub(super) fn name(&self, package: PackageId) -> Name {
         self.packages[package.index()].name
     }

@@ -99,6 +99,12 @@ impl Dependency {
     ) -> Dependency {
         Dependency { target, version, operator, kind, architecture, exact, implicit: false, or_next, mention }
     }
+
+    /// Whether it names an architecture, as `foo:i386`. apt takes that for the name of a package that nobody has, and
+    /// that the one of the architecture provides.
+    pub(in super::super) fn names_architecture(&self) -> bool {
+        self.exact
+    }
 }
 
 /// Cuts dependencies up into groups, of which one member is enough.
@@ -108,15 +114,30 @@ pub(in super::super) fn groups(dependencies: &[Dependency]) -> impl Iterator<Ite
 
 impl Universe {
     /// What a version asks for, with what follows from `Multi-Arch`: packages of one name and several architectures
-    /// exclude each other, unless they are `same` and have one version.
+    /// exclude each other, unless they are `same` and have one version. What excludes a name is there once for each
+    /// architecture of it.
     pub(in super::super) fn dependencies(&self, version: VersionId) -> Cow<'_, [Dependency]> {
         let asking = &self.versions[version.index()];
         let (start, end) = asking.dependencies;
         let written = &self.dependencies[start as usize..end as usize];
         let name = self.name(asking.package);
         let siblings = self.packages_of(name);
-        if siblings.len() < 2 {
+        let excludes_several =
+            |one: &Dependency| one.architecture == EVERY && self.packages_of(one.target).len() > 1;
+        if siblings.len() < 2 && !written.iter().any(excludes_several) {
             return Cow::Borrowed(written);
+        }
+        let mut all = Vec::with_capacity(written.len() + siblings.len());
+        for dependency in written {
+            if excludes_several(dependency) {
+                let excluded = self.packages_of(dependency.target).iter();
+                all.extend(excluded.map(|package| Dependency {
+                    architecture: self.architecture_of(*package),
+                    ..*dependency
+                }));
+            } else {
+                all.push(*dependency);
+            }
         }
         let siblings = siblings
             .iter()
@@ -125,7 +146,6 @@ impl Universe {
             MultiArch::Same => (Kind::Breaks, Operator::Other, asking.version),
             _ => (Kind::Conflicts, Operator::Any, Text::EMPTY),
         };
-        let mut all = written.to_vec();
         all.extend(siblings.map(|sibling| Dependency {
             target: name,
             version: excluded,
@@ -268,11 +288,14 @@ impl Universe {
 
     /// Versions that provide a package's name to it, other than by `Multi-Arch`.
     pub(in super::super) fn providers_of(&self, package: PackageId) -> impl Iterator<Item = &Provide> {
+        self.all_providers_of(package).filter(|one| !one.implicit)
+    }
+
+    /// Versions that provide a package's name to it: also those of another architecture that serve every one.
+    pub(in super::super) fn all_providers_of(&self, package: PackageId) -> impl Iterator<Item = &Provide> {
         let wanted = self.architecture_of(package);
         let provides = &self.groups[self.name(package).0 as usize].provides;
-        provides
-            .iter()
-            .filter(move |one| !one.implicit && (one.architecture == EVERY || one.architecture == wanted))
+        provides.iter().filter(move |one| one.architecture == EVERY || one.architecture == wanted)
     }
 
     /// As apt prints it: `libfoo (>= 2)`.
