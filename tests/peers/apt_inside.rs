@@ -89,7 +89,8 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
     fetched(&inside, "setup/apt", &sources);
     fetched(&inside, "apt/debian/aftk-archive-keyring.asc", &key.with_extension("asc"));
     let gpg = ["--batch", "--yes", "--dearmor", "-o"];
-    run(inside.program("gpg").args(gpg).arg(key.with_extension("gpg")).arg(key.with_extension("asc"))).succeeded();
+    run(inside.program("gpg").args(gpg).arg(key.with_extension("gpg")).arg(key.with_extension("asc")))
+        .succeeded();
     run(inside.program("gpgv").arg("--keyring").arg(key.with_extension("gpg")).arg({
         let release = inside.path("InRelease");
         fetched(&inside, &format!("apt/debian/dists/{codename}/InRelease"), &release);
@@ -117,7 +118,11 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
             let _ = fs::remove_file(root.join(list));
         }
         fs::copy(&sources, root.join("etc/apt/sources.list.d/aftk.sources")).unwrap();
-        within(&inside, root, "apt-get update -qq && apt-get install -qq --no-install-recommends nginx postgresql");
+        within(
+            &inside,
+            root,
+            "apt-get update -qq && apt-get install -qq --no-install-recommends nginx postgresql",
+        );
         let said = within(&inside, root, "nginx -v 2>&1; dpkg-query -W postgresql").stdout;
         assert!(said.contains("nginx version") && said.contains("postgresql"), "{said}");
     }
