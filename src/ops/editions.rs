@@ -58,7 +58,8 @@ pub fn new_key(store: &Store, ecosystem: &str, events: &dyn Events, cancel: &Can
             .hint(format!("keys of sites sign what is served of: {}", names.join(", "))));
     };
     let ecosystem = found.name();
-    let maker = Maker { store, ecosystem, intake: Intake::new(store)?, before: Mutex::default(), events, cancel };
+    let maker =
+        Maker { store, ecosystem, intake: Intake::new(store)?, before: Mutex::default(), events, cancel };
     found.materialise().map_or(Ok(()), |materialise| materialise.new_key(&maker))
 }
 
@@ -84,10 +85,7 @@ pub async fn keep_fresh(store: &Store, events: Arc<dyn Events>, cancel: &Cancel)
             }
             Ok(seen)
         });
-        done = match looked.await {
-            Ok(seen) => Some(seen),
-            Err(_) => None,
-        };
+        done = looked.await.ok();
     }
 }
 
@@ -105,7 +103,14 @@ fn refresh_one(
     let own = store.catalogue.repositories()?;
     let names: Vec<String> =
         own.into_iter().filter(|one| one.ecosystem == ecosystem.name()).map(|one| one.name).collect();
-    let maker = Maker { store, ecosystem: ecosystem.name(), intake: Intake::new(store)?, before: Mutex::default(), events, cancel };
+    let maker = Maker {
+        store,
+        ecosystem: ecosystem.name(),
+        intake: Intake::new(store)?,
+        before: Mutex::default(),
+        events,
+        cancel,
+    };
     let stamp = |maker: &Maker<'_>| -> Result<String, Problem> {
         Ok(format!("{} {} {}", revision.0, env!("CARGO_PKG_VERSION"), materialise.stamp(maker)?))
     };

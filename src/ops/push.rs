@@ -17,7 +17,9 @@ use crate::ecosystem::{Chosen, CollectContext, Ecosystem, registry};
 use crate::events::Happening;
 use crate::net::Client;
 use crate::problem::{Kind, Problem};
-use crate::store::{AuditEntry, BlobFile, Change, ChangeSet, EditionDocuments, Linked, LinkedRef, Precondition, Store};
+use crate::store::{
+    AuditEntry, BlobFile, Change, ChangeSet, EditionDocuments, Linked, LinkedRef, Precondition, Store,
+};
 
 /// What the audit log calls it.
 pub(super) const PUSHED: &str = "pushed";

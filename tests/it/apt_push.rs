@@ -52,7 +52,9 @@ fn indices_stay_as_they_were_where_a_package_is_missing() {
     let refused = push();
     assert_eq!(refused.code, Some(6), "{}", refused.stderr);
     let puts = server.puts();
-    assert!(puts.iter().any(|path| path.contains("/pool/")) && !puts.iter().any(|path| path.contains("/dists/")));
+    assert!(
+        puts.iter().any(|path| path.contains("/pool/")) && !puts.iter().any(|path| path.contains("/dists/"))
+    );
     server.refuse(None);
     let taken = format!("{FOLDER}/pool/main/h/hello-data_2.10-3_all.deb");
     server.keep(&taken, b"another one");

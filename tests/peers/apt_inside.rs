@@ -15,22 +15,35 @@ fn codename() -> String {
     found.unwrap().trim_matches('"').to_owned()
 }
 
-/// A site that has what a small system, nginx and postgresql need, each proved by Debian's keys.
+/// Where this machine's apt has the suite from.
+fn archive(codename: &str) -> String {
+    let mut targets = Command::new("apt-get");
+    targets.args(["indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"]);
+    let targets = run(&mut targets).succeeded().stdout;
+    let of_suite = targets.lines().find_map(|line| line.strip_suffix(&format!(" {codename}")));
+    of_suite.unwrap().to_owned()
+}
+
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// A site that has what a small system, nginx and postgresql need, all of it proved by Debian's keys: of one suite alone, as
+/// debootstrap knows no more than one.
 fn site(codename: &str) -> Inside {
     let inside = Inside::new();
-    let stick = inside.path("stick");
-    // debootstrap takes all from one suite, whatever a newer one has.
-    let of_suite = ["apt", "usr-is-merged"].map(|name| format!("apt:{name}/{codename}"));
-    let requests = ["apt:@minbase", "apt:@debootstrap", "apt:apt", "apt:nginx", "apt:postgresql"];
+    let (project, stick) = (inside.path("systems"), inside.path("stick"));
+    fs::create_dir(&project).unwrap();
+    let text = format!(
+        "format = 1\nrequests = [\"apt:@minbase\", \"apt:@debootstrap\", \"apt:apt\", \"apt:usr-is-merged\", \
+         \"apt:nginx\", \"apt:postgresql\"]\n\n[[apt]]\nname = \"debian\"\nuri = \"{}\"\nsuites = [\"{codename}\"]\n\
+         components = [\"main\"]\narchitectures = [\"amd64\"]\nsigned-by = \"{KEYRING}\"\n",
+        archive(codename)
+    );
+    fs::write(project.join("aftk.toml"), text).unwrap();
     let mut collect = outside::aftk_behind(&[]);
-    collect.arg("collect").args(requests).args(of_suite).args(["--channel", "apt-inside"]);
-    run(collect.args(["--no-recommends", "--out"]).arg(&stick)).succeeded();
+    run(collect.current_dir(&project).args(["collect", "--no-recommends", "--out"]).arg(&stick)).succeeded();
     let keyrings = inside.home().join("apt/keyrings");
     fs::create_dir_all(&keyrings).unwrap();
-    for repository in ["debian", "debian-security"] {
-        let to = keyrings.join(format!("{repository}.gpg"));
-        fs::copy("/usr/share/keyrings/debian-archive-keyring.gpg", to).unwrap();
-    }
+    fs::copy(KEYRING, keyrings.join("debian.gpg")).unwrap();
     let imported = run(inside.aftk().arg("import").arg(&stick)).succeeded();
     assert!(!imported.stderr.contains("not verified"), "{}", imported.stderr);
     inside
@@ -76,7 +89,8 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
     fetched(&inside, "setup/apt", &sources);
     fetched(&inside, "apt/debian/aftk-archive-keyring.asc", &key.with_extension("asc"));
     let gpg = ["--batch", "--yes", "--dearmor", "-o"];
-    run(inside.program("gpg").args(gpg).arg(key.with_extension("gpg")).arg(key.with_extension("asc"))).succeeded();
+    run(inside.program("gpg").args(gpg).arg(key.with_extension("gpg")).arg(key.with_extension("asc")))
+        .succeeded();
     run(inside.program("gpgv").arg("--keyring").arg(key.with_extension("gpg")).arg({
         let release = inside.path("InRelease");
         fetched(&inside, &format!("apt/debian/dists/{codename}/InRelease"), &release);
@@ -104,7 +118,11 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
             let _ = fs::remove_file(root.join(list));
         }
         fs::copy(&sources, root.join("etc/apt/sources.list.d/aftk.sources")).unwrap();
-        within(&inside, root, "apt-get update -qq && apt-get install -qq --no-install-recommends nginx postgresql");
+        within(
+            &inside,
+            root,
+            "apt-get update -qq && apt-get install -qq --no-install-recommends nginx postgresql",
+        );
         let said = within(&inside, root, "nginx -v 2>&1; dpkg-query -W postgresql").stdout;
         assert!(said.contains("nginx version") && said.contains("postgresql"), "{said}");
     }

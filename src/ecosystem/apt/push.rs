@@ -61,7 +61,9 @@ impl Push for Apt {
             let names = all.iter().filter(|one| one.repository == repository).map(|one| one.name.as_str());
             match target.repository(repository, &names.collect(), &mut ledger).await {
                 Ok(()) => {}
-                Err(problem) if matches!(problem.code.as_ref(), "net.connect" | "net.tls") => return Err(problem),
+                Err(problem) if matches!(problem.code.as_ref(), "net.connect" | "net.tls") => {
+                    return Err(problem);
+                }
                 Err(problem) => {
                     let (source, target) = (repository.to_owned(), format!("{}{repository}/", target.base));
                     ledger.failures.push(Failure { source, target, problem });
@@ -106,7 +108,8 @@ impl Target<'_> {
             failed += self.package(repository, name, ledger).await?;
         }
         if failed > 0 {
-            let message = format!("{failed} packages of {repository} are not there, so its indices stay as they were");
+            let message =
+                format!("{failed} packages of {repository} are not there, so its indices stay as they were");
             return Err(Problem::new(Kind::Incomplete, "push.incomplete", message));
         }
         let edition = self.context.edition(repository).await?;
@@ -121,7 +124,8 @@ impl Target<'_> {
             edition.iter().filter(|(path, _)| !path.starts_with('/')).collect();
         documents.sort_by_key(|(path, _)| rank(path));
         for (path, document) in documents {
-            let file = File { path: format!("{repository}/{path}"), blob: document.blob, size: document.size };
+            let file =
+                File { path: format!("{repository}/{path}"), blob: document.blob, size: document.size };
             if !self.dry_run {
                 self.put(&file).await?;
             }
@@ -193,7 +197,8 @@ impl Target<'_> {
         if let Some(there) = self.context.client().head(&access, "").await? {
             return match there.length() {
                 Some(length) if length != file.size => {
-                    let message = format!("another file is there, of {length} bytes in place of {}", file.size);
+                    let message =
+                        format!("another file is there, of {length} bytes in place of {}", file.size);
                     Err(Problem::new(Kind::Refused, "push.conflict", message).at(&access.url))
                 }
                 _ => Ok(PartState::Exists),
@@ -209,8 +214,12 @@ impl Target<'_> {
         let access = self.access(&file.path).await?;
         let missing = || crate::store::StoreError::Missing(file.blob);
         let blob = self.context.open(&file.blob).await?.ok_or_else(missing)?;
-        let part =
-            FilePart { file: Arc::new(blob.file), from: 0, length: file.size, progress: self.context.progress() };
+        let part = FilePart {
+            file: Arc::new(blob.file),
+            from: 0,
+            length: file.size,
+            progress: self.context.progress(),
+        };
         let payload = if file.size == 0 { Payload::Nothing } else { Payload::File(part) };
         let upload = Upload { method: Method::PUT, access: &access, headers: HeaderMap::new(), payload };
         let mut attempts = self.context.client().attempts();

@@ -59,7 +59,7 @@ impl Setup for Apt {
 
 /// One suite (sources.list(5), deb822).
 fn stanza(suite: &SuiteFacts, uri: &str, key: &str) -> String {
-    let types = if suite.has_sources { "deb deb-src" } else { "deb" };
+    let types = if suite.sources.is_empty() { "deb" } else { "deb deb-src" };
     let mut text = format!("Types: {types}\nURIs: {uri}\nSuites: {}\n", suite.suite);
     let mut field = |name: &str, words: &[String]| {
         if !words.is_empty() {
@@ -134,9 +134,9 @@ mod tests {
 
     #[test]
     fn each_suite_has_its_stanza_with_the_key() {
-        let suites = r#"[{"suite":"stable","components":["main"],"architectures":["amd64"],"has_sources":true},
-            {"suite":"./","components":[],"architectures":[],"has_sources":false},
-            {"suite":"x\nSigned-By: y","components":[],"architectures":[],"has_sources":false}]"#;
+        let suites = r#"[{"suite":"stable","components":["main"],"architectures":["amd64"],"sources":["main"]},
+            {"suite":"./","components":[],"architectures":[],"sources":[]},
+            {"suite":"x\nSigned-By: y","components":[],"architectures":[],"sources":[]}]"#;
         let expected = "Types: deb deb-src\nURIs: http://mirror.example.test:2385/apt/debian\nSuites: stable\nComponents: \
                         main\nArchitectures: amd64\nSigned-By:\n -----BEGIN\n .\n abc\n -----END\n\nTypes: deb\nURIs: \
                         http://mirror.example.test:2385/apt/debian\nSuites: ./\nSigned-By:\n -----BEGIN\n .\n abc\n \

@@ -124,7 +124,7 @@ impl<'a> IndexWriter<'a> {
 
     /// Adds a stanza as it is; packages come in the order of their names.
     pub(super) fn push(&mut self, name: &str, stanza: &str) -> Result<(), Problem> {
-        let is_long = self.part.len() >= LEAST && mark_of(name) % ENDS == 0;
+        let is_long = self.part.len() >= LEAST && mark_of(name).is_multiple_of(ENDS);
         if is_long || self.part.len() >= MOST {
             self.end_part()?;
         }

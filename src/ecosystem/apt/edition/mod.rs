@@ -1,7 +1,7 @@
 //! The documents of repositories: for each suite a signed Release, and the indices of what is here of the suite, with
 //! each package's stanza byte for byte as upstream wrote it.
 //!
-//! All artifacts are walked twice: to learn which suites, components and architectures there are, and to write.
+//! All artifacts are walked to learn which suites, components and architectures there are, and to write.
 
 mod index;
 mod release;
@@ -9,6 +9,7 @@ mod release;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bundle_format::{Artifact, BlobKey};
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -45,7 +46,8 @@ pub(super) struct SuiteFacts {
     pub(super) suite: String,
     pub(super) components: Vec<String>,
     pub(super) architectures: Vec<String>,
-    pub(super) has_sources: bool,
+    /// The components that have source packages.
+    pub(super) sources: Vec<String>,
 }
 
 impl Materialise for AptMaterialise {
@@ -62,10 +64,9 @@ impl Materialise for AptMaterialise {
         repositories: &[String],
         context: &dyn MaterialiseContext,
     ) -> Result<Vec<EditionDocuments>, Problem> {
-        let mut plan = Plan::learn(repositories, context)?;
+        let (plan, indices) = Plan::write(repositories, context)?;
         let now = super::release::now();
         let keys = plan.keys(now, context)?;
-        let indices = plan.write(repositories, context)?;
         let mut editions = vec![EditionDocuments::new(); repositories.len()];
         for (number, suites) in plan.repositories.iter().enumerate() {
             let (Some(repository), Some(edition)) = (repositories.get(number), editions.get_mut(number))
@@ -179,14 +180,19 @@ impl Evidence {
 }
 
 impl Plan {
-    /// Walks all artifacts once.
-    fn learn(repositories: &[String], context: &dyn MaterialiseContext) -> Result<Plan, Problem> {
+    /// Walks all artifacts, and shows each of them to somebody else as well.
+    fn learn(
+        repositories: &[String],
+        context: &dyn MaterialiseContext,
+        also: &mut dyn FnMut(&Artifact) -> Result<(), Problem>,
+    ) -> Result<Plan, Problem> {
         let number: HashMap<&str, usize> =
             repositories.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect();
         let mut plan = Plan { repositories: repositories.iter().map(|_| BTreeMap::new()).collect() };
         let mut evidence: HashMap<(usize, String), Evidence> = HashMap::new();
         context.each(&mut |linked| {
             let artifact = &linked.artifact;
+            also(artifact)?;
             let Some(number) = number.get(artifact.repository.as_str()).copied() else { return Ok(()) };
             if artifact.schema == EVIDENCE {
                 let found = Evidence::of(artifact);
@@ -243,45 +249,66 @@ impl Plan {
         Ok(keys)
     }
 
-    /// Walks all artifacts again, as often as there are too many indices to be open at once.
+    /// Where all indices are: in which repository, and where there.
+    fn places(&self) -> Vec<(usize, Place)> {
+        let suites = self.repositories.iter().enumerate();
+        let planned =
+            suites.flat_map(|(number, suites)| suites.iter().map(move |(name, one)| (number, name, one)));
+        let places = planned.flat_map(|(number, name, planned)| {
+            let of_suite = planned.places().into_iter();
+            of_suite.map(move |(component, architecture)| (number, (name.clone(), component, architecture)))
+        });
+        places.collect()
+    }
+
+    /// The plan of the edition before; an empty one, if there was none.
+    fn before(repositories: &[String], context: &dyn MaterialiseContext) -> Result<Plan, Problem> {
+        let mut plan = Plan { repositories: Vec::new() };
+        for repository in repositories {
+            let facts = match context.before(repository, SUITES)? {
+                Some((document, _)) => context.read(&document.blob, LARGEST_RELEASE)?,
+                None => Bytes::from_static(b"[]"),
+            };
+            let facts: Vec<SuiteFacts> = serde_json::from_slice(&facts).unwrap_or_default();
+            plan.repositories.push(facts.into_iter().map(SuiteFacts::planned).collect());
+        }
+        Ok(plan)
+    }
+
+    /// Writes all indices. As a rule those are the same ones as before, and one walk is enough to learn that and to write.
     fn write(
-        &mut self,
         repositories: &[String],
         context: &dyn MaterialiseContext,
-    ) -> Result<Vec<BTreeMap<Place, Index>>, Problem> {
-        let mut places = Vec::new();
-        for (number, suites) in self.repositories.iter().enumerate() {
-            for (name, planned) in suites {
-                let of_suite = planned.places().into_iter();
-                places.extend(
-                    of_suite
-                        .map(|(component, architecture)| (number, (name.clone(), component, architecture))),
-                );
-            }
-        }
+    ) -> Result<(Plan, Vec<BTreeMap<Place, Index>>), Problem> {
         let mut done: Vec<BTreeMap<Place, Index>> = repositories.iter().map(|_| BTreeMap::new()).collect();
-        for some in places.chunks(AT_ONCE) {
-            let mut writers = Writers::begin(some, repositories, context)?;
-            let mut last = None;
-            context.each(&mut |linked| {
-                let artifact = &linked.artifact;
-                // Of several channels' the first counts.
-                let same = |one: &Artifact| {
-                    (&one.repository, &one.name, &one.version, &one.qualifier)
-                        == (&artifact.repository, &artifact.name, &artifact.version, &artifact.qualifier)
-                };
-                if !last.as_ref().is_some_and(same) {
-                    writers.push(artifact)?;
-                    last = Some(linked.artifact);
-                }
-                Ok(())
-            })?;
-            for (number, place, writer) in writers.finish() {
-                let index = writer.finish(context)?;
-                done[number].insert(place, index);
+        let before = Plan::before(repositories, context)?.places();
+        if !before.is_empty() && before.len() <= AT_ONCE {
+            let mut writers = Writers::begin(&before, repositories, context)?;
+            let plan = Plan::learn(repositories, context, &mut |artifact| writers.push(artifact))?;
+            if plan.places() == before {
+                writers.finish(&mut done)?;
+                return Ok((plan, done));
             }
         }
-        Ok(done)
+        let plan = Plan::learn(repositories, context, &mut |_| Ok(()))?;
+        for some in plan.places().chunks(AT_ONCE) {
+            let mut writers = Writers::begin(some, repositories, context)?;
+            context.each(&mut |linked| writers.push(&linked.artifact))?;
+            writers.finish(&mut done)?;
+        }
+        Ok((plan, done))
+    }
+}
+
+impl SuiteFacts {
+    fn planned(self) -> (String, Planned) {
+        let suite = Suite {
+            name: self.suite.clone(),
+            components: self.components.into_iter().collect(),
+            architectures: self.architectures.into_iter().collect(),
+            ..Suite::default()
+        };
+        (self.suite, Planned { suite, sources: self.sources.into_iter().collect() })
     }
 }
 
@@ -312,6 +339,9 @@ struct Writers<'a> {
     number: HashMap<&'a str, usize>,
     /// By repository, suite and component: each architecture's.
     open: HashMap<(usize, String, String), Vec<(String, IndexWriter<'a>)>>,
+    /// What was shown last, by its repository, name, version and qualifier.
+    last: [String; 4],
+    context: &'a dyn MaterialiseContext,
 }
 
 impl<'a> Writers<'a> {
@@ -329,10 +359,17 @@ impl<'a> Writers<'a> {
             let key = (*number, suite.clone(), component.clone());
             open.entry(key).or_default().push((architecture.clone(), writer));
         }
-        Ok(Writers { number, open })
+        Ok(Writers { number, open, last: Default::default(), context })
     }
 
+    /// Of one that several channels brought, the first counts: they come one after the other.
     fn push(&mut self, artifact: &Artifact) -> Result<(), Problem> {
+        let Artifact { repository, name, version, qualifier, .. } = artifact;
+        let this = [repository, name, version, qualifier];
+        if self.last.iter().eq(this) {
+            return Ok(());
+        }
+        self.last = this.map(Clone::clone);
         let (Some(row), Some(number)) = (Row::of(artifact), self.number.get(artifact.repository.as_str()))
         else {
             return Ok(());
@@ -352,12 +389,16 @@ impl<'a> Writers<'a> {
         Ok(())
     }
 
-    fn finish(self) -> impl Iterator<Item = (usize, Place, IndexWriter<'a>)> {
-        self.open.into_iter().flat_map(|((number, suite, component), writers)| {
-            writers.into_iter().map(move |(architecture, writer)| {
-                (number, (suite.clone(), component.clone(), architecture), writer)
-            })
-        })
+    fn finish(self, done: &mut [BTreeMap<Place, Index>]) -> Result<(), Problem> {
+        for ((number, suite, component), writers) in self.open {
+            for (architecture, writer) in writers {
+                let index = writer.finish(self.context)?;
+                if let Some(done) = done.get_mut(number) {
+                    done.insert((suite.clone(), component.clone(), architecture), index);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -397,7 +438,7 @@ impl Publisher<'_> {
                 suite: name.clone(),
                 components: planned.suite.components.iter().cloned().collect(),
                 architectures: planned.suite.architectures.iter().cloned().collect(),
-                has_sources: !planned.sources.is_empty(),
+                sources: planned.sources.iter().cloned().collect(),
             });
         }
         let facts = serde_json::to_vec(&facts).unwrap_or_default();
