@@ -50,7 +50,7 @@ impl Push for Apt {
         context: &dyn PushContext,
     ) -> Result<Ledger, Problem> {
         let machine = Machine::ask(context.machine()).await;
-        let ways = Ways::load(&machine, context.machine()).await?;
+        let ways = Ways::load(&machine, &[], context.machine()).await?;
         let target = Target { base: base(order)?, ways, context, dry_run: order.dry_run };
         let stage = Happening::Stage { name: "push".to_owned(), items: None, bytes: None };
         context.machine().events().emit(stage);
