@@ -73,6 +73,10 @@ pub trait Ecosystem: Send + Sync {
     fn is_lockfile(&self, _file_name: &str) -> bool {
         false
     }
+    /// Whether each of its repositories is shown by itself alone: then one path may have other bytes in another repository.
+    fn repositories_stand_apart(&self) -> bool {
+        false
+    }
     /// An artifact's package URL, without the blob's digest in it unless the purl type wants it.
     fn purl(&self, artifact: &Artifact) -> String;
     /// Whether an artifact is there to be known of alone: clients see its metadata and could not install it.

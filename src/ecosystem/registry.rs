@@ -19,6 +19,11 @@ pub fn find(name: &str) -> Option<&'static dyn Ecosystem> {
     ECOSYSTEMS.iter().copied().find(|ecosystem| ecosystem.name() == name)
 }
 
+/// The names of those whose repositories are never shown as one.
+pub fn apart() -> Vec<&'static str> {
+    ECOSYSTEMS.iter().filter(|it| it.repositories_stand_apart()).map(|it| it.name()).collect()
+}
+
 /// The ecosystem whose requests begin with that word.
 pub fn of_word(word: &str) -> Option<&'static dyn Ecosystem> {
     ECOSYSTEMS.iter().copied().find(|ecosystem| ecosystem.words().contains(&word))

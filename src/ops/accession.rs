@@ -7,7 +7,7 @@ use bundle_format::{BlobKey, Mode, Record, Snapshot};
 use super::late;
 use crate::cancel::Cancel;
 use crate::clock;
-use crate::ecosystem::Verdict;
+use crate::ecosystem::{Verdict, registry};
 use crate::problem::{Kind, Problem};
 use crate::store::{
     AuditEntry, Change, ChangeSet, Generation, Merge, Precondition, Revision, SnapshotEntry, Store,
@@ -117,7 +117,7 @@ impl Accession {
     /// Refused, naming what would be shadowed.
     fn must_not_shadow(&mut self, channel: &str) -> Result<(), Problem> {
         self.flush()?;
-        let conflicts = self.store.catalogue.conflicts(self.generation, CONFLICTS)?;
+        let conflicts = self.store.catalogue.conflicts(self.generation, &registry::apart(), CONFLICTS)?;
         if conflicts.is_empty() {
             return Ok(());
         }

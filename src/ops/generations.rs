@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::select;
 use crate::clock;
+use crate::ecosystem::registry;
 use crate::problem::{Kind, Problem};
 use crate::store::{
     AuditEntry, Change, ChangeSet, Generation, Precondition, Published, SnapshotEntry, Store, StoreError,
@@ -149,7 +150,7 @@ fn show(
 
 /// Refuses what would show other bytes for files that other channels show by now.
 fn must_not_shadow(store: &Store, channel: &str, generation: Generation) -> Result<(), Problem> {
-    let conflicts = store.catalogue.conflicts(generation, CONFLICTS)?;
+    let conflicts = store.catalogue.conflicts(generation, &registry::apart(), CONFLICTS)?;
     if conflicts.is_empty() {
         return Ok(());
     }

@@ -509,8 +509,14 @@ pub trait Catalogue: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Up to `limit` files of a generation, staged or published before, that would be shown in place of what other
     /// sources show under the same name: files of one path that differ, and what has no path where they show no file of a
-    /// path. Of a published one, only what is not shown now is looked at.
-    fn conflicts(&self, generation: Generation, limit: usize) -> Result<Vec<Conflict>, StoreError>;
+    /// path. Of a published one, only what is not shown now is looked at. In ecosystems that are `apart` a path is one of its
+    /// repository alone; in others, all repositories are shown as one, too.
+    fn conflicts(
+        &self,
+        generation: Generation,
+        apart: &[&str],
+        limit: usize,
+    ) -> Result<Vec<Conflict>, StoreError>;
     /// Clears an invisible generation away.
     fn abandon(&self, generation: Generation) -> Result<(), StoreError>;
     /// The one writer: applies all changes, or none. A channel that another process imports into forgets nothing meanwhile:

@@ -63,6 +63,11 @@ impl Ecosystem for Apt {
         SCHEMA
     }
 
+    /// Archives that were built from the same sources call packages alike, and each has built them by itself.
+    fn repositories_stand_apart(&self) -> bool {
+        true
+    }
+
     fn purl(&self, artifact: &Artifact) -> String {
         let attribute = |name| artifact.attributes.get(name).and_then(Value::as_str).unwrap_or_default();
         let origin = attribute("origin").to_ascii_lowercase();

@@ -70,6 +70,11 @@ pub(super) fn staged_blobs(
     }
 }
 
+/// A list of names as SQL takes it in.
+fn json_list(names: &[&str]) -> String {
+    serde_json::Value::from(names.to_vec()).to_string()
+}
+
 /// One blob cannot have two sizes: somebody lies.
 fn same_size(known: Option<u64>, size: u64) -> Result<(), StoreError> {
     match known {
@@ -81,6 +86,7 @@ fn same_size(known: Option<u64>, size: u64) -> Result<(), StoreError> {
 pub(super) fn conflicts(
     connection: &Connection,
     generation: i64,
+    apart: &[&str],
     limit: usize,
 ) -> Result<Vec<Conflict>, StoreError> {
     // Files that clients ask for by path must be the same for that path in every repository of the ecosystem: its virtual
@@ -98,6 +104,7 @@ pub(super) fn conflicts(
             AND (l.until IS NULL OR l.until > o.visible)
         CROSS JOIN repository r ON r.id = a.repository
         CROSS JOIN repository q ON q.id = b.repository AND q.ecosystem = r.ecosystem
+            AND (q.id = r.id OR r.ecosystem NOT IN (SELECT value FROM json_each(:apart)))
         WHERE f.path <> ''
         UNION
         SELECT r.ecosystem, r.name, '', a.name, a.version, o.hosted, o.name
@@ -130,7 +137,7 @@ pub(super) fn conflicts(
     let mut statement = connection.prepare_cached(&SQL.replace("{SHOWN}", shown))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut rows = statement.query(named_params! {
-        ":generation": generation, ":source": staging.source, ":limit": limit,
+        ":generation": generation, ":source": staging.source, ":apart": json_list(apart), ":limit": limit,
     })?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {

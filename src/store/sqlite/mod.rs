@@ -289,9 +289,14 @@ impl Catalogue for SqliteCatalogue {
         inspect::staged_blobs(&self.database, number(generation.0)?, each)
     }
 
-    fn conflicts(&self, generation: Generation, limit: usize) -> Result<Vec<Conflict>, StoreError> {
+    fn conflicts(
+        &self,
+        generation: Generation,
+        apart: &[&str],
+        limit: usize,
+    ) -> Result<Vec<Conflict>, StoreError> {
         let id = number(generation.0)?;
-        self.database.read_at_once(|connection| inspect::conflicts(connection, id, limit))
+        self.database.read_at_once(|connection| inspect::conflicts(connection, id, apart, limit))
     }
 
     fn abandon(&self, generation: Generation) -> Result<(), StoreError> {

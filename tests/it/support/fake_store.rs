@@ -186,7 +186,7 @@ impl Catalogue for FakeStore {
     ) -> Result<(), StoreError> {
         unsupported()
     }
-    fn conflicts(&self, _: Generation, _: usize) -> Result<Vec<Conflict>, StoreError> {
+    fn conflicts(&self, _: Generation, _: &[&str], _: usize) -> Result<Vec<Conflict>, StoreError> {
         unsupported()
     }
     fn abandon(&self, _: Generation) -> Result<(), StoreError> {

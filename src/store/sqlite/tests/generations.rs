@@ -328,12 +328,20 @@ fn different_bytes_for_one_file_are_a_conflict() {
     import(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["a"]), artifact("b", "1", &["b"])]);
     let records = [artifact("a", "1", &["mine"]), artifact("b", "1", &["b"])];
     let dev = prepare(catalogue, &Source::Channel("dev".into()), Merge::Add, &records).unwrap();
-    let conflicts = catalogue.conflicts(dev, 10).unwrap();
+    let conflicts = catalogue.conflicts(dev, &[], 10).unwrap();
     let conflicts: Vec<_> = conflicts.into_iter().map(|c| (c.path, c.held_by)).collect();
     assert_eq!(conflicts, [("a/-/a-1.0".to_owned(), "prod".to_owned())]);
+    // Where repositories stand by themselves, the same path of another one is another file.
+    let mut elsewhere = artifact("a", "1", &["mine"]);
+    if let Record::Artifact(it) = &mut elsewhere {
+        it.repository = "elsewhere.example.test".to_owned();
+    }
+    let dev = prepare(catalogue, &Source::Channel("dev".into()), Merge::Add, &[elsewhere]).unwrap();
+    assert_eq!(catalogue.conflicts(dev, &[], 10).unwrap().len(), 1);
+    assert!(catalogue.conflicts(dev, &["npm", "apt"], 10).unwrap().is_empty());
     // Its own older bytes are no conflict.
     let same = prepare(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["newer"])]).unwrap();
-    assert!(catalogue.conflicts(same, 10).unwrap().is_empty());
+    assert!(catalogue.conflicts(same, &[], 10).unwrap().is_empty());
 }
 
 #[test]
@@ -364,7 +372,7 @@ fn what_an_upstream_says_of_the_same_files_may_change() {
         said("filled", "before", Some("file")),
     ];
     let dev = prepare(catalogue, &Source::Channel("dev".into()), Merge::Add, &records).unwrap();
-    let conflicts: Vec<_> = catalogue.conflicts(dev, 10).unwrap().into_iter().map(|c| c.path).collect();
+    let conflicts: Vec<_> = catalogue.conflicts(dev, &[], 10).unwrap().into_iter().map(|c| c.path).collect();
     assert_eq!(conflicts, ["later 1"]);
 }
 

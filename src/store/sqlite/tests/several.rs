@@ -129,7 +129,7 @@ fn large_child() {
         })
         .unwrap();
     assert_eq!(blobs, 2 * count);
-    assert!(catalogue.conflicts(generation, 10).unwrap().is_empty());
+    assert!(catalogue.conflicts(generation, &[], 10).unwrap().is_empty());
     let walked = started.elapsed();
     publish(catalogue, generation).unwrap();
     let published = started.elapsed();
