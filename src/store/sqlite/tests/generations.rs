@@ -336,9 +336,9 @@ fn different_bytes_for_one_file_are_a_conflict() {
     if let Record::Artifact(it) = &mut elsewhere {
         it.repository = "elsewhere.example.test".to_owned();
     }
-    let dev = prepare(catalogue, &Source::Channel("dev".into()), Merge::Add, &[elsewhere]).unwrap();
-    assert_eq!(catalogue.conflicts(dev, &[], 10).unwrap().len(), 1);
-    assert!(catalogue.conflicts(dev, &["npm", "apt"], 10).unwrap().is_empty());
+    let other = prepare(catalogue, &Source::Channel("other".into()), Merge::Add, &[elsewhere]).unwrap();
+    assert_eq!(catalogue.conflicts(other, &[], 10).unwrap().len(), 1);
+    assert!(catalogue.conflicts(other, &["npm", "apt"], 10).unwrap().is_empty());
     // Its own older bytes are no conflict.
     let same = prepare(catalogue, &prod(), Merge::Add, &[artifact("a", "1", &["newer"])]).unwrap();
     assert!(catalogue.conflicts(same, &[], 10).unwrap().is_empty());
