@@ -136,6 +136,9 @@ _aftk() {
             aftk__subcmd__key,revoke)
                 cmd="aftk__subcmd__key__subcmd__revoke"
                 ;;
+            aftk__subcmd__key,rotate)
+                cmd="aftk__subcmd__key__subcmd__rotate"
+                ;;
             aftk__subcmd__key,show)
                 cmd="aftk__subcmd__key__subcmd__show"
                 ;;
@@ -917,7 +920,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__key)
-            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help new list show trust revoke"
+            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help new rotate list show trust revoke"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1037,6 +1040,40 @@ _aftk() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --home)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto plain json none" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        aftk__subcmd__key__subcmd__rotate)
+            opts="-C -q -y -v -h --home --directory --json --quiet --yes --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --home)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -52,7 +52,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "repair" -d 'Mend damaged 
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundles and take them into the store'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "export" -d 'Write images as an archive or directory that docker, podman, skopeo and containerd read'
-complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images into a registry'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images into a registry, or archives of packages into a server of files'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "status" -d 'Tell how channels stand: what arrived and what did not, how old it is, what clients see'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the store shows'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "why" -d 'Tell why something is here: request, lock, origin, signer, import, pushes'
@@ -568,25 +568,26 @@ complete -c aftk -n "__fish_aftk_using_subcommand recover" -s q -l quiet -d 'Pri
 complete -c aftk -n "__fish_aftk_using_subcommand recover" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand recover" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand recover" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s C -l directory -d 'Work in DIR' -r -F
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
 plain\t''
 json\t''
 none\t''"
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -l json -d 'Print one JSON object on stdout'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s q -l quiet -d 'Print only results and errors'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s v -l verbose -d 'Print more; given twice, every item'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -s h -l help -d 'Print help'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -f -a "new" -d 'Make a key of this home\'s own'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -f -a "list" -d 'List this home\'s keys and those it trusts'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -f -a "show" -d 'Print a public key (PEM); by default the one that `collect` uses'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -f -a "trust" -d 'Trust the public key in a PEM file to sign bundles'
-complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new list show trust revoke" -f -a "revoke" -d 'Stop trusting a key, for ever'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -s h -l help -d 'Print help'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -f -a "new" -d 'Make a key of this home\'s own'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -f -a "rotate" -d 'Make another key with which this site signs what it serves of an ecosystem, such as apt'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -f -a "list" -d 'List this home\'s keys and those it trusts'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -f -a "show" -d 'Print a public key (PEM); by default the one that `collect` uses'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -f -a "trust" -d 'Trust the public key in a PEM file to sign bundles'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and not __fish_seen_subcommand_from new rotate list show trust revoke" -f -a "revoke" -d 'Stop trusting a key, for ever'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -l algorithm -d 'The algorithm' -r -f -a "ed25519\t''
 ecdsa-p384-sha384\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -l passphrase-file -d 'Encrypt the private key with the passphrase in FILE' -r -F
@@ -605,6 +606,20 @@ complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcomman
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from new" -s h -l help -d 'Print help'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from rotate" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from rotate" -s C -l directory -d 'Work in DIR' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from rotate" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from rotate" -l progress -d 'How to show progress on stderr: bars on a terminal (auto), a line a stage, every event as a JSON line, nothing' -r -f -a "auto\t''
+plain\t''
+json\t''
+none\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from rotate" -l json -d 'Print one JSON object on stdout'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from rotate" -s q -l quiet -d 'Print only results and errors'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from rotate" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from rotate" -s v -l verbose -d 'Print more; given twice, every item'
+complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand key; and __fish_seen_subcommand_from list" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''

@@ -3,6 +3,7 @@
 //! Each lives in one folder, behind one cargo feature, and stands in one line of [`registry`]. No ecosystem knows
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
+mod admit;
 mod archive_index;
 mod export;
 pub mod host;
@@ -46,6 +47,7 @@ use crate::net::Access;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::spill::{Entry, Sorted};
+pub use admit::{Admit, AdmitContext, Together, Verdict};
 pub use archive_index::ArchiveIndex;
 pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
 pub use materialise::{DocumentWrite, Materialise, MaterialiseContext};
@@ -493,57 +495,6 @@ pub enum Keeping {
         /// All of it.
         bytes: Zeroizing<Vec<u8>>,
     },
-}
-
-/// Re-validation at import: what comes out of a bundle is hostile until it passed.
-pub trait Admit: Send + Sync {
-    /// Checks an artifact's names, paths, roles and checksums. The checksums listed in it have been compared with the
-    /// bytes by the caller; this says whether they are enough. `read` opens small blobs it names (at most 4 MiB).
-    fn admit(
-        &self,
-        artifact: &Artifact,
-        read: &mut dyn FnMut(&BlobKey) -> Result<Bytes, Problem>,
-    ) -> Result<(), Problem>;
-    /// Checks a ref.
-    fn admit_ref(&self, reference: &Ref) -> Result<(), Problem>;
-    /// Begins to check what can only be said of all artifacts of a bundle together.
-    fn together<'a>(
-        &self,
-        _context: &'a dyn AdmitContext,
-    ) -> Result<Option<Box<dyn Together + 'a>>, Problem> {
-        Ok(None)
-    }
-}
-
-/// What checks artifacts together works with.
-pub trait AdmitContext: Send + Sync {
-    /// Reads a small blob that is held, at most `limit` bytes.
-    fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
-    /// Opens a blob that is held.
-    fn open(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem>;
-    /// The keyrings of upstreams that are pinned at this side, each with its path.
-    fn keyrings(&self) -> Result<Vec<(PathBuf, Bytes)>, Problem>;
-}
-
-/// Checks the artifacts of a bundle together. All of them are shown to it twice, each admitted by itself before.
-pub trait Together {
-    /// The first time.
-    fn first(&mut self, artifact: &Artifact) -> Result<(), Problem>;
-    /// The second time.
-    fn second(&mut self, artifact: &Artifact) -> Result<(), Problem>;
-    /// What was found, for people and the audit log.
-    fn verdicts(self: Box<Self>) -> Vec<Verdict>;
-}
-
-/// Whether something of a bundle was proved by its upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// What: `debian dists/bookworm`.
-    pub subject: String,
-    /// Whether all of it was.
-    pub is_proved: bool,
-    /// How, or why not.
-    pub text: String,
 }
 
 /// Configuring one client.

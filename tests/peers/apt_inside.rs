@@ -102,6 +102,8 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
     run(inside
         .program("mmdebstrap")
         .args(["--quiet", "--mode=root", "--variant=apt", &codename])
+        // Of what merges /usr, debootstrap's way is here alone.
+        .arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
         .arg(&first)
         .arg(&sources))
     .succeeded();

@@ -91,7 +91,7 @@ impl<'a> Proving<'a> {
         let signed = match signed {
             Ok(signers) => Ok(signers.into_iter().map(|signer| signer.certificate).collect::<Vec<_>>()),
             Err(Fault::NotSigned(reasons)) if must.is_none() => Err(match self.any.is_empty() {
-                true => "no keyring is pinned here".to_owned(),
+                true => "no keyring is pinned in HOME/apt/keyrings".to_owned(),
                 false => reasons.join("; "),
             }),
             Err(fault) => return Err(wrong(&fault.to_string())),

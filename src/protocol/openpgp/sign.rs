@@ -49,6 +49,10 @@ impl SigningKey {
         if key.details.users.is_empty() {
             return Err(malformed("this OpenPGP private key does not say whose it is"));
         }
+        // What others made may be RSA, whose library gives its private keys away to who measures it.
+        if key.primary_key.algorithm() != PublicKeyAlgorithm::EdDSALegacy {
+            return Err(malformed("only Ed25519 keys of version 4 sign here"));
+        }
         key.verify_bindings().map_err(|error| malformed(format!("this key is not sound: {error}")))?;
         Ok(SigningKey(key))
     }
