@@ -5,6 +5,14 @@
 //! [`version`] and [`specifier`] compare as PEP 440 does, [`name`] and [`file_name`] read what indexes list.
 
 #[allow(dead_code, reason = "what collects is not here yet")]
+mod file_name;
+#[allow(dead_code, reason = "what collects is not here yet")]
+mod marker;
+#[allow(dead_code, reason = "what collects is not here yet")]
+mod name;
+#[allow(dead_code, reason = "what collects is not here yet")]
+mod requirement;
+#[allow(dead_code, reason = "what collects is not here yet")]
 mod specifier;
 #[allow(dead_code, reason = "what collects is not here yet")]
 mod unreadable;
