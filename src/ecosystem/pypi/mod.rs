@@ -9,11 +9,19 @@ mod file_name;
 #[allow(dead_code, reason = "what collects is not here yet")]
 mod marker;
 #[allow(dead_code, reason = "what collects is not here yet")]
+mod metadata;
+#[allow(dead_code, reason = "what collects is not here yet")]
 mod name;
+#[allow(dead_code, reason = "what collects is not here yet")]
+mod release;
 #[allow(dead_code, reason = "what collects is not here yet")]
 mod requirement;
 #[allow(dead_code, reason = "what collects is not here yet")]
 mod specifier;
+#[allow(dead_code, reason = "what collects is not here yet")]
+mod tags;
+#[allow(dead_code, reason = "what collects is not here yet")]
+mod target;
 #[allow(dead_code, reason = "what collects is not here yet")]
 mod unreadable;
 #[allow(dead_code, reason = "what collects is not here yet")]
