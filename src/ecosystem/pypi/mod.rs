@@ -17,6 +17,8 @@ mod release;
 #[allow(dead_code, reason = "what collects is not here yet")]
 mod requirement;
 #[allow(dead_code, reason = "what collects is not here yet")]
+mod resolve;
+#[allow(dead_code, reason = "what collects is not here yet")]
 mod specifier;
 #[allow(dead_code, reason = "what collects is not here yet")]
 mod tags;

@@ -132,6 +132,32 @@ impl Version {
         })
     }
 
+    /// The version before all others, for what has none.
+    pub(super) fn zero() -> Version {
+        let release = Box::new([0]);
+        Version(Arc::new(Parts { epoch: 0, release, pre: None, post: None, dev: None, local: Local::None }))
+    }
+
+    /// Whether it is no version that is read, but the end of what belongs to one.
+    pub(super) fn is_end(&self) -> bool {
+        self.0.post == Some(u64::MAX) || self.0.local == Local::Last
+    }
+
+    /// The version whose end it is, for people.
+    pub(super) fn without_end(&self) -> Version {
+        self.with(|parts| {
+            parts.post = parts.post.filter(|post| *post < u64::MAX);
+            if parts.local == Local::Last {
+                parts.local = Local::None;
+            }
+        })
+    }
+
+    /// The version that `.dev0` leads to, for people.
+    pub(super) fn without_first_development(&self) -> Version {
+        self.with(|parts| parts.dev = parts.dev.filter(|dev| *dev > 0))
+    }
+
     fn with(&self, change: impl FnOnce(&mut Parts)) -> Version {
         let mut parts = Parts::clone(&self.0);
         change(&mut parts);
