@@ -7,6 +7,8 @@
 #[allow(dead_code, reason = "what collects is not here yet")]
 mod file_name;
 #[allow(dead_code, reason = "what collects is not here yet")]
+mod inputs;
+#[allow(dead_code, reason = "what collects is not here yet")]
 mod marker;
 #[allow(dead_code, reason = "what collects is not here yet")]
 mod metadata;
