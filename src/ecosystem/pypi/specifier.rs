@@ -1,7 +1,8 @@
 //! Version specifiers of PEP 440, `>=1.2,!=1.3.*,<2`, as sets of versions.
 //!
 //! Projects of many years say them in forms that no rule allows. Those whose meaning is plain are read: a wildcard where
-//! it has no place (`>=1.2.*`), a comma too many or one too few, quotes.
+//! it has no place (`>=1.2.*`), a comma too many or one too few, quotes. `===1.0` also admits `1.0.0`, which is the same
+//! version: sets know no spellings.
 
 use std::fmt;
 
@@ -55,7 +56,13 @@ impl Specifiers {
             let end = rest.find(|character| !"<>=!~".contains(character)).unwrap_or(rest.len());
             let (operator, after) = rest.split_at(end);
             let after = after.trim_start_matches(is_blank);
-            let end = after.find(|character| is_padding(character) || "<>=!~".contains(character));
+            let end = after.char_indices().find(|(at, character)| match character {
+                // It may be an epoch's: `1!2.0`.
+                '!' => after.get(at + 1..).is_some_and(|next| next.starts_with('=')),
+                '<' | '>' | '=' | '~' => true,
+                character => is_padding(*character),
+            });
+            let end = end.map(|(at, _)| at);
             let (version, after) = after.split_at(end.unwrap_or(after.len()));
             if clauses.len() == MOST_CLAUSES {
                 return Err(fail("it has more than 128 clauses"));
@@ -232,6 +239,7 @@ mod tests {
             ("<=1.2", "1.2 1.2+x 1.2rc1", "1.2.post1"),
             (">=1.2", "1.2 1.2+x 1.2.post1", "1.2rc1"),
             ("===1.0", "1.0", "1.0+x"),
+            (">=1!1.0!=1!1.5,<1!2", "1!1.0 1!1.9", "1.5 1!1.5 1!2.0"),
             (">=1.0, <2 ,!=1.5", "1.0 1.9", "1.5 2.0"),
             ("", "1.0 1.0a1", ""),
         ] {

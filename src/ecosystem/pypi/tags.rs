@@ -65,7 +65,7 @@ impl Tags {
             tags.native.entry(python).or_default().push(("none".to_owned(), next()));
         }
         // The interpreter's own pure tag comes before all the others, and PyPy's has its own word.
-        for python in [interpreter.tag()].into_iter().chain(interpreter.pure()) {
+        for python in [interpreter.pure_tag()].into_iter().chain(interpreter.pure()) {
             tags.pure.insert(python, next());
         }
         tags
@@ -89,6 +89,14 @@ impl Interpreter {
             Implementation::PyPy => "pp",
         };
         format!("{word}{}{}", self.major, self.minor)
+    }
+
+    /// The tag of wheels that need it, but no ABI of its.
+    fn pure_tag(self) -> String {
+        match self.implementation {
+            Implementation::CPython => self.tag(),
+            Implementation::PyPy => format!("pp{}", self.major),
+        }
     }
 
     /// Its own ABI.
@@ -269,7 +277,7 @@ mod tests {
         assert!(old.rank("cp37", "cp37m", "manylinux1_x86_64").is_some());
         let pypy = Tags::of(Interpreter { implementation: Implementation::PyPy, ..cpython(10) }, &linux(17));
         let of =
-            ["pp310-pypy310_pp73-linux_x86_64", "pp310-none-any", "py3-none-any", "cp310-abi3-linux_x86_64"];
+            ["pp310-pypy310_pp73-linux_x86_64", "pp3-none-any", "py3-none-any", "cp310-abi3-linux_x86_64"];
         assert_eq!(taken(&pypy, &of), of[..3]);
     }
 
