@@ -2,33 +2,28 @@
 //!
 //! An artifact is a release: a project's version, with the wheels and the source distribution that targets need.
 //!
-//! [`version`] and [`specifier`] compare as PEP 440 does, [`name`] and [`file_name`] read what indexes list.
+//! [`version`] and [`specifier`] compare as PEP 440 does; [`name`] and [`file_name`] read what indexes list, of which
+//! [`release`] says what can be installed; [`requirement`], [`marker`] and [`metadata`] read what distributions need. A
+//! [`target`] is what all of that is asked for, with the [`tags`] of the wheels that it takes.
+//!
+//! [`inputs`] reads what projects ask for and what they locked, and [`resolve`] finds one version of each project for a
+//! target.
+#![allow(dead_code, reason = "what collects is not here yet")]
 
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod file_name;
-#[allow(dead_code, reason = "what collects is not here yet")]
+#[cfg(test)]
+mod hostile_tests;
 mod inputs;
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod marker;
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod metadata;
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod name;
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod release;
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod requirement;
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod resolve;
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod specifier;
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod tags;
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod target;
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod unreadable;
-#[allow(dead_code, reason = "what collects is not here yet")]
 mod version;
 
 use bundle_format::Artifact;

@@ -163,7 +163,11 @@ impl Clause {
         let version = Version::parse(if operator == Operator::Arbitrary { text } else { prefix });
         match &version {
             None if text.is_empty() => return Err("a version is missing"),
-            None if operator != Operator::Arbitrary => return Err("it names something that is no version"),
+            None if operator != Operator::Arbitrary
+                || !text.starts_with(|first: char| first.is_alphanumeric()) =>
+            {
+                return Err("it names something that is no version");
+            }
             Some(version) if operator == Operator::Compatible && version.release().len() < 2 => {
                 return Err("~= needs a version of two numbers at least");
             }
@@ -275,7 +279,7 @@ mod tests {
 
     #[test]
     fn what_means_nothing_is_refused() {
-        for text in ["1.0", ">=", ">=x", "><1", "~=1", "==1.0rc1.*", "== ,", "latest", ">=1.0;"] {
+        for text in ["1.0", ">=", ">=x", "><1", "~=1", "==1.0rc1.*", "== ,", "latest", ">=1.0;", "=== !a"] {
             assert!(Specifiers::parse(text).is_err(), "{text:?}");
         }
         assert!(Specifiers::parse(&">=1,".repeat(1000)).is_err());

@@ -57,8 +57,8 @@ pub(crate) fn parse(text: &str, place: &str) -> Result<Lock, Problem> {
     let document: Document = serde_json::from_str(text)
         .map_err(|error| damaged(place, error.to_string()).at(format_args!("{place}:{}", error.line())))?;
     let unreadable = unreadable(place);
-    let mut lock = Lock::default();
-    lock.indexes = document.meta.sources.into_iter().map(|source| (source.name, source.url)).collect();
+    let indexes = document.meta.sources.into_iter().map(|source| (source.name, source.url)).collect();
+    let mut lock = Lock { indexes, ..Lock::default() };
     for (category, packages) in document.categories {
         let of = match category.as_str() {
             DEFAULT => Owner::Package,
