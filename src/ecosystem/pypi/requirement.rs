@@ -84,14 +84,6 @@ impl Requirement {
     pub(crate) fn counts(&self, environment: &Environment, chosen: Chosen<'_>) -> bool {
         self.marker.as_ref().is_none_or(|marker| marker.holds(environment, chosen))
     }
-
-    /// Its versions; any, if it names an address.
-    pub(crate) fn specifiers(&self) -> Specifiers {
-        match &self.source {
-            Source::Index(specifiers) => specifiers.clone(),
-            Source::Url(_) => Specifiers::default(),
-        }
-    }
 }
 
 /// `[a, b]` at the beginning, and the rest.

@@ -15,9 +15,11 @@ use super::version::Version;
 const MOST_CLAUSES: usize = 128;
 
 /// What versions are wanted: all that meet each clause.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Specifiers {
     clauses: Vec<Clause>,
+    /// What they admit together: it is asked far more often than it is read.
+    ranges: Ranges<Version>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,30 +72,22 @@ impl Specifiers {
             clauses.push(Clause::read(operator, version).map_err(fail)?);
             rest = after.trim_start_matches(is_padding);
         }
-        Ok(Specifiers { clauses })
+        Ok(Specifiers::of(clauses))
     }
 
-    /// Exactly this version, not even its local ones.
-    pub(crate) fn exactly(version: &Version) -> Specifiers {
-        let text = format!("=={version}").into();
-        Specifiers {
-            clauses: vec![Clause { operator: Operator::Arbitrary, version: Some(version.clone()), text }],
-        }
+    fn of(clauses: Vec<Clause>) -> Specifiers {
+        let ranges = clauses.iter().fold(Ranges::full(), |all, clause| all.intersection(&clause.ranges()));
+        Specifiers { clauses, ranges }
     }
 
     /// The versions that meet every clause, prereleases too.
-    pub(crate) fn ranges(&self) -> Ranges<Version> {
-        self.clauses.iter().fold(Ranges::full(), |all, clause| all.intersection(&clause.ranges()))
+    pub(crate) fn ranges(&self) -> &Ranges<Version> {
+        &self.ranges
     }
 
     /// Whether a version meets every clause.
     pub(crate) fn contains(&self, version: &Version) -> bool {
-        self.clauses.iter().all(|clause| clause.ranges().contains(version))
-    }
-
-    /// Whether any version will do.
-    pub(crate) fn is_any(&self) -> bool {
-        self.clauses.is_empty()
+        self.ranges.contains(version)
     }
 
     /// Whether a prerelease is named, so that prereleases are welcome.
@@ -112,11 +106,12 @@ impl Specifiers {
             .filter(|clause| matches!(clause.operator, Operator::Equal | Operator::Arbitrary));
         pins.filter_map(|clause| clause.version.as_ref())
     }
+}
 
-    /// The clauses of both.
-    pub(crate) fn and(mut self, other: &Specifiers) -> Specifiers {
-        self.clauses.extend(other.clauses.iter().cloned());
-        self
+impl Default for Specifiers {
+    /// Any version.
+    fn default() -> Specifiers {
+        Specifiers::of(Vec::new())
     }
 }
 
@@ -217,10 +212,7 @@ mod tests {
     use super::*;
 
     fn holds(specifier: &str, text: &str) -> bool {
-        let version = Version::parse(text).unwrap();
-        let specifiers = Specifiers::parse(specifier).unwrap();
-        assert_eq!(specifiers.contains(&version), specifiers.ranges().contains(&version));
-        specifiers.contains(&version)
+        Specifiers::parse(specifier).unwrap().contains(&Version::parse(text).unwrap())
     }
 
     #[test]
@@ -272,7 +264,7 @@ mod tests {
             (">=3.6.", ">=3.6"),
             ("~=1.2.*", "~=1.2"),
         ] {
-            let read = |text| Specifiers::parse(text).unwrap().ranges();
+            let read = |text| Specifiers::parse(text).unwrap().ranges().clone();
             assert_eq!(read(wild), read(meant), "{wild}");
         }
     }

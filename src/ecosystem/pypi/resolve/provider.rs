@@ -321,7 +321,7 @@ impl<'a> Provider<'a> {
         for requirement in requirements {
             if let Some((name, version)) = of.filter(|(name, _)| **name == requirement.name) {
                 // It asks for extras of itself: of this very version.
-                if !requirement.specifiers().contains(version) {
+                if matches!(&requirement.source, Source::Index(specifiers) if !specifiers.contains(version)) {
                     return Err(NotSo::Unusable(format!("it needs {requirement}, which it is not itself")));
                 }
                 for extra in &requirement.extras {
@@ -333,11 +333,13 @@ impl<'a> Provider<'a> {
                 }
                 continue;
             }
-            let mut range = requirement.specifiers().ranges();
+            let mut range = Ranges::full();
             let constraints = self.constraints.get(&requirement.name).map(Vec::as_slice).unwrap_or_default();
             for one in [requirement].into_iter().chain(constraints.iter().copied()) {
                 self.learn(one)?;
-                range = range.intersection(&one.specifiers().ranges());
+                if let Source::Index(specifiers) = &one.source {
+                    range = range.intersection(specifiers.ranges());
+                }
             }
             self.add(&mut needed, Package::Project(requirement.name.clone()), &range);
             for extra in &requirement.extras {
@@ -389,18 +391,14 @@ impl<'a> Provider<'a> {
         for pin in specifiers.pinned() {
             // Only what is yanked has to be pinned; of a project that was not asked for yet, nobody knows.
             let is_asked = self.run.borrow().asked.contains(name);
-            let is_yanked = |releases: &'a [Release]| {
-                let of_pin = releases
-                    .iter()
-                    .filter(|release| specifiers.contains(&release.version) || release.version == *pin);
-                of_pin
-                    .filter_map(|release| Some((release, self.best(name, release)?)))
-                    .filter(|(_, file)| file.is_yanked)
-                    .map(|(release, _)| release.version.clone())
-                    .collect::<Vec<_>>()
+            let yanked = |releases: &'a [Release]| {
+                let pinned = newest_first(releases, specifiers.ranges());
+                let is_yanked =
+                    |release: &&Release| self.best(name, release).is_some_and(|file| file.is_yanked);
+                pinned.filter(is_yanked).map(|release| release.version.clone()).collect()
             };
             let pinned = match self.releases_known(name) {
-                Some(releases) => is_yanked(releases),
+                Some(releases) => yanked(releases),
                 None => vec![pin.clone()],
             };
             let mut run = self.run.borrow_mut();
