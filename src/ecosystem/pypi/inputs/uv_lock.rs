@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::lock::{Edge, File, Hash, Lock, Origin, Owner, Package, file_name};
 use super::{damaged, read_toml, unreadable};
-use crate::ecosystem::pypi::marker::Marker;
+use crate::ecosystem::pypi::marker::{Marker, Operand, Variable};
 use crate::ecosystem::pypi::name::Name;
 use crate::ecosystem::pypi::specifier::Specifiers;
 use crate::ecosystem::pypi::version::Version;
@@ -208,8 +208,33 @@ impl Reader<'_> {
             *found.ok_or_else(|| damaged(self.place, format!("it leads to {name}, which is not in it")))?;
         let extras = dependency.extra.iter().map(|extra| Name::parse(extra)).collect::<Result<_, _>>();
         let marker = dependency.marker.as_deref().map(Marker::parse).transpose().map_err(&unreadable)?;
+        let marker = marker.map(plain);
         Ok(Edge { to, extras: extras.map_err(&unreadable)?, of: of.clone(), marker })
     }
+}
+
+/// A marker with the project's extras and groups under their own names: where some exclude each other, uv writes
+/// `extra == 'extra-3-app-gpu'` and `extra == 'group-3-app-dev'`, with the length of the project's name before it.
+fn plain(marker: Marker) -> Marker {
+    match marker {
+        Marker::All(all) => Marker::All(all.into_iter().map(plain).collect()),
+        Marker::Any(any) => Marker::Any(any.into_iter().map(plain).collect()),
+        Marker::Compare(Operand::Variable(Variable::Extra), operator, Operand::Text(word)) => {
+            let (variable, name) = match (plain_name(&word, "extra-"), plain_name(&word, "group-")) {
+                (Some(extra), _) => (Variable::Extra, extra),
+                (None, Some(group)) => (Variable::DependencyGroups, group),
+                (None, None) => (Variable::Extra, &*word),
+            };
+            Marker::Compare(Operand::Variable(variable), operator, Operand::Text(name.into()))
+        }
+        other => other,
+    }
+}
+
+/// `gpu` of `extra-3-app-gpu`.
+fn plain_name<'a>(word: &'a str, kind: &str) -> Option<&'a str> {
+    let (length, rest) = word.strip_prefix(kind)?.split_once('-')?;
+    rest.get(length.parse::<usize>().ok()?..)?.strip_prefix('-')
 }
 
 #[cfg(test)]
@@ -287,6 +312,21 @@ mod tests {
         assert_eq!(files, [("num-2.0+x-py3-none-any.whl", None), ("num-2.0.tar.gz", Some(7))]);
         assert_eq!(lock.packages[0].origin, Origin::Local(".".to_owned()));
         assert_eq!(lock.packages[5].files[0].name, "tester-1.tar.gz");
+    }
+
+    #[test]
+    fn extras_and_groups_that_exclude_each_other_have_their_names() {
+        let text = TEXT
+            .replace("sys_platform != 'win32'", "extra == 'extra-3-app-plot' or extra != 'group-3-app-dev'");
+        let lock = parse(&text, "uv.lock").unwrap();
+        let target = Target::parse("cp312-linux-x86_64").unwrap();
+        let has_loop = |extras: &[Name], groups: &[Name]| {
+            let packages = lock.packages_for(&target, Chosen { extras, groups });
+            packages.iter().any(|package| package.name.as_str() == "loop")
+        };
+        assert!(has_loop(&[], &[]) && has_loop(&lock.extras, &lock.groups));
+        assert!(!has_loop(&[], &lock.groups));
+        assert_eq!(plain_name("extra-99-app-x", "extra-"), None);
     }
 
     #[test]
