@@ -67,7 +67,6 @@ struct Run {
     out_of: HashMap<Name, Ranges<Version>>,
     /// How many versions of a project were looked into.
     looked_into: HashMap<Name, usize>,
-    notes: BTreeSet<String>,
     steps: u32,
 }
 
@@ -113,8 +112,7 @@ impl<'a> Provider<'a> {
 
     /// What was decided, for those who asked.
     pub(super) fn solution(self, decided: &SelectedDependencies<Provider<'a>>) -> Solution {
-        let mut solution =
-            Solution { notes: std::mem::take(&mut self.run.borrow_mut().notes), ..Solution::default() };
+        let mut solution = Solution::default();
         for (package, version) in decided {
             let Package::Project(name) = package else { continue };
             let (origin, file) = match self.url(name) {
@@ -136,9 +134,11 @@ impl<'a> Provider<'a> {
             })
             .collect();
         for (name, extra) in extras {
-            if let Some(selected) = solution.selected.get_mut(name) {
-                selected.extras.push(extra.clone());
+            let Some(selected) = solution.selected.get_mut(name) else { continue };
+            if self.metadata(name, &selected.version).is_ok_and(|metadata| !metadata.extras.contains(extra)) {
+                solution.notes.insert(format!("{name} {} has no extra {extra}", selected.version));
             }
+            selected.extras.push(extra.clone());
         }
         solution
     }
@@ -461,9 +461,6 @@ impl<'a> Provider<'a> {
             }
             Package::Extra(name, extra) => {
                 let metadata = self.metadata(name, version)?;
-                if !metadata.extras.contains(extra) {
-                    self.run.borrow_mut().notes.insert(format!("{name} {version} has no extra {extra}"));
-                }
                 let extras = std::slice::from_ref(extra);
                 let requires = metadata.requires.iter();
                 let added =

@@ -283,6 +283,7 @@ fn extras_may_ask_for_their_own_project() {
     let world = || {
         World::default()
             .has("ask 1.0", &[])
+            .has("ask 2026.1", &["base>=2"])
             .has("ask 2024.8.0", &complete)
             .has("ask 2025.1", &complete)
             .has("base 1.0", &[])
