@@ -27,6 +27,8 @@ mod file;
 mod npm;
 #[cfg(feature = "oci")]
 mod oci;
+#[cfg(feature = "pypi")]
+mod pypi;
 
 use std::cmp::Ordering;
 use std::fs::File;

@@ -12,6 +12,8 @@ pub static ECOSYSTEMS: &[&dyn Ecosystem] = &[
     &super::npm::Npm,
     #[cfg(feature = "oci")]
     &super::oci::Oci,
+    #[cfg(feature = "pypi")]
+    &super::pypi::Pypi,
 ];
 
 /// The ecosystem of that name.

@@ -1,0 +1,55 @@
+//! Python packages, as pip and uv find and choose them.
+//!
+//! An artifact is a release: a project's version, with the wheels and the source distribution that targets need.
+//!
+//! [`version`] and [`specifier`] compare as PEP 440 does; [`name`] and [`file_name`] read what indexes list, of which
+//! [`release`] says what can be installed; [`requirement`], [`marker`] and [`metadata`] read what distributions need. A
+//! [`target`] is what all of that is asked for, with the [`tags`] of the wheels that it takes.
+//!
+//! [`inputs`] reads what projects ask for and what they locked, and [`resolve`] finds one version of each project for a
+//! target.
+#![allow(dead_code, reason = "what collects is not here yet")]
+
+mod file_name;
+#[cfg(test)]
+mod hostile_tests;
+mod inputs;
+mod marker;
+mod metadata;
+mod name;
+mod release;
+mod requirement;
+mod resolve;
+mod specifier;
+mod tags;
+mod target;
+mod unreadable;
+mod version;
+
+use bundle_format::Artifact;
+
+use super::Ecosystem;
+
+/// The schema of releases' artifacts.
+const SCHEMA: &str = "pypi/1";
+
+/// The ecosystem of Python packages.
+pub(super) struct Pypi;
+
+impl Ecosystem for Pypi {
+    fn name(&self) -> &'static str {
+        "pypi"
+    }
+
+    fn words(&self) -> &'static [&'static str] {
+        &["pypi"]
+    }
+
+    fn schema(&self) -> &'static str {
+        SCHEMA
+    }
+
+    fn purl(&self, artifact: &Artifact) -> String {
+        format!("pkg:pypi/{}@{}", artifact.name, artifact.version)
+    }
+}
