@@ -64,7 +64,16 @@ fn within(inside: &Inside, root: &Path, script: &str) -> Outcome {
 /// apt with directories of its own, ten days from now.
 fn apt_in_ten_days(inside: &Inside, sources: &Path) -> Command {
     let apt = inside.path("apt");
-    for folder in ["etc/apt/sources.list.d", "state/lists/partial", "cache/archives/partial"] {
+    // apt warns of each of its own folders that is not there.
+    for folder in [
+        "etc/apt/sources.list.d",
+        "etc/apt/apt.conf.d",
+        "etc/apt/preferences.d",
+        "etc/apt/auth.conf.d",
+        "etc/apt/trusted.gpg.d",
+        "state/lists/partial",
+        "cache/archives/partial",
+    ] {
         fs::create_dir_all(apt.join(folder)).unwrap();
     }
     fs::copy(sources, apt.join("etc/apt/sources.list.d/aftk.sources")).unwrap();
