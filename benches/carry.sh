@@ -116,7 +116,9 @@ npm_update() {
 }
 
 image_update() {
-    local debian=http://deb.debian.org packages=python3,nginx-light,curl,git
+    # The mirror that this machine's apt uses.
+    local debian packages=python3,nginx-light,curl,git
+    debian=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n 's|/debian/$||p' | head -1)
     local main="deb $debian/debian bookworm main"
     mmdebstrap -q --variant=minbase --include=$packages bookworm "$work/old.tar" "$main"
     mmdebstrap -q --variant=minbase --include=$packages bookworm "$work/new.tar" "$main" \
