@@ -7,7 +7,7 @@ use bundle_format::{BlobKey, Mode, Signer};
 use serde::{Deserialize, Serialize};
 
 use super::archive_index;
-use super::issue::{AtSite, unpackable};
+use super::issue::{AtSite, leave_out, unpackable};
 use super::ledger;
 use super::lock_file::Lock;
 use super::volumes::{Cutting, Files, Volumes};
@@ -63,20 +63,9 @@ pub(super) fn forecast(lock: &Lock, wish: &Forecasting<'_>, store: &Store) -> Re
     let held = ledger::place(wish.ledger, &mut snapshot, lock, store)?;
     let is_full = pack::is_full(&snapshot, wish.full_every);
     let at_site = wish.at_site.filter(|_| !is_full);
-    blobs.sort_unstable();
-    blobs.dedup();
     let mut segments = snapshot.segments.clone();
-    let (mut left_out, mut left_out_bytes) = (0, 0);
-    if let Some(at_site) = at_site {
-        let mut travels = |key: &BlobKey, size: u64| {
-            let is_there = at_site(key);
-            left_out += u64::from(is_there);
-            left_out_bytes += if is_there { size } else { 0 };
-            !is_there
-        };
-        segments.retain(|segment| travels(&segment.digest, segment.size));
-        blobs.retain(|(key, size)| travels(key, *size));
-    }
+    let (left_out, left_out_bytes) =
+        at_site.map_or((0, 0), |at_site| leave_out(at_site, &mut segments, &mut blobs));
     let is_archive = wish.volumes.size.is_none() && at_site.is_none();
     let index = if is_archive { archive_index::of(records::of_lock(lock))? } else { None };
     let bytes = snapshot.to_bytes().map_err(|error| unpackable(&error))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::signature::PayloadType;
 use bundle_format::{
-    BlobHasher, BlobKey, BundlePlan, Documents, Signer, Snapshot, Source, WriteError, file_name,
+    BlobHasher, BlobKey, BundlePlan, Documents, SegmentRef, Signer, Snapshot, Source, WriteError, file_name,
     recovery_name, spare_name, write_volume,
 };
 
@@ -98,16 +98,7 @@ pub(super) fn issue(
     let mut segments = snapshot.segments.clone();
     let mut issued = Issued::default();
     if let Some(at_site) = issuing.at_site {
-        contents.blobs.sort_unstable();
-        contents.blobs.dedup();
-        let mut leave_out = |key: &BlobKey, size: u64| {
-            let is_there = at_site(key);
-            issued.left_out += u64::from(is_there);
-            issued.left_out_bytes += if is_there { size } else { 0 };
-            !is_there
-        };
-        segments.retain(|segment| leave_out(&segment.digest, segment.size));
-        contents.blobs.retain(|(key, size)| leave_out(key, *size));
+        (issued.left_out, issued.left_out_bytes) = leave_out(at_site, &mut segments, &mut contents.blobs);
     }
     let Contents { bytes, signed, blobs, index, .. } = contents;
     let signer = OnceSigner::new(issuing.signer, store, intake);
@@ -168,6 +159,26 @@ pub(super) fn issue(
     }
     (issued.volumes, issued.spares) = (volumes, spares);
     Ok(issued)
+}
+
+/// Leaves out what the site has: how many blobs, and their bytes. Of what is listed twice, one is left.
+pub(super) fn leave_out(
+    at_site: &AtSite,
+    segments: &mut Vec<SegmentRef>,
+    blobs: &mut Vec<(BlobKey, u64)>,
+) -> (u64, u64) {
+    blobs.sort_unstable();
+    blobs.dedup();
+    let (mut left_out, mut bytes) = (0, 0);
+    let mut travels = |key: &BlobKey, size: u64| {
+        let is_there = at_site(key);
+        left_out += u64::from(is_there);
+        bytes += if is_there { size } else { 0 };
+        !is_there
+    };
+    segments.retain(|segment| travels(&segment.digest, segment.size));
+    blobs.retain(|(key, size)| travels(key, *size));
+    (left_out, bytes)
 }
 
 /// Writes a volume, unless it is there.
