@@ -5,8 +5,8 @@
 //! code. Nothing of this is trusted: what was mended is verified as if it had come from a medium.
 //!
 //! - [`grid`]: which slices stand together · [`packet`]: a slice of recovery, and by what damage is found
-//! - [`code`]: the arithmetic · [`file`](self::file): files of recovery
-//! - [`protect`](self::protect): making packets · [`mend`](self::mend): using them
+//! - `code`: the arithmetic · [`mod@file`]: files of recovery
+//! - [`mod@protect`]: making packets · [`mod@mend`]: using them
 
 mod code;
 pub mod file;

@@ -3,8 +3,8 @@
 //! Media are only read, one after the other: a site with one drive calls this once for each. Nothing gets a volume's name
 //! that is not sound to its last byte; until then it is called `….damaged`. A volume that has its name is never written to.
 //!
-//! - [`found`]: which files there are · [`salvage`]: copying from a medium that fails
-//! - [`mending`]: mending copies · [`outlook`]: whether it would go well
+//! - `found`: which files there are · `salvage`: copying from a medium that fails
+//! - `mending`: mending copies · `outlook`: whether it would go well
 
 mod found;
 mod mending;
