@@ -53,10 +53,9 @@ const ROOMS: &[(&str, &str)] = &[
 const ALONE: &[(&str, &[&str])] = &[
     // Cryptography. Hashing is no secret: whoever names a blob asks `bundle_format`.
     ("ed25519_dalek", &["src/trust/crypto.rs"]),
-    ("aws_lc_rs", &["src/trust/crypto.rs"]),
+    ("aws_lc_rs", &["src/trust/crypto.rs", "src/protocol/openpgp"]),
     ("bcrypt", &["src/trust/crypto.rs"]),
     ("pkcs8", &["src/trust/crypto.rs"]),
-    ("pgp", &["src/protocol/openpgp"]),
     // It issues certificates by its own calls of the same library.
     ("rcgen", &["src/trust/site_authority.rs"]),
     ("sha1", &["src/store/hashes.rs"]),

@@ -3,26 +3,27 @@
 //! A key is Ed25519 in version 4 with SHA-512: what every verifier of today's distributions takes, from GnuPG 2.2 to
 //! Sequoia. It has no subkeys and no end: a mirror must not stop on a day that nobody remembers.
 
+use aws_lc_rs::encoding::AsBigEndian as _;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use jiff::Timestamp;
-use pgp::armor::{self, BlockType};
-use pgp::composed::{
-    ArmorOptions, CleartextSignedMessage, Deserializable as _, KeyType, SignedKeyDetails, SignedSecretKey,
-};
-use pgp::crypto::hash::HashAlgorithm;
-use pgp::crypto::public_key::PublicKeyAlgorithm;
-use pgp::packet::{
-    KeyFlags, PacketTrait as _, PubKeyInner, PublicKey, SecretKey, Signature, SignatureConfig, SignatureType,
-    Subpacket, SubpacketData, UserId,
-};
-use pgp::ser::Serialize;
-use pgp::types::{KeyDetails as _, KeyVersion, Password, SignedUser, Tag};
-use rand_core::OsRng;
 use zeroize::Zeroizing;
 
-use super::{Fault, hex, instant, malformed};
+use super::key::{EDDSA, Hash, PublicKey};
+use super::packet::{Bytes, packets, tag, write, write_length, write_number};
+use super::signature::{self, About, CERTIFIES, SIGNS, Signature, kind, part};
+use super::{BEGIN_MESSAGE, Fault, armor, hex, malformed};
+
+/// The number of SHA-512 in a signature.
+const SHA512: u8 = 10;
 
 /// A key that signs.
-pub struct SigningKey(SignedSecretKey);
+pub struct SigningKey {
+    pair: Ed25519KeyPair,
+    public: PublicKey,
+    user: Vec<u8>,
+    /// The body of the packet in which the key says whose it is.
+    certification: Vec<u8>,
+}
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -36,7 +37,15 @@ impl SigningKey {
     /// # Errors
     /// If the system has no random numbers.
     pub fn generate(user: &str, created: Timestamp) -> Result<SigningKey, Fault> {
-        generate(user, created).map(SigningKey).map_err(failed)
+        let pair = Ed25519KeyPair::generate().map_err(failed)?;
+        let public = PublicKey::ed25519(pair.public_key().as_ref(), seconds(created));
+        let public = public.ok_or_else(|| malformed("the OpenPGP key cannot be made"))?;
+        let mut key = SigningKey { pair, public, user: user.as_bytes().to_vec(), certification: Vec::new() };
+        // Dated as the key is: a client whose clock is late would not believe one of now.
+        let about = [key.public.hashed(), &signature::user_prefix(&key.user), &key.user];
+        let says = [(part::KEY_FLAGS, &[CERTIFIES | SIGNS][..]), (part::PRIMARY_USER, &[1])];
+        key.certification = key.sign(kind::POSITIVE_CERTIFICATION, &about, created, &says);
+        Ok(key)
     }
 
     /// Reads a key that [`SigningKey::armored`] wrote.
@@ -44,17 +53,32 @@ impl SigningKey {
     /// # Errors
     /// If it is something else.
     pub fn read(text: &str) -> Result<SigningKey, Fault> {
-        let (key, _) = SignedSecretKey::from_string(text)
-            .map_err(|error| malformed(format!("this is no OpenPGP private key: {error}")))?;
-        if key.details.users.is_empty() {
+        let bytes = Zeroizing::new(armor::read(text.as_bytes(), armor::PRIVATE_KEY)?);
+        let (mut secret, mut user, mut certification) = (None, None, None);
+        for packet in packets(&bytes) {
+            let packet = packet?;
+            match packet.tag {
+                tag::SECRET_KEY => secret = secret.or(Some(packet.body)),
+                tag::USER_ID => user = user.or(Some(packet.body)),
+                tag::SIGNATURE => certification = certification.or(Some(packet.body)),
+                _ => {}
+            }
+        }
+        let secret = secret.ok_or_else(|| malformed("this is no OpenPGP private key"))?;
+        let (Some(user), Some(certification)) = (user, certification) else {
             return Err(malformed("this OpenPGP private key does not say whose it is"));
+        };
+        let (public, secret) = PublicKey::read_ed25519(secret)
+            .ok_or_else(|| malformed("only Ed25519 keys of version 4 sign here"))?;
+        let pair = read_secret(secret, &public)
+            .ok_or_else(|| malformed("this OpenPGP private key is protected by a password, or damaged"))?;
+        let is_sound = Signature::read(certification).is_some_and(|one| {
+            kind::CERTIFICATION.contains(&one.kind) && one.is_about(&public, About::User(user), &public)
+        });
+        if !is_sound {
+            return Err(malformed("this key is not sound: it did not sign whose it is"));
         }
-        // What others made may be RSA, whose library gives its private keys away to who measures it.
-        if key.primary_key.algorithm() != PublicKeyAlgorithm::EdDSALegacy {
-            return Err(malformed("only Ed25519 keys of version 4 sign here"));
-        }
-        key.verify_bindings().map_err(|error| malformed(format!("this key is not sound: {error}")))?;
-        Ok(SigningKey(key))
+        Ok(SigningKey { pair, public, user: user.to_vec(), certification: certification.to_vec() })
     }
 
     /// The private key, armored.
@@ -62,124 +86,122 @@ impl SigningKey {
     /// # Errors
     /// Only if the library fails.
     pub fn armored(&self) -> Result<Zeroizing<String>, Fault> {
-        self.0.to_armored_string(ArmorOptions::default()).map(Zeroizing::new).map_err(failed)
+        let seed = self.pair.seed().and_then(|seed| seed.as_be_bytes()).map_err(failed)?;
+        let seed: Zeroizing<Vec<u8>> = Zeroizing::new(seed.as_ref().to_vec());
+        // Protected by nothing but the file that it stands in (RFC 9580, section 3.7.2.1), with a sum of the number's bytes.
+        let mut secret = Zeroizing::new(self.public.body().to_vec());
+        secret.push(0);
+        let number = secret.len();
+        write_number(&seed, &mut secret);
+        let sum = secret[number..].iter().fold(0_u16, |sum, byte| sum.wrapping_add(u16::from(*byte)));
+        secret.extend_from_slice(&sum.to_be_bytes());
+        let mut packets = Zeroizing::new(Vec::with_capacity(1024));
+        write(tag::SECRET_KEY, &secret, &mut packets);
+        self.write_identity(&mut packets);
+        Ok(Zeroizing::new(armor::write(&packets, armor::PRIVATE_KEY)))
     }
 
     /// The public certificate, armored: what verifiers are given.
-    ///
-    /// # Errors
-    /// Only if the library fails.
-    pub fn certificate(&self) -> Result<String, Fault> {
-        self.0.to_public_key().to_armored_string(ArmorOptions::default()).map_err(failed)
+    pub fn certificate(&self) -> String {
+        let mut packets = Vec::new();
+        write(tag::PUBLIC_KEY, self.public.body(), &mut packets);
+        self.write_identity(&mut packets);
+        armor::write(&packets, armor::PUBLIC_KEY)
+    }
+
+    fn write_identity(&self, to: &mut Vec<u8>) {
+        write(tag::USER_ID, &self.user, to);
+        write(tag::SIGNATURE, &self.certification, to);
     }
 
     /// The fingerprint, in upper-case hex.
     pub fn fingerprint(&self) -> String {
-        hex(&self.0.primary_key.fingerprint())
+        hex(&self.public.fingerprint)
     }
 
     /// From when on it signs.
     pub fn created(&self) -> Timestamp {
-        instant(self.0.primary_key.created_at().as_secs()).unwrap_or(Timestamp::UNIX_EPOCH)
+        self.public.created
     }
 
-    /// Signs bytes as of a time.
-    fn sign(&self, signed: &[u8], typ: SignatureType, at: Timestamp) -> pgp::errors::Result<Signature> {
-        let key = &self.0.primary_key;
-        let algorithm = key.algorithm();
-        configuration(key, algorithm, typ, at.max(self.created()), Vec::new())?.sign(
-            key,
-            &Password::empty(),
-            signed,
-        )
+    /// Signs bytes as of a time, saying some parts beside: the body of a signature's packet.
+    fn sign(&self, kind: u8, about: &[&[u8]], at: Timestamp, says: &[(u8, &[u8])]) -> Vec<u8> {
+        let created = seconds(at.max(self.created())).to_be_bytes();
+        let fingerprint = [&[4], &self.public.fingerprint[..]].concat();
+        let mut signed = Vec::new();
+        for (kind, value) in
+            [(part::CREATED, &created[..]), (part::ISSUER_FINGERPRINT, &fingerprint)].iter().chain(says)
+        {
+            write_part(*kind, value, &mut signed);
+        }
+        let mut beside = Vec::new();
+        write_part(part::ISSUER, self.public.identity(), &mut beside);
+        let mut body = vec![4, kind, EDDSA, SHA512];
+        body.extend_from_slice(&(signed.len() as u16).to_be_bytes());
+        body.extend_from_slice(&signed);
+        let digest = signature::digest(Hash::Sha512, about, &body);
+        body.extend_from_slice(&(beside.len() as u16).to_be_bytes());
+        body.extend_from_slice(&beside);
+        body.extend_from_slice(&digest.as_ref()[..2]);
+        for number in self.pair.sign(digest.as_ref()).as_ref().chunks(32) {
+            write_number(number, &mut body);
+        }
+        body
     }
+}
+
+/// The private key of a packet, which has to be that of the public one.
+fn read_secret(packet: &[u8], public: &PublicKey) -> Option<Ed25519KeyPair> {
+    let mut rest = Bytes(packet);
+    if rest.byte()? != 0 {
+        return None;
+    }
+    let number = rest.number()?;
+    let mut seed = Zeroizing::new([0; 32]);
+    seed[32_usize.checked_sub(number.len())?..].copy_from_slice(number);
+    Ed25519KeyPair::from_seed_and_public_key(&*seed, public.as_ed25519()?).ok()
 }
 
 /// A document that is signed within, such as an `InRelease`, by all of these keys as of a time. No line of it ends in white
 /// space: that is not signed.
-///
-/// # Errors
-/// If a key cannot be used.
-pub fn sign_inline(text: &str, keys: &[SigningKey], at: Timestamp) -> Result<String, Fault> {
+pub fn sign_inline(text: &str, keys: &[SigningKey], at: Timestamp) -> String {
     // The newline at its end belongs to the frame.
     let text = text.strip_suffix('\n').unwrap_or(text);
-    let message = CleartextSignedMessage::new_many(text, |normal| {
-        keys.iter().map(|key| key.sign(normal.as_bytes(), SignatureType::Text, at)).collect()
-    });
-    message.and_then(|message| message.to_armored_string(ArmorOptions::default())).map_err(failed)
+    let mut signed = format!("{BEGIN_MESSAGE}\nHash: SHA512\n\n");
+    for line in text.split('\n') {
+        if line.starts_with('-') {
+            signed.push_str("- ");
+        }
+        signed.push_str(line);
+        signed.push('\n');
+    }
+    signed.push_str(&signatures(text.replace('\n', "\r\n").as_bytes(), kind::TEXT, keys, at));
+    signed
 }
 
 /// Signatures that stand beside a document, such as a `Release.gpg`, by all of these keys as of a time.
-///
-/// # Errors
-/// If a key cannot be used.
-pub fn sign_detached(document: &[u8], keys: &[SigningKey], at: Timestamp) -> Result<String, Fault> {
-    let signatures: Result<Vec<_>, _> =
-        keys.iter().map(|key| key.sign(document, SignatureType::Binary, at)).collect();
-    let mut text = Vec::new();
-    signatures
-        .and_then(|all| armor::write(&Signatures(all), BlockType::Signature, &mut text, None, true))
-        .map_err(failed)?;
-    String::from_utf8(text).map_err(failed)
+pub fn sign_detached(document: &[u8], keys: &[SigningKey], at: Timestamp) -> String {
+    signatures(document, kind::BINARY, keys, at)
 }
 
-/// Several signatures in one block.
-struct Signatures(Vec<Signature>);
-
-impl Serialize for Signatures {
-    fn to_writer<W: std::io::Write>(&self, writer: &mut W) -> pgp::errors::Result<()> {
-        self.0.iter().try_for_each(|one| one.to_writer_with_header(writer))
+/// One block of signatures, a key's after another's.
+fn signatures(signed: &[u8], kind: u8, keys: &[SigningKey], at: Timestamp) -> String {
+    let mut packets = Vec::new();
+    for key in keys {
+        write(tag::SIGNATURE, &key.sign(kind, &[signed], at, &[]), &mut packets);
     }
-
-    fn write_len(&self) -> usize {
-        self.0.iter().map(|one| one.write_len_with_header()).sum()
-    }
+    armor::write(&packets, armor::SIGNATURE)
 }
 
-/// The library's own way dates a key's self-signature now, which a client whose clock is late does not believe.
-fn generate(user: &str, created: Timestamp) -> pgp::errors::Result<SignedSecretKey> {
-    let (public, secret) = KeyType::Ed25519Legacy.generate(OsRng)?;
-    let algorithm = PublicKeyAlgorithm::EdDSALegacy;
-    let public = PubKeyInner::new(KeyVersion::V4, algorithm, library_time(created), None, public)?;
-    let key = SecretKey::new(PublicKey::from_inner(public)?, secret)?;
-    let user = UserId::from_str(Default::default(), user)?;
-    let mut flags = KeyFlags::default();
-    flags.set_certify(true);
-    flags.set_sign(true);
-    let says = vec![
-        Subpacket::regular(SubpacketData::KeyFlags(flags))?,
-        Subpacket::regular(SubpacketData::IsPrimary(true))?,
-    ];
-    let certification = configuration(&key, algorithm, SignatureType::CertPositive, created, says)?;
-    let public = key.public_key().clone();
-    let own = certification.sign_certification(&key, &public, &Password::empty(), Tag::UserId, &user)?;
-    let details =
-        SignedKeyDetails::new(Vec::new(), Vec::new(), vec![SignedUser::new(user, vec![own])], Vec::new());
-    Ok(SignedSecretKey::new(key, details, Vec::new(), Vec::new()))
-}
-
-/// How something is signed with a key.
-fn configuration(
-    key: &SecretKey,
-    algorithm: PublicKeyAlgorithm,
-    typ: SignatureType,
-    at: Timestamp,
-    more: Vec<Subpacket>,
-) -> pgp::errors::Result<SignatureConfig> {
-    let mut configuration = SignatureConfig::v4(typ, algorithm, HashAlgorithm::Sha512);
-    configuration.hashed_subpackets = vec![
-        Subpacket::regular(SubpacketData::SignatureCreationTime(library_time(at)))?,
-        Subpacket::regular(SubpacketData::IssuerFingerprint(key.fingerprint()))?,
-    ];
-    configuration.hashed_subpackets.extend(more);
-    let identity = SubpacketData::IssuerKeyId(key.legacy_key_id());
-    configuration.unhashed_subpackets = vec![Subpacket::regular(identity)?];
-    Ok(configuration)
+fn write_part(kind: u8, value: &[u8], to: &mut Vec<u8>) {
+    write_length(value.len() + 1, to);
+    to.push(kind);
+    to.extend_from_slice(value);
 }
 
 /// Seconds since 1970; of the few times that OpenPGP can say, the nearest.
-fn library_time(at: Timestamp) -> pgp::types::Timestamp {
-    pgp::types::Timestamp::from_secs(at.as_second().clamp(0, i64::from(u32::MAX)) as u32)
+fn seconds(at: Timestamp) -> u32 {
+    at.as_second().clamp(0, i64::from(u32::MAX)) as u32
 }
 
 fn failed(error: impl std::fmt::Display) -> Fault {
@@ -202,7 +224,7 @@ mod tests {
     }
 
     fn keyring(key: &SigningKey) -> Keyring {
-        Keyring::read(key.certificate().unwrap().as_bytes()).unwrap()
+        Keyring::read(key.certificate().as_bytes()).unwrap()
     }
 
     #[test]
@@ -210,8 +232,8 @@ mod tests {
         let (old, new) = (key(), SigningKey::read(&key().armored().unwrap()).unwrap());
         let (signed, now) = (time("2026-03-01T00:00:00Z"), time("2026-06-01T00:00:00Z"));
         let keys = [old, new];
-        let inline = sign_inline(TEXT, &keys, signed).unwrap();
-        let beside = sign_detached(TEXT.as_bytes(), &keys, signed).unwrap();
+        let inline = sign_inline(TEXT, &keys, signed);
+        let beside = sign_detached(TEXT.as_bytes(), &keys, signed);
         for key in &keys {
             let (text, signers) = verify_inline(inline.as_bytes(), &keyring(key), now).unwrap();
             assert_eq!(std::str::from_utf8(&text).unwrap(), TEXT);
@@ -227,7 +249,7 @@ mod tests {
     #[test]
     fn nothing_is_signed_before_its_key_was_there() {
         let key = key();
-        let inline = sign_inline(TEXT, std::slice::from_ref(&key), time("2020-01-01T00:00:00Z")).unwrap();
+        let inline = sign_inline(TEXT, std::slice::from_ref(&key), time("2020-01-01T00:00:00Z"));
         let (_, signers) =
             verify_inline(inline.as_bytes(), &keyring(&key), time("2026-06-01T00:00:00Z")).unwrap();
         assert_eq!(signers[0].signed, key.created());
@@ -235,7 +257,7 @@ mod tests {
 
     #[test]
     fn what_is_no_private_key_is_refused() {
-        for text in ["", "x", &key().certificate().unwrap()] {
+        for text in ["", "x", &key().certificate()] {
             assert!(matches!(SigningKey::read(text), Err(Fault::Malformed(_))));
         }
     }

@@ -442,8 +442,7 @@ impl Publisher<'_> {
             });
         }
         let facts = serde_json::to_vec(&facts).unwrap_or_default();
-        let certificates: Result<Vec<_>, _> = self.keys.iter().map(SigningKey::certificate).collect();
-        let certificates = certificates.map_err(|fault| unusable(&fault))?.concat();
+        let certificates: String = self.keys.iter().map(SigningKey::certificate).collect();
         for (path, bytes) in
             [(SUITES, &facts[..]), (SIGNERS, signers.as_bytes()), (KEYRING, certificates.as_bytes())]
         {
@@ -479,8 +478,8 @@ impl Publisher<'_> {
         }
         // Clocks of clients that are late must not take a signature for one to come.
         let at = self.now - BACKDATED;
-        let inline = sign_inline(text, self.keys, at).map_err(|fault| unusable(&fault))?;
-        let beside = sign_detached(text.as_bytes(), self.keys, at).map_err(|fault| unusable(&fault))?;
+        let inline = sign_inline(text, self.keys, at);
+        let beside = sign_detached(text.as_bytes(), self.keys, at);
         for (path, bytes) in paths.iter().zip([inline, beside]) {
             edition.insert(path.clone(), document(write(bytes.as_bytes(), self.context)?, false));
         }
