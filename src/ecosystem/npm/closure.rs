@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use super::fetch::{Carried, Fetched, Fetcher, refs};
 use super::found::{Found, Sighting};
 use super::held::Held;
-use super::lockfile::EdgeKind;
+use super::lock::EdgeKind;
 use super::names;
 use super::origin::{PUBLIC, Source};
 use super::spec::{Spec, without_alias};

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::SCHEMA;
 use super::cuttings::{Cutting, Cuttings};
-use super::lockfile::EdgeKind;
+use super::lock::EdgeKind;
 use super::names;
 use super::origin::{Routes, Source};
 use super::platform::Platform;

@@ -1,7 +1,6 @@
 //! npm: lockfiles in, a registry out.
 //!
-//! Collecting: [`request`] reads a request, [`lockfile_text`], [`lockfile`] and [`lock_graph`] the lockfile, [`wanted`]
-//! what it asks for. [`resolve`] turns that into artifacts: [`closure`] follows what leads further, [`fetch`] asks for
+//! Collecting: [`request`] reads a request, [`lock`] the lockfile, [`wanted`] what it asks for. [`resolve`] turns that into artifacts: [`closure`] follows what leads further, [`fetch`] asks for
 //! a package, with [`cuttings`] from registry documents ([`version_object`]), and [`found`] gathers what came of it.
 //! [`prove`] checks that it is enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
 //! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`], [`origin`]
@@ -23,9 +22,7 @@ mod fetch;
 mod found;
 mod held;
 mod integrity;
-mod lock_graph;
-mod lockfile;
-mod lockfile_text;
+mod lock;
 mod names;
 mod network;
 mod npmrc;
@@ -76,7 +73,7 @@ impl Ecosystem for Npm {
     }
 
     fn is_lockfile(&self, file_name: &str) -> bool {
-        request::is_lockfile(file_name)
+        lock::is_lockfile(file_name)
     }
 
     fn purl(&self, artifact: &Artifact) -> String {

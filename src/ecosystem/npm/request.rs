@@ -5,36 +5,20 @@ use std::path::{Path, PathBuf};
 use bundle_format::BlobKey;
 use serde_json::Value;
 
-use super::lockfile_text;
+use super::lock;
 use crate::ecosystem::{CollectContext, Request, RequestBody};
 use crate::problem::{Kind, Problem};
 
-/// The lockfiles that are read.
-const READ: [&str; 2] = ["package-lock.json", "npm-shrinkwrap.json"];
-/// Those of other clients, and what turns each into one that is read.
-const NOT_READ: [(&str, &str); 4] =
-    [("yarn.lock", "yarn's"), ("pnpm-lock.yaml", "pnpm's"), ("bun.lock", "bun's"), ("bun.lockb", "bun's")];
 /// The largest `package.json` that is read, in bytes.
 const LARGEST_MANIFEST: u64 = 8 << 20;
 
-/// Whether a file is a lockfile of this ecosystem by its name; those that are refused with a hint too.
-pub(super) fn is_lockfile(file_name: &str) -> bool {
-    READ.contains(&file_name) || NOT_READ.iter().any(|(name, _)| *name == file_name)
-}
-
-/// Whether the words of a request are the path of a lockfile that is read.
+/// Whether the words of a request are the path of a lockfile.
 ///
 /// # Errors
-/// If they are something else, or the path of another client's lockfile.
+/// If they are something else.
 pub(super) fn check(what: &str) -> Result<(), Problem> {
     let file_name = what.rsplit('/').next().unwrap_or_default();
-    if let Some((name, whose)) = NOT_READ.iter().find(|(name, _)| *name == file_name) {
-        let message = format!("{name} is {whose} lockfile, which is not read");
-        return Err(Problem::new(Kind::Usage, "npm.foreign-lockfile", message)
-            .at(what)
-            .hint("npm writes its own from the same package.json with: npm install --package-lock-only"));
-    }
-    if !is_lockfile(file_name) && !["/", "./", "../"].iter().any(|start| what.starts_with(start)) {
+    if !lock::is_lockfile(file_name) && !["/", "./", "../"].iter().any(|start| what.starts_with(start)) {
         return Err(not_built(what));
     }
     Ok(())
@@ -47,11 +31,12 @@ pub(super) fn check(what: &str) -> Result<(), Problem> {
 pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
     check(what)?;
     let path = context.directory().join(what);
-    let (_, digest) = lockfile_text::load(&path, Path::new(what), context).await?.ok_or_else(|| {
+    let lockfile = lock::load(&path, Path::new(what), context).await?.ok_or_else(|| {
         Problem::new(Kind::Usage, "npm.no-lockfile", "there is no such lockfile")
             .at(what)
             .hint("npm writes one with: npm install --package-lock-only")
     })?;
+    let digest = lockfile.digest;
     let mut identity = format!("npm:lockfile:{}", digest.hex());
     if let Some(overrides) = overrides(&path, context).await? {
         let digest = BlobKey::of(overrides.to_string().as_bytes());

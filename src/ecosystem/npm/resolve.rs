@@ -9,8 +9,7 @@ use std::sync::Arc;
 use super::closure::Closure;
 use super::fetch::Fetcher;
 use super::found::Found;
-use super::lock_graph::Overrides;
-use super::lockfile_text;
+use super::lock::{self, Overrides};
 use super::origin::Routes;
 use super::platform::Platform;
 use super::request;
@@ -32,8 +31,8 @@ pub(super) async fn resolve(
         let RequestBody::Document { path, digest } = &request.body else {
             return Err(request::not_built(&request.text));
         };
-        let lock = match lockfile_text::load(path, path, context).await? {
-            Some((lock, read)) if read == *digest => lock,
+        let lockfile = match lock::load(path, path, context).await? {
+            Some(read) if read.digest == *digest => read,
             _ => {
                 let message = "the lockfile changed while it was being collected";
                 let problem = Problem::new(Kind::Failed, "npm.lockfile-changed", message);
@@ -41,7 +40,10 @@ pub(super) async fn resolve(
             }
         };
         let overrides = request::overrides(path, context).await?;
-        let overrides = overrides.as_ref().map(Overrides::read).unwrap_or_default();
+        let mut overrides = overrides.as_ref().map(Overrides::read).unwrap_or_default();
+        overrides.extend(lockfile.overridden);
+        let platforms = if lockfile.is_for_all_platforms { &[] } else { &platforms[..] };
+        let lock = lockfile.lock;
         let project = context.directory().join(path.parent().unwrap_or(Path::new("")));
         let routes = Arc::new(Routes::load(context, &project).await?);
         routes.warn(context);
@@ -51,7 +53,7 @@ pub(super) async fn resolve(
         found.requests.push(request.text.clone());
         found.gaps.append(&mut wants.gaps);
         found.notes.append(&mut wants.notes);
-        let fetcher = Fetcher { routes: &routes, platforms: &platforms, bent: &wants.bent, context };
+        let fetcher = Fetcher { routes: &routes, platforms, bent: &wants.bent, context };
         Closure::new(fetcher, number, &mut found).follow(&wants).await?;
     }
     blocking(move || found.settle()).await

@@ -35,7 +35,7 @@ impl Spec {
             return Spec::Local;
         }
         if let Some(alias) = lower.starts_with("npm:").then(|| text.get(4..)).flatten() {
-            let (name, spec) = split_alias(alias);
+            let (name, spec) = split_range(alias);
             return match Spec::read(spec) {
                 spec @ (Spec::Any | Spec::Range(_) | Spec::Tag(_)) if names::is_valid(name) => {
                     Spec::Alias(name.to_owned(), Box::new(spec))
@@ -100,14 +100,14 @@ impl Spec {
 pub(crate) fn without_alias(text: &str) -> &str {
     match Spec::read(text) {
         Spec::Alias(..) => {
-            text.trim_matches(is_space).get("npm:".len()..).map_or(text, |alias| split_alias(alias).1)
+            text.trim_matches(is_space).get("npm:".len()..).map_or(text, |alias| split_range(alias).1)
         }
         _ => text,
     }
 }
 
 /// `@s/p@^1` as name and right side; the right side may be missing.
-fn split_alias(text: &str) -> (&str, &str) {
+pub(crate) fn split_range(text: &str) -> (&str, &str) {
     let at = text.char_indices().skip(1).find(|(_, character)| *character == '@');
     match at.and_then(|(at, _)| text.split_at_checked(at)) {
         Some((name, spec)) => (name, spec.strip_prefix('@').unwrap_or(spec)),

@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::lockfile::EdgeKind;
+use super::lock::EdgeKind;
 use super::spec::Spec;
 use super::version::Version;
 use crate::problem::{Kind, Problem};

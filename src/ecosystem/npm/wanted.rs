@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::integrity;
-use super::lock_graph::{Overrides, Place, is_from_registry, place};
-use super::lockfile::{Lock, Node};
+use super::lock::{Lock, Node, Overrides, Place, is_from_registry, place};
 use super::origin::{Routes, Source, is_conventional};
 use super::spec::Spec;
 use crate::ecosystem::{Gap, Note};

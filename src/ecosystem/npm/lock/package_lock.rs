@@ -12,35 +12,37 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::lockfile::{EdgeKind, Flags, Lock, Node, Written, installed_name};
-use super::names;
-use super::version::Version;
+use super::{EdgeKind, Flags, Lock, MOST, MOST_EDGES, Written, WrittenEdge, installed_name};
 use crate::blocking::blocking;
 use crate::ecosystem::CollectContext;
 use crate::problem::{Kind, Problem};
 
 /// The largest lockfile that is read, in bytes.
 const LARGEST: u64 = 64 << 20;
-/// The most entries of a lockfile.
-const MOST: usize = 200_000;
-/// The most edges of a lockfile.
-const MOST_EDGES: usize = 1_000_000;
-/// The most segments of an entry's path, each of at most [`names`]' length.
-const DEEPEST: usize = 128;
 
-/// Reads and checks the lockfile at `path`, and finds the digest of its bytes. `Ok(None)` if there is none. `shown` is
-/// its path in messages.
+/// What came of reading a lockfile.
+pub(super) enum Loaded {
+    /// There is none.
+    Missing,
+    /// One of version 2 or 3, and the digest of its bytes.
+    Read(Lock, BlobKey),
+    /// One of version 1.
+    Older,
+}
+
+/// Reads and checks the lockfile at `path`. `shown` is its path in messages.
 ///
 /// # Errors
 /// If it cannot be read, is damaged, or not of a form that is read.
-pub(crate) async fn load(
+pub(super) async fn load(
     path: &Path,
     shown: &Path,
     context: &dyn CollectContext,
-) -> Result<Option<(Lock, BlobKey)>, Problem> {
-    let Some(file) = context.open(path).await? else { return Ok(None) };
+) -> Result<Loaded, Problem> {
+    let Some(file) = context.open(path).await? else { return Ok(Loaded::Missing) };
     let fault = match blocking(move || Ok(read(file))).await? {
-        Ok(read) => return Ok(Some(read)),
+        Ok((lock, digest)) => return Ok(Loaded::Read(lock, digest)),
+        Err(Fault::Version(Some(1))) => return Ok(Loaded::Older),
         Err(fault) => fault,
     };
     // Where the file cannot be read, is too large or no file at all, this says so.
@@ -71,9 +73,7 @@ pub(super) fn read(file: impl Read) -> Result<(Lock, BlobKey), Fault> {
     }
     let mut lock = document.lock;
     lock.put_in_order();
-    for node in lock.nodes() {
-        check(node).map_err(|message| Fault::Entry { path: node.path().to_owned(), message })?;
-    }
+    lock.check().map_err(|(path, message)| Fault::Entry { path, message })?;
     drop(json);
     Ok((lock, file.hasher.finish()))
 }
@@ -123,12 +123,8 @@ impl Fault {
                 let message = "this is no package-lock: it has no `lockfileVersion`";
                 other("npm.no-lockfile", message.to_owned())
             }
-            Fault::Version(Some(1)) => {
-                let message = "this is a package-lock of version 1, which is not read";
-                other("npm.old-lockfile", message.to_owned())
-            }
             Fault::Version(Some(version)) => {
-                let message = format!("this is a package-lock of version {version}; 2 and 3 are read");
+                let message = format!("this is a package-lock of version {version}; 1, 2 and 3 are read");
                 other("npm.unknown-lockfile", message)
             }
             Fault::Entry { path, message } => damaged(message, line_of(text, &path)),
@@ -310,7 +306,7 @@ impl Entry {
 
     /// What leads from it to others, development included only where `development` says so. npm lists an optional
     /// dependency a second time among the needed ones; it counts as optional.
-    fn edges(&self, development: bool) -> Vec<(&str, &str, EdgeKind)> {
+    fn edges(&self, development: bool) -> Vec<WrittenEdge<'_>> {
         let mut edges = BTreeMap::new();
         let optional = |name: &str| self.peer_dependencies_meta.0.get(name).is_some_and(|meta| meta.optional);
         for (name, range) in &self.peer_dependencies.0 {
@@ -326,7 +322,8 @@ impl Entry {
                 edges.insert(name, (range, kind));
             }
         }
-        edges.into_iter().map(|(name, (range, kind))| (name, range, kind)).collect()
+        let edges = edges.into_iter();
+        edges.map(|(name, (range, kind))| WrittenEdge { name, range, kind, to: None }).collect()
     }
 }
 
@@ -367,35 +364,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<T> {
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(raw.get()).ok())
-}
-
-/// What is wrong with an entry, if anything.
-fn check(node: Node<'_>) -> Result<(), String> {
-    let path = node.path();
-    if path.split('/').count() > DEEPEST || path.split('/').any(|segment| segment.len() > 255) {
-        return Err(format!("an entry's path is nested deeper than {DEEPEST} directories, or too long"));
-    }
-    let shown = || -> String { path.escape_debug().collect() };
-    let is_bad = |name: &&str| !names::is_valid(name);
-    if let Some(name) = node.installed_name().filter(is_bad) {
-        return Err(format!("entry {:?}: {name:?} is no package name", shown()));
-    }
-    if node.installed_name().is_none() || node.flags().link || node.flags().in_bundle {
-        return Ok(());
-    }
-    if let Some(name) = node.own_name().filter(is_bad) {
-        return Err(format!("entry {:?}: {name:?} is no package name", shown()));
-    }
-    match node.version() {
-        // npm writes the address there for packages that come from one.
-        Some(version) if Version::parse(version).is_none() && !version.contains(':') => {
-            Err(format!("entry {:?}: {version:?} is no version", shown()))
-        }
-        None if node.resolved().is_none_or(|resolved| !resolved.contains(':')) => {
-            Err(format!("entry {:?} has neither a version nor an address", shown()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The line that an entry begins on; 1 if it cannot be found (its path is written with escapes).
@@ -441,7 +409,7 @@ mod tests {
         assert_eq!(lock.at("node_modules/a").unwrap().resolved(), None);
         let kinds = |path: &str| -> Vec<_> {
             let edges = lock.at(path).unwrap().edges();
-            edges.map(|(name, range, kind)| format!("{name} {range} {}", kind.name())).collect()
+            edges.map(|edge| format!("{} {} {}", edge.name, edge.range, edge.kind.name())).collect()
         };
         let expected = ["a ^1 runtime", "d 1 runtime", "o 1 optional", "p 1 peer", "q 2 optional-peer"];
         assert_eq!(kinds(""), expected);
@@ -496,7 +464,6 @@ mod tests {
             ("[]", "npm.damaged-lockfile", ":1"),
             ("{\n\"lockfileVersion\":\n", "npm.damaged-lockfile", ":3"),
             ("{}", "npm.no-lockfile", ""),
-            ("{\"lockfileVersion\":1}", "npm.old-lockfile", ""),
             ("{\"lockfileVersion\":9}", "npm.unknown-lockfile", ""),
             ("{\"lockfileVersion\":3}", "npm.damaged-lockfile", ":1"),
             ("{\n<<<<<<< HEAD\n", "npm.damaged-lockfile", ":2"),

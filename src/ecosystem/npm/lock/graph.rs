@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_format::Requirement;
 
-use super::lockfile::{EdgeKind, Lock, Node};
-use super::spec::Spec;
-use super::version::Version;
+use super::{EdgeKind, Lock, Node};
+use crate::ecosystem::npm::spec::{Spec, split_range};
+use crate::ecosystem::npm::version::Version;
 
 /// An edge of the tree.
 #[derive(Clone, Copy)]
@@ -21,6 +21,8 @@ pub(crate) struct Edge<'a> {
     pub(crate) kind: EdgeKind,
     /// What it finds, if it finds anything.
     pub(crate) to: Option<Node<'a>>,
+    /// Whether the lockfile says itself where it leads.
+    is_said: bool,
 }
 
 /// The names for which a project's `package.json` has `overrides`, at whatever depth.
@@ -45,12 +47,16 @@ impl Overrides {
         let mut open = vec![overrides];
         while let Some(object) = open.pop().map(serde_json::Value::as_object) {
             for (key, value) in object.into_iter().flatten() {
-                let at = key.char_indices().skip(1).find(|(_, c)| *c == '@').map_or(key.len(), |(at, _)| at);
-                names.extend(key.get(..at).map(str::to_owned));
+                names.insert(split_range(key).0.to_owned());
                 open.push(value);
             }
         }
         Overrides { names }
+    }
+
+    /// Adds names.
+    pub(crate) fn extend(&mut self, names: impl IntoIterator<Item = String>) {
+        self.names.extend(names);
     }
 }
 
@@ -59,9 +65,12 @@ impl Lock {
     pub(crate) fn edges(&self) -> impl Iterator<Item = Edge<'_>> {
         let own = self.nodes().filter(|node| !node.flags().in_bundle && !node.flags().link);
         own.flat_map(move |from| {
-            from.edges().map(move |(name, range, kind)| {
-                let to = self.find(from.path(), name);
-                Edge { from, name, range, kind, to }
+            from.edges().map(move |edge| {
+                let to = match edge.to {
+                    Some(path) => self.at(path),
+                    None => self.find(from.path(), edge.name),
+                };
+                Edge { from, name: edge.name, range: edge.range, kind: edge.kind, to, is_said: edge.to.is_some() }
             })
         })
     }
@@ -103,7 +112,14 @@ impl Lock {
             let range = match place(to) {
                 Place::Elsewhere if Spec::read(edge.range).is_registry() => "workspace:*".to_owned(),
                 Place::Package(real, found) => {
-                    if !overrides.names.contains(edge.name) || is_met(&edge, real, found) {
+                    // A tree may hold what doesn't fit for other reasons. A lockfile that says where an edge leads means
+                    // it; of what is overridden it doesn't say what the package itself asks for.
+                    let overridden = overrides.names.contains(edge.name);
+                    let is_bent = match edge.is_said {
+                        true => overridden || !is_met(&edge, real, found),
+                        false => overridden && !is_met(&edge, real, found),
+                    };
+                    if !is_bent {
                         continue;
                     }
                     if real == edge.name { found.to_owned() } else { format!("npm:{real}@{found}") }
@@ -124,6 +140,7 @@ impl Lock {
         needed
             .filter(|edge| match edge.to.map(place) {
                 None => true,
+                Some(_) if edge.is_said => false,
                 Some(Place::Elsewhere) => false,
                 Some(Place::Package(real, found)) => {
                     !overrides.names.contains(edge.name) && !is_met(edge, real, found)
@@ -172,11 +189,11 @@ pub(crate) fn is_from_registry(node: Node<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ecosystem::npm::lockfile_text;
+    use crate::ecosystem::npm::lock::package_lock;
 
     fn lock(entries: &str) -> Lock {
         let text = format!("{{\"lockfileVersion\":3,\"packages\":{{{entries}}}}}");
-        lockfile_text::read(text.as_bytes()).unwrap().0
+        package_lock::read(text.as_bytes()).unwrap().0
     }
 
     #[test]
@@ -222,8 +239,8 @@ mod tests {
     /// hosts were changed.
     #[test]
     fn a_lockfile_that_npm_wrote_is_met_in_every_edge() {
-        let text = include_bytes!("../../../fixtures/npm/package-lock.json");
-        let lock = lockfile_text::read(text.as_slice()).unwrap().0;
+        let text = include_bytes!("../../../../fixtures/npm/package-lock.json");
+        let lock = package_lock::read(text.as_slice()).unwrap().0;
         let overrides = Overrides::read(&serde_json::json!({"string-width": {"strip-ansi": "6.0.1"}}));
         assert_eq!(lock.unmet_by_project(&overrides).len(), 0);
         let runtime: Vec<_> = lock.edges().filter(|edge| edge.kind == EdgeKind::Runtime).collect();

@@ -1,14 +1,38 @@
-//! What a `package-lock.json` says, held so that two hundred thousand entries need little more than their own words.
+//! What a lockfile says, held so that two hundred thousand entries need little more than their own words.
 //!
-//! The traps: an alias' name is not its path's; `resolved` and `integrity` may be missing; bundled packages and links
+//! npm's and bun's are trees: an edge leads to the nearest package of its name. Those of yarn and pnpm say of each edge
+//! where it leads; they come through [`flat`]. [`read`] finds out which one a file is.
+//!
+//! The traps: an alias' name is not its path's; addresses and checksums may be missing; bundled packages and links
 //! stand among the others; entries of other platforms may have been left out altogether.
+
+mod berry;
+mod bun;
+mod flat;
+mod graph;
+mod package_lock;
+mod package_lock_1;
+mod pnpm;
+mod read;
+mod yaml;
+mod yarn;
 
 use std::borrow::Cow;
 
+pub(super) use self::graph::{Overrides, Place, is_from_registry, place};
+pub(super) use self::read::{is_lockfile, load};
 use super::names;
 use super::texts::{Id, Texts};
+use super::version::Version;
 
-/// A lockfile that was read and checked, by [`super::lockfile_text`].
+/// The most entries of a lockfile.
+const MOST: usize = 200_000;
+/// The most edges of a lockfile.
+const MOST_EDGES: usize = 1_000_000;
+/// The most segments of an entry's path, each of at most [`names`]' length.
+const DEEPEST: usize = 128;
+
+/// What a lockfile says.
 #[derive(Debug, Default)]
 pub(crate) struct Lock {
     texts: Texts,
@@ -35,8 +59,17 @@ pub(super) struct Written<'a> {
     pub(super) resolved: Option<&'a str>,
     pub(super) integrity: Option<&'a str>,
     pub(super) flags: Flags,
-    /// Name, range and kind, ordered by name.
-    pub(super) edges: Vec<(&'a str, &'a str, EdgeKind)>,
+    /// Ordered by name.
+    pub(super) edges: Vec<WrittenEdge<'a>>,
+}
+
+/// An edge as the lockfile writes it.
+pub(super) struct WrittenEdge<'a> {
+    pub(super) name: &'a str,
+    pub(super) range: &'a str,
+    pub(super) kind: EdgeKind,
+    /// The path of the entry that it leads to, if the lockfile says it.
+    pub(super) to: Option<&'a str>,
 }
 
 /// What is or isn't so with an entry.
@@ -94,6 +127,7 @@ struct StoredEdge {
     name: Id,
     range: Id,
     kind: EdgeKind,
+    to: Option<Id>,
 }
 
 /// Nearly all addresses follow from a registry's own, which a lockfile repeats in every entry.
@@ -110,9 +144,10 @@ impl Lock {
     pub(super) fn push(&mut self, written: &Written<'_>) {
         let name = written.name.or_else(|| installed_name(written.path));
         let first_edge = short(self.edges.len());
-        for (name, range, kind) in &written.edges {
-            let (name, range) = (self.texts.intern(name), self.texts.intern(range));
-            self.edges.push(StoredEdge { name, range, kind: *kind });
+        for edge in &written.edges {
+            let (name, range) = (self.texts.intern(edge.name), self.texts.intern(edge.range));
+            let to = edge.to.map(|path| self.texts.intern(path));
+            self.edges.push(StoredEdge { name, range, kind: edge.kind, to });
         }
         let entry = Entry {
             resolved: self.resolved(name, written.version, written.resolved),
@@ -147,6 +182,21 @@ impl Lock {
             }
             is_same
         });
+    }
+
+    /// Checks every entry.
+    ///
+    /// # Errors
+    /// The path of one, and what is wrong with it.
+    fn check(&self) -> Result<(), (String, String)> {
+        self.nodes().try_for_each(|node| check(node).map_err(|message| (node.path().to_owned(), message)))
+    }
+
+    /// Marks entries as ones that can be done without, by their numbers.
+    fn mark_optional(&mut self, is_optional: impl Fn(usize) -> bool) {
+        for (number, entry) in self.entries.iter_mut().enumerate() {
+            entry.flags.optional |= is_optional(number);
+        }
     }
 
     /// The entries, ordered by their paths.
@@ -225,11 +275,16 @@ impl<'a> Node<'a> {
         self.entry.flags
     }
 
-    /// What leads from it to others: name, range and kind, ordered by name.
-    pub(crate) fn edges(self) -> impl Iterator<Item = (&'a str, &'a str, EdgeKind)> {
+    /// What leads from it to others, ordered by name.
+    pub(super) fn edges(self) -> impl Iterator<Item = WrittenEdge<'a>> {
         let texts = &self.lock.texts;
         let edges = self.lock.edges.iter().skip(long(self.entry.first_edge)).take(long(self.entry.edges));
-        edges.map(|edge| (texts.get(edge.name), texts.get(edge.range), edge.kind))
+        edges.map(|edge| WrittenEdge {
+            name: texts.get(edge.name),
+            range: texts.get(edge.range),
+            kind: edge.kind,
+            to: edge.to.map(|path| texts.get(path)),
+        })
     }
 }
 
@@ -237,6 +292,35 @@ impl<'a> Node<'a> {
 pub(crate) fn installed_name(path: &str) -> Option<&str> {
     let (before, name) = path.rsplit_once("node_modules/")?;
     (before.is_empty() || before.ends_with('/')).then_some(name)
+}
+
+/// What is wrong with an entry, if anything.
+fn check(node: Node<'_>) -> Result<(), String> {
+    let path = node.path();
+    if path.split('/').count() > DEEPEST || path.split('/').any(|segment| segment.len() > 255) {
+        return Err(format!("an entry's path is nested deeper than {DEEPEST} directories, or too long"));
+    }
+    let shown = || -> String { path.escape_debug().collect() };
+    let is_bad = |name: &&str| !names::is_valid(name);
+    if let Some(name) = node.installed_name().filter(is_bad) {
+        return Err(format!("entry {:?}: {name:?} is no package name", shown()));
+    }
+    if node.installed_name().is_none() || node.flags().link || node.flags().in_bundle {
+        return Ok(());
+    }
+    if let Some(name) = node.own_name().filter(is_bad) {
+        return Err(format!("entry {:?}: {name:?} is no package name", shown()));
+    }
+    match node.version() {
+        // npm writes the address there for packages that come from one.
+        Some(version) if Version::parse(version).is_none() && !version.contains(':') => {
+            Err(format!("entry {:?}: {version:?} is no version", shown()))
+        }
+        None if node.resolved().is_none_or(|resolved| !resolved.contains(':')) => {
+            Err(format!("entry {:?} has neither a version nor an address", shown()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A number of things in a lockfile, of which it holds no more than it has bytes.

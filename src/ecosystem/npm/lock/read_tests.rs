@@ -1,0 +1,2 @@
+//! Lockfiles that the clients themselves wrote.
+use super::*;
