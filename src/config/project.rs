@@ -99,14 +99,7 @@ impl Project {
                 .hint("`aftk init` writes one, or name what to collect: `aftk collect npm:./package-lock.json --out DIR`")
         })?;
         let mut project: Project = super::parse(&text, path)?;
-        project.settings = std::mem::take(&mut project.apt)
-            .into_iter()
-            .map(|table| Settings {
-                ecosystem: "apt".to_owned(),
-                place: super::place(&text, table.span().start, path),
-                values: table.into_inner(),
-            })
-            .collect();
+        project.settings = super::settings("apt", std::mem::take(&mut project.apt), &text, path);
         let wrong =
             |message: String| Err(Problem::new(Kind::Usage, "config.invalid", message).at(path.display()));
         if project.format != FORMAT {

@@ -190,8 +190,8 @@ impl Editions for SiteEditions<'_> {
     fn document(&self, repository: &str, path: &str) -> Result<Option<Bytes>, Problem> {
         let (catalogue, blobs) = (&*self.site.catalogue, &*self.site.blobs);
         let found = edition_document(catalogue, blobs, (self.ecosystem, repository), path)?;
-        let Some((key, size)) = found.filter(|(_, size)| *size <= LARGEST_DOCUMENT) else { return Ok(None) };
-        Site::read(&key, &self.site.open_sized(&key, size)?).map(Some)
+        let Some(found) = found.filter(|found| found.size <= LARGEST_DOCUMENT) else { return Ok(None) };
+        Site::read(&found.blob, &self.site.open_sized(&found.blob, found.size)?).map(Some)
     }
 }
 
