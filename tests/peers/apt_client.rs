@@ -7,9 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::apt::Apt;
-use super::command::{Outcome, run};
+use super::command::{AFTK, Outcome, bounded, run};
 use super::inside::{Inside, SERVER};
-use super::outside;
 
 fn archive() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/apt/archive")
@@ -28,7 +27,18 @@ impl Site {
         let keyrings = inside.home().join("apt/keyrings");
         fs::create_dir_all(&keyrings).unwrap();
         fs::copy(archive().join("keyring.asc"), keyrings.join("debian.asc")).unwrap();
-        Site { inside, upstream: Upstream::start() }
+        let site = Site { inside, upstream: Upstream::start() };
+        let key = site.inside.path("collector.pem");
+        fs::write(&key, run(site.outside().args(["key", "show"])).succeeded().stdout).unwrap();
+        run(site.inside.aftk().args(["key", "trust"]).arg(key)).succeeded();
+        site
+    }
+
+    /// aftk outside, with a home of its own.
+    fn outside(&self) -> Command {
+        let mut command = bounded(&[], AFTK);
+        command.env("HOME", self.inside.user()).arg("--home").arg(self.inside.path("outside"));
+        command
     }
 
     /// Carries what these requests stand for, in place of what was there.
@@ -45,8 +55,7 @@ impl Site {
         if stick.exists() {
             fs::remove_dir_all(&stick).unwrap();
         }
-        let mut collect = outside::aftk_behind(&[]);
-        run(collect.current_dir(&project).args(["collect", "--out"]).arg(&stick)).succeeded();
+        run(self.outside().current_dir(&project).args(["collect", "--out"]).arg(&stick)).succeeded();
         self.inside.import(&stick);
     }
 

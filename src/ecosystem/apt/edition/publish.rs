@@ -8,7 +8,7 @@ use super::index::{Index, Written, list_path, write};
 use super::release::BACKDATED;
 use super::{
     KEYRING, KEYRING_OF_UPSTREAM, LARGEST_RELEASE, Place, Planned, SIGNERS, SUITES, SuiteFacts, path_of,
-    signers, unusable,
+    signers,
 };
 use crate::ecosystem::MaterialiseContext;
 use crate::ecosystem::apt::source::directory_of;

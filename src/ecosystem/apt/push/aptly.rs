@@ -24,8 +24,6 @@ use crate::problem::{Kind, Problem};
 
 /// So many packages are uploaded before they are added.
 const ADDED_AT_ONCE: usize = 200;
-/// … or so many bytes.
-const BYTES_AT_ONCE: u64 = 512 << 20;
 
 /// An aptly, and how it is reached.
 pub(super) struct Aptly<'a> {
@@ -47,10 +45,6 @@ impl Package {
     /// How aptly's key of it begins.
     fn key(&self) -> String {
         format!("P{} {} {}", self.architecture, self.name, self.version)
-    }
-
-    fn size(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
     }
 }
 
@@ -179,28 +173,24 @@ impl<'a> Aptly<'a> {
         // A key is what we know of a package, and a hash of aptly's own.
         let known: HashMap<&str, &str> =
             keys.iter().flatten().filter_map(|key| Some((key.rsplit_once(' ')?.0, key.as_str()))).collect();
-        let looked = packages.iter().map(|package| {
-            let key = known.get(package.key().as_str()).copied();
-            async move { (package, self.look(package, key).await) }
-        });
-        let mut looked = pin!(futures_util::stream::iter(looked).buffered(AT_ONCE));
-        let (mut missing, mut bytes) = (Vec::new(), 0);
-        while let Some((package, state)) = looked.next().await {
-            match state {
-                Ok(PartState::Missing) if !self.dry_run => {
-                    missing.push(package);
-                    bytes += package.size();
-                    if missing.len() >= ADDED_AT_ONCE || bytes >= BYTES_AT_ONCE {
-                        self.add(repository, local, &std::mem::take(&mut missing), ledger).await?;
-                        bytes = 0;
-                    }
+        for some in packages.chunks(ADDED_AT_ONCE) {
+            let looks: Vec<_> = some
+                .iter()
+                .map(|package| self.look(package, known.get(package.key().as_str()).copied()))
+                .collect();
+            let mut looks = pin!(futures_util::stream::iter(looks).buffered(AT_ONCE));
+            let mut missing = Vec::new();
+            for package in some {
+                let Some(state) = looks.next().await else { break };
+                match state {
+                    Ok(PartState::Missing) if !self.dry_run => missing.push(package),
+                    Err(problem) if is_unreachable(&problem) => return Err(problem),
+                    state => self.note(repository, local, package, state, ledger),
                 }
-                Ok(state) => self.note(repository, local, package, Ok(state), ledger),
-                Err(problem) if is_unreachable(&problem) => return Err(problem),
-                Err(problem) => self.note(repository, local, package, Err(problem), ledger),
             }
+            self.add(repository, local, &missing, ledger).await?;
         }
-        self.add(repository, local, &missing, ledger).await
+        Ok(())
     }
 
     /// Whether a package is there, under the key that begins as it would.
@@ -235,13 +225,7 @@ impl<'a> Aptly<'a> {
         // Of its own for each repository, so that two pushes at once do not meet.
         let folder = format!("aftk-{}", BlobKey::of(local.as_bytes()).hex().get(..16).unwrap_or_default());
         self.interface.clear(&folder).await?;
-        let folder_name = folder.as_str();
-        let uploads = packages.iter().map(|package| async move {
-            for file in &package.files {
-                self.upload(folder_name, file).await?;
-            }
-            Ok::<(), Problem>(())
-        });
+        let uploads: Vec<_> = packages.iter().map(|package| self.upload(&folder, package)).collect();
         let mut uploads = pin!(futures_util::stream::iter(uploads).buffered(AT_ONCE));
         let mut uploaded = Vec::new();
         while let Some(result) = uploads.next().await {
@@ -263,19 +247,21 @@ impl<'a> Aptly<'a> {
         Ok(())
     }
 
-    async fn upload(&self, folder: &str, file: &File) -> Result<(), Problem> {
+    async fn upload(&self, folder: &str, package: &Package) -> Result<(), Problem> {
         let context = self.interface.context;
-        let missing = || crate::store::StoreError::Missing(file.blob);
-        let blob = context.open(&file.blob).await?.ok_or_else(missing)?;
-        let part =
-            FilePart { file: Arc::new(blob.file), from: 0, length: file.size, progress: context.progress() };
-        let name = name_of(file);
-        if name.contains('"') {
-            let message = format!("a file is called {name:?}, which no form can carry");
-            return Err(Problem::new(Kind::Usage, "push.name", message));
+        for file in &package.files {
+            let missing = || crate::store::StoreError::Missing(file.blob);
+            let blob = context.open(&file.blob).await?.ok_or_else(missing)?;
+            let name = name_of(file);
+            if name.contains('"') {
+                let message = format!("a file is called {name:?}, which no form can carry");
+                return Err(Problem::new(Kind::Usage, "push.name", message));
+            }
+            let (bytes, progress) = (Arc::new(blob.file), context.progress());
+            let part = FilePart { file: bytes, from: 0, length: file.size, progress };
+            self.interface.upload(folder, name, part).await?;
+            context.machine().events().emit(Happening::ItemDone { item: file.path.clone() });
         }
-        self.interface.upload(folder, name, part).await?;
-        context.machine().events().emit(Happening::ItemDone { item: file.path.clone() });
         Ok(())
     }
 

@@ -111,10 +111,8 @@ impl Interface<'_> {
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Problem> {
         let url = self.url(path)?;
         let access = access_to_write(&self.ways, url.clone(), self.context).await?;
-        let client = self.context.client();
-        let answer =
-            client.document(&access, "application/json", LONGEST_ANSWER, true, &Validators::default());
-        match answer.await? {
+        let (client, held) = (self.context.client(), Validators::default());
+        match client.document(&access, "application/json", LONGEST_ANSWER, true, &held).await? {
             DocumentAnswer::Found(Document { bytes, .. }) => {
                 serde_json::from_slice(&bytes).map(Some).map_err(|error| foreign(&url, &error))
             }
