@@ -209,10 +209,10 @@ fn show(report: &PushReport, session: &Session) {
             format!("{} {state} ({})", units::count(total.count, "blob"), units::bytes(total.bytes))
         })
         .collect();
-    let manifests = units::count(report.ledger.artifacts.len() as u64, "manifest");
+    let artifacts = units::count(report.ledger.artifacts.len() as u64, "artifact");
     if report.ledger.artifacts.is_empty() && report.ledger.failures.is_empty() {
         session.say("nothing is here to be pushed");
     } else {
-        session.say(&[vec![manifests], parts].concat().join(", "));
+        session.say(&[vec![artifacts], parts].concat().join(", "));
     }
 }

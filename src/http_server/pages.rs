@@ -263,7 +263,7 @@ fn index_text(server: &str, repositories: &[Shown], files: &[(&'static str, Clie
     }
     text.push_str("\nSet a client up\n");
     for (client, file) in files {
-        let _ = writeln!(text, "  {client:<10} {:<42} curl {server}/setup/{client}", file.place());
+        let _ = writeln!(text, "  {client:<12} {:<50} curl {server}/setup/{client}", file.place());
     }
     if files.iter().any(|(_, file)| file.authority_file.is_some()) {
         let _ = writeln!(text, "\nCertificate authority   curl --insecure {server}/setup/ca.pem");

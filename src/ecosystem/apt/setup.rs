@@ -53,7 +53,7 @@ impl Setup for Apt {
             path: "/etc/apt/sources.list.d/aftk.sources",
             text: stanzas.join("\n"),
             form: Form::Among("#"),
-            then: "apt asks its other sources as well: outside the gap's network they have to go",
+            then: "apt goes on asking its other sources as well: take out those that cannot be reached from here",
             authority_file: server.authority.map(|_| AUTHORITY.to_owned()),
         })
     }

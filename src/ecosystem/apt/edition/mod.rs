@@ -293,8 +293,7 @@ impl Plan {
                 Err(why) => {
                     let (repository, suite) = (&repositories[number], &planned.suite.name);
                     self.refused.push(format!(
-                        "{repository} {suite} cannot be served as its upstream signed it, so this site signs what is here of \
-                         it: {why}"
+                        "{repository} {suite} is signed by this site, not served as its upstream signed it: {why}"
                     ));
                 }
             }

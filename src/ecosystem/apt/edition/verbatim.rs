@@ -98,6 +98,7 @@ impl Evidence {
                 let signers: Vec<_> = signers.into_iter().map(|signer| signer.certificate).collect();
                 Ok(keys.only(&signers))
             }
+            Err(_) if keys.is_empty() => Err("no keyring is pinned in HOME/apt/keyrings".to_owned()),
             Err(fault) => Err(format!("no keyring in HOME/apt/keyrings proves it: {fault}")),
         })
     }
@@ -178,8 +179,11 @@ pub(super) fn documents(
                 }
             }
             if missing > 0 {
-                let packages = crate::units::count(missing, "package");
-                return Ok(Err(format!("{packages} of its {path} are not here, such as {example}")));
+                let others = match missing - 1 {
+                    0 => String::new(),
+                    others => format!(", nor are {others} others"),
+                };
+                return Ok(Err(format!("its {path} lists {example}, which is not here{others}")));
             }
             add(&mut documents, format!("{directory}{}", index.name), index, false);
             let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));

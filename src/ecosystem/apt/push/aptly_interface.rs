@@ -240,7 +240,14 @@ fn explained(unsent: Unsent) -> Problem {
 /// What aptly says, so that a terminal shows it and does nothing else.
 pub(super) fn shown(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(SHOWN).collect::<String>().escape_debug().to_string()
+    // Quotes are harmless, and aptly's words are full of them.
+    line.chars()
+        .take(SHOWN)
+        .collect::<String>()
+        .escape_debug()
+        .to_string()
+        .replace("\\'", "'")
+        .replace("\\\"", "\"")
 }
 
 fn foreign(url: &Url, error: &dyn std::error::Error) -> Problem {
