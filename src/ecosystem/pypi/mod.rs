@@ -8,8 +8,13 @@
 //!
 //! [`inputs`] reads what projects ask for and what they locked, and [`resolve`] finds one version of each project for a
 //! target.
+//!
+//! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. What an
+//! index said of files stands in [`facts`].
 #![allow(dead_code, reason = "what collects is not here yet")]
 
+mod admit;
+mod facts;
 mod file_name;
 #[cfg(test)]
 mod hostile_tests;
@@ -25,10 +30,11 @@ mod tags;
 mod target;
 mod unreadable;
 mod version;
+mod wheel;
 
 use bundle_format::Artifact;
 
-use super::Ecosystem;
+use super::{Admit, Ecosystem};
 
 /// The schema of releases' artifacts.
 const SCHEMA: &str = "pypi/1";
@@ -51,5 +57,14 @@ impl Ecosystem for Pypi {
 
     fn purl(&self, artifact: &Artifact) -> String {
         format!("pkg:pypi/{}@{}", artifact.name, artifact.version)
+    }
+
+    /// A file's name may mean other bytes at another index. The one over all of them shows each under its digest.
+    fn repositories_stand_apart(&self) -> bool {
+        true
+    }
+
+    fn admit(&self) -> Option<&dyn Admit> {
+        Some(&admit::PypiAdmit)
     }
 }
