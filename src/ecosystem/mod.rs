@@ -18,6 +18,7 @@ pub mod server_address;
 pub mod template;
 #[cfg(any(test, feature = "faults"))]
 pub mod testing;
+pub mod weights;
 
 #[cfg(feature = "apt")]
 mod apt;

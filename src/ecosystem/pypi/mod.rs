@@ -9,7 +9,8 @@
 //! [`inputs`] reads what projects ask for and what they locked, and [`resolve`] finds one version of each project for a
 //! target.
 //!
-//! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. What an
+//! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
+//! what is [`listed`]: on [`pages`] for installers, and as [`project_json`] for those that ask the older interface. What an
 //! index said of files stands in [`facts`].
 #![allow(dead_code, reason = "what collects is not here yet")]
 
@@ -19,12 +20,16 @@ mod file_name;
 #[cfg(test)]
 mod hostile_tests;
 mod inputs;
+mod listed;
 mod marker;
 mod metadata;
 mod name;
+mod pages;
+mod project_json;
 mod release;
 mod requirement;
 mod resolve;
+mod serve;
 mod specifier;
 mod tags;
 mod target;
@@ -34,7 +39,7 @@ mod wheel;
 
 use bundle_format::Artifact;
 
-use super::{Admit, Ecosystem};
+use super::{Admit, Ecosystem, Serve};
 
 /// The schema of releases' artifacts.
 const SCHEMA: &str = "pypi/1";
@@ -66,5 +71,14 @@ impl Ecosystem for Pypi {
 
     fn admit(&self) -> Option<&dyn Admit> {
         Some(&admit::PypiAdmit)
+    }
+
+    fn serve(&self) -> Option<&dyn Serve> {
+        Some(&serve::PypiServe)
+    }
+
+    fn request_for(&self, _repository: &str, name: &str, version: &str) -> Option<String> {
+        let version = if version.is_empty() { String::new() } else { format!("=={version}") };
+        Some(format!("pypi:{name}{version}"))
     }
 }
