@@ -11,7 +11,7 @@
 //!
 //! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
 //! what is [`listed`]: on [`pages`] for installers, and as [`project_json`] for those that ask the older interface. What an
-//! index said of files stands in [`facts`].
+//! index said of files stands in [`facts`]. [`setup`] points clients at it.
 #![allow(dead_code, reason = "what collects is not here yet")]
 
 mod admit;
@@ -30,6 +30,7 @@ mod release;
 mod requirement;
 mod resolve;
 mod serve;
+mod setup;
 mod specifier;
 mod tags;
 mod target;
@@ -39,7 +40,7 @@ mod wheel;
 
 use bundle_format::Artifact;
 
-use super::{Admit, Ecosystem, Serve};
+use super::{Admit, Ecosystem, Serve, Setup};
 
 /// The schema of releases' artifacts.
 const SCHEMA: &str = "pypi/1";
@@ -75,6 +76,10 @@ impl Ecosystem for Pypi {
 
     fn serve(&self) -> Option<&dyn Serve> {
         Some(&serve::PypiServe)
+    }
+
+    fn setup(&self) -> &[&dyn Setup] {
+        setup::CLIENTS
     }
 
     fn request_for(&self, _repository: &str, name: &str, version: &str) -> Option<String> {
