@@ -2,7 +2,6 @@
 //! else, the pool, by the names that packages have upstream.
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 use crate::ecosystem::{Answer, ClientRequest, Content, Route, Serve, ServeContext};
 use crate::problem::Problem;
@@ -34,14 +33,14 @@ impl Serve for AptServe {
             && let Some((key, size)) = context.edition(repository, path)?
         {
             let content = Content::Blob { key, size, media_type: media_type(path).to_owned() };
-            return Ok(Answer { content, headers: HeaderMap::new(), lasting: path.contains("/by-hash/") });
+            return Ok(Answer { lasting: path.contains("/by-hash/"), ..Answer::from(content) });
         }
         let is_index = path.starts_with("dists/");
         if let Some(found) = context.file_at(repository, path)?.filter(|_| !is_index) {
             let media_type = media_type(path).to_owned();
             let content = Content::Blob { key: found.file.blob, size: found.file.size, media_type };
             // Files of one path and other bytes are refused at import.
-            return Ok(Answer { content, headers: HeaderMap::new(), lasting: true });
+            return Ok(Answer { lasting: true, ..Answer::from(content) });
         }
         if let (Some((name, version)), false) = (package_of(path), is_index) {
             context.missed(repository, name, &version);

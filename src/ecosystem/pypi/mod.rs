@@ -11,12 +11,14 @@
 //!
 //! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
 //! what is [`listed`]: on [`pages`] for installers, and as [`project_json`] for those that ask the older interface. What an
-//! index said of files stands in [`facts`]. [`setup`] points clients at it.
+//! index said of files stands in [`facts`]. [`host`] takes uploads into indexes of the site's own. [`setup`]
+//! points clients at it.
 #![allow(dead_code, reason = "what collects is not here yet")]
 
 mod admit;
 mod facts;
 mod file_name;
+mod host;
 #[cfg(test)]
 mod hostile_tests;
 mod inputs;

@@ -11,9 +11,10 @@ use super::facts::{METADATA, METADATA_END, PROVENANCE, SDIST, WHEEL};
 use super::name::Name;
 use super::pages::{self, Form};
 use super::version::Version;
-use super::{listed, project_json};
+use super::{host, listed, project_json};
+use crate::ecosystem::host::Host;
 use crate::ecosystem::template::within_quotes;
-use crate::ecosystem::{Answer, ClientRequest, Content, Route, Serve, ServeContext};
+use crate::ecosystem::{Answer, ClientRequest, Content, Route, Serve, ServeContext, Takes};
 use crate::problem::Problem;
 use crate::store::FoundFile;
 
@@ -28,6 +29,7 @@ const INTEGRITY: &str = "application/vnd.pypi.integrity.v1+json";
 
 static ROUTES: &[Route] = &[
     Route::get("", "about"),
+    Route { method: "POST", pattern: "", action: "upload", takes: Takes::Form(host::CONTENT) },
     Route::get("simple/", "index"),
     Route::get("simple", "about"),
     Route::get("simple/{project}/", "project"),
@@ -46,6 +48,10 @@ impl Serve for PypiServe {
 
     fn routes(&self) -> &'static [Route] {
         ROUTES
+    }
+
+    fn host(&self) -> Option<&dyn Host> {
+        Some(self)
     }
 
     fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem> {
