@@ -8,27 +8,48 @@
 //!
 //! [`inputs`] reads what projects ask for and what they locked, and [`resolve`] finds one version of each project for a
 //! target.
-#![allow(dead_code, reason = "what collects is not here yet")]
+//!
+//! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`] and [`indexes`] where it is to be
+//! had, and [`group`] what is installed together. [`closure`] resolves that in rounds, in which [`fetch`] asks for what is
+//! not [`known`]: pages ([`simple`], [`page_html`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
+//! [`carry`] chooses files, of which [`record`] makes artifacts.
 
+mod carry;
+mod closure;
+mod collect;
+mod documents;
+mod fetch;
 mod file_name;
+mod group;
 #[cfg(test)]
 mod hostile_tests;
+mod indexes;
 mod inputs;
+mod known;
+mod machine;
 mod marker;
 mod metadata;
 mod name;
+mod options;
+mod page_html;
+mod parts;
+mod record;
 mod release;
+mod request;
 mod requirement;
 mod resolve;
+mod sdist;
+mod simple;
 mod specifier;
 mod tags;
 mod target;
 mod unreadable;
 mod version;
+mod wheel;
 
 use bundle_format::Artifact;
 
-use super::Ecosystem;
+use super::{Collect, Ecosystem};
 
 /// The schema of releases' artifacts.
 const SCHEMA: &str = "pypi/1";
@@ -47,6 +68,18 @@ impl Ecosystem for Pypi {
 
     fn schema(&self) -> &'static str {
         SCHEMA
+    }
+
+    fn is_lockfile(&self, file_name: &str) -> bool {
+        request::is_lockfile(file_name)
+    }
+
+    fn collect(&self) -> Option<&dyn Collect> {
+        Some(&collect::PypiCollect)
+    }
+
+    fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {
+        artifact.attributes.get("licence")?.as_str()
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
