@@ -9,30 +9,50 @@
 //! [`inputs`] reads what projects ask for and what they locked, and [`resolve`] finds one version of each project for a
 //! target.
 //!
+//! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`] and [`indexes`] where it is to be
+//! had, and [`group`] what is installed together. [`closure`] resolves that in rounds, in which [`fetch`] asks for what is
+//! not [`known`]: pages ([`simple`], [`page_html`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
+//! [`carry`] chooses files, of which [`record`] makes artifacts.
+//!
 //! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
 //! what is [`listed`]: on [`pages`] for installers, and as [`project_json`] for those that ask the older interface. What an
-//! index said of files stands in [`facts`]. [`host`] takes uploads into indexes of the site's own. [`setup`]
-//! points clients at it.
-#![allow(dead_code, reason = "what collects is not here yet")]
+//! index said of files stands in [`facts`]. [`host`] takes uploads into indexes of the site's own. [`setup`] points clients
+//! at it.
 
 mod admit;
+mod carry;
+mod closure;
+mod collect;
+mod documents;
 mod facts;
+mod fetch;
 mod file_name;
+mod group;
 mod host;
 #[cfg(test)]
 mod hostile_tests;
+mod indexes;
 mod inputs;
+mod known;
 mod listed;
+mod machine;
 mod marker;
 mod metadata;
 mod name;
+mod options;
+mod page_html;
 mod pages;
+mod parts;
 mod project_json;
+mod record;
 mod release;
+mod request;
 mod requirement;
 mod resolve;
+mod sdist;
 mod serve;
 mod setup;
+mod simple;
 mod specifier;
 mod tags;
 mod target;
@@ -42,7 +62,7 @@ mod wheel;
 
 use bundle_format::Artifact;
 
-use super::{Admit, Ecosystem, Serve, Setup};
+use super::{Admit, Collect, Ecosystem, Serve, Setup};
 
 /// The schema of releases' artifacts.
 const SCHEMA: &str = "pypi/1";
@@ -61,6 +81,18 @@ impl Ecosystem for Pypi {
 
     fn schema(&self) -> &'static str {
         SCHEMA
+    }
+
+    fn is_lockfile(&self, file_name: &str) -> bool {
+        request::is_lockfile(file_name)
+    }
+
+    fn collect(&self) -> Option<&dyn Collect> {
+        Some(&collect::PypiCollect)
+    }
+
+    fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {
+        artifact.attributes.get("licence")?.as_str()
     }
 
     fn purl(&self, artifact: &Artifact) -> String {

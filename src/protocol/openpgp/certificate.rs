@@ -56,11 +56,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Certificate>, Fault> {
             Ok(packet) if packet.tag == tag::PUBLIC_KEY => {
                 certificates.extend(current.take());
                 place = Place::Primary;
-                match PublicKey::read(packet.body) {
-                    Some(primary) => current = Some(Certificate::new(primary)),
-                    None => {
-                        drop(first_fault.get_or_insert_with(|| malformed("its key is of an unknown form")))
-                    }
+                current = PublicKey::read(packet.body).map(Certificate::new);
+                if current.is_none() && first_fault.is_none() {
+                    first_fault = Some(malformed("its key is of an unknown form"));
                 }
             }
             Ok(packet) => {
@@ -68,7 +66,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Certificate>, Fault> {
                     place = certificate.add(packet, place);
                 }
             }
-            Err(fault) => drop(first_fault.get_or_insert(fault)),
+            Err(fault) => first_fault = first_fault.or(Some(fault)),
         }
     }
     certificates.extend(current);
