@@ -194,9 +194,9 @@ fn a_wrong_call_is_2_and_prints_nothing_on_stdout() {
 #[test]
 fn init_leaves_out_lockfiles_that_are_not_read() {
     let directory = tempfile::tempdir().unwrap();
-    write(&directory.path().join("yarn.lock"), "");
+    write(&directory.path().join("bun.lockb"), "");
     let alone = json(&aftk(directory.path(), &["init", "--json"]));
-    assert_eq!(alone["error"]["code"], "npm.foreign-lockfile");
+    assert_eq!(alone["error"]["code"], "npm.binary-lockfile");
     write(&directory.path().join("package-lock.json"), "{}");
     let report = json(&aftk(directory.path(), &["init", "--json"]));
     assert_eq!(report["requests"], serde_json::json!(["npm:./package-lock.json"]));

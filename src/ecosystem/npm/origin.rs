@@ -25,6 +25,8 @@ pub(crate) struct Routes {
     pristine: Option<Url>,
     /// The registry that is configured.
     configured: Option<Url>,
+    /// What yarn 1 calls the public registry.
+    called_by_yarn: Option<Url>,
 }
 
 /// A registry that a package comes from.
@@ -46,7 +48,14 @@ impl Routes {
         let network = Network::load(&npmrc, context, project).await?;
         let configured = npmrc.registry()?;
         let pristine = context.ask_client("npm", &["config", "get", "registry"], true).await;
-        Ok(Routes { npmrc, network, pristine: pristine.as_deref().and_then(registry_url), configured })
+        let pristine = pristine.as_deref().and_then(registry_url);
+        Ok(Routes { npmrc, network, pristine, configured, called_by_yarn: None })
+    }
+
+    /// Learns under what name the lockfiles of yarn 1 have the public registry.
+    pub(crate) async fn learn_from_yarn(&mut self, context: &dyn CollectContext) {
+        let answer = context.ask_client("yarn", &["config", "get", "registry"], true).await;
+        self.called_by_yarn = answer.as_deref().and_then(registry_url);
     }
 
     /// Says what is configured but not followed.
@@ -108,7 +117,10 @@ impl Routes {
     }
 
     fn is_public_host(&self, url: &Url) -> bool {
-        [&self.pristine, &self.configured].into_iter().flatten().any(|known| same_host(known, url))
+        [&self.pristine, &self.configured, &self.called_by_yarn]
+            .into_iter()
+            .flatten()
+            .any(|known| same_host(known, url))
     }
 
     /// The address of a package's metadata, with what lets one in.

@@ -112,12 +112,10 @@ mod tests {
     #[tokio::test]
     async fn other_requests_are_refused_by_name() {
         let mut fake = Fake::default();
-        fake.file("/project/yarn.lock", "");
         fake.file("/project/odd.json", "{\n}");
         for (what, code) in [
-            ("yarn.lock", "npm.foreign-lockfile"),
-            ("../app/pnpm-lock.yaml", "npm.foreign-lockfile"),
-            ("bun.lockb", "npm.foreign-lockfile"),
+            ("../app/pnpm-lock.yaml", "npm.no-lockfile"),
+            ("bun.lockb", "npm.binary-lockfile"),
             ("react@^18", "npm.not-a-lockfile"),
             ("", "npm.not-a-lockfile"),
             ("@s/p", "npm.not-a-lockfile"),

@@ -42,10 +42,14 @@ pub(super) async fn resolve(
         let overrides = request::overrides(path, context).await?;
         let mut overrides = overrides.as_ref().map(Overrides::read).unwrap_or_default();
         overrides.extend(lockfile.overridden);
-        let platforms = if lockfile.is_for_all_platforms { &[] } else { &platforms[..] };
+        let platforms = if lockfile.is_of_yarn_1 { &[] } else { &platforms[..] };
         let lock = lockfile.lock;
         let project = context.directory().join(path.parent().unwrap_or(Path::new("")));
-        let routes = Arc::new(Routes::load(context, &project).await?);
+        let mut routes = Routes::load(context, &project).await?;
+        if lockfile.is_of_yarn_1 {
+            routes.learn_from_yarn(context).await;
+        }
+        let routes = Arc::new(routes);
         routes.warn(context);
         let (shared, shown) = (routes.clone(), path.display().to_string());
         let scratch = context.scratch().to_owned();

@@ -3,8 +3,6 @@
 //! Its checksums are of archives that yarn packs itself, so they say nothing of what a registry has. A patched package is
 //! one that yarn changes after it was had; the one that it is made of stands there as well.
 
-use std::collections::BTreeMap;
-
 use percent_encoding::percent_decode_str;
 
 use super::EdgeKind;
@@ -12,7 +10,6 @@ use super::flat::{Flat, Package, Place};
 use super::read::Damage;
 use super::yaml::Yaml;
 use crate::ecosystem::npm::spec::{Spec, split_range};
-use crate::ecosystem::npm::version::Version;
 
 /// An entry as it stands there.
 #[derive(Default)]
@@ -63,14 +60,14 @@ pub(super) fn read(text: &str) -> Result<Flat, Damage> {
             flat.call(key, place);
         }
     }
-    let newest = newest(&flat, &open);
+    let newest = flat.newest();
     for (from, name, range, kind, line) in open {
         let asked = format!("{name}@{range}");
-        // Older versions leave the protocol out where it is npm's. What the project's `resolutions` replace isn't called by
-        // what asks for it.
+        // Older versions leave the protocol out where it is npm's.
         let to = flat.find(&asked).or_else(|| flat.find(&format!("{name}@npm:{range}")));
-        let to = to.or_else(|| newest.get(&name).map(|(_, place)| *place));
         let range = plain(&range);
+        // What the project's `resolutions` replace isn't called by what asks for it.
+        let to = to.or_else(|| newest.get(Spec::read(range).target(&name).0).copied());
         flat.edge(from, (&name, range, kind), to, line)?;
     }
     Ok(flat)
@@ -121,7 +118,8 @@ fn place(entry: &Entry, flat: &mut Flat, line: usize) -> Result<Option<Place>, D
             (Some(version.to_owned()), address)
         }
         None if locator.contains("#commit=") || Spec::read(locator) == Spec::Git => {
-            let address = if locator.starts_with("git") { locator.to_owned() } else { format!("git+{locator}") };
+            let address =
+                if locator.starts_with("git") { locator.to_owned() } else { format!("git+{locator}") };
             (entry.version.clone(), Some(address))
         }
         None => {
@@ -131,26 +129,6 @@ fn place(entry: &Entry, flat: &mut Flat, line: usize) -> Result<Option<Place>, D
     };
     let package = Package { name: name.to_owned(), version, resolved, ..Package::default() };
     flat.package(package, line).map(Some)
-}
-
-/// Of each package that is asked for, the newest version that is there.
-fn newest(
-    flat: &Flat,
-    open: &[(Place, String, String, EdgeKind, usize)],
-) -> BTreeMap<String, (Version, Place)> {
-    let mut newest: BTreeMap<String, (Version, Place)> = BTreeMap::new();
-    let found = open.iter().filter_map(|(_, name, range, ..)| {
-        let place = flat.find(&format!("{name}@{range}")).or_else(|| flat.find(&format!("{name}@npm:{range}")))?;
-        let (real, version) = flat.called(place)?;
-        (real == name).then(|| Some((name.clone(), Version::parse(version)?, place)))?
-    });
-    for (name, version, place) in found {
-        match newest.get(&name) {
-            Some((known, _)) if *known >= version => {}
-            _ => drop(newest.insert(name, (version, place))),
-        }
-    }
-    newest
 }
 
 /// A range without the protocol, where it is npm's; aliases keep it.

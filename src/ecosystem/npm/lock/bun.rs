@@ -50,7 +50,8 @@ pub(super) fn read(text: &str) -> Result<(Lock, Vec<String>), Damage> {
     // Under the name of a directory of the project stands what that directory finds.
     let mut directories = BTreeMap::new();
     for (path, about) in &document.workspaces {
-        directories.extend(about.name.as_deref().filter(|_| !path.is_empty()).map(|name| (name, path.as_str())));
+        directories
+            .extend(about.name.as_deref().filter(|_| !path.is_empty()).map(|name| (name, path.as_str())));
     }
     let mut lock = Lock::default();
     let mut edges = 0;
@@ -79,7 +80,8 @@ pub(super) fn read(text: &str) -> Result<(Lock, Vec<String>), Damage> {
 fn mark_optional(lock: &mut Lock) {
     let mut needed = vec![false; lock.len()];
     let mut edges: Vec<Vec<usize>> = vec![Vec::new(); lock.len()];
-    for edge in lock.edges().filter(|edge| !matches!(edge.kind, EdgeKind::Optional | EdgeKind::OptionalPeer)) {
+    for edge in lock.edges().filter(|edge| !matches!(edge.kind, EdgeKind::Optional | EdgeKind::OptionalPeer))
+    {
         if let (Some(to), Some(from)) = (edge.to, edges.get_mut(edge.from.number())) {
             from.push(to.number());
         }
@@ -117,7 +119,8 @@ impl<'a> Entry<'a> {
     }
 
     fn at<'b>(&'b self, path: &'b str) -> Written<'b> {
-        let is_link = ["workspace:", "link:", "root:", "file:"].iter().any(|start| self.locator.starts_with(start));
+        let is_link =
+            ["workspace:", "link:", "root:", "file:"].iter().any(|start| self.locator.starts_with(start));
         let of_registry = Spec::read(self.locator).is_registry();
         Written {
             path,

@@ -2,10 +2,11 @@
 //!
 //! Here they become what a tree is held as. A package's path is made of its name and version, and nothing is found by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::read::Damage;
 use super::{EdgeKind, Flags, Lock, MOST, MOST_EDGES, Written, WrittenEdge};
+use crate::ecosystem::npm::version::Version;
 
 /// A package or a directory of the project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,10 +85,17 @@ impl Flat {
         self.keys.get(key).copied()
     }
 
-    /// The real name of a package, and its version.
-    pub(super) fn called(&self, place: Place) -> Option<(&str, &str)> {
-        let package = self.entries.get(place.0)?.package.as_ref()?;
-        Some((&package.name, package.version.as_deref()?))
+    /// Of each package, by its real name, the newest version.
+    pub(super) fn newest(&self) -> BTreeMap<String, Place> {
+        let mut newest: BTreeMap<&str, (Version, Place)> = BTreeMap::new();
+        for (number, entry) in self.entries.iter().enumerate() {
+            let Some(package) = &entry.package else { continue };
+            let Some(version) = package.version.as_deref().and_then(Version::parse) else { continue };
+            if newest.get(package.name.as_str()).is_none_or(|(known, _)| *known < version) {
+                newest.insert(&package.name, (version, Place(number)));
+            }
+        }
+        newest.into_iter().map(|(name, (_, place))| (name.to_owned(), place)).collect()
     }
 
     /// Takes in an edge.
@@ -142,16 +150,18 @@ impl Flat {
     }
 
     /// What the project cannot do without, by number: what is reached by other edges than optional ones.
-    fn needed(&self) -> std::collections::BTreeSet<usize> {
-        let mut needed = std::collections::BTreeSet::new();
-        let mut open: Vec<usize> =
-            (0..self.entries.len()).filter(|number| self.entries[*number].package.is_none()).collect();
+    fn needed(&self) -> BTreeSet<usize> {
+        let mut needed = BTreeSet::new();
+        let projects = self.entries.iter().enumerate().filter(|(_, entry)| entry.package.is_none());
+        let mut open: Vec<usize> = projects.map(|(number, _)| number).collect();
         while let Some(number) = open.pop() {
             if !needed.insert(number) {
                 continue;
             }
             let edges = self.entries.get(number).into_iter().flat_map(|entry| &entry.edges);
-            open.extend(edges.filter(|edge| edge.kind != EdgeKind::Optional).filter_map(|edge| Some(edge.to?.0)));
+            open.extend(
+                edges.filter(|edge| edge.kind != EdgeKind::Optional).filter_map(|edge| Some(edge.to?.0)),
+            );
         }
         needed
     }

@@ -70,7 +70,14 @@ impl Lock {
                     Some(path) => self.at(path),
                     None => self.find(from.path(), edge.name),
                 };
-                Edge { from, name: edge.name, range: edge.range, kind: edge.kind, to, is_said: edge.to.is_some() }
+                Edge {
+                    from,
+                    name: edge.name,
+                    range: edge.range,
+                    kind: edge.kind,
+                    to,
+                    is_said: edge.to.is_some(),
+                }
             })
         })
     }

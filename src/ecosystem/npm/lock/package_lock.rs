@@ -34,11 +34,7 @@ pub(super) enum Loaded {
 ///
 /// # Errors
 /// If it cannot be read, is damaged, or not of a form that is read.
-pub(super) async fn load(
-    path: &Path,
-    shown: &Path,
-    context: &dyn CollectContext,
-) -> Result<Loaded, Problem> {
+pub(super) async fn load(path: &Path, shown: &Path, context: &dyn CollectContext) -> Result<Loaded, Problem> {
     let Some(file) = context.open(path).await? else { return Ok(Loaded::Missing) };
     let fault = match blocking(move || Ok(read(file))).await? {
         Ok((lock, digest)) => return Ok(Loaded::Read(lock, digest)),
@@ -379,6 +375,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ecosystem::npm::lock::Node;
 
     fn lock(text: &str) -> Result<Lock, Problem> {
         let shown = Path::new("project/package-lock.json");

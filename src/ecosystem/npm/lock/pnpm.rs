@@ -4,7 +4,7 @@
 //! where what is the same with all peers stands apart (`packages`) from what isn't (`snapshots`). An edge says which one it
 //! gets, not what it asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::EdgeKind;
 use super::flat::{Flat, Package, Place};
@@ -134,7 +134,8 @@ impl Asked {
     fn edges(self) -> Vec<(String, String, String, EdgeKind)> {
         let specifiers = self.specifiers;
         let edges = self.edges.into_iter().map(|(name, asked, gets, kind)| {
-            let asked = if asked.is_empty() { specifiers.get(&name).cloned().unwrap_or(asked) } else { asked };
+            let asked =
+                if asked.is_empty() { specifiers.get(&name).cloned().unwrap_or(asked) } else { asked };
             (name, asked, gets, kind)
         });
         edges.collect()
@@ -220,12 +221,12 @@ fn build(read: Read, grammar: Grammar) -> Result<Flat, Damage> {
     }
     let mut places: Vec<(Place, &Snapshot)> = Vec::new();
     // Where packages and snapshots stand apart, a package that has a snapshot is only that.
-    let with_peers: std::collections::BTreeSet<&str> = match grammar {
+    let with_peers: BTreeSet<&str> = match grammar {
         Grammar::At => {
             let apart = read.snapshots.iter().filter(|one| !read.resolutions.contains_key(&one.key));
             apart.map(|one| without_peers(&one.key, grammar)).collect()
         }
-        _ => Default::default(),
+        Grammar::Slash | Grammar::SlashAt => BTreeSet::new(),
     };
     for snapshot in &read.snapshots {
         let key = snapshot.key.as_str();

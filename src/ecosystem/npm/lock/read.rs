@@ -20,8 +20,8 @@ pub(crate) struct Lockfile {
     pub(crate) digest: BlobKey,
     /// The packages whose versions the lockfile says that the project overrides.
     pub(crate) overridden: Vec<String>,
-    /// Whether its client fetches the packages of every platform, wherever it runs.
-    pub(crate) is_for_all_platforms: bool,
+    /// Whether it is yarn 1's, which fetches the packages of every platform, and has a public registry of another name.
+    pub(crate) is_of_yarn_1: bool,
 }
 
 /// What is wrong with a lockfile.
@@ -72,7 +72,9 @@ impl Client {
             Client::Npm => "npm writes it anew with: npm install --package-lock-only",
             Client::Yarn => "yarn writes it anew with: yarn install",
             Client::Pnpm => "pnpm writes it anew with: pnpm install --lockfile-only",
-            Client::Bun | Client::BinaryBun => "bun writes one as text with: bun install --save-text-lockfile --lockfile-only",
+            Client::Bun | Client::BinaryBun => {
+                "bun writes one as text with: bun install --save-text-lockfile --lockfile-only"
+            }
         }
     }
 }
@@ -103,18 +105,16 @@ pub(crate) async fn load(
         match package_lock::load(path, shown, context).await? {
             package_lock::Loaded::Missing => return Ok(None),
             package_lock::Loaded::Read(lock, digest) => {
-                let (overridden, is_for_all_platforms) = (Vec::new(), false);
-                return Ok(Some(Lockfile { lock, digest, overridden, is_for_all_platforms }));
+                let (overridden, is_of_yarn_1) = (Vec::new(), false);
+                return Ok(Some(Lockfile { lock, digest, overridden, is_of_yarn_1 }));
             }
             package_lock::Loaded::Older => {}
         }
     }
     let Some(bytes) = context.read(path, LARGEST).await? else { return Ok(None) };
     let shown = shown.to_owned();
-    blocking(move || {
-        read(client, &bytes).map(Some).map_err(|damage| damage.explain(client, &shown, &bytes))
-    })
-    .await
+    blocking(move || read(client, &bytes).map(Some).map_err(|damage| damage.explain(client, &shown, &bytes)))
+        .await
 }
 
 /// Reads and checks a lockfile that is held as a whole.
@@ -124,7 +124,7 @@ fn read(client: Client, bytes: &[u8]) -> Result<Lockfile, Damage> {
         let before = text.get(..error.valid_up_to()).unwrap_or_default();
         Damage::new(1 + before.iter().filter(|byte| **byte == b'\n').count(), "the lockfile is not UTF-8")
     })?;
-    let mut is_for_all_platforms = false;
+    let mut is_of_yarn_1 = false;
     let (lock, overridden) = match client {
         Client::Npm | Client::BinaryBun => (package_lock_1::read(text.as_bytes())?, Vec::new()),
         Client::Bun => bun::read(text)?,
@@ -136,12 +136,12 @@ fn read(client: Client, bytes: &[u8]) -> Result<Lockfile, Damage> {
             (berry::read(text)?.into_lock(), Vec::new())
         }
         Client::Yarn => {
-            is_for_all_platforms = true;
+            is_of_yarn_1 = true;
             (yarn::read(text)?.into_lock(), Vec::new())
         }
     };
     lock.check().map_err(|(_, message)| Damage::new(1, message))?;
-    Ok(Lockfile { lock, digest: BlobKey::of(bytes), overridden, is_for_all_platforms })
+    Ok(Lockfile { lock, digest: BlobKey::of(bytes), overridden, is_of_yarn_1 })
 }
 
 impl Damage {

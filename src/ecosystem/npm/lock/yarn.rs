@@ -65,7 +65,8 @@ pub(super) fn read(text: &str) -> Result<Flat, Damage> {
             }
             (4, Some(entry)) => {
                 let Some(kind) = section else { continue };
-                let mut pair = words(content).ok_or_else(|| damage("a dependency cannot be read"))?.into_iter();
+                let mut pair =
+                    words(content).ok_or_else(|| damage("a dependency cannot be read"))?.into_iter();
                 let (Some(name), Some(range)) = (pair.next(), pair.next()) else {
                     return Err(damage("a dependency has no range"));
                 };
