@@ -74,6 +74,7 @@ pub(super) fn read(text: &str) -> Result<Flat, Damage> {
 }
 
 fn entry(yaml: &mut Yaml<'_>) -> Result<Entry, Damage> {
+    let line = yaml.line();
     let mut entry = Entry::default();
     yaml.mapping(|yaml, key| {
         match key {
@@ -96,7 +97,7 @@ fn entry(yaml: &mut Yaml<'_>) -> Result<Entry, Damage> {
         Ok(())
     })?;
     if entry.resolution.is_empty() {
-        return Err(yaml.damage("the lockfile is damaged: an entry has no resolution"));
+        return Err(Damage::new(line, "the lockfile is damaged: an entry has no resolution"));
     }
     Ok(entry)
 }
