@@ -1,7 +1,8 @@
 #!/bin/bash
 # The archive for apt beside others: publishing beside aptly, serving beside nginx.
 #
-#     benches/apt.sh INDEX [MOST [SECONDS]]      INDEX: an unpacked Packages; AFTK names the program
+#     benches/apt.sh INDEX [MOST [SECONDS]]      INDEX: an unpacked Packages; AFTK names the program,
+#                                                 EDITION the built benchmark apt_edition
 #
 # Needs Debian's aptly, gnupg, nginx, wrk, curl and GNU time; no network. INDEX is that of an archive, of which packages with
 # the same control data and nothing else are made. aptly publishes them without its lists of contents, which we have none
@@ -39,7 +40,11 @@ step "aptly publish repo, the first time" "${aptly[@]}" publish repo -batch benc
 step "aptly publish update, unchanged" "${aptly[@]}" publish update -batch stable
 "${aptly[@]}" repo add bench "$work/debs-later" >/dev/null
 step "aptly publish update, ten more" "${aptly[@]}" publish update -batch stable
-(cd "$root" && cargo bench --quiet --bench apt_edition -- "$work/all")
+if [ -n "${EDITION:-}" ]; then
+    (cd "$work" && "$EDITION" "$work/all")
+else
+    (cd "$root" && cargo bench --quiet --bench apt_edition -- "$work/all")
+fi
 
 nginx() { # FOLDER PORT
     cat >"$work/nginx-$2.conf" <<EOF
