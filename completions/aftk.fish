@@ -125,6 +125,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand remove" -s h -l help -d 'Print
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s f -l file -d 'Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l channel -d 'The channel to collect for' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s p -l platform -d 'Only for this platform, for example linux-x64-glibc; several are possible' -r
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l python -d 'For this Python, for example 3.12, cp313t or pp310, on each platform (manylinux_2_28_x86_64); several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s P -l upgrade-package -d 'Resolve anew, but move NAME alone (`name` or `ecosystem:name`), and print what moved; several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
@@ -151,6 +152,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand lock" -s h -l help -d 'Print h
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s f -l file -d 'Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l channel -d 'The channel to collect for' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s p -l platform -d 'Only for this platform, for example linux-x64-glibc; several are possible' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l python -d 'For this Python, for example 3.12, cp313t or pp310, on each platform (manylinux_2_28_x86_64); several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s o -l out -d 'Write the bundle into DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l key -d 'Sign with this key of the home, or this key file; made on first use' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F

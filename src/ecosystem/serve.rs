@@ -67,6 +67,8 @@ pub enum Takes {
     Document(usize),
     /// A change, with a body of any length.
     Upload,
+    /// A change, in a form (`multipart/form-data`) whose part of this name is a file of any length.
+    Form(&'static str),
 }
 
 /// The largest body of a question in bytes.
@@ -89,6 +91,8 @@ pub struct ClientRequest {
     pub headers: HeaderMap,
     /// The body, as far as its route takes it into memory.
     pub body: Bytes,
+    /// The parts of a form, in their order; that which is a file has its name here.
+    pub form: Vec<(String, String)>,
     /// Who asks.
     pub principal: Principal,
 }
@@ -103,6 +107,8 @@ pub struct Answer {
     /// Whether path and query alone led to it, so that the server may send a blob again without asking, until the store
     /// changes. Such a change may be noticed [`LASTING`] late: never so where a name may move.
     pub lasting: bool,
+    /// What stands behind the status, where clients show that to people and nothing else; else what HTTP says of it.
+    pub reason: Option<String>,
 }
 
 impl Answer {
@@ -124,7 +130,7 @@ pub const LASTING: Duration = Duration::from_millis(100);
 
 impl From<Content> for Answer {
     fn from(content: Content) -> Answer {
-        Answer { content, headers: HeaderMap::new(), lasting: false }
+        Answer { content, headers: HeaderMap::new(), lasting: false, reason: None }
     }
 }
 

@@ -8,6 +8,7 @@ use http::header::{
     VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode};
+use hyper::ext::ReasonPhrase;
 
 use super::answers::Held;
 use super::body::{self, Body, Content};
@@ -27,6 +28,8 @@ pub(super) struct Reply {
     content: Content,
     /// The length of the body.
     length: u64,
+    /// What stands behind the status, if that is not what HTTP says of it.
+    reason: Option<ReasonPhrase>,
     /// For the log alone.
     failure: Option<String>,
 }
@@ -123,6 +126,7 @@ impl Reply {
                 Reply::new(status, HeaderValue::from_static(media_type), Content::Whole(body), length)
             }
         };
+        reply.reason = answer.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok());
         reply.headers.extend(answer.headers);
         Ok(reply)
     }
@@ -133,8 +137,14 @@ impl Reply {
     /// If it is not held, or not as it should be.
     pub(super) fn held(held: &Held, asked: Asked<'_>, site: &Site) -> Result<Reply, Problem> {
         let (headers, length) = (held.headers.clone(), held.size);
-        let mut reply =
-            Reply { status: StatusCode::OK, headers, content: Content::Empty, length, failure: None };
+        let mut reply = Reply {
+            status: StatusCode::OK,
+            headers,
+            content: Content::Empty,
+            length,
+            reason: None,
+            failure: None,
+        };
         let Some((start, end)) = reply.select(&held.tag, asked) else { return Ok(reply) };
         reply.content = match &held.bytes {
             Some(bytes) => Content::Whole(bytes.slice(within_memory(start, end))),
@@ -231,7 +241,7 @@ impl Reply {
         // Packages are foreign: a browser must never run what one of them contains.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CONTENT_SECURITY_POLICY, NOTHING);
-        Reply { status, headers, content, length, failure: None }
+        Reply { status, headers, content, length, reason: None, failure: None }
     }
 
     /// Allows a page its style.
@@ -305,6 +315,9 @@ impl Reply {
         let mut response = Response::new(Body::new(self.content, completion));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
+        if let Some(reason) = self.reason {
+            response.extensions_mut().insert(reason);
+        }
         response
     }
 }

@@ -2,7 +2,6 @@
 //! else, the pool, by the names that packages have upstream.
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 use crate::ecosystem::{Answer, ClientRequest, Content, Route, Serve, ServeContext};
 use crate::problem::Problem;
@@ -35,8 +34,7 @@ impl Serve for AptServe {
         {
             let media_type = media_type(path).to_owned();
             let content = Content::Blob { key: found.blob, size: found.size, media_type };
-            let lasting = path.contains("/by-hash/");
-            let answer = Answer { content, headers: HeaderMap::new(), lasting };
+            let answer = Answer { lasting: path.contains("/by-hash/"), ..Answer::from(content) };
             // apt asks by dates, and knows no entity tags.
             return Ok(answer.since(&found.since));
         }
@@ -53,7 +51,7 @@ impl Serve for AptServe {
             let media_type = media_type(path).to_owned();
             let content = Content::Blob { key: found.file.blob, size: found.file.size, media_type };
             // Files of one path and other bytes are refused at import.
-            return Ok(Answer { content, headers: HeaderMap::new(), lasting: true });
+            return Ok(Answer { lasting: true, ..Answer::from(content) });
         }
         if let (Some((name, version)), false) = (package_of(path), is_index) {
             context.missed(repository, name, &version);
