@@ -2,29 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use super::apt_private::{Apt, KEYRING, archive, codename};
 use super::command::{Outcome, run};
 use super::inside::{Inside, SERVER};
 use super::outside;
-
-/// The suite of this machine, which is the one that its apt knows.
-fn codename() -> String {
-    let text = fs::read_to_string("/etc/os-release").unwrap();
-    let found = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    found.unwrap().trim_matches('"').to_owned()
-}
-
-/// Where this machine's apt has the suite from.
-fn archive(codename: &str) -> String {
-    let mut targets = Command::new("apt-get");
-    targets.args(["indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"]);
-    let targets = run(&mut targets).succeeded().stdout;
-    let of_suite = targets.lines().find_map(|line| line.strip_suffix(&format!(" {codename}")));
-    of_suite.unwrap().to_owned()
-}
-
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A site that has what a small system, nginx and postgresql need, all of it proved by Debian's keys: of one suite alone, as
 /// debootstrap knows no more than one.
@@ -49,44 +31,11 @@ fn site(codename: &str) -> Inside {
     inside
 }
 
-/// What a server gives to clients.
-fn fetched(inside: &Inside, path: &str, to: &Path) {
-    run(inside.program("curl").args(["-sSf", "-o"]).arg(to).arg(format!("{SERVER}/{path}"))).succeeded();
-}
-
 /// A program in a system that was built, within the namespace.
 fn within(inside: &Inside, root: &Path, script: &str) -> Outcome {
     let mut command = inside.program("chroot");
     command.env("DEBIAN_FRONTEND", "noninteractive").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     run(command.arg(root).args(["sh", "-ec", script])).succeeded()
-}
-
-/// apt with directories of its own, ten days from now.
-fn apt_in_ten_days(inside: &Inside, sources: &Path) -> Command {
-    let apt = inside.path("apt");
-    // apt warns of each of its own folders that is not there.
-    for folder in [
-        "etc/apt/sources.list.d",
-        "etc/apt/apt.conf.d",
-        "etc/apt/preferences.d",
-        "etc/apt/auth.conf.d",
-        "etc/apt/trusted.gpg.d",
-        "state/lists/partial",
-        "cache/archives/partial",
-    ] {
-        fs::create_dir_all(apt.join(folder)).unwrap();
-    }
-    fs::copy(sources, apt.join("etc/apt/sources.list.d/aftk.sources")).unwrap();
-    fs::write(apt.join("status"), "").unwrap();
-    let configuration = format!(
-        "Dir::Etc \"{0}/etc/apt\";\nDir::State \"{0}/state\";\nDir::State::status \"{0}/status\";\nDir::Cache \
-         \"{0}/cache\";\nAPT::Sandbox::User \"root\";\n",
-        apt.display()
-    );
-    fs::write(apt.join("apt.conf"), configuration).unwrap();
-    let mut command = inside.program("faketime");
-    command.env("APT_CONFIG", apt.join("apt.conf")).args(["+10 days", "apt-get"]);
-    command
 }
 
 #[test]
@@ -95,14 +44,14 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
     let inside = site(&codename);
     let _server = inside.serve();
     let (sources, key): (PathBuf, PathBuf) = (inside.path("aftk.sources"), inside.path("key"));
-    fetched(&inside, "setup/apt", &sources);
-    fetched(&inside, "apt/debian/aftk-archive-keyring.asc", &key.with_extension("asc"));
+    inside.fetch("setup/apt", &sources);
+    inside.fetch("apt/debian/aftk-archive-keyring.asc", &key.with_extension("asc"));
     let gpg = ["--batch", "--yes", "--dearmor", "-o"];
     run(inside.program("gpg").args(gpg).arg(key.with_extension("gpg")).arg(key.with_extension("asc")))
         .succeeded();
     run(inside.program("gpgv").arg("--keyring").arg(key.with_extension("gpg")).arg({
         let release = inside.path("InRelease");
-        fetched(&inside, &format!("apt/debian/dists/{codename}/InRelease"), &release);
+        inside.fetch(&format!("apt/debian/dists/{codename}/InRelease"), &release);
         release
     }))
     .succeeded();
@@ -138,8 +87,15 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
         assert!(said.contains("nginx version") && said.contains("postgresql"), "{said}");
     }
 
-    let updated = run(apt_in_ten_days(&inside, &sources).arg("update")).succeeded();
+    let apt = Apt::new("");
+    fs::copy(&sources, apt.path("etc/sources.list.d/aftk.sources")).unwrap();
+    let in_ten_days = |words: &[&str]| {
+        let mut faketime = inside.program("faketime");
+        faketime.args(["+10 days", "apt-get"]);
+        run(&mut apt.told(faketime, words)).succeeded()
+    };
+    let updated = in_ten_days(&["update"]);
     assert!(!updated.stderr.contains("W:"), "{}", updated.stderr);
-    let simulated = run(apt_in_ten_days(&inside, &sources).args(["-s", "install", "nginx"])).succeeded();
+    let simulated = in_ten_days(&["-s", "install", "nginx"]);
     assert!(simulated.stdout.contains("Inst nginx"), "{}", simulated.stdout);
 }

@@ -10,8 +10,10 @@
 )]
 
 mod again;
+mod apt_captures;
 mod apt_inside;
 mod apt_outside;
+mod apt_private;
 mod apt_solving;
 mod auditor;
 mod command;

@@ -19,7 +19,7 @@ pub(super) use self::relations::{Dependency, Kind, groups};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Name(u32);
 
-/// Another text that occurs often: a version, a section.
+/// Another text that occurs often: a version, a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Text(u32);
 
@@ -160,10 +160,10 @@ struct Version {
     version: Text,
     source: Text,
     source_version: Text,
-    section: Text,
     priority: Priority,
     multi_arch: MultiArch,
     /// `Architecture: all`
+    #[cfg(test)]
     of_all: bool,
     /// Of what apt compares to know a version again, and what its archive takes in bytes.
     fingerprint: u64,
@@ -298,7 +298,8 @@ impl Universe {
         }
     }
 
-    /// As apt calls a version's file: `name:architecture=version`, where what is of no architecture is `all`.
+    /// For tests: as apt calls a version's file: `name:architecture=version`, where what is of no architecture is `all`.
+    #[cfg(test)]
     pub(super) fn file_name(&self, version: VersionId) -> String {
         let one = &self.versions[version.index()];
         let package = &self.packages[one.package.index()];
@@ -355,10 +356,6 @@ impl Universe {
         (version.source, version.source_version)
     }
 
-    pub(super) fn section(&self, version: VersionId) -> &str {
-        self.text(self.versions[version.index()].section)
-    }
-
     pub(super) fn priority(&self, version: VersionId) -> Priority {
         self.versions[version.index()].priority
     }
@@ -386,28 +383,5 @@ impl Universe {
     pub(super) fn task(&self, task: &str) -> &[VersionId] {
         let text = self.texts.find(task).map(Text);
         text.and_then(|text| self.tasks.get(&text)).map_or(&[], |versions| versions)
-    }
-
-    /// About how much memory it takes, in bytes.
-    pub(super) fn memory(&self) -> usize {
-        let groups: usize = self
-            .groups
-            .iter()
-            .map(|group| {
-                group.packages.capacity() * size_of::<PackageId>()
-                    + group.provides.capacity() * size_of::<Provide>()
-            })
-            .sum();
-        let versions: usize =
-            self.packages.iter().map(|package| package.versions.capacity() * size_of::<VersionId>()).sum();
-        groups
-            + versions
-            + self.groups.capacity() * size_of::<Group>()
-            + self.packages.capacity() * size_of::<Package>()
-            + self.versions.capacity() * size_of::<Version>()
-            + self.dependencies.capacity() * size_of::<Dependency>()
-            + self.origins.capacity() * size_of::<(Origin, u32)>()
-            + self.names.bytes()
-            + self.texts.bytes()
     }
 }
