@@ -11,7 +11,7 @@ use super::source::SourceKind;
 use super::status::Baseline;
 use super::suites::Suites;
 use super::systems::System;
-use super::universe::{Kind, NATIVE, Origin, Priority, Universe, VersionId};
+use super::universe::{Kind, NATIVE, Origin, PackageId, Priority, Universe, VersionId};
 use super::{bootstrap, leading, version};
 use crate::ecosystem::Note;
 use crate::problem::{self, Problem};
@@ -34,7 +34,7 @@ pub(super) struct Rules {
 pub(super) type Places = BTreeMap<usize, BTreeMap<u64, BTreeSet<usize>>>;
 
 /// What is needed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Chosen {
     pub(super) places: Places,
     pub(super) notes: BTreeSet<Note>,
@@ -62,6 +62,13 @@ impl Rules {
             Kind::Conflicts | Kind::Breaks => false,
         }
     }
+}
+
+/// What apt would do on a system: packages as `name:architecture=version`, and the names of those that it would remove.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) install: BTreeSet<String>,
+    pub(super) remove: BTreeSet<String>,
 }
 
 /// All packages that systems of the same architectures may choose from, and which of the indices each came from.
@@ -121,7 +128,7 @@ impl Choice {
         Ok(choice)
     }
 
-    /// Adds what a system needs for what was asked for.
+    /// Adds what a system needs for what was asked for, and says what apt would do there.
     ///
     /// # Errors
     /// Incomplete, if something cannot be had, with apt's reasons.
@@ -131,7 +138,7 @@ impl Choice {
         system: &System,
         rules: &Rules,
         chosen: &mut Chosen,
-    ) -> Result<(), Problem> {
+    ) -> Result<Outcome, Problem> {
         let mut wants: Vec<(usize, Vec<Want>)> = Vec::new();
         for (number, (text, one)) in asked.iter().enumerate().filter(|(_, (_, one))| system.is_asked(one)) {
             let wanted = self.wants(one, system, text)?;
@@ -139,8 +146,9 @@ impl Choice {
                 wants.push((number, wanted));
             }
         }
+        let mut outcome = Outcome::default();
         if wants.is_empty() {
-            return Ok(());
+            return Ok(outcome);
         }
         let answered = |wants: Vec<(usize, Vec<Want>)>| {
             let wanted = wants.iter().flat_map(|(_, wants)| wants.clone()).collect();
@@ -167,6 +175,8 @@ impl Choice {
             }
         };
         for (wants, answer) in &answers {
+            outcome.install.extend(answer.install.iter().map(|version| self.universe.file_name(*version)));
+            outcome.remove.extend(answer.remove.iter().cloned());
             for why in &answer.strange {
                 chosen.note("apt.strange-status", &system.name, why.clone());
             }
@@ -176,7 +186,39 @@ impl Choice {
                 self.universe.origins(version).for_each(|origin| self.place(origin, &requests, chosen));
             }
         }
-        Ok(())
+        Ok(outcome)
+    }
+
+    /// Adds packages as a system has them already, by their names; gives back those that are to be had nowhere.
+    ///
+    /// # Errors
+    /// If the system's status cannot be read.
+    pub(super) fn keep<'a>(
+        &self,
+        names: &'a BTreeSet<String>,
+        (system, requests): (&System, &BTreeSet<usize>),
+        chosen: &mut Chosen,
+    ) -> Result<BTreeSet<&'a str>, Problem> {
+        let mut left: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let Some(baseline) = &system.baseline else { return Ok(left) };
+        self.each_installed(baseline, |package, version_text| {
+            let universe = &self.universe;
+            let shown = universe.shown(package);
+            if !left.contains(&*shown) {
+                return;
+            }
+            let is_it = |version: &&VersionId| universe.version_text(**version) == version_text;
+            let versions = universe.versions(package).iter().filter(is_it);
+            let mut is_there = false;
+            for origin in versions.flat_map(|version| universe.origins(*version)) {
+                is_there = true;
+                self.place(origin, requests, chosen);
+            }
+            if is_there {
+                left.remove(&*shown);
+            }
+        })?;
+        Ok(left)
     }
 
     /// Adds what debootstrap builds systems of, if that was asked for: of each suite by itself.
@@ -265,6 +307,33 @@ impl Choice {
             })
         };
         let mut wants = Vec::new();
+        self.each_installed(baseline, |package, installed| {
+            let later = universe
+                .versions(package)
+                .iter()
+                .filter(|version| from_security(version))
+                .find(|version| version::compare(universe.version_text(**version), installed).is_gt());
+            if let Some(later) = later {
+                let architecture = universe.architecture_of(package);
+                wants.push(Want::Package {
+                    name: universe.name_text(universe.name(package)).to_owned(),
+                    architecture: universe.architecture_name(architecture).filter(|_| architecture != NATIVE),
+                    version: Some(universe.version_text(*later).to_owned()),
+                    suite: None,
+                });
+            }
+        })?;
+        Ok(wants)
+    }
+}
+
+impl Choice {
+    /// Goes through what a machine has installed: the packages that the universe knows, and their versions there.
+    fn each_installed(
+        &self,
+        baseline: &Baseline,
+        mut each: impl FnMut(PackageId, &str),
+    ) -> Result<(), Problem> {
         let mut stanzas = Stanzas::new(&*baseline.status);
         let wrong = |error: std::io::Error| {
             Problem::new(problem::Kind::Usage, "apt.baseline", "a machine's dpkg status cannot be read")
@@ -273,32 +342,18 @@ impl Choice {
         while let Some(stanza) = stanzas.next().map_err(wrong)? {
             let is_installed = stanza.text("Status").is_some_and(|status| status.ends_with(" installed"));
             let field = |name| stanza.text(name).unwrap_or_default();
-            let architecture = match field("Architecture") {
-                "all" => Some(NATIVE),
-                other => universe.architecture(other),
-            };
-            let package = architecture.and_then(|one| universe.find_package(field("Package"), one));
-            let Some(package) = package.filter(|_| is_installed) else { continue };
-            let later =
-                universe.versions(package).iter().filter(|version| from_security(version)).find(|version| {
-                    version::compare(universe.version_text(**version), field("Version")).is_gt()
-                });
-            if let Some(later) = later {
-                let native = universe.architecture_of(package) == NATIVE;
-                wants.push(Want::Package {
-                    name: field("Package").to_owned(),
-                    architecture: Some(field("Architecture").to_owned()).filter(|_| !native),
-                    version: Some(universe.version_text(*later).to_owned()),
-                    suite: None,
-                });
+            let architecture = self.universe.architecture(field("Architecture"));
+            let package = architecture.and_then(|one| self.universe.find_package(field("Package"), one));
+            if let Some(package) = package.filter(|_| is_installed) {
+                each(package, field("Version"));
             }
         }
-        Ok(wants)
+        Ok(())
     }
 }
 
 impl Chosen {
-    fn note(&mut self, code: &str, subject: &str, message: String) {
+    pub(super) fn note(&mut self, code: &str, subject: &str, message: String) {
         self.notes.insert(Note { code: code.to_owned(), subject: subject.to_owned(), message });
     }
 }

@@ -233,7 +233,7 @@ fn bases_are_found_by_priority() {
     let all_of_one = "apt=2 base-files=1 base-passwd=1 cron=3 data=1 dpkg=1 libc6=2 mawk=1";
     assert_eq!(versions(&resolved(&fake, &["@debootstrap"]).unwrap()), all_of_one);
     // apt does.
-    let of_apt = "apt=2 base-files=1 base-passwd=1 data=1 dpkg=2 libc6=9 mawk=1";
+    let of_apt = "apt=2 base-files=1 base-passwd=1 dpkg=2 gawk=1 libc6=9";
     say(&mut fake, r#"{"recommends": false}"#);
     assert_eq!(versions(&resolved(&fake, &["@minbase"]).unwrap()), of_apt);
     assert_eq!(resolved(&fake, &["vim"]).unwrap().notes[0].code, "apt.unsigned");
@@ -244,7 +244,7 @@ fn bases_are_found_by_priority() {
     );
     say(&mut fake, r#"{"baseline": "web"}"#);
     assert_eq!(versions(&resolved(&fake, &["@minbase"]).unwrap()), of_apt);
-    assert_eq!(versions(&resolved(&fake, &["@debootstrap", "@upgrades"]).unwrap()), all_of_one);
+    assert_eq!(versions(&resolved(&fake, &["@debootstrap"]).unwrap()), all_of_one);
     let updates = machine(&[("stable-security", "", &["dpkg 2 amd64 [Priority: required]"])]);
     assert_eq!(resolved(&updates, &["@debootstrap"]).unwrap_err().code, "apt.no-base");
 }
@@ -288,6 +288,49 @@ fn updates_of_security_are_those_of_its_suites() {
     say(&mut fake, r#"{"baseline": ["web/status", "new"]}"#);
     assert_eq!(packages(&resolved(&fake, &["@security"]).unwrap()), "openssl");
     assert_eq!(packages(&resolved(&fake, &["@upgrades"]).unwrap()), "openssl vim");
+}
+
+#[test]
+fn what_apt_keeps_outside_it_does_not_remove_inside() {
+    // Of two architectures that have a library in lockstep, one has no update yet.
+    let fake = || {
+        machine(&[
+            (
+                "stable",
+                "",
+                &[
+                    "lib 1 amd64 [Multi-Arch: same; Priority: optional]",
+                    "lib 1 i386 [Multi-Arch: same; Priority: optional]",
+                    "user 1 amd64 [Depends: lib; Priority: optional]",
+                ],
+            ),
+            ("stable-security", "", &["lib 2 amd64 [Multi-Arch: same; Priority: optional]"]),
+        ])
+    };
+    let installed = |name: &str, architecture: &str, more: &str| {
+        format!(
+            "Package: {name}\nStatus: install ok installed\nArchitecture: {architecture}\nPriority: optional\n{more}Version: 1\n\n"
+        )
+    };
+    let (same, depends) = ("Multi-Arch: same\n", "Depends: lib\n");
+    let one = [installed("lib", "amd64", same), installed("user", "amd64", depends)].concat();
+    let both = one.clone() + &installed("lib", "i386", same);
+    let upgrades = |captures: &str| {
+        let mut fake = fake();
+        fake.file("/project/one/status", &one);
+        fake.file("/project/both/status", &both);
+        fake.file("/project/both/architectures", "amd64 i386");
+        say(&mut fake, &format!(r#"{{"baseline": {captures}}}"#));
+        let all = artifacts(&resolved(&fake, &["@upgrades"]).unwrap()).into_iter();
+        let all = all
+            .filter(|one| one.schema == "apt/1")
+            .map(|one| format!("{}:{}={}", one.name, one.qualifier.split(';').next().unwrap(), one.version));
+        all.collect::<Vec<_>>()
+    };
+    assert_eq!(upgrades(r#"["both/status"]"#), Vec::<String>::new());
+    assert_eq!(upgrades(r#"["one/status"]"#), ["lib:amd64=2"]);
+    // Inside the update is there for both machines, and what has to stay behind on one of them as well.
+    assert_eq!(upgrades(r#"["one/status", "both/status"]"#), ["lib:i386=1", "lib:amd64=2"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::choose::{Chosen, Packed, Rules};
+use super::choose::{Chosen, Outcome, Packed, Rules};
 use super::solve::Engine;
 use super::source::SourceKind;
 use super::suites::{SuiteIndex, Suites};
@@ -35,29 +35,43 @@ pub(super) async fn prove(
     if task.is_all_wanted() {
         return Ok(());
     }
-    let artifacts = gathered.artifacts.clone();
+    let outcomes = inside(&Arc::new(task), gathered.artifacts, context).await;
+    outcomes.map(drop).map_err(|problem| {
+        let message = format!("of what would be carried, {}", problem.message);
+        let mut lacking = Problem::new(problem.kind, "apt.closure", message);
+        lacking.causes = problem.causes;
+        lacking.hint(
+            "`aftk lock --upgrade` resolves all of it anew; moved alone, a package may lack what it needs",
+        )
+    })
+}
+
+/// What apt would do on each system that sees nothing but what is carried, in the order of the systems' groups.
+///
+/// # Errors
+/// As [`prove`].
+pub(super) async fn inside(
+    task: &Arc<Task>,
+    artifacts: &Sorted<Planned>,
+    context: &dyn CollectContext,
+) -> Result<Vec<Vec<Outcome>>, Problem> {
+    let all = artifacts.clone();
     let evidence = blocking(move || {
-        let all = artifacts.iter().filter(|one| one.as_ref().map_or(true, |one| one.schema == EVIDENCE));
+        let all = all.iter().filter(|one| one.as_ref().map_or(true, |one| one.schema == EVIDENCE));
         all.collect::<Result<Vec<_>, _>>()
     });
-    let suites = Suites::carried(&task, &evidence.await?, context).await?;
-    let (artifacts, groups) = (gathered.artifacts.clone(), task.of_same_architectures());
-    let work = Arc::new((task, suites));
-    for systems in groups {
-        let (work, artifacts) = (work.clone(), artifacts.clone());
-        blocking(move || {
-            let (task, suites) = &*work;
-            let mut packed = carried(suites, &artifacts)?;
+    let suites = Arc::new(Suites::carried(task, &evidence.await?, context).await?);
+    let mut outcomes = Vec::new();
+    for systems in task.of_same_architectures() {
+        let (task, suites, artifacts) = (task.clone(), suites.clone(), artifacts.clone());
+        let group = blocking(move || {
+            let mut packed = carried(&suites, &artifacts)?;
             let rules = Rules { engine: Engine::Exact, ..task.rules.clone() };
-            task.choose(&systems, &rules, (suites, &mut packed), &mut Chosen::default()).map_err(|problem| {
-                let mut lacking = Problem::new(problem.kind, "apt.closure", format!("of what would be carried, {}", problem.message));
-                lacking.causes = problem.causes;
-                lacking.hint("`aftk lock --upgrade` resolves all of it anew; moved alone, a package may lack what it needs")
-            })
-        })
-        .await?;
+            task.choose(&systems, &rules, (&suites, &mut packed), &mut Chosen::default())
+        });
+        outcomes.push(group.await?);
     }
-    Ok(())
+    Ok(outcomes)
 }
 
 /// What is carried of each index, as it will be found inside.

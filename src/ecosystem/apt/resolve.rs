@@ -7,14 +7,15 @@ use std::sync::Arc;
 use bundle_format::{BlobKey, Repository};
 use serde_json::Value;
 
-use super::choose::{Chosen, Packed, Places};
+use super::choose::{Choice, Chosen, Outcome, Packed, Places};
 use super::credentials::Ways;
 use super::deb822::Stanza;
 use super::request::Asked;
+use super::solve::Engine;
 use super::source::SourceKind;
 use super::suites::Suites;
 use super::task::Task;
-use super::{EVIDENCE, record, relation};
+use super::{EVIDENCE, prove, record, relation};
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Evidence, Gap, Note, Planned, Request, Resolution};
 use crate::problem::Problem;
@@ -35,32 +36,90 @@ pub(super) async fn resolve(
     let suites = Suites::fetch(&task.options, &task.architectures(), of, context).await?;
     let (suites, task) = (Arc::new(suites), Arc::new(task));
 
-    let mut chosen = Chosen::default();
+    let (mut chosen, mut outside) = (Chosen::default(), Vec::new());
     for systems in task.of_same_architectures() {
         let mut packed = open(&suites, context, |_| true).await?;
         let (suites, task) = (suites.clone(), task.clone());
+        let group = blocking(move || {
+            let outcomes = task.choose(&systems, &task.rules, (&suites, &mut packed), &mut chosen)?;
+            Ok((chosen, outcomes))
+        });
+        let outcomes;
+        (chosen, outcomes) = group.await?;
+        outside.push(outcomes);
+    }
+    let mut resolution = take(&task, &suites, &chosen, context).await?;
+    if resolution.gaps.is_empty() && !task.is_all_wanted() && task.rules.engine == Engine::Exact {
+        let before = chosen.places.clone();
+        chosen = keep_what_is_there(&task, &suites, (&resolution, &outside), chosen, context).await?;
+        if chosen.places != before {
+            resolution = take(&task, &suites, &chosen, context).await?;
+        }
+    }
+    resolution.notes.extend(chosen.notes);
+    Ok(resolution)
+}
+
+/// To apt, what no archive has is worth less than what one has: inside it would remove packages that it keeps outside, where
+/// one has to go. What a machine has and would lose by that is carried as it is there.
+async fn keep_what_is_there(
+    task: &Arc<Task>,
+    suites: &Arc<Suites>,
+    (resolution, outside): (&Resolution, &[Vec<Outcome>]),
+    mut chosen: Chosen,
+    context: &dyn CollectContext,
+) -> Result<Chosen, Problem> {
+    if task.systems.iter().all(|system| system.baseline.is_none()) {
+        return Ok(chosen);
+    }
+    // A lock is proved for what requests ask for, with the reasons, when all of it is there.
+    let Ok(inside) = prove::inside(task, &resolution.artifacts, context).await else { return Ok(chosen) };
+    for ((systems, outside), inside) in task.of_same_architectures().into_iter().zip(outside).zip(inside) {
+        let lost = outside.iter().zip(&inside).map(|(outside, inside)| &inside.remove - &outside.remove);
+        let lost: Vec<BTreeSet<String>> = lost.collect();
+        if lost.iter().all(BTreeSet::is_empty) {
+            continue;
+        }
+        let mut packed = open(suites, context, |_| true).await?;
+        let (suites, task) = (suites.clone(), task.clone());
         chosen = blocking(move || {
-            task.choose(&systems, &task.rules, (&suites, &mut packed), &mut chosen)?;
+            let systems = || systems.iter().filter_map(|number| task.systems.get(*number));
+            let architectures = systems().next().map_or(&[][..], |first| &first.architectures);
+            let choice = Choice::read(&suites, architectures, &mut packed, &mut chosen)?;
+            let requests: BTreeSet<usize> = (0..task.asked.len()).collect();
+            for (system, lost) in systems().zip(&lost) {
+                for name in choice.keep(lost, (system, &requests), &mut chosen)? {
+                    let why = "apt will remove it inside, where it sees less than outside; no source has the version that is there";
+                    chosen.note("apt.removed-inside", &format!("{name} on {}", system.name), why.to_owned());
+                }
+            }
             Ok(chosen)
         })
         .await?;
     }
+    Ok(chosen)
+}
 
+/// Takes what was chosen out of the indices.
+async fn take(
+    task: &Arc<Task>,
+    suites: &Arc<Suites>,
+    chosen: &Chosen,
+    context: &dyn CollectContext,
+) -> Result<Resolution, Problem> {
     let all = task.is_all_wanted();
     let is_chosen = |place: usize| all || chosen.places.contains_key(&place);
-    let packed = open(&suites, context, is_chosen).await?;
-    let of_sources = open(&suites, context, |place| suites.indices[place].kind == SourceKind::Source).await?;
-    let before = context.locked(EVIDENCE).await?;
-    let (with_sources, scratch) = (task.options.with_sources, context.scratch().to_owned());
+    let packed = open(suites, context, is_chosen).await?;
+    let of_sources = open(suites, context, |place| suites.indices[place].kind == SourceKind::Source).await?;
+    let (before, scratch) = (context.locked(EVIDENCE).await?, context.scratch().to_owned());
+    let (task, suites, places) = (task.clone(), suites.clone(), chosen.places.clone());
     blocking(move || {
         let mut taking = Taking::new(&suites, &task.asked, &scratch);
-        taking.binaries(packed, if all { None } else { Some(&chosen.places) })?;
-        if with_sources {
+        taking.binaries(packed, if all { None } else { Some(&places) })?;
+        if task.options.with_sources {
             taking.sources(of_sources)?;
         }
-        let mut resolution = taking.finish(&before)?;
-        resolution.notes.extend(chosen.notes);
-        Ok(resolution)
+        taking.finish(&before)
     })
     .await
 }
@@ -86,8 +145,8 @@ struct Taking<'a> {
     asked: &'a [(String, Asked)],
     scratch: &'a Path,
     artifacts: Sorter<Planned>,
-    /// What was taken, with its stanza, since `Architecture: all` stands in the index of every architecture.
-    taken: HashMap<(String, String, String, String), BlobKey>,
+    /// What was taken, since `Architecture: all` stands in the index of every architecture: its stanza, and for whom.
+    taken: HashMap<(String, String, String, String), (BlobKey, BTreeSet<usize>)>,
     /// Places of indices that something was taken from.
     used: BTreeSet<usize>,
     gaps: Vec<Gap>,
@@ -216,9 +275,12 @@ impl<'a> Taking<'a> {
         let control = planned.attributes.get("control").and_then(Value::as_str).unwrap_or_default();
         let control = BlobKey::of(control.as_bytes());
         // The same from another index adds nothing but the requests that lead there.
-        if *self.taken.entry(key).or_insert(control) != control {
+        if let Some((known, of)) = self.taken.get(&key)
+            && (*known != control || requests.is_subset(of))
+        {
             return Ok(());
         }
+        self.taken.entry(key).or_insert_with(|| (control, BTreeSet::new())).1.extend(requests);
         let texts = requests.iter().filter_map(|number| self.asked.get(*number));
         planned.is_asked_for_by(texts.map(|(text, _)| text.clone()));
         self.artifacts.push(planned)

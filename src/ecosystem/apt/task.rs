@@ -2,7 +2,7 @@
 
 use bundle_format::BlobKey;
 
-use super::choose::{self, Choice, Chosen, Packed, Rules};
+use super::choose::{self, Choice, Chosen, Outcome, Packed, Rules};
 use super::machine::Machine;
 use super::options::Options;
 use super::request::{Asked, read_list};
@@ -77,7 +77,7 @@ impl Task {
         groups
     }
 
-    /// Adds what such systems need for what was asked for, of what there is.
+    /// Adds what such systems need for what was asked for, of what there is, and says what apt would do on each.
     ///
     /// # Errors
     /// Incomplete, if something cannot be had, with apt's reasons; if an index cannot be read.
@@ -87,15 +87,12 @@ impl Task {
         rules: &Rules,
         (suites, packed): (&Suites, &mut Packed),
         chosen: &mut Chosen,
-    ) -> Result<(), Problem> {
+    ) -> Result<Vec<Outcome>, Problem> {
         let systems = || systems.iter().filter_map(|number| self.systems.get(*number));
         let architectures = systems().next().map_or(&[][..], |first| &first.architectures);
         let choice = Choice::read(suites, architectures, packed, chosen)?;
         choice.bootstrap(&self.asked, suites, chosen)?;
-        for system in systems() {
-            choice.add(&self.asked, system, rules, chosen)?;
-        }
-        Ok(())
+        systems().map(|system| choice.add(&self.asked, system, rules, chosen)).collect()
     }
 }
 

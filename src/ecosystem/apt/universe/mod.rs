@@ -163,7 +163,6 @@ struct Version {
     priority: Priority,
     multi_arch: MultiArch,
     /// `Architecture: all`
-    #[cfg(test)]
     of_all: bool,
     /// Of what apt compares to know a version again, and what its archive takes in bytes.
     fingerprint: u64,
@@ -233,6 +232,11 @@ impl Universe {
         Architecture::try_from(place).ok()
     }
 
+    /// What an architecture that the machine has is called.
+    pub(super) fn architecture_name(&self, architecture: Architecture) -> Option<String> {
+        self.architectures.get(usize::from(architecture)).cloned()
+    }
+
     /// Every package that was spoken of, also those that are not to be had, in the order of their numbers.
     pub(super) fn packages(&self) -> impl DoubleEndedIterator<Item = PackageId> + use<> {
         (0..u32::try_from(self.packages.len()).unwrap_or(u32::MAX)).map(PackageId)
@@ -298,8 +302,7 @@ impl Universe {
         }
     }
 
-    /// For tests: as apt calls a version's file: `name:architecture=version`, where what is of no architecture is `all`.
-    #[cfg(test)]
+    /// As apt calls a version's file: `name:architecture=version`, where what is of no architecture is `all`.
     pub(super) fn file_name(&self, version: VersionId) -> String {
         let one = &self.versions[version.index()];
         let package = &self.packages[one.package.index()];

@@ -260,7 +260,6 @@ impl Universe {
             source_version: self.text_of(source_version),
             priority: fields.priority(),
             multi_arch: fields.multi_arch(),
-            #[cfg(test)]
             of_all: fields.architecture == "all",
             fingerprint: fields.fingerprint(),
             size: fields.size.parse().unwrap_or(0),
