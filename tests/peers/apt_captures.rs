@@ -1,7 +1,7 @@
 //! Twenty machines behind the gap, each captured by the script that `setup apt-baseline` prints, and all brought up to date by
 //! one bundle: inside apt would do for each of them exactly what it would do outside.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -284,7 +284,7 @@ impl Stanzas {
     }
 
     /// The source package of a package.
-    fn source(&self, name: &str) -> &str {
+    fn source<'a>(&'a self, name: &'a str) -> &'a str {
         let (text, range) = &self.places[name];
         let stanza = &self.texts[*text][range.clone()];
         let source = stanza.lines().find_map(|line| line.strip_prefix("Source: "));
@@ -347,7 +347,6 @@ impl Machine {
             }
             self.write(&packages, stanzas, files);
         }
-        told(outside, apt(), self, files, &["check"]).succeeded();
     }
 
     fn write(&self, packages: &[String], stanzas: &Stanzas, files: &Path) {
@@ -408,6 +407,27 @@ impl Machine {
     }
 }
 
+/// What apt says that it would do, and in which steps. Which of several equal steps is the first one depends on how many
+/// packages apt knows, and so does what is in between meanwhile, in the brackets at the end. That there is something newer of
+/// what is held is known outside alone: nobody asked for it.
+fn simulated<'a>(said: &'a str, machine: &Machine) -> (Vec<&'a str>, BTreeSet<&'a str>) {
+    let (mut told, mut steps, mut is_left_out) = (Vec::new(), BTreeSet::new(), false);
+    for line in said.lines() {
+        is_left_out = match line.starts_with("  ") {
+            true => is_left_out,
+            false => !machine.held.is_empty() && line == "The following packages have been kept back:",
+        };
+        if ["Inst ", "Conf ", "Remv "].iter().any(|step| line.starts_with(step)) {
+            let meanwhile = line.rsplit_once(" [").filter(|(_, end)| end.ends_with(" ]") || *end == "]");
+            steps.insert(meanwhile.map_or(line, |(step, _)| step));
+        } else if !is_left_out {
+            let count = line.split_once(" and ").filter(|(_, end)| end.ends_with(" not upgraded."));
+            told.push(count.filter(|_| !machine.held.is_empty()).map_or(line, |(count, _)| count));
+        }
+    }
+    (told, steps)
+}
+
 /// Does something for all machines, on both cores.
 fn for_each<T: Send>(machines: &[Machine], work: impl Fn(&Machine) -> T + Sync) -> Vec<T> {
     let half = machines.len().div_ceil(2);
@@ -446,7 +466,7 @@ fn twenty_machines_are_upgraded_inside_as_outside() {
         assert_eq!(upgrade.contains("\nInst "), machine.current < 100, "{}: {upgrade}", machine.name);
     }
     // They are twenty different questions.
-    let different: std::collections::BTreeSet<&String> = upgrades.iter().collect();
+    let different: BTreeSet<&String> = upgrades.iter().collect();
     assert_eq!(different.len(), machines.len());
 
     let (project, stick) = (inside.path("project"), inside.path("stick"));
@@ -473,6 +493,6 @@ fn twenty_machines_are_upgraded_inside_as_outside() {
         told(&apt_inside, apt(), machine, &files(machine), &["-s", "full-upgrade"]).succeeded().stdout
     });
     for ((machine, outside), inside) in machines.iter().zip(&upgrades).zip(&inside_say) {
-        assert_eq!(inside, outside, "{}", machine.name);
+        assert_eq!(simulated(inside, machine), simulated(outside, machine), "{}", machine.name);
     }
 }
