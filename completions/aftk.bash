@@ -436,7 +436,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__collect)
-            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --no-recommends --with-sources --out --key --passphrase-file --sign-command --locked --dry-run --no-readback --reissue --volume-size --recovery --survive --receipt --since --assume-held --missing --full-every --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --no-recommends --with-sources --python --out --key --passphrase-file --sign-command --locked --dry-run --no-readback --reissue --volume-size --recovery --survive --receipt --since --assume-held --missing --full-every --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -459,6 +459,10 @@ _aftk() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --python)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1178,7 +1182,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__lock)
-            opts="-f -p -P -n -j -C -q -y -v -h --file --channel --platform --no-recommends --with-sources --upgrade --upgrade-package --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-f -p -P -n -j -C -q -y -v -h --file --channel --platform --no-recommends --with-sources --python --upgrade --upgrade-package --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1201,6 +1205,10 @@ _aftk() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --python)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1519,7 +1527,7 @@ _aftk() {
                     return 0
                     ;;
                 --product)
-                    COMPREPLY=($(compgen -W "generic harbor nexus" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "generic harbor nexus aptly" -- "${cur}"))
                     return 0
                     ;;
                 --create-projects)

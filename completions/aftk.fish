@@ -52,7 +52,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "repair" -d 'Mend damaged 
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundles and take them into the store'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "export" -d 'Write images as an archive or directory that docker, podman, skopeo and containerd read'
-complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images into a registry, or archives of packages into a server of files'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images into a registry, or archives of packages into a server of files or aptly'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "status" -d 'Tell how channels stand: what arrived and what did not, how old it is, what clients see'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the store shows'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "why" -d 'Tell why something is here: request, lock, origin, signer, import, pushes'
@@ -125,6 +125,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand remove" -s h -l help -d 'Print
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s f -l file -d 'Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l channel -d 'The channel to collect for' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s p -l platform -d 'Only for this platform, for example linux-x64-glibc; several are possible' -r
+complete -c aftk -n "__fish_aftk_using_subcommand lock" -l python -d 'For this Python, for example 3.12, cp313t or pp310, on each platform (manylinux_2_28_x86_64); several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -s P -l upgrade-package -d 'Resolve anew, but move NAME alone (`name` or `ecosystem:name`), and print what moved; several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand lock" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
@@ -151,6 +152,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand lock" -s h -l help -d 'Print h
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s f -l file -d 'Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l channel -d 'The channel to collect for' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s p -l platform -d 'Only for this platform, for example linux-x64-glibc; several are possible' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l python -d 'For this Python, for example 3.12, cp313t or pp310, on each platform (manylinux_2_28_x86_64); several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -s o -l out -d 'Write the bundle into DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l key -d 'Sign with this key of the home, or this key file; made on first use' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F
@@ -343,9 +345,10 @@ false\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l rewrite-location -d 'Where an upload goes on: only where the registry says, if that is its own address; or at the same host, whatever host it names [default: same-host with --product nexus, else never]' -r -f -a "never\t''
 same-host\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l realm-override -d 'Ask for tokens at URL, whatever place to sign in at the registry names' -r
-complete -c aftk -n "__fish_aftk_using_subcommand push" -l product -d 'What the registry is: harbor looks for the project of each image before; nexus shows the account from the first request on, and asks the registry itself for tokens, whatever host it names [default: generic]' -r -f -a "generic\t''
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l product -d 'What the target is: harbor looks for the project of each image before; nexus shows the account from the first request on, and asks the registry itself for tokens, whatever host it names; aptly takes packages by its REST interface, and publishes them [default: generic]' -r -f -a "generic\t''
 harbor\t''
-nexus\t''"
+nexus\t''
+aptly\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l create-projects -d 'Make projects that are not there (with --product harbor), for their members alone' -r -f -a "true\t''
 false\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F

@@ -69,17 +69,29 @@ pub(super) struct What {
     /// With the source packages that the packages were made from
     #[arg(long, help_heading = "Options for apt")]
     with_sources: bool,
+    /// For this Python, for example 3.12, cp313t or pp310, on each platform (manylinux_2_28_x86_64); several are possible
+    #[arg(long, value_name = "PYTHON", help_heading = "Options for Python packages")]
+    python: Vec<String>,
 }
 
 impl What {
     /// What the options say to one ecosystem alone.
-    fn settings(&self) -> Option<Settings> {
+    fn settings(&self) -> Vec<Settings> {
         let said = [("recommends", self.no_recommends, false), ("with-sources", self.with_sources, true)];
         let said = said.into_iter().filter(|(_, is_said, _)| *is_said);
-        let values: Map<String, Value> =
+        let to_apt: Map<String, Value> =
             said.map(|(name, _, value)| (name.to_owned(), value.into())).collect();
-        let (ecosystem, place) = ("apt".to_owned(), "the command line".to_owned());
-        (!values.is_empty()).then_some(Settings { ecosystem, place, values })
+        let pythons = (!self.python.is_empty()).then(|| ("python".to_owned(), self.python.clone().into()));
+        let to_python = pythons.into_iter().collect();
+        [("apt", to_apt), ("pypi", to_python)]
+            .into_iter()
+            .filter(|(_, values)| !values.is_empty())
+            .map(|(ecosystem, values)| Settings {
+                ecosystem: ecosystem.to_owned(),
+                place: "the command line".to_owned(),
+                values,
+            })
+            .collect()
     }
 
     /// The channel alone: as it is named, else the project's, else `default`.
@@ -125,7 +137,7 @@ impl What {
             requests: self.requests.clone(),
             platforms: self.platform.clone(),
             gaps: Vec::new(),
-            settings: self.settings().into_iter().collect(),
+            settings: self.settings(),
             place,
         };
         Ok((order, None))

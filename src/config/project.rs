@@ -41,6 +41,9 @@ pub struct Project {
     /// What is said to apt, before it is known where.
     #[serde(default)]
     apt: Vec<Spanned<Map<String, Value>>>,
+    /// The same of Python packages.
+    #[serde(default)]
+    pypi: Vec<Spanned<Map<String, Value>>>,
 }
 
 /// How a snapshot relates to what a site had.
@@ -99,14 +102,11 @@ impl Project {
                 .hint("`aftk init` writes one, or name what to collect: `aftk collect npm:./package-lock.json --out DIR`")
         })?;
         let mut project: Project = super::parse(&text, path)?;
-        project.settings = std::mem::take(&mut project.apt)
-            .into_iter()
-            .map(|table| Settings {
-                ecosystem: "apt".to_owned(),
-                place: super::place(&text, table.span().start, path),
-                values: table.into_inner(),
-            })
-            .collect();
+        for (ecosystem, tables) in
+            [("apt", std::mem::take(&mut project.apt)), ("pypi", std::mem::take(&mut project.pypi))]
+        {
+            project.settings.extend(super::settings(ecosystem, tables, &text, path));
+        }
         let wrong =
             |message: String| Err(Problem::new(Kind::Usage, "config.invalid", message).at(path.display()));
         if project.format != FORMAT {

@@ -3,6 +3,7 @@
 //! A route says whether it writes, and how its body is taken ([`super::Takes`]). A body that may be large is never in
 //! memory: [`Host::receive`] says which upload it belongs to, the server writes it there, and [`Host::received`] goes on.
 
+use std::fs::File;
 use std::sync::MutexGuard;
 
 use bundle_format::{Algorithm, BlobKey, Digest};
@@ -51,6 +52,8 @@ pub enum BodyEnd {
     TooLarge,
     /// The client went away; what came was written.
     Broken,
+    /// It is not the form that it should be, or too much stands in it besides the file.
+    Malformed,
 }
 
 /// Bytes that a client brings, over as many requests as it likes.
@@ -107,6 +110,8 @@ pub trait HostContext: ServeContext {
     ) -> Result<Option<(BlobKey, u64)>, Problem>;
     /// Makes a small document a blob of the store in the same way.
     fn take_in(&self, bytes: &Bytes) -> Result<BlobKey, Problem>;
+    /// Opens a blob that is held, at its beginning.
+    fn open(&self, key: &BlobKey) -> Result<File, Problem>;
     /// Keeps blobs while this request is answered; says whether all of them are held.
     fn hold(&self, keys: &[BlobKey]) -> Result<bool, Problem>;
     /// A blob that any repository of the ecosystem has, and its size: by its key, or the label of a deposit.

@@ -18,6 +18,7 @@ pub mod server_address;
 pub mod template;
 #[cfg(any(test, feature = "faults"))]
 pub mod testing;
+pub mod weights;
 
 #[cfg(feature = "apt")]
 mod apt;
@@ -45,7 +46,7 @@ use zeroize::Zeroizing;
 
 use crate::events::Events;
 pub use crate::findings::{Gap, Note};
-use crate::net::Access;
+use crate::net::{Access, PartAnswer, Span};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::spill::{Entry, Sorted};
@@ -352,6 +353,10 @@ pub trait CollectContext: Send + Sync {
     /// The key of what has this digest: of any sha256, and of what was taken in by another one.
     async fn key_of(&self, digest: &Digest) -> Result<Option<BlobKey>, Problem> {
         Ok(digest.blob_key())
+    }
+    /// Reads a part of a file, which is not kept.
+    async fn part(&self, _access: &Access, _span: Span) -> Result<PartAnswer, Problem> {
+        Ok(PartAnswer::Whole)
     }
     /// Downloads what is needed for a while into a file without a name, which is at its beginning then.
     async fn download(&self, access: &Access) -> Result<File, Problem>;

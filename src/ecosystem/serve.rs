@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bundle_format::BlobKey;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::LAST_MODIFIED;
+use http::{HeaderMap, HeaderValue};
 
 use super::host::Host;
 use super::template::Template;
 use crate::access::Hosted;
 use crate::problem::Problem;
-use crate::store::{Linked, LinkedRef};
+use crate::store::{FoundDocument, Linked, LinkedRef};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub enum Takes {
     Document(usize),
     /// A change, with a body of any length.
     Upload,
+    /// A change, in a form (`multipart/form-data`) whose part of this name is a file of any length.
+    Form(&'static str),
 }
 
 /// The largest body of a question in bytes.
@@ -88,6 +91,8 @@ pub struct ClientRequest {
     pub headers: HeaderMap,
     /// The body, as far as its route takes it into memory.
     pub body: Bytes,
+    /// The parts of a form, in their order; that which is a file has its name here.
+    pub form: Vec<(String, String)>,
     /// Who asks.
     pub principal: Principal,
 }
@@ -102,6 +107,22 @@ pub struct Answer {
     /// Whether path and query alone led to it, so that the server may send a blob again without asking, until the store
     /// changes. Such a change may be noticed [`LASTING`] late: never so where a name may move.
     pub lasting: bool,
+    /// What stands behind the status, where clients show that to people and nothing else; else what HTTP says of it.
+    pub reason: Option<String>,
+}
+
+impl Answer {
+    /// The same, said to be as it is since `time` (RFC 3339 in UTC): clients that hold what the path had then, by that very
+    /// time, are told that they have it. So no other content of the path may ever have the same time.
+    #[must_use]
+    pub fn since(mut self, time: &str) -> Answer {
+        let time = time.parse::<jiff::Timestamp>().ok();
+        let text = time.map(|time| time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+            self.headers.insert(LAST_MODIFIED, value);
+        }
+        self
+    }
 }
 
 /// How old the server's knowledge of the store's revision may be when it sends a lasting answer again.
@@ -109,7 +130,7 @@ pub const LASTING: Duration = Duration::from_millis(100);
 
 impl From<Content> for Answer {
     fn from(content: Content) -> Answer {
-        Answer { content, headers: HeaderMap::new(), lasting: false }
+        Answer { content, headers: HeaderMap::new(), lasting: false, reason: None }
     }
 }
 
@@ -167,8 +188,16 @@ pub trait ServeContext: Send + Sync {
         repository: Option<&str>,
         path: &str,
     ) -> Result<Option<crate::store::FoundFile>, Problem>;
-    /// The document at a path of a repository's edition ([`super::Materialise`]), and its size.
-    fn edition(&self, _repository: &str, _path: &str) -> Result<Option<(BlobKey, u64)>, Problem> {
+    /// The file that was at a path until lately: what is not shown any more but kept, as one may go back to it.
+    fn former_file_at(
+        &self,
+        _repository: Option<&str>,
+        _path: &str,
+    ) -> Result<Option<crate::store::FoundFile>, Problem> {
+        Ok(None)
+    }
+    /// The document at a path of a repository's edition ([`super::Materialise`]).
+    fn edition(&self, _repository: &str, _path: &str) -> Result<Option<FoundDocument>, Problem> {
         Ok(None)
     }
     /// The blob that a client left in a package of a hosted repository for what is still to come, and its size.

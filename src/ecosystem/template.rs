@@ -56,6 +56,12 @@ pub fn refill(filled: &[u8], gaps: &[usize], length: usize, filling: &str) -> By
     Bytes::from(document)
 }
 
+/// The text of an address as it stands within a JSON string.
+pub fn within_quotes(address: &str) -> String {
+    let quoted = serde_json::Value::from(address).to_string();
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,47 +8,25 @@ use flate2::write::GzEncoder;
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
+use crate::ecosystem::weights::weighted;
+
 /// Smaller documents gain nothing: they fit in a packet or two anyway.
 pub(super) const WORTHWHILE: usize = 1024;
 
 /// Whether the client takes gzip, and does not like the plain form better (RFC 9110 section 12.5.3).
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
-    for value in headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()) {
-        for one in value.split(',') {
-            let (coding, weight) = weighed(one);
-            if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
-                gzip = Some(weight);
-            } else if coding.eq_ignore_ascii_case("identity") {
-                identity = Some(weight);
-            } else if coding == "*" {
-                any = Some(weight);
-            }
+    for (coding, weight) in weighted(headers, ACCEPT_ENCODING) {
+        if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
+            gzip = Some(weight);
+        } else if coding.eq_ignore_ascii_case("identity") {
+            identity = Some(weight);
+        } else if coding == "*" {
+            any = Some(weight);
         }
     }
     let gzip = gzip.or(any).unwrap_or(0);
     gzip > 0 && gzip >= identity.unwrap_or(0)
-}
-
-/// A coding and its weight in thousandths. A malformed weight counts as none at all.
-fn weighed(one: &str) -> (&str, u16) {
-    let mut parts = one.split(';').map(str::trim);
-    let coding = parts.next().unwrap_or_default();
-    let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-    (coding, weight.map_or(1000, |text| thousandths(text).unwrap_or(0)))
-}
-
-fn thousandths(text: &str) -> Option<u16> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
-    match whole {
-        "0" => Some(fraction),
-        "1" if fraction == 0 => Some(1000),
-        _ => None,
-    }
 }
 
 /// Compresses a document: thoroughly if the result is kept, quickly if it is for one answer. `None` if it would not

@@ -1,5 +1,6 @@
 //! What a handler that writes can do: uploads, blobs, and the commit of what they become.
 
+use std::fs::File;
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
@@ -119,6 +120,10 @@ impl HostContext for Context<'_> {
         let mut write = self.site.blobs.begin(&[], true)?;
         write.write(bytes)?;
         self.settle(write.stage(&Expected::default())?)
+    }
+
+    fn open(&self, key: &BlobKey) -> Result<File, Problem> {
+        Ok(self.site.open(key)?.file)
     }
 
     fn hold(&self, keys: &[BlobKey]) -> Result<bool, Problem> {

@@ -21,6 +21,7 @@ mod compression;
 mod conditional;
 mod context;
 mod documents;
+mod form;
 mod gate;
 mod guard;
 mod hosting;

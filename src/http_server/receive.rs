@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
+use super::form::{self, Form, Malformed};
 use super::site::Site;
 use crate::blocking::blocking;
 use crate::ecosystem::host::{BodyEnd, Upload};
@@ -77,26 +78,28 @@ impl Drop for Carried {
 }
 
 /// Writes a body into an upload, which may have at most `most` bytes afterwards, and less by what others bring into the same
-/// repository from now on. A client that sends nothing for `stall` is
-/// gone.
+/// repository from now on. Of a form only its file is written. A client that sends nothing for `stall` is gone.
 ///
 /// # Errors
 /// If the upload cannot be written; it is lost then.
 pub(super) async fn receive(
     body: &mut Incoming,
+    form: Option<&mut Form>,
     carried: Carried,
     most: u64,
     stall: Duration,
 ) -> Result<(Carried, BodyEnd), Problem> {
     let mut left = most.saturating_sub(carried.length());
     let beside = carried.beside();
-    if body.size_hint().lower() > left {
+    let more = if form.is_some() { form::LARGEST as u64 } else { 0 };
+    let expected = body.size_hint().lower().saturating_sub(more);
+    if expected > left {
         left = left.saturating_add(beside.saturating_sub(carried.clear_the_way()));
     }
-    if body.size_hint().lower() > left {
+    if expected > left {
         return Ok((carried, BodyEnd::TooLarge));
     }
-    let received = write_all(body, carried, left, stall).await;
+    let received = write_all(&mut Source { body, form }, carried, left, stall).await;
     if let Ok((carried, BodyEnd::TooLarge)) = &received {
         // For the client's next attempt.
         carried.clear_the_way();
@@ -108,14 +111,20 @@ pub(super) async fn receive(
     received
 }
 
+/// What is written of a body.
+struct Source<'a> {
+    body: &'a mut Incoming,
+    form: Option<&'a mut Form>,
+}
+
 async fn write_all(
-    body: &mut Incoming,
+    source: &mut Source<'_>,
     mut carried: Carried,
     mut left: u64,
     stall: Duration,
 ) -> Result<(Carried, BodyEnd), Problem> {
     let mut beside = carried.beside();
-    let (mut batch, mut end) = read(body, &mut left, stall).await;
+    let (mut batch, mut end) = read(source, &mut left, stall).await;
     loop {
         let grown = carried.beside().max(beside);
         left = left.saturating_sub(grown.saturating_sub(beside));
@@ -127,28 +136,37 @@ async fn write_all(
         if let Some(end) = end {
             return Ok((write.await?, end));
         }
-        let (written, next) = tokio::join!(write, read(body, &mut left, stall));
+        let (written, next) = tokio::join!(write, read(source, &mut left, stall));
         carried = written?;
         (batch, end) = next;
     }
 }
 
 /// The next bytes, and how the body ended if it did.
-async fn read(body: &mut Incoming, left: &mut u64, stall: Duration) -> (Vec<Bytes>, Option<BodyEnd>) {
+async fn read(source: &mut Source<'_>, left: &mut u64, stall: Duration) -> (Vec<Bytes>, Option<BodyEnd>) {
     let (mut batch, mut length) = (Vec::new(), 0);
     while length < BATCH {
-        let frame = match tokio::time::timeout(stall, body.frame()).await {
+        let frame = match tokio::time::timeout(stall, source.body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(None) => return (batch, Some(BodyEnd::Whole)),
             Ok(Some(Err(_))) | Err(_) => return (batch, Some(BodyEnd::Broken)),
         };
         let Ok(bytes) = frame.into_data() else { continue };
-        let Some(fits) = left.checked_sub(bytes.len() as u64) else {
-            return (batch, Some(BodyEnd::TooLarge));
+        let pieces = match &mut source.form {
+            None => vec![bytes],
+            Some(form) => match form.take(&bytes) {
+                Ok(pieces) => pieces,
+                Err(Malformed) => return (batch, Some(BodyEnd::Malformed)),
+            },
         };
-        *left = fits;
-        length += bytes.len();
-        batch.push(bytes);
+        for piece in pieces {
+            let Some(fits) = left.checked_sub(piece.len() as u64) else {
+                return (batch, Some(BodyEnd::TooLarge));
+            };
+            *left = fits;
+            length += piece.len();
+            batch.push(piece);
+        }
     }
     (batch, None)
 }

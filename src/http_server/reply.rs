@@ -4,10 +4,11 @@ use bundle_format::BlobKey;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RANGE, RETRY_AFTER, VARY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RANGE, RETRY_AFTER,
+    VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode};
+use hyper::ext::ReasonPhrase;
 
 use super::answers::Held;
 use super::body::{self, Body, Content};
@@ -27,6 +28,8 @@ pub(super) struct Reply {
     content: Content,
     /// The length of the body.
     length: u64,
+    /// What stands behind the status, if that is not what HTTP says of it.
+    reason: Option<ReasonPhrase>,
     /// For the log alone.
     failure: Option<String>,
 }
@@ -123,6 +126,7 @@ impl Reply {
                 Reply::new(status, HeaderValue::from_static(media_type), Content::Whole(body), length)
             }
         };
+        reply.reason = answer.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok());
         reply.headers.extend(answer.headers);
         Ok(reply)
     }
@@ -133,8 +137,14 @@ impl Reply {
     /// If it is not held, or not as it should be.
     pub(super) fn held(held: &Held, asked: Asked<'_>, site: &Site) -> Result<Reply, Problem> {
         let (headers, length) = (held.headers.clone(), held.size);
-        let mut reply =
-            Reply { status: StatusCode::OK, headers, content: Content::Empty, length, failure: None };
+        let mut reply = Reply {
+            status: StatusCode::OK,
+            headers,
+            content: Content::Empty,
+            length,
+            reason: None,
+            failure: None,
+        };
         let Some((start, end)) = reply.select(&held.tag, asked) else { return Ok(reply) };
         reply.content = match &held.bytes {
             Some(bytes) => Content::Whole(bytes.slice(within_memory(start, end))),
@@ -231,7 +241,7 @@ impl Reply {
         // Packages are foreign: a browser must never run what one of them contains.
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CONTENT_SECURITY_POLICY, NOTHING);
-        Reply { status, headers, content, length, failure: None }
+        Reply { status, headers, content, length, reason: None, failure: None }
     }
 
     /// Allows a page its style.
@@ -259,13 +269,15 @@ impl Reply {
     /// none are (304, 416).
     fn select(&mut self, tag: &str, asked: Asked<'_>) -> Option<(u64, u64)> {
         let whole = self.length;
-        if conditional::is_held(asked.headers, tag) {
+        if conditional::is_held(asked.headers, tag, self.headers.get(LAST_MODIFIED)) {
             self.status = StatusCode::NOT_MODIFIED;
             self.length = 0;
             return None;
         }
         let range = asked.headers.get(RANGE).and_then(|value| value.to_str().ok());
-        let range = range.filter(|_| asked.is_get && conditional::range_applies(asked.headers, tag));
+        let modified = self.headers.get(LAST_MODIFIED);
+        let range =
+            range.filter(|_| asked.is_get && conditional::range_applies(asked.headers, tag, modified));
         match range.map_or(Range::Whole, |range| ranges::read(range, whole)) {
             Range::Whole => Some((0, whole)),
             Range::Part { start, end } => {
@@ -303,6 +315,9 @@ impl Reply {
         let mut response = Response::new(Body::new(self.content, completion));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
+        if let Some(reason) = self.reason {
+            response.extensions_mut().insert(reason);
+        }
         response
     }
 }

@@ -18,6 +18,7 @@ use super::answers::{self, Held};
 use super::body::Body;
 use super::completion::Completion;
 use super::context::Context;
+use super::form::{Form, Malformed};
 use super::gate::Access;
 use super::guard::Phase;
 use super::mount::{Destination, Mounted, Mounts};
@@ -30,7 +31,7 @@ use super::site::Site;
 use super::token;
 use crate::blocking::blocking;
 use crate::clock;
-use crate::ecosystem::host::{Host, Receiving};
+use crate::ecosystem::host::{BodyEnd, Host, Receiving};
 use crate::ecosystem::{Answer, BASIC, ClientRequest, Content, Principal, QUESTION, Takes};
 use crate::problem::{Kind, Problem};
 use crate::store::Revision;
@@ -121,7 +122,7 @@ impl Responder {
                     return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
                 }
                 Takes::Document(most) => most,
-                Takes::Upload => {
+                Takes::Upload | Takes::Form(_) => {
                     let made = self.receive(destination, parts, body, principal).await;
                     return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
                 }
@@ -213,7 +214,12 @@ impl Responder {
             };
             match (answer, key) {
                 (
-                    Answer { content: Content::Blob { key: blob, size, media_type }, headers, lasting: true },
+                    Answer {
+                        content: Content::Blob { key: blob, size, media_type },
+                        headers,
+                        lasting: true,
+                        ..
+                    },
                     Some(key),
                 ) => {
                     let mut held = Held::new(blob, size, media_type, headers);
@@ -238,6 +244,10 @@ impl Responder {
         body: &mut Incoming,
         principal: Principal,
     ) -> Result<Reply, Problem> {
+        let mut form = match destination.takes {
+            Takes::Form(file) => Some(Form::of(&parts.headers, file)),
+            _ => None,
+        };
         let here = Arc::clone(self);
         let begun = blocking(move || {
             let number = destination.mount;
@@ -252,12 +262,24 @@ impl Responder {
             drop(context);
             Ok((receiving, request, number))
         });
-        let (receiving, request, mount) = begun.await?;
+        let (receiving, mut request, mount) = begun.await?;
         let here = Arc::clone(self);
         let answer = match receiving {
             Err(answer) => answer,
             Ok((carried, most)) => {
-                let (carried, end) = receive::receive(body, carried, most, self.body_timeout).await?;
+                let (carried, mut end) = match &mut form {
+                    Some(None) => (carried, BodyEnd::Malformed),
+                    Some(Some(form)) => {
+                        receive::receive(body, Some(form), carried, most, self.body_timeout).await?
+                    }
+                    None => receive::receive(body, None, carried, most, self.body_timeout).await?,
+                };
+                if let (BodyEnd::Whole, Some(form)) = (end, form.flatten()) {
+                    match form.finish() {
+                        Ok(parts) => request.form = parts,
+                        Err(Malformed) => end = BodyEnd::Malformed,
+                    }
+                }
                 let finished = blocking(move || {
                     let (mount, host) = here.hosting(mount)?;
                     let context = here.context(mount, here.site.catalogue.revision()?, &request.principal);
@@ -334,6 +356,7 @@ fn client_request(
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers.clone(),
         body,
+        form: Vec::new(),
         principal,
     }
 }

@@ -311,14 +311,14 @@ fn total(answer: &Answer) -> Option<u64> {
 
 /// A Content-Range header (RFC 9110, section 14.4).
 #[derive(Debug, PartialEq, Eq)]
-struct ContentRange {
+pub(super) struct ContentRange {
     /// The first byte's position; `None` in `*/total`.
-    first: Option<u64>,
-    total: Option<u64>,
+    pub(super) first: Option<u64>,
+    pub(super) total: Option<u64>,
 }
 
 impl ContentRange {
-    fn parse(value: &str) -> Option<ContentRange> {
+    pub(super) fn parse(value: &str) -> Option<ContentRange> {
         let (range, total) = value.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
         let total = if total == "*" { None } else { Some(total.parse().ok()?) };
         if range == "*" {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::timeout;
 
 use super::limits::Limits;
@@ -29,6 +29,15 @@ pub enum Payload {
     Bytes(Bytes),
     /// A part of a file.
     File(FilePart),
+    /// The same between some bytes, as forms have it.
+    Between {
+        /// What comes first.
+        before: Bytes,
+        /// The part of a file.
+        file: FilePart,
+        /// What comes last.
+        after: Bytes,
+    },
 }
 
 /// A part of a file.
@@ -54,6 +63,9 @@ impl Payload {
             Payload::Nothing => 0,
             Payload::Bytes(bytes) => bytes.len() as u64,
             Payload::File(part) => part.length,
+            Payload::Between { before, file, after } => {
+                file.length.saturating_add((before.len() + after.len()) as u64)
+            }
         }
     }
 
@@ -62,7 +74,20 @@ impl Payload {
         match self {
             Payload::Nothing => None,
             Payload::Bytes(bytes) => Some(bytes.clone().into()),
-            Payload::File(part) => Some(part.clone().body(sent.clone(), limits.clone())),
+            Payload::File(part) => {
+                Some(reqwest::Body::wrap_stream(part.clone().pieces(sent.clone(), limits.clone())))
+            }
+            Payload::Between { before, file, after } => {
+                let few = |bytes: &Bytes| {
+                    let (bytes, sent) = (bytes.clone(), sent.clone());
+                    stream::once(async move {
+                        sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                        Ok::<_, io::Error>(bytes)
+                    })
+                };
+                let pieces = file.clone().pieces(sent.clone(), limits.clone());
+                Some(reqwest::Body::wrap_stream(few(before).chain(pieces).chain(few(after))))
+            }
         }
     }
 
@@ -94,9 +119,13 @@ impl Payload {
 }
 
 impl FilePart {
-    fn body(self, sent: Arc<AtomicU64>, limits: Arc<Limits>) -> reqwest::Body {
+    fn pieces(
+        self,
+        sent: Arc<AtomicU64>,
+        limits: Arc<Limits>,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let end = self.from.saturating_add(self.length);
-        reqwest::Body::wrap_stream(stream::try_unfold(self.from, move |at| {
+        stream::try_unfold(self.from, move |at| {
             let (part, sent, limits) = (self.clone(), sent.clone(), limits.clone());
             async move {
                 if at >= end {
@@ -109,7 +138,7 @@ impl FilePart {
                 (part.progress)(count);
                 Ok(Some((bytes, at + count)))
             }
-        }))
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use crate::config;
 use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page, Planned};
 use crate::events::{Events, Happening};
 use crate::fsx;
-use crate::net::{self, Access, DocumentAnswer, Sink, Validators};
+use crate::net::{self, Access, DocumentAnswer, PartAnswer, Sink, Span, Validators};
 use crate::problem::{Kind, Problem};
 use crate::settings::Settings;
 use crate::spill::Sorted;
@@ -304,6 +304,10 @@ impl CollectContext for Outside {
         let (store, intake, name) = (self.store.clone(), self.intake.clone(), name.to_owned());
         let (events, cancel) = (self.events.clone(), self.cancel.clone());
         blocking(move || take_in(&store, &intake, (&name, from, digest), &*events, &cancel)).await
+    }
+
+    async fn part(&self, access: &Access, span: Span) -> Result<PartAnswer, Problem> {
+        self.cancel.race(self.client.part(access, span)).await
     }
 
     async fn download(&self, access: &Access) -> Result<File, Problem> {

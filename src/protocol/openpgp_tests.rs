@@ -58,6 +58,28 @@ fn detached_signatures_may_be_several_and_binary() {
 }
 
 #[test]
+fn every_curve_and_hash_that_archives_use_is_known() {
+    let release = fixture("Release");
+    for (curve, hashes) in [
+        ("nistp256", &["SHA256", "SHA384", "SHA512"][..]),
+        ("nistp384", &["SHA384", "SHA512"]),
+        ("nistp521", &["SHA512"]),
+    ] {
+        let keys = keyring(&format!("{curve}.gpg"));
+        for hash in hashes {
+            let signature = fixture(&format!("{curve}.{hash}.asc"));
+            assert_eq!(
+                verify_detached(&release, &signature, &keys, now()).unwrap().len(),
+                1,
+                "{curve} {hash}"
+            );
+            let fault = verify_detached(b"something else", &signature, &keys, now()).unwrap_err();
+            assert!(matches!(fault, Fault::Changed(_)), "{curve} {hash}: {fault}");
+        }
+    }
+}
+
+#[test]
 fn a_changed_document_is_no_matter_of_whom_one_believes() {
     let document = String::from_utf8(fixture("InRelease")).unwrap();
     for (from, to) in

@@ -3,29 +3,39 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::apt_private::{Apt, KEYRING, archive, codename};
+use super::apt::Apt;
+use super::apt_private::{KEYRING, archive, codename};
 use super::command::{Outcome, run};
 use super::inside::{Inside, SERVER};
 use super::outside;
 
-/// A site that has what a small system, nginx and postgresql need, all of it proved by Debian's keys: of one suite alone, as
-/// debootstrap knows no more than one.
+/// A site that has what new systems begin with, nginx and postgresql, of all suites that Debian has updates in, and all of it
+/// proved by Debian's keys.
 fn site(codename: &str) -> Inside {
     let inside = Inside::new();
     let (project, stick) = (inside.path("systems"), inside.path("stick"));
     fs::create_dir(&project).unwrap();
-    let text = format!(
-        "format = 1\nrequests = [\"apt:@minbase\", \"apt:@debootstrap\", \"apt:apt\", \"apt:usr-is-merged\", \
-         \"apt:nginx\", \"apt:postgresql\"]\n\n[[apt]]\nname = \"debian\"\nuri = \"{}\"\nsuites = [\"{codename}\"]\n\
-         components = [\"main\"]\narchitectures = [\"amd64\"]\nsigned-by = \"{KEYRING}\"\n",
-        archive(codename)
-    );
-    fs::write(project.join("aftk.toml"), text).unwrap();
+    let table = |name: &str, uri: &str, suites: &[String]| {
+        format!(
+            "\n[[apt]]\nname = \"{name}\"\nuri = \"{uri}\"\nsuites = {suites:?}\ncomponents = [\"main\"]\narchitectures = \
+             [\"amd64\"]\nsigned-by = \"{KEYRING}\"\n"
+        )
+    };
+    let security = format!("{codename}-security");
+    let suites = [codename.to_owned(), format!("{codename}-updates")];
+    let text = [
+        "format = 1\nrequests = [\"apt:@minbase\", \"apt:@debootstrap\", \"apt:nginx\", \"apt:postgresql\"]\n".to_owned(),
+        table("debian", &archive(codename), &suites),
+        table("debian-security", &archive(&security), std::slice::from_ref(&security)),
+    ];
+    fs::write(project.join("aftk.toml"), text.concat()).unwrap();
     let mut collect = outside::aftk_behind(&[]);
     run(collect.current_dir(&project).args(["collect", "--no-recommends", "--out"]).arg(&stick)).succeeded();
     let keyrings = inside.home().join("apt/keyrings");
     fs::create_dir_all(&keyrings).unwrap();
-    fs::copy(KEYRING, keyrings.join("debian.gpg")).unwrap();
+    for name in ["debian.gpg", "debian-security.gpg"] {
+        fs::copy(KEYRING, keyrings.join(name)).unwrap();
+    }
     let imported = run(inside.aftk().arg("import").arg(&stick)).succeeded();
     assert!(!imported.stderr.contains("not verified"), "{}", imported.stderr);
     inside
@@ -87,15 +97,9 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
         assert!(said.contains("nginx version") && said.contains("postgresql"), "{said}");
     }
 
-    let apt = Apt::new("");
-    fs::copy(&sources, apt.path("etc/sources.list.d/aftk.sources")).unwrap();
-    let in_ten_days = |words: &[&str]| {
-        let mut faketime = inside.program("faketime");
-        faketime.args(["+10 days", "apt-get"]);
-        run(&mut apt.told(faketime, words)).succeeded()
-    };
-    let updated = in_ten_days(&["update"]);
+    let apt = Apt::new(&inside, &fs::read_to_string(&sources).unwrap());
+    let updated = run(apt.get_at("+10 days").arg("update")).succeeded();
     assert!(!updated.stderr.contains("W:"), "{}", updated.stderr);
-    let simulated = in_ten_days(&["-s", "install", "nginx"]);
+    let simulated = run(apt.get_at("+10 days").args(["-s", "install", "nginx"])).succeeded();
     assert!(simulated.stdout.contains("Inst nginx"), "{}", simulated.stdout);
 }

@@ -10,7 +10,9 @@
 )]
 
 mod again;
+mod apt;
 mod apt_captures;
+mod apt_client;
 mod apt_inside;
 mod apt_outside;
 mod apt_private;

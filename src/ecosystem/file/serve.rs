@@ -132,6 +132,7 @@ mod tests {
             query: String::new(),
             headers: http::HeaderMap::new(),
             body: Bytes::new(),
+            form: Vec::new(),
             principal: Principal::Anonymous,
         };
         FileServe.handle(&request, store).unwrap()

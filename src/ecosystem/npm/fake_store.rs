@@ -136,6 +136,7 @@ impl FakeStore {
                 .into_iter()
                 .collect(),
             body: Bytes::new(),
+            form: Vec::new(),
             principal: Principal::Anonymous,
         };
         NpmServe.handle(&request, self).unwrap()

@@ -168,7 +168,7 @@ pub(super) fn version_object(context: &dyn ServeContext, artifact: &Artifact) ->
 }
 
 /// The packument, or nothing if no version is held. Its gaps are for where clients reach the repository, ending in a slash,
-/// [within quotes](splice::within_quotes).
+/// [within quotes](crate::ecosystem::template::within_quotes).
 ///
 /// # Errors
 /// If the store cannot be read, or what it holds is no version object.
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     fn filled(store: &FakeStore, name: &str) -> Bytes {
-        document(store, None, name).unwrap().unwrap().fill(&splice::within_quotes(BASE))
+        document(store, None, name).unwrap().unwrap().fill(&crate::ecosystem::template::within_quotes(BASE))
     }
 
     fn packument(store: &FakeStore, name: &str) -> Value {

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::splice::within_quotes;
 use super::{names, packument, search, tarball_name};
+use crate::ecosystem::template::within_quotes;
 use crate::ecosystem::{Answer, ClientRequest, Content, Route, Serve, ServeContext};
 use crate::problem::Problem;
 

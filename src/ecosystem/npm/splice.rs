@@ -47,12 +47,6 @@ pub(super) fn with_tarball(object: &str, path: &str) -> Result<Template, serde_j
     Ok(result)
 }
 
-/// The text of an address as it stands within a JSON string.
-pub(super) fn within_quotes(address: &str) -> String {
-    let quoted = serde_json::Value::from(address).to_string();
-    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
-}
-
 /// Bytes to replace, and what is to stand before and after the address there.
 type Edit = (Range<usize>, &'static str, &'static str);
 
@@ -119,6 +113,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::ecosystem::template::within_quotes;
 
     const URL: &str = "http://mirror.example.test/npm/all/a/-/a-1.0.0.tgz";
 

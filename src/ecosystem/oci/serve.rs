@@ -305,7 +305,7 @@ fn sent(content: Content, digest: &Digest) -> Answer {
     if let Ok(digest) = HeaderValue::try_from(digest.to_string()) {
         headers.insert(CONTENT_DIGEST, digest);
     }
-    Answer { content, headers, lasting: false }
+    Answer { headers, ..Answer::from(content) }
 }
 
 /// A document that stands in memory.

@@ -105,7 +105,7 @@ pub(super) fn received(writer: &Writer<'_>, upload: Upload, end: BodyEnd) -> Res
             context.cancel_upload(writer.hosted, &scope(writer), &upload.id);
             return Ok(too_large(writer));
         }
-        BodyEnd::Broken => {
+        BodyEnd::Broken | BodyEnd::Malformed => {
             // Of one that came in chunks, what arrived counts.
             if action == BEGIN {
                 context.cancel_upload(writer.hosted, &scope(writer), &upload.id);

@@ -101,11 +101,6 @@ impl Wheel {
             abis.split('.').flat_map(of_python)
         })
     }
-
-    /// Its tags, as its name has them.
-    pub(crate) fn tag_text(&self) -> &str {
-        &self.tags
-    }
 }
 
 #[cfg(test)]

@@ -90,8 +90,23 @@ impl Metadata {
     }
 }
 
+/// Which project and version a document is about, and nothing else: what it requires may be what nobody can read.
+///
+/// # Errors
+/// If it does not say it.
+pub(crate) fn identity(bytes: &[u8]) -> Result<(Name, Version), Unreadable> {
+    let fail = |text: &str, why: &str| Unreadable::new(text, "metadata of a distribution", why);
+    let text = String::from_utf8_lossy(bytes);
+    let field = |wanted: &str| {
+        headers(&text).find(|(key, _)| key.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+    };
+    let name = field("name").ok_or_else(|| fail("…", "it does not say its name"))?;
+    let version = field("version").ok_or_else(|| fail(name, "it does not say its version"))?;
+    Ok((Name::parse(name)?, Version::parse(version).ok_or_else(|| fail(version, "its version is none"))?))
+}
+
 /// The headers of a document, each with its name and its value, whose continued lines are part of it.
-fn headers(text: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn headers(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     std::iter::from_fn(move || {
         loop {

@@ -8,27 +8,61 @@
 //!
 //! [`inputs`] reads what projects ask for and what they locked, and [`resolve`] finds one version of each project for a
 //! target.
-#![allow(dead_code, reason = "what collects is not here yet")]
+//!
+//! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`] and [`indexes`] where it is to be
+//! had, and [`group`] what is installed together. [`closure`] resolves that in rounds, in which [`fetch`] asks for what is
+//! not [`known`]: pages ([`simple`], [`page_html`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
+//! [`carry`] chooses files, of which [`record`] makes artifacts.
+//!
+//! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
+//! what is [`listed`]: on [`pages`] for installers, and as [`project_json`] for those that ask the older interface. What an
+//! index said of files stands in [`facts`]. [`host`] takes uploads into indexes of the site's own. [`setup`] points clients
+//! at it.
 
+mod admit;
+mod carry;
+mod closure;
+mod collect;
+mod documents;
+mod facts;
+mod fetch;
 mod file_name;
+mod group;
+mod host;
 #[cfg(test)]
 mod hostile_tests;
+mod indexes;
 mod inputs;
+mod known;
+mod listed;
+mod machine;
 mod marker;
 mod metadata;
 mod name;
+mod options;
+mod page_html;
+mod pages;
+mod parts;
+mod project_json;
+mod record;
 mod release;
+mod request;
 mod requirement;
 mod resolve;
+mod sdist;
+mod serve;
+mod setup;
+mod simple;
 mod specifier;
 mod tags;
 mod target;
 mod unreadable;
 mod version;
+mod wheel;
 
 use bundle_format::Artifact;
 
-use super::Ecosystem;
+use super::{Admit, Collect, Ecosystem, Serve, Setup};
 
 /// The schema of releases' artifacts.
 const SCHEMA: &str = "pypi/1";
@@ -49,7 +83,41 @@ impl Ecosystem for Pypi {
         SCHEMA
     }
 
+    fn is_lockfile(&self, file_name: &str) -> bool {
+        request::is_lockfile(file_name)
+    }
+
+    fn collect(&self) -> Option<&dyn Collect> {
+        Some(&collect::PypiCollect)
+    }
+
+    fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {
+        artifact.attributes.get("licence")?.as_str()
+    }
+
     fn purl(&self, artifact: &Artifact) -> String {
         format!("pkg:pypi/{}@{}", artifact.name, artifact.version)
+    }
+
+    /// A file's name may mean other bytes at another index. The one over all of them shows each under its digest.
+    fn repositories_stand_apart(&self) -> bool {
+        true
+    }
+
+    fn admit(&self) -> Option<&dyn Admit> {
+        Some(&admit::PypiAdmit)
+    }
+
+    fn serve(&self) -> Option<&dyn Serve> {
+        Some(&serve::PypiServe)
+    }
+
+    fn setup(&self) -> &[&dyn Setup] {
+        setup::CLIENTS
+    }
+
+    fn request_for(&self, _repository: &str, name: &str, version: &str) -> Option<String> {
+        let version = if version.is_empty() { String::new() } else { format!("=={version}") };
+        Some(format!("pypi:{name}{version}"))
     }
 }

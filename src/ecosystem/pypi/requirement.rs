@@ -80,6 +80,16 @@ impl Requirement {
         Ok(Requirement { name, extras, source, marker })
     }
 
+    /// The same, where an extra is wanted alone.
+    pub(crate) fn only_for_extra(mut self, extra: &Name) -> Option<Requirement> {
+        let condition = match &self.marker {
+            None => format!("extra == '{extra}'"),
+            Some(marker) => format!("({marker}) and extra == '{extra}'"),
+        };
+        self.marker = Some(Marker::parse(&condition).ok()?);
+        Some(self)
+    }
+
     /// Whether it counts in an environment.
     pub(crate) fn counts(&self, environment: &Environment, chosen: Chosen<'_>) -> bool {
         self.marker.as_ref().is_none_or(|marker| marker.holds(environment, chosen))

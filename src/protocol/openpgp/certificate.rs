@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::key::PublicKey;
-use super::packet::{Packet, packets, tag};
+use super::packet::{Packet, packets, tag, write};
 use super::signature::{About, SIGNS, Signature, kind};
 use super::{Fault, malformed};
 
@@ -17,6 +17,8 @@ const RETIRED: u8 = 3;
 /// The keys of one owner.
 #[derive(Debug, Clone)]
 pub(super) struct Certificate {
+    /// All of it as it came, for whoever is to believe it too.
+    pub(super) packets: Vec<u8>,
     pub(super) primary: PublicKey,
     /// Signatures of the primary key alone.
     direct: Vec<Signature>,
@@ -56,11 +58,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Certificate>, Fault> {
             Ok(packet) if packet.tag == tag::PUBLIC_KEY => {
                 certificates.extend(current.take());
                 place = Place::Primary;
-                match PublicKey::read(packet.body) {
-                    Some(primary) => current = Some(Certificate::new(primary)),
-                    None => {
-                        drop(first_fault.get_or_insert_with(|| malformed("its key is of an unknown form")))
-                    }
+                current = PublicKey::read(packet.body).map(Certificate::new);
+                if current.is_none() && first_fault.is_none() {
+                    first_fault = Some(malformed("its key is of an unknown form"));
                 }
             }
             Ok(packet) => {
@@ -68,7 +68,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Certificate>, Fault> {
                     place = certificate.add(packet, place);
                 }
             }
-            Err(fault) => drop(first_fault.get_or_insert(fault)),
+            Err(fault) => first_fault = first_fault.or(Some(fault)),
         }
     }
     certificates.extend(current);
@@ -81,11 +81,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Certificate>, Fault> {
 
 impl Certificate {
     fn new(primary: PublicKey) -> Certificate {
-        Certificate { primary, direct: Vec::new(), users: Vec::new(), subkeys: Vec::new() }
+        let mut packets = Vec::new();
+        write(tag::PUBLIC_KEY, primary.body(), &mut packets);
+        Certificate { packets, primary, direct: Vec::new(), users: Vec::new(), subkeys: Vec::new() }
     }
 
     /// Takes the next packet, and says to what signatures after it belong.
     fn add(&mut self, packet: Packet<'_>, place: Place) -> Place {
+        write(packet.tag, packet.body, &mut self.packets);
         match packet.tag {
             tag::USER_ID => {
                 self.users.push((packet.body.to_vec(), Vec::new()));

@@ -1,4 +1,5 @@
-//! A site that hosts repositories of images, over a real store, and a client that pushes into them request by request.
+//! A site that hosts repositories of images and indexes of Python releases, over a real store, and a client that pushes
+//! images request by request.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -64,13 +65,18 @@ impl Hosting {
     pub(crate) fn at(home: &Path, read: Read) -> Hosting {
         let store = Store::open(home).unwrap();
         write_accounts(home);
-        let hosted = |name: &str, write: &[&str], quota| Hosted {
-            ecosystem: "oci".to_owned(),
+        let hosted = |ecosystem: &str, name: &str, write: &[&str], quota| Hosted {
+            ecosystem: ecosystem.to_owned(),
             name: name.to_owned(),
             write: write.iter().map(|account| (*account).to_owned()).collect(),
             quota,
         };
-        let hosted = vec![hosted("team", &["ada", "bob"], None), hosted("small", &["*"], Some(QUOTA))];
+        let hosted = vec![
+            hosted("oci", "team", &["ada", "bob"], None),
+            hosted("oci", "small", &["*"], Some(QUOTA)),
+            hosted("pypi", "team", &["ada", "bob"], None),
+            hosted("pypi", "small", &["*"], Some(QUOTA)),
+        ];
         let accounts = Some(Arc::new(Accounts::open(home.join("accounts")).unwrap()));
         let settings = ServerSettings {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],

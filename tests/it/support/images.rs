@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use aftk::store::{Change, ChangeSet, Expected, Merge, Precondition, Store};
-use bundle_format::{Algorithm, Artifact, BlobKey, Digest, File, Record, Ref, Repository, Requirement};
+use aftk::store::Store;
+use bundle_format::{Algorithm, Artifact, BlobKey, Digest, File, Record, Ref, Requirement};
 use serde_json::{Value, json};
 use sha2::Digest as _;
+
+use super::published;
 
 /// The media types of an index and an image.
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -30,11 +32,7 @@ impl Images {
 
     /// Puts bytes into the store and describes them.
     pub(crate) fn blob(&self, media_type: &str, bytes: &[u8]) -> Value {
-        let mut write = self.store.blobs.begin(&[], true).unwrap();
-        write.write(bytes).unwrap();
-        let staged = write.stage(&Expected::default()).unwrap();
-        let digest = staged.key().to_string();
-        self.store.blobs.settle(vec![staged]).unwrap();
+        let digest = published::blob(&self.store, bytes).to_string();
         json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
     }
 
@@ -122,25 +120,6 @@ impl Images {
 
     /// Shows all that was added since the last time as what a channel has now.
     pub(crate) fn publish(&mut self, channel: &str) {
-        let catalogue = &self.store.catalogue;
-        let mut records = std::mem::take(&mut self.records);
-        let registries: std::collections::BTreeSet<_> = records
-            .iter()
-            .filter_map(|record| match record {
-                Record::Artifact(artifact) => Some(artifact.repository.clone()),
-                _ => None,
-            })
-            .collect();
-        records.extend(registries.into_iter().map(|name| {
-            let origin = format!("https://{name}");
-            Record::Repository(Repository { ecosystem: "oci".into(), name, origin })
-        }));
-        let generation = catalogue.begin_generation(channel).unwrap();
-        for records in records.chunks(10_000) {
-            catalogue.stage(generation, records).unwrap();
-        }
-        catalogue.merge(generation, Merge::Replace).unwrap();
-        let changes = ChangeSet { changes: vec![Change::Publish(generation)] };
-        catalogue.commit(&changes, &Precondition::None).unwrap();
+        published::publish(&self.store, channel, std::mem::take(&mut self.records));
     }
 }

@@ -124,6 +124,21 @@ impl Pyproject {
     }
 }
 
+/// What builds a project; `None`, if its file does not say. Nothing else of the file is read.
+///
+/// # Errors
+/// If it is damaged.
+pub(crate) fn build_requires(text: &str, place: &str) -> Result<Option<Vec<Requirement>>, Problem> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Building {
+        build_system: Option<BuildSystem>,
+    }
+    let Some(build) = read_toml::<Building>(text, place)?.build_system else { return Ok(None) };
+    let read = build.requires.iter().map(|text| Requirement::parse(text)).collect::<Result<Vec<_>, _>>();
+    read.map(Some).map_err(unreadable(place))
+}
+
 fn collect_group(
     group: &Name,
     groups: &BTreeMap<Name, &Vec<Member>>,

@@ -1,0 +1,179 @@
+//! The documents of projects, with what they include, read from this machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bundle_format::BlobKey;
+use bytes::Bytes;
+
+use super::inputs::lock::{Hash, Lock};
+use super::inputs::pyproject::Pyproject;
+use super::inputs::requirements::Requirements;
+use super::inputs::{pdm_lock, pipfile_lock, poetry_lock, pylock, uv_lock};
+use super::name::Name;
+use super::release::Formats;
+use super::request::{Document, Form};
+use super::requirement::Requirement;
+use crate::ecosystem::CollectContext;
+use crate::problem::{Kind, Problem};
+
+/// The largest document that is read, in bytes.
+const LARGEST: u64 = 64 << 20;
+/// The most documents that one may include, with what they include.
+const MOST_INCLUDES: usize = 256;
+
+/// What a document says.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// What it asks for.
+    Asks(Box<Asks>),
+    /// What it asks for in its project's words.
+    Project(Box<Pyproject>),
+    /// What it was resolved to.
+    Locked(Box<Lock>),
+}
+
+/// What files of requirements ask for, together.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    pub(super) requirements: Vec<Requirement>,
+    pub(super) constraints: Vec<Requirement>,
+    /// The checksums that files of a project may have.
+    pub(super) hashes: BTreeMap<Name, Vec<Hash>>,
+    /// Whether each file needs a checksum.
+    pub(super) require_hashes: bool,
+    /// What is asked for and is nothing that an index could have.
+    pub(super) local: Vec<String>,
+    pub(super) index_url: Option<String>,
+    pub(super) extra_index_urls: Vec<String>,
+    pub(super) no_index: bool,
+    pub(super) find_links: Vec<String>,
+    pub(super) formats: BTreeMap<Name, Formats>,
+    pub(super) other_formats: Option<Formats>,
+    pub(super) with_prereleases: bool,
+}
+
+/// Reads documents, and remembers which.
+pub(super) struct Reader<'a> {
+    context: &'a dyn CollectContext,
+    read: Vec<BlobKey>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(context: &'a dyn CollectContext) -> Reader<'a> {
+        Reader { context, read: Vec::new() }
+    }
+
+    /// The digest of all that was read so far.
+    pub(super) fn digest(&self) -> BlobKey {
+        let all: Vec<String> = self.read.iter().map(ToString::to_string).collect();
+        BlobKey::of(all.join("\n").as_bytes())
+    }
+
+    /// Reads a document and what it includes.
+    ///
+    /// # Errors
+    /// If one is missing, damaged, or not UTF-8.
+    pub(super) async fn read(&mut self, document: &Document) -> Result<Said, Problem> {
+        let place = document.path.as_str();
+        if document.form == Form::Requirements {
+            let mut asks = Asks::default();
+            self.requirements(PathBuf::from(place), false, &mut asks).await?;
+            return Ok(Said::Asks(Box::new(asks)));
+        }
+        let text = self.text(Path::new(place)).await?;
+        let lock = match document.form {
+            Form::Pyproject => return Ok(Said::Project(Box::new(Pyproject::parse(&text, place)?))),
+            Form::Uv => uv_lock::parse(&text, place)?,
+            Form::Poetry => poetry_lock::parse(&text, place)?,
+            Form::Pdm => pdm_lock::parse(&text, place)?,
+            Form::Pipfile => pipfile_lock::parse(&text, place)?,
+            Form::Pylock | Form::Requirements => pylock::parse(&text, place)?,
+        };
+        Ok(Said::Locked(Box::new(lock)))
+    }
+
+    /// Reads files of constraints.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub(super) async fn constraints(&mut self, paths: &[String]) -> Result<Vec<Requirement>, Problem> {
+        let mut asks = Asks::default();
+        for path in paths {
+            self.requirements(PathBuf::from(path), true, &mut asks).await?;
+        }
+        Ok(asks.constraints)
+    }
+
+    /// Reads a file of requirements and those that it names, in the order in which pip does.
+    async fn requirements(
+        &mut self,
+        path: PathBuf,
+        is_constraint: bool,
+        asks: &mut Asks,
+    ) -> Result<(), Problem> {
+        let mut seen = vec![(path.clone(), is_constraint)];
+        let mut waiting = vec![(path, is_constraint)];
+        while let Some((path, is_constraint)) = waiting.pop() {
+            let text = self.text(&path).await?;
+            let place = path.display().to_string();
+            let variable = |name: &str| self.context.environment(name);
+            let read = Requirements::parse(&text, &place, &variable)?;
+            let directory = path.parent().unwrap_or(Path::new(""));
+            for include in read.includes.iter().rev() {
+                if include.path.contains("://") {
+                    let message = format!(
+                        "{} is included by its address, and only files of this machine are read",
+                        include.path
+                    );
+                    return Err(Problem::new(Kind::Usage, "pypi.include", message)
+                        .at(format_args!("{place}:{}", include.line))
+                        .hint("download it, and include the file"));
+                }
+                let next = (directory.join(&include.path), is_constraint || include.is_constraint);
+                if seen.contains(&next) {
+                    continue;
+                }
+                if seen.len() > MOST_INCLUDES {
+                    let message =
+                        format!("more than {MOST_INCLUDES} files of requirements include each other");
+                    return Err(Problem::new(Kind::Usage, "pypi.include", message).at(place));
+                }
+                seen.push(next.clone());
+                waiting.push(next);
+            }
+            asks.take(read, is_constraint);
+        }
+        Ok(())
+    }
+
+    async fn text(&mut self, path: &Path) -> Result<String, Problem> {
+        let wrong = |message: &str| Problem::new(Kind::Usage, "pypi.document", message).at(path.display());
+        let bytes: Bytes =
+            self.context.read(path, LARGEST).await?.ok_or_else(|| wrong("there is no such file"))?;
+        self.read.push(BlobKey::of(&bytes));
+        String::from_utf8(bytes.into()).map_err(|_| wrong("it is no text in UTF-8"))
+    }
+}
+
+impl Asks {
+    fn take(&mut self, read: Requirements, is_constraint: bool) {
+        for wanted in read.wanted {
+            let hashes = self.hashes.entry(wanted.requirement.name.clone()).or_default();
+            hashes.extend(wanted.hashes);
+            match is_constraint {
+                true => self.constraints.push(wanted.requirement),
+                false => self.requirements.push(wanted.requirement),
+            }
+        }
+        self.require_hashes |= read.require_hashes;
+        self.local.extend(read.local);
+        self.index_url = read.index_url.or(self.index_url.take());
+        self.extra_index_urls.extend(read.extra_index_urls);
+        self.no_index |= read.no_index;
+        self.find_links.extend(read.find_links);
+        self.formats.extend(read.formats);
+        self.other_formats = read.other_formats.or(self.other_formats);
+        self.with_prereleases |= read.with_prereleases;
+    }
+}

@@ -1,0 +1,341 @@
+//! What is resolved together, because it is to be installed together: what requests ask for, or what a lockfile says.
+
+use std::collections::BTreeMap;
+
+use super::documents::{Asks, Reader, Said};
+use super::indexes::Indexes;
+use super::inputs::lock::{Hash, Lock};
+use super::inputs::pyproject::Pyproject;
+use super::name::Name;
+use super::options::Options;
+use super::request::{Asked, Document};
+use super::requirement::Requirement;
+use super::resolve::Wanted;
+use crate::ecosystem::{CollectContext, Gap, Note, Request};
+use crate::problem::{Kind, Problem};
+
+/// What is installed together.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// What it is called when something of it is missing.
+    pub(super) name: String,
+    /// The requests that it comes from.
+    pub(super) requests: Vec<String>,
+    pub(super) wants: Wants,
+    /// The indexes that are asked, by their numbers, in their order.
+    pub(super) indexes: Vec<usize>,
+    /// The checksums that files of a project may have; none for any.
+    pub(super) hashes: BTreeMap<Name, Vec<Hash>>,
+    /// Whether each file needs such a checksum.
+    pub(super) require_hashes: bool,
+    /// The targets that it is for, by their numbers; none for all.
+    pub(super) targets: Vec<usize>,
+    pub(super) part: Part,
+}
+
+/// What a group wants.
+#[derive(Debug)]
+pub(super) enum Wants {
+    /// What is still to be resolved.
+    Resolved(Wanted),
+    /// What was resolved already.
+    Locked {
+        lock: Box<Lock>,
+        extras: Vec<Name>,
+        groups: Vec<Name>,
+        /// The index of each of the lockfile's names and addresses of indexes.
+        indexes: BTreeMap<String, usize>,
+    },
+}
+
+/// What a group is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// What somebody asked for.
+    Document,
+    /// Requirements that were asked for one by one: if they cannot be together, each may be by itself.
+    Words,
+    /// What builds a source distribution.
+    Build,
+    /// pip, setuptools and wheel, which clients look for whatever is installed.
+    Installers,
+}
+
+/// What requests come to.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    pub(super) groups: Vec<Group>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) notes: Vec<Note>,
+}
+
+/// The identity of what is asked for, without the circumstances.
+///
+/// # Errors
+/// If it is nothing that can be read.
+pub(super) async fn identity(
+    asked: &Asked,
+    options: &Options,
+    context: &dyn CollectContext,
+) -> Result<String, Problem> {
+    let mut reader = Reader::new(context);
+    let name = match asked {
+        Asked::Requirement(requirement) => requirement.to_string(),
+        Asked::Document(document) => {
+            reader.read(document).await?;
+            let names = |names: &[Name]| names.iter().map(Name::as_str).collect::<Vec<_>>().join(",");
+            format!("{:?}[{}]:{}", document.form, names(&document.extras), names(&document.groups))
+        }
+    };
+    reader.constraints(&options.constraints).await?;
+    Ok(format!("{name} {}", reader.digest().hex().get(..32).unwrap_or_default()))
+}
+
+impl Groups {
+    /// Reads what requests ask for; indexes that they name are known from now on.
+    ///
+    /// # Errors
+    /// If a document cannot be read, or no index is known.
+    pub(super) async fn of(
+        requests: &[Request],
+        options: &Options,
+        indexes: &mut Indexes,
+        context: &dyn CollectContext,
+    ) -> Result<Groups, Problem> {
+        let constraints = Reader::new(context).constraints(&options.constraints).await?;
+        let mut groups = Groups::default();
+        let (mut words, mut asked_by) = (Vec::new(), Vec::new());
+        for request in requests {
+            // A request may be written with its ecosystem's name or be a mere path.
+            let what = request.text.strip_prefix("pypi:").unwrap_or(&request.text);
+            let asked = Asked::read(what)?;
+            let identity = identity(&asked, options, context).await?;
+            if !request.identity.starts_with(&format!("pypi:{identity}")) {
+                let problem = Problem::new(
+                    Kind::Failed,
+                    "pypi.changed",
+                    "a document changed while it was being collected",
+                );
+                return Err(problem.at(&request.text).hint("try again once nobody writes it any more"));
+            }
+            match asked {
+                Asked::Requirement(requirement) => {
+                    words.push(requirement);
+                    asked_by.push(request.text.clone());
+                }
+                Asked::Document(document) => {
+                    let said = Reader::new(context).read(&document).await?;
+                    groups.document(document, said, (&request.text, options, &constraints), indexes)?;
+                }
+            }
+        }
+        if !words.is_empty() {
+            let name = words
+                .first()
+                .filter(|_| words.len() == 1)
+                .map_or("requests".to_owned(), |one| one.name.to_string());
+            let wanted = wanted(options, words, &constraints);
+            groups.groups.push(Group::new(
+                name,
+                asked_by,
+                Wants::Resolved(wanted),
+                indexes.usual()?,
+                Part::Words,
+            ));
+        }
+        if !options.without_installers {
+            let installers =
+                ["pip", "setuptools", "wheel"].iter().filter_map(|name| Requirement::parse(name).ok());
+            let wanted = wanted(options, installers.collect(), &constraints);
+            let requests = requests.iter().map(|request| request.text.clone()).collect();
+            let usual = match indexes.usual() {
+                Ok(usual) => usual,
+                // A lockfile may name all the indexes that there are.
+                Err(_) => groups.groups.first().map(|group| group.indexes.clone()).unwrap_or_default(),
+            };
+            let name = "installers".to_owned();
+            groups.groups.push(Group::new(name, requests, Wants::Resolved(wanted), usual, Part::Installers));
+        }
+        Ok(groups)
+    }
+
+    fn document(
+        &mut self,
+        document: Document,
+        said: Said,
+        (request, options, constraints): (&str, &Options, &[Requirement]),
+        indexes: &mut Indexes,
+    ) -> Result<(), Problem> {
+        let name = document.path.rsplit('/').next().unwrap_or_default().to_owned();
+        let requests = vec![request.to_owned()];
+        let group = match said {
+            Said::Asks(asks) => self.asks(name, requests, *asks, (options, constraints), indexes)?,
+            Said::Project(project) => {
+                let required = required(*project, &document, options)?;
+                let wants = Wants::Resolved(wanted(options, required, constraints));
+                Group::new(name, requests, wants, indexes.usual()?, Part::Document)
+            }
+            Said::Locked(lock) => locked(name, requests, lock, &document, options, indexes)?,
+        };
+        self.groups.push(group);
+        Ok(())
+    }
+
+    fn asks(
+        &mut self,
+        name: String,
+        requests: Vec<String>,
+        asks: Asks,
+        (options, constraints): (&Options, &[Requirement]),
+        indexes: &mut Indexes,
+    ) -> Result<Group, Problem> {
+        for local in &asks.local {
+            let detail = format!(
+                "{local} is of this machine, and no index has it; `aftk collect file:…` carries files as they are"
+            );
+            self.gaps.push(gap(local, "", "local", detail));
+        }
+        for links in &asks.find_links {
+            let message = format!("{links} is not looked at: packages come from indexes alone");
+            self.notes.push(Note { code: "pypi.find-links".to_owned(), subject: name.clone(), message });
+        }
+        let mut wanted = wanted(options, asks.requirements, constraints);
+        wanted.constraints.extend(asks.constraints);
+        wanted.formats.extend(asks.formats);
+        wanted.other_formats = asks.other_formats.or(wanted.other_formats);
+        wanted.with_prereleases |= asks.with_prereleases;
+        // Whoever names further indexes means them before the general one: as uv has it, for nobody is to take over a name.
+        let mut order = Vec::new();
+        for url in &asks.extra_index_urls {
+            order.push(indexes.number(url, None)?);
+        }
+        match &asks.index_url {
+            Some(url) => order.push(indexes.number(url, None)?),
+            None if asks.no_index => {}
+            None => order.extend(indexes.usual()?),
+        }
+        let mut group = Group::new(name, requests, Wants::Resolved(wanted), order, Part::Document);
+        group.hashes = asks.hashes;
+        group.hashes.retain(|_, hashes| !hashes.is_empty());
+        group.require_hashes = asks.require_hashes;
+        Ok(group)
+    }
+}
+
+impl Group {
+    pub(super) fn new(
+        name: String,
+        requests: Vec<String>,
+        wants: Wants,
+        indexes: Vec<usize>,
+        part: Part,
+    ) -> Group {
+        let wants = match wants {
+            Wants::Resolved(wanted) => Wants::Resolved(Wanted { indexes: indexes.len(), ..wanted }),
+            wants => wants,
+        };
+        let hashes = BTreeMap::new();
+        Group { name, requests, wants, indexes, hashes, require_hashes: false, targets: Vec::new(), part }
+    }
+}
+
+/// What is to be resolved, as the project wants things resolved.
+fn wanted(options: &Options, requirements: Vec<Requirement>, constraints: &[Requirement]) -> Wanted {
+    Wanted {
+        requirements,
+        constraints: constraints.to_vec(),
+        formats: options.formats.iter().map(|(name, formats)| (name.clone(), *formats)).collect(),
+        other_formats: options.other_formats,
+        with_prereleases: options.with_prereleases,
+        ..Wanted::default()
+    }
+}
+
+/// What a project needs, with the extras and groups that are asked for.
+fn required(project: Pyproject, document: &Document, options: &Options) -> Result<Vec<Requirement>, Problem> {
+    let place = &document.path;
+    let unknown = |what: &str, name: &Name| {
+        Problem::new(Kind::Usage, "pypi.no-such-group", format!("the project has no {what} {name}")).at(place)
+    };
+    let mut required = project.dependencies.ok_or_else(|| {
+        Problem::new(
+            Kind::Usage,
+            "pypi.dynamic-project",
+            "what the project needs is only known when it is built",
+        )
+        .at(place)
+        .hint("ask for a lockfile of it instead: uv lock, pip lock, pip-compile write one")
+    })?;
+    for extra in document.extras.iter().chain(&options.extras) {
+        let added = project.extras.get(extra).ok_or_else(|| unknown("extra", extra))?;
+        required.extend(added.iter().cloned());
+    }
+    for group in document.groups.iter().chain(options.groups.iter().flatten()) {
+        let added = project.groups.get(group).ok_or_else(|| unknown("group", group))?;
+        required.extend(added.iter().cloned());
+    }
+    // An extra of the project may ask for others of it.
+    let Some(own) = &project.name else { return Ok(required) };
+    let mut entered = Vec::new();
+    while let Some(at) = required.iter().position(|requirement| requirement.name == *own) {
+        for extra in required.swap_remove(at).extras {
+            if !entered.contains(&extra) {
+                required.extend(project.extras.get(&extra).into_iter().flatten().cloned());
+                entered.push(extra);
+            }
+        }
+    }
+    Ok(required)
+}
+
+fn locked(
+    name: String,
+    requests: Vec<String>,
+    lock: Box<Lock>,
+    document: &Document,
+    options: &Options,
+    known: &mut Indexes,
+) -> Result<Group, Problem> {
+    let usual = known.usual();
+    let mut indexes = BTreeMap::new();
+    let named = lock.packages.iter().filter_map(|package| match &package.origin {
+        super::inputs::lock::Origin::Index(index) => index.as_deref(),
+        _ => None,
+    });
+    for index in named {
+        if !indexes.contains_key(index) {
+            let address = lock.indexes.get(index).map_or(index, String::as_str);
+            let is_address = address.contains("://");
+            let number = match is_address {
+                true => known.number(address, None)?,
+                // A name that the lockfile does not explain.
+                false => *usual.as_ref().map_err(Clone::clone)?.last().unwrap_or(&0),
+            };
+            indexes.insert(index.to_owned(), number);
+        }
+    }
+    let order = match usual {
+        Ok(usual) => usual,
+        Err(problem) => match indexes.values().next() {
+            Some(_) => indexes.values().copied().collect(),
+            None => return Err(problem),
+        },
+    };
+    let extras: Vec<Name> = document.extras.iter().chain(&options.extras).cloned().collect();
+    let asked: Vec<Name> = document.groups.iter().chain(options.groups.iter().flatten()).cloned().collect();
+    let groups =
+        if asked.is_empty() && options.groups.is_none() { lock.default_groups.clone() } else { asked };
+    let wants = Wants::Locked { lock, extras, groups, indexes };
+    Ok(Group::new(name, requests, wants, order, Part::Document))
+}
+
+/// Something that cannot be had.
+pub(super) fn gap(name: &str, version: &str, reason: &str, detail: impl Into<String>) -> Gap {
+    Gap {
+        ecosystem: "pypi".to_owned(),
+        name: name.to_owned(),
+        version: version.to_owned(),
+        reason: reason.to_owned(),
+        detail: detail.into(),
+    }
+}
