@@ -11,9 +11,11 @@
 
 mod again;
 mod apt;
+mod apt_captures;
 mod apt_client;
 mod apt_inside;
 mod apt_outside;
+mod apt_private;
 mod apt_solving;
 mod auditor;
 mod command;
