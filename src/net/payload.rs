@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::time::timeout;
 
 use super::limits::Limits;
@@ -29,6 +29,8 @@ pub enum Payload {
     Bytes(Bytes),
     /// A part of a file.
     File(FilePart),
+    /// A part of a file, and what stands before and after it: a form.
+    Framed(Bytes, FilePart, Bytes),
 }
 
 /// A part of a file.
@@ -54,6 +56,9 @@ impl Payload {
             Payload::Nothing => 0,
             Payload::Bytes(bytes) => bytes.len() as u64,
             Payload::File(part) => part.length,
+            Payload::Framed(before, part, after) => {
+                part.length.saturating_add(before.len() as u64).saturating_add(after.len() as u64)
+            }
         }
     }
 
@@ -62,7 +67,20 @@ impl Payload {
         match self {
             Payload::Nothing => None,
             Payload::Bytes(bytes) => Some(bytes.clone().into()),
-            Payload::File(part) => Some(part.clone().body(sent.clone(), limits.clone())),
+            Payload::File(part) => {
+                Some(reqwest::Body::wrap_stream(part.clone().pieces(sent.clone(), limits.clone())))
+            }
+            Payload::Framed(before, part, after) => {
+                let around = |bytes: &Bytes| {
+                    let (bytes, sent) = (bytes.clone(), sent.clone());
+                    stream::once(async move {
+                        sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                        Ok(bytes)
+                    })
+                };
+                let file = part.clone().pieces(sent.clone(), limits.clone());
+                Some(reqwest::Body::wrap_stream(around(before).chain(file).chain(around(after))))
+            }
         }
     }
 
@@ -94,13 +112,17 @@ impl Payload {
 }
 
 impl FilePart {
-    fn body(self, sent: Arc<AtomicU64>, limits: Arc<Limits>) -> reqwest::Body {
+    fn pieces(
+        self,
+        sent: Arc<AtomicU64>,
+        limits: Arc<Limits>,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         let end = self.from.saturating_add(self.length);
-        reqwest::Body::wrap_stream(stream::try_unfold(self.from, move |at| {
+        stream::try_unfold(self.from, move |at| {
             let (part, sent, limits) = (self.clone(), sent.clone(), limits.clone());
             async move {
                 if at >= end {
-                    return Ok::<_, io::Error>(None);
+                    return Ok(None);
                 }
                 let bytes = read(part.file, at, PIECE.min(end - at)).await?;
                 let count = bytes.len() as u64;
@@ -109,7 +131,7 @@ impl FilePart {
                 (part.progress)(count);
                 Ok(Some((bytes, at + count)))
             }
-        }))
+        })
     }
 }
 

@@ -17,7 +17,7 @@
 //! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
 //! what is [`listed`]: on [`pages`] for installers, and as [`project_json`] for those that ask the older interface. What an
 //! index said of files stands in [`facts`]. [`host`] takes uploads into indexes of the site's own. [`setup`] points clients
-//! at it.
+//! at it. [`push`] uploads into somebody else's index, with the account that [`pypirc`] has.
 
 mod admit;
 mod carry;
@@ -44,6 +44,8 @@ mod page_html;
 mod pages;
 mod parts;
 mod project_json;
+mod push;
+mod pypirc;
 mod record;
 mod release;
 mod request;
@@ -110,6 +112,10 @@ impl Ecosystem for Pypi {
 
     fn serve(&self) -> Option<&dyn Serve> {
         Some(&serve::PypiServe)
+    }
+
+    fn push(&self) -> Option<&dyn super::push::Push> {
+        Some(self)
     }
 
     fn setup(&self) -> &[&dyn Setup] {
