@@ -1,5 +1,8 @@
 //! Python releases pushed into an index: that of another site, which takes uploads as pypiserver, devpi and Nexus do.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+
 use serde_json::{Value, json};
 
 use crate::support::hosting::Hosting;
@@ -81,6 +84,38 @@ fn another_file_of_the_name_stays_and_stops_no_other() {
     assert_eq!(totals, &json!({ "conflict": 1, "uploaded": 2 }), "{}", pushed.stdout);
     let failure = &pushed.json()["failures"][0]["problem"];
     assert_eq!(failure["code"], "push.conflict", "{failure}");
+}
+
+#[test]
+fn what_an_index_only_leads_on_to_is_not_there() {
+    let push = Push::new();
+    assert_eq!(push.push("ada", &[]).code, Some(0));
+    // As pypiserver does with what it lacks: there it is, but elsewhere.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let elsewhere = push.target.address;
+    let taken = std::thread::spawn(move || {
+        let mut taken = 0;
+        while taken < 2 {
+            let (stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(&stream).split(b'\n').map(Result::unwrap);
+            let request = String::from_utf8(lines.next().unwrap()).unwrap();
+            let path = request.split(' ').nth(1).unwrap();
+            let answer = if request.starts_with("GET ") {
+                format!("302 Found\r\nLocation: http://{elsewhere}/pypi/team{path}")
+            } else {
+                assert!(lines.any(|line| line.ends_with(b"--\r")), "a whole form");
+                taken += 1;
+                "200 OK".to_owned()
+            };
+            let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            (&stream).write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let target = format!("pypi:http://{address}/");
+    let pushed = push.sides.run("in", &["push", &target, "--json", "pypi:other"]);
+    assert_eq!(pushed.json()["totals"]["artifacts"], json!({ "uploaded": 1 }), "{}", pushed.stdout);
+    taken.join().unwrap();
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::ecosystem::push::{
 };
 use crate::ecosystem::{Chosen, MetadataRequest};
 use crate::events::Happening;
-use crate::net::{Access, FilePart, Payload, Upload};
+use crate::net::{Access, FilePart, Payload, Route, Upload};
 use crate::problem::{Kind, Problem};
 
 /// How many projects at once; the client has its own limit for each host.
@@ -155,10 +155,12 @@ impl Target<'_> {
         Part { repository, digest: file.blob.to_string(), size: file.size, state }
     }
 
-    /// What the index lists of a project now; nothing, if it does not know it.
+    /// What the index lists of a project now; nothing, if it does not know it. pypiserver leads on to the public index then:
+    /// what that has is not there.
     async fn there(&self, name: &str) -> Result<There, Problem> {
         for list in LISTS {
-            let access = self.below(&format!("{list}{name}/"))?;
+            let mut access = self.below(&format!("{list}{name}/"))?;
+            access.route = Arc::new(Route { same_origin: true, ..Route::clone(&access.route) });
             let request = MetadataRequest { access, accept: ACCEPT, limit: LARGEST, fresh: true };
             let Some(page) = self.context.machine().page(&request).await? else { continue };
             let page = Page::parse(&page.bytes, "", &request.access.url).map_err(|error| {
