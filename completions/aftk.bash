@@ -1527,7 +1527,7 @@ _aftk() {
                     return 0
                     ;;
                 --product)
-                    COMPREPLY=($(compgen -W "generic harbor nexus" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "generic harbor nexus aptly" -- "${cur}"))
                     return 0
                     ;;
                 --create-projects)

@@ -52,7 +52,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "repair" -d 'Mend damaged 
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundles and take them into the store'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "export" -d 'Write images as an archive or directory that docker, podman, skopeo and containerd read'
-complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images into a registry, or archives of packages into a server of files'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images into a registry, or archives of packages into a server of files or aptly'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "status" -d 'Tell how channels stand: what arrived and what did not, how old it is, what clients see'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the store shows'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "why" -d 'Tell why something is here: request, lock, origin, signer, import, pushes'
@@ -345,9 +345,10 @@ false\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l rewrite-location -d 'Where an upload goes on: only where the registry says, if that is its own address; or at the same host, whatever host it names [default: same-host with --product nexus, else never]' -r -f -a "never\t''
 same-host\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l realm-override -d 'Ask for tokens at URL, whatever place to sign in at the registry names' -r
-complete -c aftk -n "__fish_aftk_using_subcommand push" -l product -d 'What the registry is: harbor looks for the project of each image before; nexus shows the account from the first request on, and asks the registry itself for tokens, whatever host it names [default: generic]' -r -f -a "generic\t''
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l product -d 'What the target is: harbor looks for the project of each image before; nexus shows the account from the first request on, and asks the registry itself for tokens, whatever host it names; aptly takes packages by its REST interface, and publishes them [default: generic]' -r -f -a "generic\t''
 harbor\t''
-nexus\t''"
+nexus\t''
+aptly\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l create-projects -d 'Make projects that are not there (with --product harbor), for their members alone' -r -f -a "true\t''
 false\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F

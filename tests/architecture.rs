@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("net", "clock problem units"),
     ("store", "blocking clock fsx problem"),
     ("trust", "access clock fsx problem store"),
-    ("ecosystem", "access blocking clock events findings net problem protocol settings spill store"),
+    ("ecosystem", "access blocking clock events findings net problem protocol settings spill store units"),
     ("http_server", "access blocking clock ecosystem problem store trust"),
     // The verbs.
     (

@@ -16,15 +16,15 @@ use crate::problem::{Kind, Problem};
 use crate::store::Layout;
 use crate::units;
 
-/// Push images into a registry, Python releases into an index, or archives of packages into a server of files
+/// Push images into a registry, Python releases into an index, or archives of packages into a server of files or aptly
 ///
 /// Uploads what is not there: blobs first, tags last; packages first, then indices, and each suite's InRelease last. What
 /// was interrupted goes on with what is missing. Accounts are those that docker, podman, twine and apt keep.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The registry, and what all names there begin with: `docker://registry.example.test/mirror`; or where twine uploads to:
-    /// `pypi:https://nexus.example.test/repository/pypi/`; or the
-    /// server, and the folder where archives go: `apt:https://nexus.example.test/repository/raw`; or the name of a [[target]] in site.toml, which says that and has what follows as keys (keep_host = true)
+    /// The registry, and what all names there begin with: `docker://registry.example.test/mirror`; or where twine uploads
+    /// to: `pypi:https://nexus.example.test/repository/pypi/`; or the
+    /// server, and the folder where archives go: `apt:https://nexus.example.test/repository/raw`; or, with --product aptly, where `aptly api serve` listens: `apt:https://aptly.example.test`; or the name of a [[target]] in site.toml, which says that and has what follows as keys (keep_host = true)
     #[arg(value_name = "TARGET")]
     target: String,
     /// Only what matches, with all that belongs to it: `docker:redis`, `docker:registry.example.test/team/*:1.*`,
@@ -54,8 +54,9 @@ pub(super) struct Arguments {
     /// Ask for tokens at URL, whatever place to sign in at the registry names
     #[arg(long, value_name = "URL")]
     realm_override: Option<String>,
-    /// What the registry is: harbor looks for the project of each image before; nexus shows the account from the first
-    /// request on, and asks the registry itself for tokens, whatever host it names [default: generic]
+    /// What the target is: harbor looks for the project of each image before; nexus shows the account from the first
+    /// request on, and asks the registry itself for tokens, whatever host it names; aptly takes packages by its REST
+    /// interface, and publishes them [default: generic]
     #[arg(long, value_name = "NAME")]
     product: Option<Product>,
     /// Make projects that are not there (with --product harbor), for their members alone
@@ -83,7 +84,7 @@ impl ValueEnum for Rewrite {
 
 impl ValueEnum for Product {
     fn value_variants<'a>() -> &'a [Product] {
-        &[Product::Generic, Product::Harbor, Product::Nexus]
+        &[Product::Generic, Product::Harbor, Product::Nexus, Product::Aptly]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
@@ -91,6 +92,7 @@ impl ValueEnum for Product {
             Product::Generic => "generic",
             Product::Harbor => "harbor",
             Product::Nexus => "nexus",
+            Product::Aptly => "aptly",
         }))
     }
 }
@@ -171,6 +173,7 @@ fn order(target: Target, dry_run: bool) -> PushOrder {
             None | Some(Product::Generic) => push_seam::Product::Generic,
             Some(Product::Harbor) => push_seam::Product::Harbor,
             Some(Product::Nexus) => push_seam::Product::Nexus,
+            Some(Product::Aptly) => push_seam::Product::Aptly,
         },
         creates_projects: target.create_projects.unwrap_or(false),
         dry_run,
@@ -207,10 +210,10 @@ fn show(report: &PushReport, session: &Session) {
             format!("{} {state} ({})", units::count(total.count, "blob"), units::bytes(total.bytes))
         })
         .collect();
-    let manifests = units::count(report.ledger.artifacts.len() as u64, "manifest");
+    let artifacts = units::count(report.ledger.artifacts.len() as u64, "artifact");
     if report.ledger.artifacts.is_empty() && report.ledger.failures.is_empty() {
         session.say("nothing is here to be pushed");
     } else {
-        session.say(&[vec![manifests], parts].concat().join(", "));
+        session.say(&[vec![artifacts], parts].concat().join(", "));
     }
 }

@@ -59,7 +59,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         events.emit(Happening::Message { message: record.to_string() });
     });
     let log = (!session.global.quiet).then_some(log);
-    let request = ServeRequest { listen, certificate, read, hosted: site.hosted, accounts };
+    let request =
+        ServeRequest { listen, certificate, read, hosted: site.hosted, mounts: site.mounts, accounts };
     session.block_on(serve::serve(&store, request, log, &session.events, &session.cancel, |addresses| {
         for address in addresses {
             session.events.emit(Happening::Serving { address });

@@ -12,15 +12,18 @@ mod target;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use toml::Spanned;
 
 use crate::fsx;
 use crate::problem::{Kind, Problem};
+use crate::settings::Settings;
 
 pub use environment::{all_with_prefix, variable, variable_os};
 pub use home::{default_home, user_home};
 pub use project::{AllowedGap, Mode, Project, template};
 pub use request_list::{Edit, Edited, edit_requests};
-pub use site::{ChannelRules, Keeping, Serve, Site, SiteTls};
+pub use site::{ChannelRules, Keeping, MountRule, Serve, Site, SiteTls};
 pub use target::{Product, Rewrite, Target};
 
 pub use crate::access::{Hosted, Read};
@@ -42,15 +45,10 @@ fn text(path: &Path) -> Result<Option<String>, Problem> {
     })
 }
 
-/// Reads a TOML file; `None` if there is none.
+/// Reads TOML.
 ///
 /// # Errors
 /// A usage problem with file, line and column if it cannot be read as `T`.
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Problem> {
-    let Some(text) = text(path)? else { return Ok(None) };
-    parse(&text, path).map(Some)
-}
-
 fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, Problem> {
     toml::from_str(text).map_err(|error| {
         let place = match error.span() {
@@ -59,6 +57,21 @@ fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, Problem> {
         };
         Problem::new(Kind::Usage, "config.invalid", error.message().to_owned()).at(place)
     })
+}
+
+/// Tables of an ecosystem's own, as settings that say where they are written.
+fn settings(
+    ecosystem: &str,
+    tables: Vec<Spanned<Map<String, Value>>>,
+    text: &str,
+    path: &Path,
+) -> Vec<Settings> {
+    let settings = |table: Spanned<Map<String, Value>>| Settings {
+        ecosystem: ecosystem.to_owned(),
+        place: place(text, table.span().start, path),
+        values: table.into_inner(),
+    };
+    tables.into_iter().map(settings).collect()
 }
 
 /// What stands so many bytes from the beginning of a file, as people name it: file, line and column.

@@ -105,11 +105,7 @@ impl Project {
         for (ecosystem, tables) in
             [("apt", std::mem::take(&mut project.apt)), ("pypi", std::mem::take(&mut project.pypi))]
         {
-            project.settings.extend(tables.into_iter().map(|table| Settings {
-                ecosystem: ecosystem.to_owned(),
-                place: super::place(&text, table.span().start, path),
-                values: table.into_inner(),
-            }));
+            project.settings.extend(super::settings(ecosystem, tables, &text, path));
         }
         let wrong =
             |message: String| Err(Problem::new(Kind::Usage, "config.invalid", message).at(path.display()));

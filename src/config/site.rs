@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, Value};
+use toml::Spanned;
 
 use super::target::{self, Target};
 use crate::access::{Hosted, Read};
 use crate::problem::{Kind, Problem};
+use crate::settings::Settings;
 use crate::units;
 
 /// The most generations of a channel that are kept.
@@ -34,6 +37,27 @@ pub struct Site {
     /// What is expected of channels, by their names.
     #[serde(default, rename = "channel", deserialize_with = "channels")]
     pub channels: BTreeMap<String, ChannelRules>,
+    /// Where else repositories stand.
+    #[serde(default, rename = "mount")]
+    pub mounts: Vec<MountRule>,
+    /// What is said to one ecosystem alone.
+    #[serde(skip)]
+    pub settings: Vec<Settings>,
+    /// What is said to apt, before it is known where.
+    #[serde(default)]
+    apt: Vec<Spanned<Map<String, Value>>>,
+}
+
+/// Where else a repository stands, for clients that are to ask as they would ask its upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MountRule {
+    /// Which one: `apt/debian`.
+    pub repository: String,
+    /// The path that its addresses begin with: `/debian`.
+    pub path: String,
+    /// Only for clients that call the server by this host name; they see nothing else then.
+    pub host: Option<String>,
 }
 
 /// What is expected of a channel.
@@ -152,9 +176,10 @@ impl Site {
     /// # Errors
     /// A usage problem with the place of what is wrong in it.
     pub fn read(path: &Path) -> Result<Site, Problem> {
-        match super::read::<Site>(path)? {
-            None => Ok(Site::default()),
-            Some(mut site) if site.format == 1 => {
+        let Some(text) = super::text(path)? else { return Ok(Site::default()) };
+        match super::parse::<Site>(&text, path)? {
+            mut site if site.format == 1 => {
+                site.settings = super::settings("apt", std::mem::take(&mut site.apt), &text, path);
                 site.serve
                     .check()
                     .map_err(|what| Problem::new(Kind::Usage, "config.invalid", what).at(path.display()))?;
@@ -166,7 +191,7 @@ impl Site {
                 }
                 Ok(site)
             }
-            Some(site) => Err(Problem::new(
+            site => Err(Problem::new(
                 Kind::Usage,
                 "config.invalid",
                 format!("format {} is not known; this version reads format 1", site.format),

@@ -57,6 +57,8 @@ pub enum Product {
     Harbor,
     /// Nexus Repository.
     Nexus,
+    /// aptly.
+    Aptly,
 }
 
 /// Reads the targets of a file.

@@ -323,6 +323,7 @@ async fn serve_and_install(
     let (ready, listening) = tokio::sync::oneshot::channel();
     let (serving, until) = (store.clone(), cancel.clone());
     let request = ServeRequest {
+        mounts: Vec::new(),
         listen: vec!["127.0.0.1:0".to_owned()],
         certificate: None,
         read: Read::Open,

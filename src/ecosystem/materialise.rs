@@ -2,13 +2,15 @@
 //! asks.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::path::PathBuf;
 
 use bundle_format::BlobKey;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use crate::problem::Problem;
+use crate::settings::Settings;
 use crate::store::{EditionDocument, EditionDocuments, Linked};
 
 /// Makes the documents of an ecosystem's repositories.
@@ -40,6 +42,14 @@ pub trait MaterialiseContext: Send + Sync {
     fn each(&self, each: &mut dyn FnMut(Linked) -> Result<(), Problem>) -> Result<(), Problem>;
     /// A small blob's bytes, at most `limit`.
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
+    /// A blob, to be read from its beginning.
+    fn open(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem>;
+    /// What the site says to this ecosystem alone.
+    fn settings(&self) -> Result<Vec<Settings>, Problem>;
+    /// The keyrings of those whom the site believes, as [`super::AdmitContext::keyrings`] has them.
+    fn keyrings(&self) -> Result<Vec<(PathBuf, Bytes)>, Problem>;
+    /// Says what cannot be as the site wants it, and what is done instead.
+    fn warn(&self, code: &str, text: &str);
     /// A document of the edition before, which begins at the file's start.
     fn before(&self, repository: &str, path: &str) -> Result<Option<(EditionDocument, File)>, Problem>;
     /// Begins a document.

@@ -46,6 +46,8 @@ pub enum Product {
     Harbor,
     /// Nexus Repository, which often does not know what it is called.
     Nexus,
+    /// aptly, by its REST interface.
+    Aptly,
 }
 
 /// What ops hand to a pushing ecosystem.

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bundle_format::BlobKey;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::LAST_MODIFIED;
+use http::{HeaderMap, HeaderValue};
 
 use super::host::Host;
 use super::template::Template;
 use crate::access::Hosted;
 use crate::problem::Problem;
-use crate::store::{Linked, LinkedRef};
+use crate::store::{FoundDocument, Linked, LinkedRef};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +111,20 @@ pub struct Answer {
     pub reason: Option<String>,
 }
 
+impl Answer {
+    /// The same, said to be as it is since `time` (RFC 3339 in UTC): clients that hold what the path had then, by that very
+    /// time, are told that they have it. So no other content of the path may ever have the same time.
+    #[must_use]
+    pub fn since(mut self, time: &str) -> Answer {
+        let time = time.parse::<jiff::Timestamp>().ok();
+        let text = time.map(|time| time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+            self.headers.insert(LAST_MODIFIED, value);
+        }
+        self
+    }
+}
+
 /// How old the server's knowledge of the store's revision may be when it sends a lasting answer again.
 pub const LASTING: Duration = Duration::from_millis(100);
 
@@ -173,8 +188,16 @@ pub trait ServeContext: Send + Sync {
         repository: Option<&str>,
         path: &str,
     ) -> Result<Option<crate::store::FoundFile>, Problem>;
-    /// The document at a path of a repository's edition ([`super::Materialise`]), and its size.
-    fn edition(&self, _repository: &str, _path: &str) -> Result<Option<(BlobKey, u64)>, Problem> {
+    /// The file that was at a path until lately: what is not shown any more but kept, as one may go back to it.
+    fn former_file_at(
+        &self,
+        _repository: Option<&str>,
+        _path: &str,
+    ) -> Result<Option<crate::store::FoundFile>, Problem> {
+        Ok(None)
+    }
+    /// The document at a path of a repository's edition ([`super::Materialise`]).
+    fn edition(&self, _repository: &str, _path: &str) -> Result<Option<FoundDocument>, Problem> {
         Ok(None)
     }
     /// The blob that a client left in a package of a hosted repository for what is still to come, and its size.

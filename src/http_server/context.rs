@@ -11,7 +11,9 @@ use crate::access::Hosted;
 use crate::ecosystem::template::Template;
 use crate::ecosystem::{ALL, Principal, ServeContext};
 use crate::problem::{Kind, Problem};
-use crate::store::{FoundFile, Linked, LinkedRef, Place, Revision, SessionId, edition_document};
+use crate::store::{
+    FoundDocument, FoundFile, Linked, LinkedRef, Place, Revision, SessionId, edition_document,
+};
 
 /// The context of one request.
 #[derive(Debug)]
@@ -64,7 +66,11 @@ impl ServeContext for Context<'_> {
         Ok(self.site.catalogue.file_at(self.ecosystem, self.schema, repository, path)?)
     }
 
-    fn edition(&self, repository: &str, path: &str) -> Result<Option<(BlobKey, u64)>, Problem> {
+    fn former_file_at(&self, repository: Option<&str>, path: &str) -> Result<Option<FoundFile>, Problem> {
+        Ok(self.site.catalogue.former_file_at(self.ecosystem, self.schema, repository, path)?)
+    }
+
+    fn edition(&self, repository: &str, path: &str) -> Result<Option<FoundDocument>, Problem> {
         let (catalogue, blobs) = (&*self.site.catalogue, &*self.site.blobs);
         Ok(edition_document(catalogue, blobs, (self.ecosystem, repository), path)?)
     }

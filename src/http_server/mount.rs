@@ -82,9 +82,9 @@ impl Mounts {
         self.0.get(index)
     }
 
-    /// Those that any host has, for people.
+    /// Those that any host has and that have all repositories of an ecosystem, for people.
     pub(super) fn visible(&self) -> impl Iterator<Item = &Mounted> {
-        self.0.iter().filter(|mount| mount.host.is_none())
+        self.0.iter().filter(|mount| mount.host.is_none() && mount.repository.is_none())
     }
 
     /// Whether this host is impersonated: nothing but its mounts is to be seen there.

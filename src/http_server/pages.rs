@@ -190,8 +190,8 @@ impl Editions for SiteEditions<'_> {
     fn document(&self, repository: &str, path: &str) -> Result<Option<Bytes>, Problem> {
         let (catalogue, blobs) = (&*self.site.catalogue, &*self.site.blobs);
         let found = edition_document(catalogue, blobs, (self.ecosystem, repository), path)?;
-        let Some((key, size)) = found.filter(|(_, size)| *size <= LARGEST_DOCUMENT) else { return Ok(None) };
-        Site::read(&key, &self.site.open_sized(&key, size)?).map(Some)
+        let Some(found) = found.filter(|found| found.size <= LARGEST_DOCUMENT) else { return Ok(None) };
+        Site::read(&found.blob, &self.site.open_sized(&found.blob, found.size)?).map(Some)
     }
 }
 
@@ -263,7 +263,7 @@ fn index_text(server: &str, repositories: &[Shown], files: &[(&'static str, Clie
     }
     text.push_str("\nSet a client up\n");
     for (client, file) in files {
-        let _ = writeln!(text, "  {client:<10} {:<42} curl {server}/setup/{client}", file.place());
+        let _ = writeln!(text, "  {client:<12} {:<50} curl {server}/setup/{client}", file.place());
     }
     if files.iter().any(|(_, file)| file.authority_file.is_some()) {
         let _ = writeln!(text, "\nCertificate authority   curl --insecure {server}/setup/ca.pem");

@@ -4,8 +4,8 @@ use bundle_format::BlobKey;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RANGE, RETRY_AFTER, VARY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RANGE, RETRY_AFTER,
+    VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode};
 use hyper::ext::ReasonPhrase;
@@ -269,13 +269,15 @@ impl Reply {
     /// none are (304, 416).
     fn select(&mut self, tag: &str, asked: Asked<'_>) -> Option<(u64, u64)> {
         let whole = self.length;
-        if conditional::is_held(asked.headers, tag) {
+        if conditional::is_held(asked.headers, tag, self.headers.get(LAST_MODIFIED)) {
             self.status = StatusCode::NOT_MODIFIED;
             self.length = 0;
             return None;
         }
         let range = asked.headers.get(RANGE).and_then(|value| value.to_str().ok());
-        let range = range.filter(|_| asked.is_get && conditional::range_applies(asked.headers, tag));
+        let modified = self.headers.get(LAST_MODIFIED);
+        let range =
+            range.filter(|_| asked.is_get && conditional::range_applies(asked.headers, tag, modified));
         match range.map_or(Range::Whole, |range| ranges::read(range, whole)) {
             Range::Whole => Some((0, whole)),
             Range::Part { start, end } => {

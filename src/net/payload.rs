@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{self, Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::timeout;
 
 use super::limits::Limits;
@@ -29,8 +29,15 @@ pub enum Payload {
     Bytes(Bytes),
     /// A part of a file.
     File(FilePart),
-    /// A part of a file, and what stands before and after it: a form.
-    Framed(Bytes, FilePart, Bytes),
+    /// The same between some bytes, as forms have it.
+    Between {
+        /// What comes first.
+        before: Bytes,
+        /// The part of a file.
+        file: FilePart,
+        /// What comes last.
+        after: Bytes,
+    },
 }
 
 /// A part of a file.
@@ -56,8 +63,8 @@ impl Payload {
             Payload::Nothing => 0,
             Payload::Bytes(bytes) => bytes.len() as u64,
             Payload::File(part) => part.length,
-            Payload::Framed(before, part, after) => {
-                part.length.saturating_add(before.len() as u64).saturating_add(after.len() as u64)
+            Payload::Between { before, file, after } => {
+                file.length.saturating_add((before.len() + after.len()) as u64)
             }
         }
     }
@@ -70,16 +77,16 @@ impl Payload {
             Payload::File(part) => {
                 Some(reqwest::Body::wrap_stream(part.clone().pieces(sent.clone(), limits.clone())))
             }
-            Payload::Framed(before, part, after) => {
-                let around = |bytes: &Bytes| {
+            Payload::Between { before, file, after } => {
+                let few = |bytes: &Bytes| {
                     let (bytes, sent) = (bytes.clone(), sent.clone());
                     stream::once(async move {
                         sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                        Ok(bytes)
+                        Ok::<_, io::Error>(bytes)
                     })
                 };
-                let file = part.clone().pieces(sent.clone(), limits.clone());
-                Some(reqwest::Body::wrap_stream(around(before).chain(file).chain(around(after))))
+                let pieces = file.clone().pieces(sent.clone(), limits.clone());
+                Some(reqwest::Body::wrap_stream(few(before).chain(pieces).chain(few(after))))
             }
         }
     }
@@ -122,7 +129,7 @@ impl FilePart {
             let (part, sent, limits) = (self.clone(), sent.clone(), limits.clone());
             async move {
                 if at >= end {
-                    return Ok(None);
+                    return Ok::<_, io::Error>(None);
                 }
                 let bytes = read(part.file, at, PIECE.min(end - at)).await?;
                 let count = bytes.len() as u64;

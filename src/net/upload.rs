@@ -21,7 +21,7 @@ use super::redirect::without_user;
 use super::retry::Budget;
 use crate::problem::Problem;
 
-/// So much of what a server says of a refusal is read, in bytes; it is for people.
+/// So much of what a server says beside its status is read, in bytes.
 const LARGEST: usize = 64 * 1024;
 /// No server leads on to a longer address.
 const LONGEST_LOCATION: usize = 8 * 1024;
@@ -44,6 +44,7 @@ pub struct Sent {
     status: StatusCode,
     headers: HeaderMap,
     url: Url,
+    words: Bytes,
 }
 
 /// A request that failed, or was refused.
@@ -72,14 +73,15 @@ impl Client {
         let Upload { method, access, headers, payload } = upload;
         let mut answer = self.ask_with(method.clone(), access, headers, payload).await?;
         let status = answer.status();
-        if accepted.contains(&status.as_u16()) {
-            return Ok(Sent { status, headers: answer.headers().clone(), url: answer.url.clone() });
-        }
         let mut words = Vec::new();
-        // Whatever becomes of its words, the refusal is one.
+        // Whatever becomes of its words, it was taken or refused.
         let reading = read_some(&mut answer, &mut words);
         let _ = timeout(self.settings().timeouts.stall, reading).await;
-        Err(Unsent { error: answer.refused(), status: Some(status.as_u16()), words: words.into() })
+        let words = words.into();
+        if accepted.contains(&status.as_u16()) {
+            return Ok(Sent { status, headers: answer.headers().clone(), url: answer.url.clone(), words });
+        }
+        Err(Unsent { error: answer.refused(), status: Some(status.as_u16()), words })
     }
 }
 
@@ -113,6 +115,11 @@ impl Sent {
     /// The status.
     pub fn status(&self) -> u16 {
         self.status.as_u16()
+    }
+
+    /// What the server said, at most 64 KiB, and not to be trusted.
+    pub fn words(&self) -> &Bytes {
+        &self.words
     }
 
     /// A header by its name in lower case, as it was sent: nobody has checked that it is true. `None` if it is absent,

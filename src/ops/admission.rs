@@ -97,9 +97,9 @@ fn each(
 }
 
 /// What an ecosystem sees of this side.
-struct Side<'a> {
-    store: &'a Store,
-    ecosystem: &'static str,
+pub(super) struct Side<'a> {
+    pub(super) store: &'a Store,
+    pub(super) ecosystem: &'static str,
 }
 
 impl AdmitContext for Side<'_> {

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +17,14 @@ use zeroize::Zeroizing;
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::clock;
-use crate::ecosystem::{DocumentWrite, Ecosystem, MaterialiseContext, registry};
+use crate::config::Site;
+use crate::ecosystem::{AdmitContext as _, DocumentWrite, Ecosystem, MaterialiseContext, registry};
 use crate::events::{Events, Happening};
 use crate::fsx;
+use crate::ops::admission::Side;
 use crate::ops::intake::Intake;
 use crate::problem::{Kind, Problem};
+use crate::settings::Settings;
 use crate::store::{
     AuditEntry, BlobWrite, Change, ChangeSet, Cursor, EditionDocument, EditionDocuments, EditionState,
     Expected, Linked, Precondition, Store, StoreError, edition_state, publish_edition,
@@ -70,13 +74,14 @@ pub async fn keep_fresh(store: &Store, events: Arc<dyn Events>, cancel: &Cancel)
         tokio::time::sleep(PAUSE).await;
         let (store, events, cancel) = (store.clone(), Arc::clone(&events), cancel.clone());
         let looked = blocking(move || {
-            // Besides the revision the keys count, and the day: editions are confirmed now and then.
+            // Besides the revision count the keys, what the site says, and the day: editions are confirmed now and then.
             let today = clock::now_text().get(..10).map(str::to_owned);
-            let keys: Vec<_> = registry::ECOSYSTEMS
+            let layout = &store.layout;
+            let keys = registry::ECOSYSTEMS
                 .iter()
-                .map(|one| fsx::modified(&store.layout.ecosystem_keys(one.name())).ok())
-                .collect();
-            let seen = (store.catalogue.revision()?, keys, today);
+                .flat_map(|one| [layout.ecosystem_keys(one.name()), layout.ecosystem_keyrings(one.name())]);
+            let files: Vec<_> = keys.chain([layout.site()]).map(|path| fsx::modified(&path).ok()).collect();
+            let seen = (store.catalogue.revision()?, files, today);
             if done.as_ref() != Some(&seen)
                 && let Err(problem) = refresh(&store, &*events, &cancel)
             {
@@ -168,6 +173,10 @@ impl Maker<'_> {
         Ok(documents)
     }
 
+    fn side(&self) -> Side<'_> {
+        Side { store: self.store, ecosystem: self.ecosystem }
+    }
+
     fn publish(&self, repository: &str, documents: &EditionDocuments, stamp: &str) -> Result<(), Problem> {
         let place = (self.ecosystem, repository);
         let state = edition_state(&*self.store.catalogue, self.ecosystem, repository)?;
@@ -217,6 +226,23 @@ impl MaterialiseContext for Maker<'_> {
 
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {
         super::read_blob(self.store, key, limit)
+    }
+
+    fn open(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem> {
+        self.side().open(key)
+    }
+
+    fn settings(&self) -> Result<Vec<Settings>, Problem> {
+        let all = Site::read(&self.store.layout.site())?.settings;
+        Ok(all.into_iter().filter(|settings| settings.ecosystem == self.ecosystem).collect())
+    }
+
+    fn keyrings(&self) -> Result<Vec<(PathBuf, Bytes)>, Problem> {
+        self.side().keyrings()
+    }
+
+    fn warn(&self, code: &str, text: &str) {
+        self.events.warn(code, text.to_owned());
     }
 
     fn before(&self, repository: &str, path: &str) -> Result<Option<(EditionDocument, File)>, Problem> {

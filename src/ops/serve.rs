@@ -8,7 +8,8 @@ use super::editions;
 use crate::access::{Hosted, Read};
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
-use crate::ecosystem::registry;
+use crate::config::MountRule;
+use crate::ecosystem::{Ecosystem, registry};
 use crate::events::Events;
 use crate::http_server::{Access, AccessLog, Accounts, Mount, Served, Server, ServerSettings};
 use crate::problem::{Kind, Problem};
@@ -25,6 +26,8 @@ pub struct ServeRequest {
     pub read: Read,
     /// The repositories that clients write into.
     pub hosted: Vec<Hosted>,
+    /// Where repositories stand besides their own places.
+    pub mounts: Vec<MountRule>,
     /// The file of the accounts, which need not be there yet.
     pub accounts: PathBuf,
 }
@@ -43,7 +46,7 @@ pub async fn serve(
     cancel: &Cancel,
     ready: impl FnOnce(Vec<String>),
 ) -> Result<(), Problem> {
-    let ServeRequest { listen, certificate, read, hosted, accounts } = request;
+    let ServeRequest { listen, certificate, read, hosted, mounts: rules, accounts } = request;
     let access = access(read, hosted, accounts)?;
     let mut addresses = Vec::new();
     for text in &listen {
@@ -61,13 +64,13 @@ pub async fn serve(
     let served = Served {
         blobs: Arc::clone(&store.blobs),
         catalogue: Arc::clone(&store.catalogue),
-        mounts: registry::ECOSYSTEMS.iter().flat_map(|ecosystem| Mount::of(*ecosystem)).collect(),
+        mounts: mounts(&rules)?,
         ecosystems: registry::ECOSYSTEMS.to_vec(),
         access,
         log,
     };
     let server = Server::bind(settings, served)?;
-    make_editions(store, events, cancel).await;
+    make_editions(store, events, cancel).await?;
     ready(server.local_addresses().iter().map(|address| format!("{scheme}://{address}/")).collect());
     let fresh = async {
         match certificate {
@@ -85,12 +88,51 @@ pub async fn serve(
     Ok(())
 }
 
-/// Makes what clients may find from the first moment on. If that fails, the rest is served all the same.
-async fn make_editions(store: &Store, events: &Arc<dyn Events>, cancel: &Cancel) {
+/// Makes what clients may find from the first moment on. If that fails, the rest is served all the same, unless somebody
+/// has to write something else.
+async fn make_editions(store: &Store, events: &Arc<dyn Events>, cancel: &Cancel) -> Result<(), Problem> {
     let (store, shared, cancel) = (store.clone(), Arc::clone(events), cancel.clone());
-    if let Err(problem) = blocking(move || editions::refresh(&store, &*shared, &cancel)).await {
-        events.warn(&problem.code, problem.to_string());
+    match blocking(move || editions::refresh(&store, &*shared, &cancel)).await {
+        Err(problem) if problem.kind == Kind::Usage => Err(problem),
+        Err(problem) => {
+            events.warn(&problem.code, problem.to_string());
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
+}
+
+/// Where everything stands: what each ecosystem has of its own, and what the site says.
+fn mounts(rules: &[MountRule]) -> Result<Vec<Mount>, Problem> {
+    let mut mounts: Vec<Mount> =
+        registry::ECOSYSTEMS.iter().flat_map(|ecosystem| Mount::of(*ecosystem)).collect();
+    let taken: Vec<String> =
+        mounts.iter().map(|mount| mount.prefix.clone()).chain(["-".to_owned(), "setup".to_owned()]).collect();
+    for MountRule { repository, path, host } in rules {
+        let wrong = |why: String| {
+            let message = format!("the repository {repository:?} cannot be mounted at {path:?}: {why}");
+            Problem::new(Kind::Usage, "serve.mount", message).at("site.toml")
+        };
+        let (ecosystem, name) = repository
+            .split_once('/')
+            .ok_or_else(|| wrong("write ECOSYSTEM/REPOSITORY, such as apt/debian".to_owned()))?;
+        let places = |one: &&&dyn Ecosystem| one.serve().is_some_and(|serve| serve.names_repository_first());
+        let mut known = registry::ECOSYSTEMS.iter().filter(places);
+        let found = known.find(|one| one.name() == ecosystem);
+        let found = found.ok_or_else(|| wrong(format!("{ecosystem} has no repositories by their names")))?;
+        let prefix = path.trim_matches('/').to_owned();
+        let first = prefix.split('/').next().unwrap_or_default();
+        if host.is_none() && (first.is_empty() || taken.iter().any(|taken| taken == first)) {
+            return Err(wrong("something else stands there; choose another path, or name a host".to_owned()));
+        }
+        mounts.push(Mount {
+            host: host.clone(),
+            prefix,
+            repository: Some(name.to_owned()),
+            ecosystem: *found,
+        });
+    }
+    Ok(mounts)
 }
 
 /// Who may read and write.

@@ -87,7 +87,7 @@ impl Editions for Here<'_> {
     fn document(&self, repository: &str, path: &str) -> Result<Option<Bytes>, Problem> {
         let (catalogue, blobs) = (&*self.store.catalogue, &*self.store.blobs);
         let found = edition_document(catalogue, blobs, (self.ecosystem, repository), path)?;
-        found.map(|(key, _)| super::read_blob(self.store, &key, LIMIT)).transpose()
+        found.map(|found| super::read_blob(self.store, &found.blob, LIMIT)).transpose()
     }
 }
 

@@ -115,6 +115,11 @@ impl Keyring {
         self.certificates.is_empty()
     }
 
+    /// Its certificates, each as an armored block.
+    pub fn armored(&self) -> String {
+        self.certificates.iter().map(|one| armor::write(&one.packets, armor::PUBLIC_KEY)).collect()
+    }
+
     /// The fingerprints of its certificates, in upper-case hex.
     pub fn fingerprints(&self) -> Vec<String> {
         self.certificates.iter().map(|one| hex(&one.primary.fingerprint)).collect()

@@ -42,6 +42,17 @@ pub struct EditionState {
     pub list: BlobKey,
 }
 
+/// A document as clients find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundDocument {
+    /// Its blob.
+    pub blob: BlobKey,
+    /// In bytes.
+    pub size: u64,
+    /// Since when its path has these bytes, RFC 3339 UTC. No other bytes ever had the same path and the same time.
+    pub since: String,
+}
+
 /// The edition of a repository, if there is one.
 pub fn edition_state(
     catalogue: &dyn Catalogue,
@@ -60,7 +71,7 @@ pub fn edition_document(
     blobs: &dyn Blobs,
     (ecosystem, repository): (&str, &str),
     path: &str,
-) -> Result<Option<(BlobKey, u64)>, StoreError> {
+) -> Result<Option<FoundDocument>, StoreError> {
     let Some(found) = catalogue.cached(&document_key(ecosystem, repository, path))? else { return Ok(None) };
     let state = catalogue.cached(&state_key(ecosystem, repository))?;
     let is_current = state.is_some_and(|state| state.etag == found.etag);
@@ -69,7 +80,8 @@ pub fn edition_document(
     if !is_current && !lasts {
         return Ok(None);
     }
-    Ok(blobs.size(&found.body)?.map(|size| (found.body, size)))
+    let since = found.last_modified.unwrap_or(found.confirmed);
+    Ok(blobs.size(&found.body)?.map(|size| FoundDocument { blob: found.body, size, since }))
 }
 
 /// Makes an edition the one that is seen. The blobs, that of its `list` included, are held; `before` is what the one before
@@ -81,25 +93,38 @@ pub fn publish_edition(
     documents: &EditionDocuments,
     before: &EditionDocuments,
 ) -> Result<(), StoreError> {
-    let answer = |body: BlobKey, number: u64, lasts: bool, stamp: Option<&str>| CachedAnswer {
+    let answer = |body: BlobKey, number: u64, lasts: bool, last_modified: &str| CachedAnswer {
         body,
         etag: Some(number.to_string()),
-        last_modified: stamp.map(str::to_owned),
+        last_modified: Some(last_modified.to_owned()),
         content_type: if lasts { LASTS } else { "" }.to_owned(),
         confirmed: state.confirmed.clone(),
     };
     let gone = before.iter().filter(|(path, document)| document.lasts && !documents.contains_key(*path));
     // Their time runs from now on: it is now that clients begin to be told of others.
-    let gone = gone
-        .map(|(path, document)| (path, answer(document.blob, state.number.saturating_sub(1), true, None)));
-    let here = documents.iter().map(|(path, one)| (path, answer(one.blob, state.number, one.lasts, None)));
-    let mut answers: Vec<_> =
-        gone.chain(here).map(|(path, answer)| (document_key(ecosystem, repository, path), answer)).collect();
-    answers.push((
-        state_key(ecosystem, repository),
-        answer(state.list, state.number, false, Some(&state.stamp)),
-    ));
+    let gone = gone.map(|(path, document)| (path, document, state.number.saturating_sub(1)));
+    let here = documents.iter().map(|(path, document)| (path, document, state.number));
+    let mut answers = Vec::new();
+    for (path, document, number) in gone.chain(here) {
+        let key = document_key(ecosystem, repository, path);
+        let since = since(catalogue.cached(&key)?, &document.blob, &state.confirmed);
+        answers.push((key, answer(document.blob, number, document.lasts, &since)));
+    }
+    answers.push((state_key(ecosystem, repository), answer(state.list, state.number, false, &state.stamp)));
     catalogue.cache(&answers)
+}
+
+/// Since when a path has these bytes. Two editions may be made within a second, or the clock go back; whoever holds the
+/// other bytes must not take them for these.
+fn since(known: Option<CachedAnswer>, blob: &BlobKey, now: &str) -> String {
+    let Some(last) = known.as_ref().and_then(|answer| answer.last_modified.as_deref()) else {
+        return now.to_owned();
+    };
+    if known.as_ref().is_some_and(|answer| answer.body == *blob) {
+        return last.to_owned();
+    }
+    let after = clock::seconds(last).and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default() + 1;
+    clock::text(std::time::UNIX_EPOCH + Duration::from_secs(after)).max(now.to_owned())
 }
 
 /// The media type, so to say, of what outlives its edition.
@@ -140,8 +165,9 @@ mod tests {
         let store = Store::open(home.path()).unwrap();
         let catalogue = &*store.catalogue;
         let place = ("apt", "debian");
-        let read =
-            |path: &str| edition_document(catalogue, &*store.blobs, place, path).unwrap().map(|(key, _)| key);
+        let read = |path: &str| {
+            edition_document(catalogue, &*store.blobs, place, path).unwrap().map(|found| found.blob)
+        };
         let (one, two) = (hold(&store, "one", false), hold(&store, "two", false));
         let (first, second) = (hold(&store, "first", true), hold(&store, "second", true));
         let old = EditionDocuments::from([
@@ -164,5 +190,39 @@ mod tests {
         assert_eq!((read("by/first"), read("by/second")), (None, Some(second.blob)));
         let elsewhere = edition_document(catalogue, &*store.blobs, ("apt", "other"), "InRelease");
         assert_eq!(elsewhere.unwrap(), None);
+    }
+
+    #[test]
+    fn no_two_documents_of_a_path_have_the_same_time() {
+        let home = fsx::test_directory();
+        let store = Store::open(home.path()).unwrap();
+        let catalogue = &*store.catalogue;
+        let place = ("apt", "debian");
+        let path = "InRelease";
+        let of = |document: EditionDocument| EditionDocuments::from([(path.to_owned(), document)]);
+        let (one, two) = (of(hold(&store, "one", false)), of(hold(&store, "two", false)));
+        let mut before = EditionDocuments::new();
+        let mut seen = Vec::new();
+        // Twice the same, another one within the same second, the first one again, and another after the clock went back.
+        let steps = [
+            (&one, "2026-01-01T00:00:00Z"),
+            (&one, "2026-01-02T00:00:00Z"),
+            (&two, "2026-01-01T00:00:00Z"),
+            (&one, "2026-01-03T00:00:00Z"),
+            (&two, "2020-01-01T00:00:00Z"),
+        ];
+        for (number, (documents, now)) in (1..).zip(steps) {
+            publish_edition(catalogue, place, &state(number, now), documents, &before).unwrap();
+            before = documents.clone();
+            seen.push(edition_document(catalogue, &*store.blobs, place, path).unwrap().unwrap().since);
+        }
+        let expected = [
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T00:00:00Z",
+            "2026-01-01T00:00:01Z",
+            "2026-01-03T00:00:00Z",
+            "2026-01-03T00:00:01Z",
+        ];
+        assert_eq!(seen, expected);
     }
 }

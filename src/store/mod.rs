@@ -14,6 +14,7 @@ mod error;
 mod forgotten;
 mod hashes;
 mod layout;
+mod listing;
 #[cfg(any(test, feature = "faults"))]
 mod memory;
 mod sqlite;
@@ -34,12 +35,14 @@ pub use accepted::{Accepted, accepted};
 pub use change::{AuditEntry, Change, ChangeSet, Place, Precondition};
 pub use disk::DiskBlobs;
 pub use edition::{
-    EditionDocument, EditionDocuments, EditionState, edition_document, edition_state, publish_edition,
+    EditionDocument, EditionDocuments, EditionState, FoundDocument, edition_document, edition_state,
+    publish_edition,
 };
 pub use error::{CATALOGUE_DAMAGED, CATALOGUE_LOST, RESTORE_CATALOGUE, StoreError};
 pub use forgotten::{Forgotten, forgotten};
 pub use hashes::{has_digest, reads_as};
 pub use layout::Layout;
+pub use listing::{Cursor, Listed};
 #[cfg(any(test, feature = "faults"))]
 pub use memory::MemoryBlobs;
 pub use sqlite::{Rebuild, SqliteCatalogue};
@@ -371,33 +374,6 @@ pub struct CachedAnswer {
     pub confirmed: String,
 }
 
-/// A place in the list of all artifacts, which is ordered by these; numbers are the catalogue's own.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cursor {
-    pub(super) ecosystem: String,
-    pub(super) name: String,
-    pub(super) repository: i64,
-    pub(super) version: String,
-    pub(super) qualifier: String,
-    pub(super) link: i64,
-}
-
-impl Cursor {
-    /// The place before everything of an ecosystem.
-    pub fn before(ecosystem: &str) -> Cursor {
-        Cursor { ecosystem: ecosystem.to_owned(), ..Cursor::default() }
-    }
-}
-
-/// What `ls` shows: an artifact and where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Its place in the list, to continue after.
-    pub cursor: Cursor,
-    /// The artifact as the view sees it.
-    pub linked: Linked,
-}
-
 /// What a copy of the catalogue refers to that is nowhere else than in the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Copied {
@@ -428,6 +404,14 @@ pub trait Catalogue: Send + Sync {
     /// The file that clients ask for by `path`, of an artifact whose attributes are of this schema: what is of another
     /// one than this build knows was never admitted.
     fn file_at(
+        &self,
+        ecosystem: &str,
+        schema: &str,
+        repository: Option<&str>,
+        path: &str,
+    ) -> Result<Option<FoundFile>, StoreError>;
+    /// The same of what is not shown any more, but was, and is kept because one may go back to it. What was forgotten is not.
+    fn former_file_at(
         &self,
         ecosystem: &str,
         schema: &str,

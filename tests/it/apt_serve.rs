@@ -154,6 +154,131 @@ fn clients_find_a_signed_archive_with_stanzas_as_upstream_wrote_them() {
 }
 
 #[test]
+fn clients_are_told_what_they_hold_and_find_what_they_were_told_of() {
+    let project = Project::new();
+    project.write("[\"apt:hello\"]", "");
+    project.run(&["collect", "--out", "../stick"]).done();
+    project.sides.trust();
+    carry(&project);
+    let serving = Serving::start(&project.sides);
+    let ask = |path: &str, headers: &[&str]| {
+        Client::connect(serving.address).ask("GET", &format!("/apt/debian/{path}"), headers)
+    };
+    let index = "dists/stable/main/binary-amd64/Packages.xz";
+    let dates =
+        ["dists/stable/InRelease", "dists/stable/Release", "dists/stable/Release.gpg", index].map(|path| {
+            let date = ask(path, &[]).header("last-modified").unwrap().to_owned();
+            let condition = format!("If-Modified-Since: {date}");
+            assert_eq!(ask(path, &[&condition]).status, 304, "{path}");
+            let wrong = "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT";
+            assert_eq!(ask(path, &[wrong]).status, 200, "{path}: of a clock that is not ours");
+            (path, condition)
+        });
+
+    // A package goes. Whoever has the old index finds it, before there is a new one as well as afterwards.
+    let inline = "dists/stable/InRelease";
+    let (removed, first) = ("pool/main/h/hello-doc_2.10-3_all.deb", found(&serving, inline));
+    let bytes = found(&serving, removed);
+    project.write("[\"apt:hello\"]\nmode = \"replace\"", "recommends = false");
+    carry(&project);
+    let begun = Instant::now();
+    while found(&serving, inline) == first {
+        assert_eq!(found(&serving, removed), bytes);
+        assert!(begun.elapsed() < Duration::from_secs(60), "no new edition");
+    }
+    assert_eq!(found(&serving, removed), bytes);
+    let mut listed = String::new();
+    flate2::read::MultiGzDecoder::new(&found(&serving, &index.replace(".xz", ".gz"))[..])
+        .read_to_string(&mut listed)
+        .unwrap();
+    assert!(listed.contains("Package: hello\n") && !listed.contains("Package: hello-doc\n"), "{listed}");
+    for (path, condition) in dates {
+        assert_eq!(ask(path, &[&condition]).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn a_suite_is_served_as_upstream_signed_it_where_all_of_it_is_here() {
+    let project = Project::new();
+    project.write("[\"apt:@all\"]", "");
+    project.run(&["collect", "--out", "../stick"]).done();
+    project.sides.trust();
+    project.pin("debian.asc", &std::fs::read(archive().join("keyring.asc")).unwrap());
+    carry(&project);
+    let say = |text: &str| std::fs::write(project.sides.path("in/site.toml"), text).unwrap();
+    say("format = 1\n[[apt]]\nrepository = \"debian\"\nverbatim = true\nvalid_until = \"14d\"\n");
+    let serving = Serving::start(&project.sides);
+    let upstream = |path: &str| std::fs::read(archive().join(path)).unwrap();
+    for path in ["dists/stable/InRelease", "dists/stable/main/binary-amd64/Packages.xz"] {
+        assert_eq!(found(&serving, path), upstream(path), "{path}");
+    }
+    let index = upstream("dists/stable/main/binary-amd64/Packages.xz");
+    let by_hash = format!("dists/stable/main/binary-amd64/by-hash/SHA256/{}", BlobKey::of(&index).hex());
+    assert_eq!(found(&serving, &by_hash), index);
+    assert_eq!(get(&serving, "dists/stable/main/binary-amd64/Packages.gz").0, 404, "nobody brought it");
+    let setup = Client::connect(serving.address).ask("GET", "/setup/apt", &[]).text();
+    let key = String::from_utf8(found(&serving, "upstream-archive-keyring.asc")).unwrap();
+    let believed = Keyring::read(&upstream("keyring.asc")).unwrap();
+    assert_eq!(Keyring::read(key.as_bytes()).unwrap().fingerprints(), believed.fingerprints());
+    assert!(
+        setup.contains("Check-Valid-Until: no") && setup.contains(key.lines().nth(3).unwrap()),
+        "{setup}"
+    );
+
+    // Less than all of it, and the site says what is there, until a day that it says too.
+    project.write("[\"apt:hello\"]\nmode = \"replace\"", "");
+    carry(&project);
+    let begun = Instant::now();
+    while found(&serving, "dists/stable/InRelease") == upstream("dists/stable/InRelease") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no new edition");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!field(&release(&serving), "Valid-Until").is_empty());
+    let setup = Client::connect(serving.address).ask("GET", "/setup/apt", &[]).text();
+    assert!(!setup.contains("Check-Valid-Until"), "{setup}");
+    drop(serving);
+    let mut serve = project.sides.command("in");
+    say("format = 1\n[[apt]]\nverbatm = true\n");
+    let refused = serve.args(["serve", "--listen", "127.0.0.1:0"]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("verbatm") && said.contains("site.toml:2:1"), "{said}");
+}
+
+#[test]
+fn a_repository_stands_at_the_places_that_the_site_gives_it() {
+    let project = Project::new();
+    project.run(&["collect", "--out", "../stick"]).done();
+    project.sides.trust();
+    carry(&project);
+    let say = |text: &str| {
+        std::fs::write(project.sides.path("in/site.toml"), format!("format = 1\n{text}")).unwrap()
+    };
+    say("[[mount]]\nrepository = \"apt/debian\"\npath = \"/debian\"\n\
+         [[mount]]\nrepository = \"apt/debian\"\npath = \"/\"\nhost = \"deb.example.test\"\n");
+    let serving = Serving::start(&project.sides);
+    let ask = |path: &str, host: &str| {
+        Client::connect(serving.address).ask("GET", path, &[&format!("Host: {host}")])
+    };
+    let there = found(&serving, "dists/stable/InRelease");
+    for (path, host) in
+        [("/debian/dists/stable/InRelease", "any"), ("/dists/stable/InRelease", "deb.example.test")]
+    {
+        let answer = ask(path, host);
+        assert_eq!((answer.status, answer.body), (200, there.clone()), "{host}{path}");
+    }
+    assert_eq!(ask("/debian/pool/main/h/hello_2.10-3_amd64.deb", "any").status, 200);
+    assert_eq!(ask("/apt/debian/dists/stable/InRelease", "deb.example.test").status, 404);
+    drop(serving);
+    for (repository, path) in [("apt/debian", "/apt"), ("apt/debian", "/"), ("debian", "/x"), ("oci/x", "/x")]
+    {
+        say(&format!("[[mount]]\nrepository = \"{repository}\"\npath = \"{path}\"\n"));
+        let refused = project.sides.run("in", &["serve", "--listen", "127.0.0.1:0"]);
+        assert_eq!(refused.code, Some(2), "{repository} {path}: {}", refused.stderr);
+    }
+}
+
+#[test]
 fn a_repository_whose_keys_are_pinned_is_taken_in_with_a_proof_only() {
     let project = Project::new();
     project.run(&["collect", "--out", "../stick"]).done();

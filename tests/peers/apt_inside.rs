@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::apt::Apt;
 use super::command::{Outcome, run};
 use super::inside::{Inside, SERVER};
 use super::outside;
@@ -61,34 +62,6 @@ fn within(inside: &Inside, root: &Path, script: &str) -> Outcome {
     run(command.arg(root).args(["sh", "-ec", script])).succeeded()
 }
 
-/// apt with directories of its own, ten days from now.
-fn apt_in_ten_days(inside: &Inside, sources: &Path) -> Command {
-    let apt = inside.path("apt");
-    // apt warns of each of its own folders that is not there.
-    for folder in [
-        "etc/apt/sources.list.d",
-        "etc/apt/apt.conf.d",
-        "etc/apt/preferences.d",
-        "etc/apt/auth.conf.d",
-        "etc/apt/trusted.gpg.d",
-        "state/lists/partial",
-        "cache/archives/partial",
-    ] {
-        fs::create_dir_all(apt.join(folder)).unwrap();
-    }
-    fs::copy(sources, apt.join("etc/apt/sources.list.d/aftk.sources")).unwrap();
-    fs::write(apt.join("status"), "").unwrap();
-    let configuration = format!(
-        "Dir::Etc \"{0}/etc/apt\";\nDir::State \"{0}/state\";\nDir::State::status \"{0}/status\";\nDir::Cache \
-         \"{0}/cache\";\nAPT::Sandbox::User \"root\";\n",
-        apt.display()
-    );
-    fs::write(apt.join("apt.conf"), configuration).unwrap();
-    let mut command = inside.program("faketime");
-    command.env("APT_CONFIG", apt.join("apt.conf")).args(["+10 days", "apt-get"]);
-    command
-}
-
 #[test]
 fn systems_are_built_and_extended_from_our_archive_alone() {
     let codename = codename();
@@ -138,8 +111,9 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
         assert!(said.contains("nginx version") && said.contains("postgresql"), "{said}");
     }
 
-    let updated = run(apt_in_ten_days(&inside, &sources).arg("update")).succeeded();
+    let apt = Apt::new(&inside, "apt", &fs::read_to_string(&sources).unwrap());
+    let updated = run(apt.get_at("+10 days").arg("update")).succeeded();
     assert!(!updated.stderr.contains("W:"), "{}", updated.stderr);
-    let simulated = run(apt_in_ten_days(&inside, &sources).args(["-s", "install", "nginx"])).succeeded();
+    let simulated = run(apt.get_at("+10 days").args(["-s", "install", "nginx"])).succeeded();
     assert!(simulated.stdout.contains("Inst nginx"), "{}", simulated.stdout);
 }

@@ -10,6 +10,8 @@
 )]
 
 mod again;
+mod apt;
+mod apt_client;
 mod apt_inside;
 mod apt_outside;
 mod apt_solving;

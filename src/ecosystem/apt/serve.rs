@@ -30,13 +30,24 @@ impl Serve for AptServe {
         }
         // What begins so is for whoever makes editions.
         if let Some(repository) = repository.filter(|_| !path.starts_with('/'))
-            && let Some((key, size)) = context.edition(repository, path)?
+            && let Some(found) = context.edition(repository, path)?
         {
-            let content = Content::Blob { key, size, media_type: media_type(path).to_owned() };
-            return Ok(Answer { lasting: path.contains("/by-hash/"), ..Answer::from(content) });
+            let media_type = media_type(path).to_owned();
+            let content = Content::Blob { key: found.blob, size: found.size, media_type };
+            let answer = Answer { lasting: path.contains("/by-hash/"), ..Answer::from(content) };
+            // apt asks by dates, and knows no entity tags.
+            return Ok(answer.since(&found.since));
         }
         let is_index = path.starts_with("dists/");
-        if let Some(found) = context.file_at(repository, path)?.filter(|_| !is_index) {
+        let found = match is_index {
+            true => None,
+            // A client that holds the indices of before is still to find what they list.
+            false => match context.file_at(repository, path)? {
+                Some(found) => Some(found),
+                None => context.former_file_at(repository, path)?,
+            },
+        };
+        if let Some(found) = found {
             let media_type = media_type(path).to_owned();
             let content = Content::Blob { key: found.file.blob, size: found.file.size, media_type };
             // Files of one path and other bytes are refused at import.

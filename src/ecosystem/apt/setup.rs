@@ -1,7 +1,7 @@
 //! Pointing apt at a mirror, with the key that its indices are signed with; and the script that captures what a machine
 //! has, so that a bundle carries only what it lacks.
 
-use super::edition::{KEYRING, SUITES, SuiteFacts};
+use super::edition::{KEYRING, KEYRING_OF_UPSTREAM, SUITES, SuiteFacts};
 use super::source::is_path;
 use crate::ecosystem::{ClientFile, Form, Setup, SetupServer, server_address};
 use crate::problem::Problem;
@@ -34,10 +34,12 @@ impl Setup for Apt {
             };
             let (Some(suites), Some(key)) = (read(SUITES)?, read(KEYRING)?) else { continue };
             let suites: Vec<SuiteFacts> = serde_json::from_slice(&suites).unwrap_or_default();
-            let key = String::from_utf8_lossy(&key);
+            let upstream = read(KEYRING_OF_UPSTREAM)?.unwrap_or_default();
+            let (own, upstream) = (String::from_utf8_lossy(&key), String::from_utf8_lossy(&upstream));
             let uri = format!("{address}/apt/{repository}");
-            stanzas
-                .extend(suites.iter().filter(|one| is_path(&one.suite)).map(|one| stanza(one, &uri, &key)));
+            for suite in suites.iter().filter(|one| is_path(&one.suite)) {
+                stanzas.push(stanza(suite, &uri, if suite.verbatim { &upstream } else { &own }));
+            }
         }
         if stanzas.is_empty() {
             stanzas.push("# There is no suite here yet.\n".to_owned());
@@ -51,7 +53,7 @@ impl Setup for Apt {
             path: "/etc/apt/sources.list.d/aftk.sources",
             text: stanzas.join("\n"),
             form: Form::Among("#"),
-            then: "apt asks its other sources as well: outside the gap's network they have to go",
+            then: "apt goes on asking its other sources as well: take out those that cannot be reached from here",
             authority_file: server.authority.map(|_| AUTHORITY.to_owned()),
         })
     }
@@ -70,6 +72,10 @@ fn stanza(suite: &SuiteFacts, uri: &str, key: &str) -> String {
     // Else apt would ask for every architecture that the machine has.
     let own: Vec<String> = suite.architectures.iter().filter(|one| *one != "all").cloned().collect();
     field("Architectures", &own);
+    if suite.verbatim {
+        // What upstream signed lapses by its own date, wherever it was carried.
+        text.push_str("Check-Valid-Until: no\n");
+    }
     text.push_str("Signed-By:\n");
     for line in key.lines() {
         // An empty line would end the stanza.
@@ -115,6 +121,9 @@ mod tests {
         fn document(&self, repository: &str, path: &str) -> Result<Option<Bytes>, Problem> {
             Ok(match (repository, path) {
                 ("debian", SUITES) => Some(Bytes::from_static(self.0.as_bytes())),
+                ("debian", KEYRING_OF_UPSTREAM) => {
+                    Some(Bytes::from_static(b"-----BEGIN\nupstream\n-----END\n"))
+                }
                 ("debian", KEYRING) => Some(Bytes::from_static(b"-----BEGIN\n\nabc\n-----END\n")),
                 _ => None,
             })
@@ -142,6 +151,15 @@ mod tests {
                         http://mirror.example.test:2385/apt/debian\nSuites: ./\nSigned-By:\n -----BEGIN\n .\n abc\n \
                         -----END\n";
         assert_eq!(text(suites), expected);
+    }
+
+    #[test]
+    fn what_upstream_signed_is_believed_by_its_key_whenever_that_was() {
+        let text =
+            text(r#"[{"suite":"stable","components":[],"architectures":[],"sources":[],"verbatim":true}]"#);
+        let expected =
+            "Suites: stable\nCheck-Valid-Until: no\nSigned-By:\n -----BEGIN\n upstream\n -----END\n";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]

@@ -46,6 +46,9 @@ impl Push for Oci {
             check_tag(tag).map_err(|why| Problem::new(Kind::Usage, "push.tag", why))?;
         }
         nexus::realm(order)?;
+        if order.product == Product::Aptly {
+            return Err(Problem::new(Kind::Usage, "push.product", "aptly takes no images"));
+        }
         Mapping::read(order).map(drop)
     }
 

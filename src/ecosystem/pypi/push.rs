@@ -217,7 +217,7 @@ impl Target<'_> {
             length: file.size,
             progress: self.context.progress(),
         };
-        let payload = Payload::Framed(before, part, after);
+        let payload = Payload::Between { before, file: part, after };
         let kind = format!("multipart/form-data; boundary={boundary}");
         let headers: HeaderMap =
             HeaderValue::try_from(kind).ok().map(|kind| (CONTENT_TYPE, kind)).into_iter().collect();

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::key::PublicKey;
-use super::packet::{Packet, packets, tag};
+use super::packet::{Packet, packets, tag, write};
 use super::signature::{About, SIGNS, Signature, kind};
 use super::{Fault, malformed};
 
@@ -17,6 +17,8 @@ const RETIRED: u8 = 3;
 /// The keys of one owner.
 #[derive(Debug, Clone)]
 pub(super) struct Certificate {
+    /// All of it as it came, for whoever is to believe it too.
+    pub(super) packets: Vec<u8>,
     pub(super) primary: PublicKey,
     /// Signatures of the primary key alone.
     direct: Vec<Signature>,
@@ -79,11 +81,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Certificate>, Fault> {
 
 impl Certificate {
     fn new(primary: PublicKey) -> Certificate {
-        Certificate { primary, direct: Vec::new(), users: Vec::new(), subkeys: Vec::new() }
+        let mut packets = Vec::new();
+        write(tag::PUBLIC_KEY, primary.body(), &mut packets);
+        Certificate { packets, primary, direct: Vec::new(), users: Vec::new(), subkeys: Vec::new() }
     }
 
     /// Takes the next packet, and says to what signatures after it belong.
     fn add(&mut self, packet: Packet<'_>, place: Place) -> Place {
+        write(packet.tag, packet.body, &mut self.packets);
         match packet.tag {
             tag::USER_ID => {
                 self.users.push((packet.body.to_vec(), Vec::new()));

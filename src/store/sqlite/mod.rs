@@ -175,6 +175,16 @@ impl Catalogue for SqliteCatalogue {
         self.database.read(|connection| view::file_at(connection, ecosystem, schema, repository, path))
     }
 
+    fn former_file_at(
+        &self,
+        ecosystem: &str,
+        schema: &str,
+        repository: Option<&str>,
+        path: &str,
+    ) -> Result<Option<FoundFile>, StoreError> {
+        self.database.read(|connection| view::former_file_at(connection, ecosystem, schema, repository, path))
+    }
+
     fn refs(
         &self,
         ecosystem: &str,

@@ -77,8 +77,34 @@ pub(super) fn artifacts(
     Ok(found)
 }
 
+/// Joins a table `l` of links with the source `s` that showed them once, if one can still go back to that.
+const KEPT: &str = "CROSS JOIN source s ON s.id = l.source AND (l.until IS NULL OR l.until > s.floor) \
+                    CROSS JOIN generation g ON g.id = l.since AND g.state = 2";
+
 pub(super) fn file_at(
     connection: &Connection,
+    ecosystem: &str,
+    schema: &str,
+    repository: Option<&str>,
+    path: &str,
+) -> Result<Option<FoundFile>, StoreError> {
+    file_among(connection, VISIBLE, ecosystem, schema, repository, path)
+}
+
+pub(super) fn former_file_at(
+    connection: &Connection,
+    ecosystem: &str,
+    schema: &str,
+    repository: Option<&str>,
+    path: &str,
+) -> Result<Option<FoundFile>, StoreError> {
+    file_among(connection, KEPT, ecosystem, schema, repository, path)
+}
+
+/// `among` joins the links of whatever may be found.
+fn file_among(
+    connection: &Connection,
+    among: &str,
     ecosystem: &str,
     schema: &str,
     repository: Option<&str>,
@@ -91,7 +117,7 @@ pub(super) fn file_at(
     let sql = format!(
         "SELECT f.position, a.record, r.name AS repository, a.name, a.version FROM file f \
          CROSS JOIN artifact a ON a.id = f.artifact AND a.repository IN ({REPOSITORIES}) \
-         CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
+         CROSS JOIN link l ON l.artifact = a.id {among} \
          CROSS JOIN repository r ON r.id = a.repository \
          WHERE f.path = :path AND f.path <> '' AND coalesce(json_extract(a.record, '$.schema'), :schema) = :schema \
          ORDER BY s.id, l.since DESC, a.id LIMIT 1"

@@ -109,6 +109,15 @@ impl Catalogue for FakeStore {
     fn file_at(&self, _: &str, _: &str, _: Option<&str>, _: &str) -> Result<Option<FoundFile>, StoreError> {
         unsupported()
     }
+    fn former_file_at(
+        &self,
+        _: &str,
+        _: &str,
+        _: Option<&str>,
+        _: &str,
+    ) -> Result<Option<FoundFile>, StoreError> {
+        unsupported()
+    }
     fn refs(&self, _: &str, _: Option<&str>, _: &str, _: Option<&str>) -> Result<Vec<LinkedRef>, StoreError> {
         unsupported()
     }

@@ -1,10 +1,14 @@
 //! The documents of repositories: for each suite a signed Release, and the indices of what is here of the suite, with
 //! each package's stanza byte for byte as upstream wrote it.
 //!
-//! All artifacts are walked to learn which suites, components and architectures there are, and to write.
+//! All artifacts are walked to learn which suites, components and architectures there are, and to write. What is published
+//! as upstream signed it (`verbatim`) is not written.
 
 mod index;
+mod publish;
 mod release;
+mod rules;
+mod verbatim;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,21 +18,26 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::index::{Index, IndexWriter, Written, list_path, write};
+use self::index::{Index, IndexWriter};
+use self::publish::Publisher;
 use self::release::{BACKDATED, Suite};
+use self::rules::Rules;
+use self::verbatim::{Evidence, Here};
 use super::source::{directory_of, evidence_name_of, is_path};
 use super::{EVIDENCE, SCHEMA};
 use crate::ecosystem::{Materialise, MaterialiseContext};
 use crate::problem::{Kind, Problem};
-use crate::protocol::openpgp::sign::{SigningKey, sign_detached, sign_inline};
-use crate::protocol::openpgp::{Fault, unverified};
-use crate::store::{EditionDocument, EditionDocuments};
+use crate::protocol::openpgp::sign::SigningKey;
+use crate::protocol::openpgp::{Fault, Keyring};
+use crate::store::EditionDocuments;
 
 /// Makes the documents of apt's repositories.
 pub(super) struct AptMaterialise;
 
 /// The certificates of the keys that sign, for clients.
 pub(super) const KEYRING: &str = "aftk-archive-keyring.asc";
+/// The certificates of the upstream's keys, where its own documents are published.
+pub(super) const KEYRING_OF_UPSTREAM: &str = "upstream-archive-keyring.asc";
 /// What suites a repository has: a list of [`SuiteFacts`].
 pub(super) const SUITES: &str = "/suites";
 /// Whose signatures are on the documents.
@@ -48,11 +57,20 @@ pub(super) struct SuiteFacts {
     pub(super) architectures: Vec<String>,
     /// The components that have source packages.
     pub(super) sources: Vec<String>,
+    /// Whether its documents are those that upstream signed.
+    #[serde(default)]
+    pub(super) verbatim: bool,
 }
 
 impl Materialise for AptMaterialise {
     fn stamp(&self, context: &dyn MaterialiseContext) -> Result<String, Problem> {
-        Ok(format!("apt 1 {}", signers(&keys(context)?)))
+        let settings = serde_json::to_vec(&context.settings()?).unwrap_or_default();
+        let mut believed = bundle_format::BlobHasher::default();
+        for (_, keyring) in context.keyrings()? {
+            believed.update(&keyring);
+        }
+        let (settings, believed) = (BlobKey::of(&settings).hex(), believed.finish().hex());
+        Ok(format!("apt 2 {} {settings} {believed}", signers(&keys(context)?)))
     }
 
     fn new_key(&self, context: &dyn MaterialiseContext) -> Result<(), Problem> {
@@ -64,8 +82,13 @@ impl Materialise for AptMaterialise {
         repositories: &[String],
         context: &dyn MaterialiseContext,
     ) -> Result<Vec<EditionDocuments>, Problem> {
-        let (plan, indices) = Plan::write(repositories, context)?;
         let now = super::release::now();
+        let rules = Rules::read(&context.settings()?)?;
+        let world = World { repositories, rules: &rules, now, context };
+        let (plan, indices) = Plan::write(&world)?;
+        for text in &plan.refused {
+            context.warn("apt.verbatim", text);
+        }
         let keys = plan.keys(now, context)?;
         let mut editions = vec![EditionDocuments::new(); repositories.len()];
         for (number, suites) in plan.repositories.iter().enumerate() {
@@ -73,11 +96,21 @@ impl Materialise for AptMaterialise {
             else {
                 continue;
             };
-            let publisher = Publisher { repository, keys: &keys, now, context };
-            publisher.publish(suites, &indices[number], edition)?;
+            let valid_for = rules.of(repository).valid_for;
+            let publisher = Publisher { repository, keys: &keys, valid_for, now, context };
+            publisher.publish(suites, &indices[number], &plan.believed[number], edition)?;
         }
         Ok(editions)
     }
+}
+
+/// For whom and when editions are made.
+#[derive(Clone, Copy)]
+struct World<'a> {
+    repositories: &'a [String],
+    rules: &'a Rules,
+    now: Timestamp,
+    context: &'a dyn MaterialiseContext,
 }
 
 /// Where an index is: the suite, the component, and the architecture or `source`.
@@ -87,6 +120,10 @@ type Place = (String, String, String);
 struct Plan {
     /// Of each repository, its suites by their names.
     repositories: Vec<BTreeMap<String, Planned>>,
+    /// Of each repository, who signed what is published as it is.
+    believed: Vec<Keyring>,
+    /// Which suites cannot be published as they are, and why.
+    refused: Vec<String>,
 }
 
 #[derive(Default)]
@@ -94,6 +131,10 @@ struct Planned {
     suite: Suite,
     /// Components that have source packages.
     sources: BTreeSet<String>,
+    /// What upstream published.
+    evidence: Option<Evidence>,
+    /// That, if it is what clients get.
+    verbatim: Option<EditionDocuments>,
 }
 
 impl Planned {
@@ -157,38 +198,22 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What upstream published of a suite, the newest that is here.
-struct Evidence {
-    version: String,
-    blob: BlobKey,
-    is_inline: bool,
-    indices: Vec<String>,
-}
-
-impl Evidence {
-    fn of(artifact: &Artifact) -> Option<Evidence> {
-        let release =
-            artifact.files.iter().find(|file| matches!(file.role.as_str(), "inrelease" | "release"))?;
-        let names = artifact.attributes.get("files").and_then(Value::as_object);
-        Some(Evidence {
-            version: artifact.version.clone(),
-            blob: release.blob,
-            is_inline: release.role == "inrelease",
-            indices: names.into_iter().flat_map(|names| names.keys().cloned()).collect(),
-        })
-    }
-}
-
 impl Plan {
     /// Walks all artifacts, and shows each of them to somebody else as well.
     fn learn(
-        repositories: &[String],
-        context: &dyn MaterialiseContext,
+        world: &World<'_>,
         also: &mut dyn FnMut(&Artifact) -> Result<(), Problem>,
     ) -> Result<Plan, Problem> {
+        let World { repositories, rules, context, .. } = *world;
         let number: HashMap<&str, usize> =
             repositories.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect();
-        let mut plan = Plan { repositories: repositories.iter().map(|_| BTreeMap::new()).collect() };
+        let verbatim: Vec<bool> = repositories.iter().map(|name| rules.of(name).verbatim).collect();
+        let mut plan = Plan {
+            repositories: repositories.iter().map(|_| BTreeMap::new()).collect(),
+            believed: vec![Keyring::default(); repositories.len()],
+            refused: Vec::new(),
+        };
+        let mut here = Here::default();
         let mut evidence: HashMap<(usize, String), Evidence> = HashMap::new();
         context.each(&mut |linked| {
             let artifact = &linked.artifact;
@@ -203,6 +228,9 @@ impl Plan {
                 return Ok(());
             }
             let Some(row) = Row::of(artifact) else { return Ok(()) };
+            if verbatim[number] {
+                here.add(number, &row);
+            }
             let suites = &mut plan.repositories[number];
             if !suites.contains_key(row.suite) {
                 let suite = Suite { name: row.suite.to_owned(), ..Suite::default() };
@@ -223,7 +251,7 @@ impl Plan {
         })?;
         for (number, suites) in plan.repositories.iter_mut().enumerate() {
             for planned in suites.values_mut() {
-                if let Some(found) = evidence.get(&(number, evidence_name_of(&planned.suite.name))) {
+                if let Some(found) = evidence.remove(&(number, evidence_name_of(&planned.suite.name))) {
                     planned.believe(found, context)?;
                 }
                 if planned.suite.architectures.is_empty() && !planned.is_flat() {
@@ -237,24 +265,59 @@ impl Plan {
                 return Err(Problem::new(Kind::Refused, "apt.edition", message));
             }
         }
+        for number in verbatim.iter().enumerate().filter(|(_, verbatim)| **verbatim).map(|(number, _)| number)
+        {
+            plan.leave_as_they_are(number, &here, world)?;
+        }
         Ok(plan)
+    }
+
+    /// Finds out which suites of a repository can be published as upstream signed them.
+    fn leave_as_they_are(&mut self, number: usize, here: &Here, world: &World<'_>) -> Result<(), Problem> {
+        let World { repositories, context, now, .. } = *world;
+        let (mut own, mut any) = (Keyring::default(), Keyring::default());
+        for (path, bytes) in context.keyrings()? {
+            let keyring = super::keys::read(&bytes, &path)?;
+            if path.file_stem().is_some_and(|name| name == repositories[number].as_str()) {
+                own.extend(keyring.clone());
+            }
+            any.extend(keyring);
+        }
+        let keys = if own.is_empty() { any } else { own };
+        for planned in self.repositories[number].values_mut() {
+            match verbatim::documents((number, planned), here, &keys, now, context)? {
+                Ok((documents, signers)) => {
+                    planned.verbatim = Some(documents);
+                    self.believed[number].extend(signers);
+                }
+                Err(why) => {
+                    let (repository, suite) = (&repositories[number], &planned.suite.name);
+                    self.refused.push(format!(
+                        "{repository} {suite} is signed by this site, not served as its upstream signed it: {why}"
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The site's keys; the first one is made now if there is something to sign.
     fn keys(&self, now: Timestamp, context: &dyn MaterialiseContext) -> Result<Vec<SigningKey>, Problem> {
         let mut keys = keys(context)?;
-        if keys.is_empty() && self.repositories.iter().any(|suites| !suites.is_empty()) {
+        let mut suites = self.repositories.iter().flat_map(BTreeMap::values);
+        if keys.is_empty() && suites.any(|planned| planned.verbatim.is_none()) {
             keys.push(make_key(now, context)?);
         }
         Ok(keys)
     }
 
-    /// Where all indices are: in which repository, and where there.
+    /// Where all indices are that are written: in which repository, and where there.
     fn places(&self) -> Vec<(usize, Place)> {
         let suites = self.repositories.iter().enumerate();
         let planned =
             suites.flat_map(|(number, suites)| suites.iter().map(move |(name, one)| (number, name, one)));
-        let places = planned.flat_map(|(number, name, planned)| {
+        let written = planned.filter(|(_, _, planned)| planned.verbatim.is_none());
+        let places = written.flat_map(|(number, name, planned)| {
             let of_suite = planned.places().into_iter();
             of_suite.map(move |(component, architecture)| (number, (name.clone(), component, architecture)))
         });
@@ -263,34 +326,33 @@ impl Plan {
 
     /// The plan of the edition before; an empty one, if there was none.
     fn before(repositories: &[String], context: &dyn MaterialiseContext) -> Result<Plan, Problem> {
-        let mut plan = Plan { repositories: Vec::new() };
+        let mut plan = Plan { repositories: Vec::new(), believed: Vec::new(), refused: Vec::new() };
         for repository in repositories {
             let facts = match context.before(repository, SUITES)? {
                 Some((document, _)) => context.read(&document.blob, LARGEST_RELEASE)?,
                 None => Bytes::from_static(b"[]"),
             };
             let facts: Vec<SuiteFacts> = serde_json::from_slice(&facts).unwrap_or_default();
-            plan.repositories.push(facts.into_iter().map(SuiteFacts::planned).collect());
+            let written = facts.into_iter().filter(|facts| !facts.verbatim);
+            plan.repositories.push(written.map(SuiteFacts::planned).collect());
         }
         Ok(plan)
     }
 
     /// Writes all indices. As a rule those are the same ones as before, and one walk is enough to learn that and to write.
-    fn write(
-        repositories: &[String],
-        context: &dyn MaterialiseContext,
-    ) -> Result<(Plan, Vec<BTreeMap<Place, Index>>), Problem> {
+    fn write(world: &World<'_>) -> Result<(Plan, Vec<BTreeMap<Place, Index>>), Problem> {
+        let World { repositories, context, .. } = *world;
         let mut done: Vec<BTreeMap<Place, Index>> = repositories.iter().map(|_| BTreeMap::new()).collect();
         let before = Plan::before(repositories, context)?.places();
         if !before.is_empty() && before.len() <= AT_ONCE {
             let mut writers = Writers::begin(&before, repositories, context)?;
-            let plan = Plan::learn(repositories, context, &mut |artifact| writers.push(artifact))?;
+            let plan = Plan::learn(world, &mut |artifact| writers.push(artifact))?;
             if plan.places() == before {
                 writers.finish(&mut done)?;
                 return Ok((plan, done));
             }
         }
-        let plan = Plan::learn(repositories, context, &mut |_| Ok(()))?;
+        let plan = Plan::learn(world, &mut |_| Ok(()))?;
         for some in plan.places().chunks(AT_ONCE) {
             let mut writers = Writers::begin(some, repositories, context)?;
             context.each(&mut |linked| writers.push(&linked.artifact))?;
@@ -308,28 +370,20 @@ impl SuiteFacts {
             architectures: self.architectures.into_iter().collect(),
             ..Suite::default()
         };
-        (self.suite, Planned { suite, sources: self.sources.into_iter().collect() })
+        (self.suite, Planned { suite, sources: self.sources.into_iter().collect(), ..Planned::default() })
     }
 }
 
 impl Planned {
     /// Takes over what upstream says of the suite, and which of its architectures were asked for.
-    fn believe(&mut self, evidence: &Evidence, context: &dyn MaterialiseContext) -> Result<(), Problem> {
-        let bytes = context.read(&evidence.blob, LARGEST_RELEASE)?;
-        let text = if evidence.is_inline {
-            unverified(&bytes).map_err(|fault| unusable(&fault))?
-        } else {
-            bytes.to_vec()
-        };
-        self.suite.upstream = Some(super::release::read(&text, &directory_of(&self.suite.name))?);
-        for index in &evidence.indices {
-            let architecture = index.rsplit('/').nth(1).and_then(|folder| folder.strip_prefix("binary-"));
-            if let Some(architecture) =
-                architecture.filter(|one| *one != "all" && super::record::is_word(one))
-            {
+    fn believe(&mut self, evidence: Evidence, context: &dyn MaterialiseContext) -> Result<(), Problem> {
+        self.suite.upstream = Some(evidence.release(&self.suite.name, context)?);
+        for architecture in evidence.architectures() {
+            if architecture != "all" && super::record::is_word(architecture) {
                 insert(&mut self.suite.architectures, architecture);
             }
         }
+        self.evidence = Some(evidence);
         Ok(())
     }
 }
@@ -400,112 +454,6 @@ impl<'a> Writers<'a> {
         }
         Ok(())
     }
-}
-
-/// Puts an edition of one repository together.
-struct Publisher<'a> {
-    repository: &'a str,
-    keys: &'a [SigningKey],
-    now: Timestamp,
-    context: &'a dyn MaterialiseContext,
-}
-
-impl Publisher<'_> {
-    fn publish(
-        &self,
-        suites: &BTreeMap<String, Planned>,
-        indices: &BTreeMap<Place, Index>,
-        edition: &mut EditionDocuments,
-    ) -> Result<(), Problem> {
-        let signers = signers(self.keys);
-        let same_signers = self.before(SIGNERS)?.as_deref() == Some(signers.as_str());
-        let mut facts = Vec::new();
-        for (name, planned) in suites {
-            let directory = directory_of(name);
-            let mut listed = Vec::new();
-            for (component, architecture) in planned.places() {
-                let place = (name.clone(), component, architecture);
-                let Some(index) = indices.get(&place) else { continue };
-                let path = path_of(&place.1, &place.2);
-                add_index(edition, &format!("{directory}{path}"), index);
-                listed.push((path, index));
-            }
-            let before = self.before(&format!("{directory}Release"))?;
-            let text = planned.suite.text(&listed, before.as_deref(), self.now);
-            let is_new = !same_signers || before.as_deref() != Some(text.as_str());
-            self.sign(&directory, &text, is_new, edition)?;
-            facts.push(SuiteFacts {
-                suite: name.clone(),
-                components: planned.suite.components.iter().cloned().collect(),
-                architectures: planned.suite.architectures.iter().cloned().collect(),
-                sources: planned.sources.iter().cloned().collect(),
-            });
-        }
-        let facts = serde_json::to_vec(&facts).unwrap_or_default();
-        let certificates: String = self.keys.iter().map(SigningKey::certificate).collect();
-        for (path, bytes) in
-            [(SUITES, &facts[..]), (SIGNERS, signers.as_bytes()), (KEYRING, certificates.as_bytes())]
-        {
-            edition.insert(path.to_owned(), document(write(bytes, self.context)?, false));
-        }
-        Ok(())
-    }
-
-    /// Adds a Release with its signatures; those of the edition before, if it is as it was.
-    fn sign(
-        &self,
-        directory: &str,
-        text: &str,
-        is_new: bool,
-        edition: &mut EditionDocuments,
-    ) -> Result<(), Problem> {
-        let paths = ["InRelease", "Release.gpg"].map(|name| format!("{directory}{name}"));
-        if !is_new {
-            let mut kept = Vec::new();
-            for path in &paths {
-                kept.extend(
-                    self.context.before(self.repository, path)?.map(|(document, _)| (path, document)),
-                );
-            }
-            if kept.len() == paths.len() {
-                edition.extend(kept.into_iter().map(|(path, document)| (path.clone(), document)));
-                edition.insert(
-                    format!("{directory}Release"),
-                    document(write(text.as_bytes(), self.context)?, false),
-                );
-                return Ok(());
-            }
-        }
-        // Clocks of clients that are late must not take a signature for one to come.
-        let at = self.now - BACKDATED;
-        let inline = sign_inline(text, self.keys, at);
-        let beside = sign_detached(text.as_bytes(), self.keys, at);
-        for (path, bytes) in paths.iter().zip([inline, beside]) {
-            edition.insert(path.clone(), document(write(bytes.as_bytes(), self.context)?, false));
-        }
-        edition.insert(format!("{directory}Release"), document(write(text.as_bytes(), self.context)?, false));
-        Ok(())
-    }
-
-    /// A small text of the edition before.
-    fn before(&self, path: &str) -> Result<Option<String>, Problem> {
-        let Some((document, _)) = self.context.before(self.repository, path)? else { return Ok(None) };
-        Ok(String::from_utf8(self.context.read(&document.blob, LARGEST_RELEASE)?.to_vec()).ok())
-    }
-}
-
-/// An index in both its forms, by its name and by its digests; unpacked it is only listed, as the large archives do it.
-fn add_index(edition: &mut EditionDocuments, path: &str, index: &Index) {
-    let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    for (ending, written) in [("xz", index.xz), ("gz", index.gz)] {
-        edition.insert(format!("{path}.{ending}"), document(written, false));
-        edition.insert(format!("{folder}by-hash/SHA256/{}", written.0.hex()), document(written, true));
-    }
-    edition.insert(list_path(path), document(index.parts, false));
-}
-
-fn document((blob, size): Written, lasts: bool) -> EditionDocument {
-    EditionDocument { blob, size, lasts }
 }
 
 fn keys(context: &dyn MaterialiseContext) -> Result<Vec<SigningKey>, Problem> {

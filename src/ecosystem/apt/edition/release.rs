@@ -32,23 +32,37 @@ pub(super) struct Suite {
 }
 
 impl Suite {
-    /// The text of its Release. `before` is that of the edition before.
-    pub(super) fn text(&self, indices: &[(String, &Index)], before: Option<&str>, now: Timestamp) -> String {
-        let text = self.dated(indices, Timestamp::UNIX_EPOCH);
-        let date_before = before.and_then(|before| instant(Stanza::only(before.as_bytes()).text("Date")?));
-        let (Some(before), Some(last)) = (before, date_before) else {
+    /// The text of its Release. `before` is that of the edition before. What is valid for a time only says so anew when half
+    /// of that is over.
+    pub(super) fn text(
+        &self,
+        indices: &[(String, &Index)],
+        before: Option<&str>,
+        now: Timestamp,
+        valid_for: Option<SignedDuration>,
+    ) -> String {
+        let until = valid_for.map(|span| now + span);
+        let text = self.dated(indices, Timestamp::UNIX_EPOCH, None);
+        let time =
+            |name: &str| before.and_then(|before| instant(Stanza::only(before.as_bytes()).text(name)?));
+        let (Some(before), Some(last)) = (before, time(DATE)) else {
             let date = self.upstream.as_ref().map(|release| release.date);
-            return self.dated(indices, date.into_iter().chain([now - BACKDATED]).max().unwrap_or(now));
+            let date = date.into_iter().chain([now - BACKDATED]).max().unwrap_or(now);
+            return self.dated(indices, date, until);
         };
-        if without_date(before) == without_date(&text) {
+        let is_valid = match (time(VALID_UNTIL), until, valid_for) {
+            (Some(before), Some(until), Some(span)) => before <= until && before >= now + span / 2,
+            (before, until, _) => before.is_none() && until.is_none(),
+        };
+        if is_valid && without_times(before) == without_times(&text) {
             return before.to_owned();
         }
         let next = last + SignedDuration::from_secs(1);
         let date = self.upstream.as_ref().map_or(next, |release| release.date.max(next));
-        self.dated(indices, date)
+        self.dated(indices, date, until)
     }
 
-    fn dated(&self, indices: &[(String, &Index)], date: Timestamp) -> String {
+    fn dated(&self, indices: &[(String, &Index)], date: Timestamp, until: Option<Timestamp>) -> String {
         let mut text = String::new();
         let mut field = |name: &str, value: &str| {
             // A line must not end in white space, and a value be one line.
@@ -73,7 +87,9 @@ impl Suite {
                 field("Codename", &self.name);
             }
         }
-        field(DATE, &date.strftime("%a, %d %b %Y %H:%M:%S UTC").to_string());
+        let time = |time: Timestamp| time.strftime("%a, %d %b %Y %H:%M:%S UTC").to_string();
+        field(DATE, &time(date));
+        field(VALID_UNTIL, &until.map(time).unwrap_or_default());
         field("Acquire-By-Hash", "yes");
         let joined =
             |words: &BTreeSet<String>| words.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -90,9 +106,10 @@ impl Suite {
 }
 
 const DATE: &str = "Date";
+const VALID_UNTIL: &str = "Valid-Until";
 
-fn without_date(text: &str) -> Vec<&str> {
-    text.lines().filter(|line| !line.starts_with("Date: ")).collect()
+fn without_times(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.starts_with("Date: ") && !line.starts_with("Valid-Until: ")).collect()
 }
 
 #[cfg(test)]
@@ -120,13 +137,37 @@ mod tests {
         let (one, two) = (index("one"), index("two"));
         let path = || "main/binary-amd64/Packages".to_owned();
         let now = time("2026-05-17T09:12:00Z");
-        let first = suite.text(&[(path(), &one)], None, now);
+        let first = suite.text(&[(path(), &one)], None, now, None);
         assert_eq!(date(&first), "Sat, 16 May 2026 09:12:00 UTC");
         let later = time("2026-06-01T00:00:00Z");
-        assert_eq!(suite.text(&[(path(), &one)], Some(&first), later), first);
+        assert_eq!(suite.text(&[(path(), &one)], Some(&first), later, None), first);
         // Even where the clock went back.
-        let second = suite.text(&[(path(), &two)], Some(&first), time("2020-01-01T00:00:00Z"));
+        let second = suite.text(&[(path(), &two)], Some(&first), time("2020-01-01T00:00:00Z"), None);
         assert_eq!(date(&second), "Sat, 16 May 2026 09:12:01 UTC");
         assert!(second.contains(&format!(" {}        7 {}.xz\n", two.xz.0.hex(), path())), "{second}");
+    }
+
+    #[test]
+    fn what_is_valid_for_a_time_is_dated_anew_when_half_of_it_is_over() {
+        let suite = Suite { name: "stable".to_owned(), ..Suite::default() };
+        let one = index("one");
+        let listed = [("main/binary-amd64/Packages".to_owned(), &one)];
+        let text = |before: Option<&str>, now: &str, days: Option<i64>| {
+            let span = days.map(|days| SignedDuration::from_hours(24 * days));
+            suite.text(&listed, before, time(now), span)
+        };
+        let until = |text: &str| Stanza::only(text.as_bytes()).text("Valid-Until").map(str::to_owned);
+        let first = text(None, "2026-05-17T09:12:00Z", Some(10));
+        assert_eq!(until(&first).as_deref(), Some("Wed, 27 May 2026 09:12:00 UTC"));
+        assert_eq!(text(Some(&first), "2026-05-22T09:12:00Z", Some(10)), first);
+        let second = text(Some(&first), "2026-05-22T09:12:01Z", Some(10));
+        assert_eq!(until(&second).as_deref(), Some("Mon, 01 Jun 2026 09:12:01 UTC"));
+        assert_eq!(date(&second), "Sat, 16 May 2026 09:12:01 UTC");
+        // Another span, none, and one again.
+        let shorter = text(Some(&second), "2026-05-22T09:12:01Z", Some(5));
+        assert_eq!(until(&shorter).as_deref(), Some("Wed, 27 May 2026 09:12:01 UTC"));
+        let endless = text(Some(&shorter), "2026-05-22T09:12:01Z", None);
+        assert_eq!(until(&endless), None);
+        assert!(until(&text(Some(&endless), "2026-05-22T09:12:01Z", Some(5))).is_some());
     }
 }

@@ -36,6 +36,36 @@ fn nothing_is_seen_before_it_is_published() {
 }
 
 #[test]
+fn a_file_that_was_shown_is_found_while_one_can_go_back_to_it() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let at = |path: &str| {
+        let found = catalogue.former_file_at("npm", "npm/1", None, path).unwrap();
+        (catalogue.file_at("npm", "npm/1", None, path).unwrap().is_some(), found.is_some())
+    };
+    let gone = "a/-/a-1.0";
+    let staged = prepare(catalogue, &prod(), Merge::Replace, &[artifact("a", "1", &["a"])]).unwrap();
+    assert_eq!(at(gone), (false, false), "what nobody saw yet is not shown");
+    publish(catalogue, staged).unwrap();
+    assert_eq!(at(gone), (true, true));
+    import(catalogue, &prod(), Merge::Replace, &[artifact("b", "1", &["b"])]);
+    assert_eq!(at(gone), (false, true));
+    let place = Place {
+        ecosystem: "npm".to_owned(),
+        repository: "registry.example.test".to_owned(),
+        name: "a".to_owned(),
+        what: "1".to_owned(),
+    };
+    let forget = Change::Forget { source: prod(), place, qualifier: String::new() };
+    catalogue.commit(&ChangeSet { changes: vec![forget] }, &Precondition::None).unwrap();
+    assert_eq!(at(gone), (false, false), "what was forgotten");
+    import(catalogue, &prod(), Merge::Replace, &[artifact("c", "1", &["c"])]);
+    assert_eq!(at("b/-/b-1.0"), (false, true));
+    catalogue.prune("2026-01-01T00:00:00Z", 1).unwrap();
+    assert_eq!(at("b/-/b-1.0"), (false, false), "what was let go");
+}
+
+#[test]
 fn add_is_the_union_and_the_new_one_wins() {
     let home = Home::new();
     let catalogue = home.catalogue();
