@@ -98,7 +98,7 @@ impl Ecosystem for Pypi {
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
-        format!("pkg:pypi/{}@{}", artifact.name, artifact.version)
+        format!("pkg:pypi/{}@{}", artifact.name, pages::encoded(&artifact.version))
     }
 
     /// A file's name may mean other bytes at another index. The one over all of them shows each under its digest.
@@ -125,5 +125,26 @@ impl Ecosystem for Pypi {
     fn request_for(&self, _repository: &str, name: &str, version: &str) -> Option<String> {
         let version = if version.is_empty() { String::new() } else { format!("=={version}") };
         Some(format!("pypi:{name}{version}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_encoded_in_its_purl() {
+        let artifact = Artifact {
+            ecosystem: "pypi".to_owned(),
+            repository: "pypi".to_owned(),
+            name: "torch".to_owned(),
+            version: "1!2.5.1+cu124".to_owned(),
+            qualifier: String::new(),
+            schema: SCHEMA.to_owned(),
+            attributes: Default::default(),
+            files: Vec::new(),
+            requires: Vec::new(),
+        };
+        assert_eq!(Pypi.purl(&artifact), "pkg:pypi/torch@1%212.5.1%2Bcu124");
     }
 }
