@@ -28,4 +28,7 @@ mod killed;
 mod materials;
 mod outside;
 mod platform;
+mod pypi_hosted;
+mod pypi_inside;
+mod python;
 mod questions;
