@@ -72,6 +72,12 @@ fn print(why: &Why) {
             told("", &format!("upstream says {checksum}"));
         }
     }
+    if let Some(upstream) = &why.upstream {
+        told("upstream", &format!("{} {}", upstream.proof.subject, upstream.proof.says));
+        if let Some(verdict) = &upstream.verdict {
+            told("", &format!("when it was accepted here: {verdict}"));
+        }
+    }
     why.brought.iter().for_each(print_brought);
     for push in &why.pushes {
         told("pushed", &format!("{} to {}: {} ({})", push.time, push.target, push.there, push.outcome));

@@ -88,6 +88,19 @@ pub trait Ecosystem: Send + Sync {
     fn is_metadata_only(&self, _artifact: &Artifact) -> bool {
         false
     }
+    /// Whether artifacts of a schema carry what upstream proves others with.
+    fn is_proof(&self, _schema: &str) -> bool {
+        false
+    }
+    /// The name of the artifact, of the same repository, that carries upstream's proof of this one.
+    fn proved_by(&self, _artifact: &Artifact) -> Option<String> {
+        None
+    }
+    /// What an artifact that carries upstream's proof of others says of itself, for people: who signed what, and when it was
+    /// looked at.
+    fn proof(&self, _artifact: &Artifact) -> Option<String> {
+        None
+    }
     /// What upstream says of an artifact's licence, if its record knows that: an SPDX expression, or what people write.
     fn licence<'a>(&self, _artifact: &'a Artifact) -> Option<&'a str> {
         None
@@ -445,6 +458,20 @@ pub trait Collect: Send + Sync {
     /// # Errors
     /// Only if it cannot be read; what is missing stands in the proof.
     fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem>;
+    /// Proves besides, without any network, that each system which requests are for gets what they ask for from what was
+    /// gathered alone. Nothing to prove, where that follows from [`Collect::prove`].
+    ///
+    /// # Errors
+    /// Incomplete, if one does not.
+    async fn prove_requests(
+        &self,
+        _gathered: &Gathered<'_>,
+        _requests: &[Request],
+        _platforms: &[String],
+        _context: &dyn CollectContext,
+    ) -> Result<(), Problem> {
+        Ok(())
+    }
 }
 
 /// The ways to an ecosystem's upstreams, read from the configuration once for a whole run.

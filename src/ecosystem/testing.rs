@@ -9,10 +9,11 @@ use bundle_format::{BlobKey, Digest};
 use bytes::Bytes;
 use url::Url;
 
-use super::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page};
+use super::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page, Planned};
 use crate::events::{Events, Silent};
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
+use crate::settings::Settings;
 
 fn none(what: &str) -> Problem {
     Problem::new(Kind::Failed, "fake.none", format!("there is no {what} here"))
@@ -33,6 +34,18 @@ pub trait FakeMachine: Send + Sync {
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
         Ok(BlobKey::of(&bytes))
     }
+    /// Nothing is held.
+    async fn hold(&self, _key: &BlobKey, _size: u64) -> Result<bool, Problem> {
+        Ok(false)
+    }
+    /// So it cannot be read.
+    async fn held(&self, _key: &BlobKey, _limit: u64) -> Result<Bytes, Problem> {
+        Err(none("store"))
+    }
+    /// The upstreams have no large document.
+    async fn obtain(&self, _access: &Access, _key: &BlobKey, _size: u64) -> Result<bool, Problem> {
+        Ok(false)
+    }
     /// No file is taken in.
     async fn ingest(&self, _path: &Path) -> Result<(BlobKey, u64), Problem> {
         Err(none("store"))
@@ -44,6 +57,10 @@ pub trait FakeMachine: Send + Sync {
     /// There is no large file either.
     async fn open(&self, _path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
         Ok(None)
+    }
+    /// No directory has a file.
+    async fn list(&self, _directory: &Path) -> Result<Vec<PathBuf>, Problem> {
+        Ok(Vec::new())
     }
     /// Memory.
     fn scratch(&self) -> &Path {
@@ -78,6 +95,14 @@ pub trait FakeMachine: Send + Sync {
     ) -> Result<HelperAnswer, Problem> {
         Err(none("helper"))
     }
+    /// There is no project.
+    fn settings(&self) -> Vec<Settings> {
+        Vec::new()
+    }
+    /// Nor a lock.
+    fn locked(&self) -> Vec<Planned> {
+        Vec::new()
+    }
 }
 
 #[async_trait]
@@ -105,11 +130,14 @@ impl<T: FakeMachine> CollectContext for T {
     async fn download(&self, _: &Access) -> Result<File, Problem> {
         Err(none("download"))
     }
-    async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
-        Ok(false)
+    async fn hold(&self, key: &BlobKey, size: u64) -> Result<bool, Problem> {
+        FakeMachine::hold(self, key, size).await
     }
-    async fn held(&self, _: &BlobKey, _: u64) -> Result<Bytes, Problem> {
-        Err(none("store"))
+    async fn held(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {
+        FakeMachine::held(self, key, limit).await
+    }
+    async fn obtain(&self, access: &Access, key: &BlobKey, size: u64) -> Result<bool, Problem> {
+        FakeMachine::obtain(self, access, key, size).await
     }
     async fn ingest(&self, path: &Path) -> Result<(BlobKey, u64), Problem> {
         FakeMachine::ingest(self, path).await
@@ -121,6 +149,9 @@ impl<T: FakeMachine> CollectContext for T {
     }
     async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
         FakeMachine::open(self, path).await
+    }
+    async fn list(&self, directory: &Path) -> Result<Vec<PathBuf>, Problem> {
+        FakeMachine::list(self, directory).await
     }
     fn scratch(&self) -> &Path {
         FakeMachine::scratch(self)
@@ -150,5 +181,11 @@ impl<T: FakeMachine> CollectContext for T {
     }
     fn events(&self) -> &dyn Events {
         &Silent
+    }
+    fn settings(&self, _: &str) -> Vec<Settings> {
+        FakeMachine::settings(self)
+    }
+    async fn locked(&self, _: &str) -> Result<Vec<Planned>, Problem> {
+        Ok(FakeMachine::locked(self))
     }
 }

@@ -159,6 +159,9 @@ impl Client {
             }
             match redirect::target(&url, answer.status(), answer.headers(), (settings, route.plain_http)) {
                 Ok(None) => return Ok(answer),
+                Ok(Some(next)) if access.route.same_origin && next.origin() != first.origin() => {
+                    return Ok(answer);
+                }
                 Ok(Some(next)) => url = next,
                 Err(fault) => return Err(answer.error(fault)),
             }

@@ -38,7 +38,7 @@ pub enum DocumentAnswer {
     NotModified,
     /// Here it is.
     Found(Document),
-    /// The server says that there is none (404, 410).
+    /// The server says that there is none (404, 410), or not of its own ([`Route::same_origin`](super::Route)).
     NotFound,
 }
 
@@ -97,6 +97,7 @@ impl Client {
             200 => Ok(DocumentAnswer::Found(read(answer, limit).await?)),
             304 if conditional => Ok(DocumentAnswer::NotModified),
             404 | 410 => Ok(DocumentAnswer::NotFound),
+            300..=399 if access.route.same_origin => Ok(DocumentAnswer::NotFound),
             _ => Err(answer.refused()),
         }
     }

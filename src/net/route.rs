@@ -25,6 +25,8 @@ pub struct Route {
     /// Whether plain HTTP will do for any host, because whatever comes is held to signatures or checksums. It is no way
     /// down from https.
     pub plain_http: bool,
+    /// Whether the server itself has to answer: where it leads on to another origin, it has nothing of its own.
+    pub same_origin: bool,
     /// The socket of this machine that answers, whatever host an address names.
     pub socket: Option<PathBuf>,
 }
@@ -38,6 +40,7 @@ impl fmt::Debug for Route {
             .field("identity", &self.identity.as_ref().map(|identity| &identity.named_by))
             .field("unchecked", &self.unchecked)
             .field("plain_http", &self.plain_http)
+            .field("same_origin", &self.same_origin)
             .field("socket", &self.socket)
             .finish()
     }

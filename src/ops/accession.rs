@@ -185,9 +185,7 @@ impl Accession {
             ("snapshot".to_owned(), papers.key.to_string()),
             ("signers".to_owned(), papers.signers.join(" ")),
         ]);
-        subject.extend(
-            papers.verdicts.iter().map(|one| (format!("upstream {}", one.subject), one.text.clone())),
-        );
+        subject.extend(papers.verdicts.iter().map(|one| (proved(&one.subject), one.text.clone())));
         let changes = ChangeSet {
             changes: vec![
                 Change::Publish(self.generation),
@@ -215,4 +213,9 @@ impl Accession {
         self.committed = true;
         Ok(revision)
     }
+}
+
+/// What the audit log calls the verdict on something that an upstream proves.
+pub(super) fn proved(subject: &str) -> String {
+    format!("upstream {subject}")
 }

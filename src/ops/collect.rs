@@ -83,7 +83,7 @@ pub async fn collect(
     let events = outside.shared_events();
     let resolving = if how.locked { Resolving::Never } else { Resolving::IfNeeded };
     let mut locked = lock::obtain(order, outside, resolving).await?;
-    let proof = lock::prove(&locked.lock, order, outside).await?;
+    let proof = lock::prove(&locked, order, outside).await?;
     for note in proof {
         if !locked.lock.notes.contains(&note) {
             locked.lock.notes.push(note);

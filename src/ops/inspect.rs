@@ -10,6 +10,7 @@ use super::bundle::{Bundle, FoundVolume, SignedDocument, Verdict};
 use super::media::Which;
 use super::records::{Named, ShownList};
 use crate::cancel::Cancel;
+use crate::ecosystem::registry;
 use crate::problem::Problem;
 use crate::spill::{Sorted, Sorter};
 use crate::store::Store;
@@ -44,6 +45,9 @@ pub struct Inspected {
     pub blobs: u64,
     /// What upstream's word there is for what it lists.
     pub evidence: Evidence,
+    /// What it carries to prove that word with, as whoever collected it says; importing verifies it anew.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<UpstreamProof>,
     /// What it lists.
     pub artifacts: ShownList<Artifact, InspectedArtifact>,
     /// The movable names it sets.
@@ -73,6 +77,23 @@ pub struct Evidence {
     pub with_checksums: u64,
     /// Those that say where they are from.
     pub with_origins: u64,
+}
+
+/// An artifact that upstream proves others with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UpstreamProof {
+    /// Its repository and name.
+    pub subject: String,
+    /// What it says of itself.
+    pub says: String,
+}
+
+impl UpstreamProof {
+    /// What an artifact proves others with, if it does.
+    pub(super) fn of(artifact: &Artifact) -> Option<UpstreamProof> {
+        let says = registry::find(&artifact.ecosystem)?.proof(artifact)?;
+        Some(UpstreamProof { subject: format!("{} {}", artifact.repository, artifact.name), says })
+    }
 }
 
 /// An artifact with its files.
@@ -129,6 +150,7 @@ struct Lists {
     artifacts: Sorted<Artifact>,
     refs: Sorted<Ref>,
     evidence: Evidence,
+    proofs: Vec<UpstreamProof>,
 }
 
 impl Lists {
@@ -141,6 +163,7 @@ impl Lists {
     ) -> Result<Lists, Problem> {
         let (mut artifacts, mut refs) = (Sorter::new(scratch), Sorter::new(scratch));
         let mut evidence = Evidence::default();
+        let mut proofs = Vec::new();
         bundle.each(verifier, store, cancel, &mut |record| match record {
             Record::Artifact(artifact) => {
                 for file in &artifact.files {
@@ -148,12 +171,13 @@ impl Lists {
                     evidence.with_checksums += u64::from(!file.checksums.is_empty());
                     evidence.with_origins += u64::from(!file.origin.is_empty());
                 }
+                proofs.extend(UpstreamProof::of(&artifact));
                 artifacts.push(artifact)
             }
             Record::Ref(reference) => refs.push(reference),
             Record::Repository(_) => Ok(()),
         })?;
-        Ok(Lists { artifacts: artifacts.finish()?, refs: refs.finish()?, evidence })
+        Ok(Lists { artifacts: artifacts.finish()?, refs: refs.finish()?, evidence, proofs })
     }
 }
 
@@ -181,6 +205,7 @@ fn inspected(bundle: Bundle, lists: Lists, keys: &[KeyInfo]) -> Inspected {
         blobs: bundle.volumes.iter().map(|volume| volume.blobs).fold(0, u64::saturating_add),
         volumes: bundle.volumes,
         evidence: lists.evidence,
+        proofs: lists.proofs,
         artifacts: ShownList::new(lists.artifacts, InspectedArtifact::of),
         refs: lists.refs,
     }

@@ -171,7 +171,7 @@ pub async fn lock(request: &LockRequest, outside: &Arc<Outside>) -> Result<LockR
         [] => obtain(order, outside, resolving).await?,
         packages => upgrade_alone(order, outside, packages).await?,
     };
-    prove(&locked.lock, order, outside).await?;
+    prove(&locked, order, outside).await?;
     if !dry_run && !locked.kept {
         locked = keep(locked).await?;
     }
@@ -321,7 +321,8 @@ pub async fn keep(locked: Locked) -> Result<Locked, Problem> {
 
 /// Proves that what a lock lists is enough, by each ecosystem's own rules and without any network. What it merely
 /// notes is returned; gaps that nobody accepted are an error.
-pub async fn prove(lock: &Lock, order: &Order, outside: &Arc<Outside>) -> Result<Vec<Note>, Problem> {
+pub async fn prove(locked: &Locked, order: &Order, outside: &Arc<Outside>) -> Result<Vec<Note>, Problem> {
+    let lock = &locked.lock;
     let proving = lock.clone();
     let proof = blocking(move || {
         let mut all = Proof::default();
@@ -335,6 +336,18 @@ pub async fn prove(lock: &Lock, order: &Order, outside: &Arc<Outside>) -> Result
         Ok(all)
     })
     .await?;
+    for ecosystem in registry::ECOSYSTEMS {
+        let Some(collect) = ecosystem.collect() else { continue };
+        let of_it = locked.requests.iter().filter(|request| request.ecosystem == ecosystem.name());
+        let requests: Vec<Request> = of_it.cloned().collect();
+        // Where something may be missing, not all can be had that was asked for.
+        let has_gaps = lock.gaps.iter().any(|accepted| accepted.gap.ecosystem == ecosystem.name());
+        if !requests.is_empty() && !has_gaps {
+            let (artifacts, refs) = (&lock.artifacts, &lock.refs);
+            let gathered = Gathered { ecosystem: ecosystem.name(), artifacts, refs };
+            collect.prove_requests(&gathered, &requests, &lock.platforms, &**outside).await?;
+        }
+    }
     // A gap that the resolution met already is not counted twice.
     let known = |gap: &Gap| {
         let names = |gap: &Gap| (gap.ecosystem.clone(), gap.name.clone());

@@ -1,9 +1,10 @@
 //! Moving some packages of a lock and leaving the others where they are.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::lock_file::Lock;
+use crate::ecosystem::{Planned, registry};
 use crate::problem::{Kind, Problem};
 use crate::spill::Sorter;
 
@@ -38,6 +39,11 @@ pub(super) fn must_be_known(before: &Lock, after: &Lock, packages: &[String]) ->
     }
 }
 
+/// Whether it only proves others: both locks' are needed for the packages of both.
+fn is_proof(planned: &Planned) -> bool {
+    registry::find(&planned.ecosystem).is_some_and(|ecosystem| ecosystem.is_proof(&planned.schema))
+}
+
 /// The lock before, but these packages as the lock after has them, with the packages that only that one has. Head, gaps and
 /// notes are those of the lock after.
 ///
@@ -54,17 +60,32 @@ pub(super) fn alone(
         bundle_format::BlobKey::of([ecosystem, repository, name].join("\0").as_bytes())
     };
     let (mut artifacts, mut refs) = (Sorter::new(scratch), Sorter::new(scratch));
+    // Of what proves the same state of an upstream, the one that vouches for more.
+    let mut proofs: BTreeMap<[String; 4], Planned> = BTreeMap::new();
+    for planned in before.artifacts.iter().chain(after.artifacts.iter()) {
+        let planned = planned?;
+        if is_proof(&planned) {
+            let key =
+                [&planned.ecosystem, &planned.repository, &planned.name, &planned.version].map(Clone::clone);
+            let known = proofs.entry(key).or_insert_with(|| planned.clone());
+            if known.files.len() < planned.files.len() {
+                *known = planned;
+            }
+        }
+    }
+    proofs.into_values().try_for_each(|proof| artifacts.push(proof))?;
     let mut kept = HashSet::new();
     for planned in before.artifacts.iter() {
         let planned = planned?;
-        if !is_named(packages, &planned.ecosystem, &planned.name) {
+        if !is_proof(&planned) && !is_named(packages, &planned.ecosystem, &planned.name) {
             kept.insert(key(&planned.ecosystem, &planned.repository, &planned.name));
             artifacts.push(planned)?;
         }
     }
     for planned in after.artifacts.iter() {
         let planned = planned?;
-        if !kept.contains(&key(&planned.ecosystem, &planned.repository, &planned.name)) {
+        let is_kept = kept.contains(&key(&planned.ecosystem, &planned.repository, &planned.name));
+        if !is_proof(&planned) && !is_kept {
             artifacts.push(planned)?;
         }
     }

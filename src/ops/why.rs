@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use bundle_format::{Artifact, File};
 use serde::{Deserialize, Serialize};
 
+use super::accession::proved;
+use super::inspect::UpstreamProof;
 use super::lock_file::Lock;
 use super::push::PUSHED;
 use super::records::{self, Named};
 use super::select::{self, Selected, Selector};
 use crate::cancel::Cancel;
 use crate::config::Project;
-use crate::ecosystem::pattern;
+use crate::ecosystem::{pattern, registry};
 use crate::problem::Problem;
 use crate::store::{Linked, SnapshotEntry, Source, Store};
 use crate::trust::{KeyInfo, Trust};
@@ -43,12 +45,26 @@ pub struct Why {
     /// Why it is in the lock of the project.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locked: Option<InLock>,
+    /// What its upstream proves it with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Upstream>,
     /// Who brought it into the store.
     pub brought: Vec<Brought>,
     /// Where it was pushed, oldest first.
     pub pushes: Vec<Pushed>,
     #[serde(skip)]
     artifact: Artifact,
+}
+
+/// What an upstream proves an artifact with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Upstream {
+    /// The proof, as whoever collected it says.
+    #[serde(flatten)]
+    pub proof: UpstreamProof,
+    /// What was made of it when a snapshot was accepted here, with the keys of upstreams that were pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
 }
 
 /// Why something is in a lock.
@@ -141,7 +157,7 @@ pub fn why(
     if let Some(store) = places.store {
         let keys = trust.keys()?;
         in_store(&mut report, selector, store, &keys)?;
-        pushes(&mut report, store, cancel)?;
+        from_audit(&mut report, store, cancel)?;
     }
     if report.artifacts.is_empty() {
         return Err(select::nothing(format!("nothing that {text} names is known here")));
@@ -162,6 +178,7 @@ impl WhyReport {
                 named: Named::of(artifact),
                 files: artifact.files.clone(),
                 locked: None,
+                upstream: None,
                 brought: Vec::new(),
                 pushes: Vec::new(),
                 artifact: artifact.clone(),
@@ -169,6 +186,23 @@ impl WhyReport {
             self.artifacts.len() - 1
         });
         self.artifacts.get_mut(place)
+    }
+}
+
+impl Why {
+    /// The name of what proves it: of another artifact, or its own.
+    fn proved_by(&self) -> Option<String> {
+        let (it, ecosystem) = (&self.artifact, registry::find(&self.artifact.ecosystem)?);
+        ecosystem.proof(it).map(|_| it.name.clone()).or_else(|| ecosystem.proved_by(it))
+    }
+
+    /// Takes an artifact for its proof, if it is. Where there are several, the one that is looked at last counts.
+    fn may_be_proved_by(&mut self, proof: &Artifact) {
+        let is_of_it =
+            (&proof.ecosystem, &proof.repository) == (&self.artifact.ecosystem, &self.artifact.repository);
+        if is_of_it && self.proved_by().as_ref() == Some(&proof.name) {
+            self.upstream = UpstreamProof::of(proof).map(|proof| Upstream { proof, verdict: None });
+        }
     }
 }
 
@@ -222,13 +256,19 @@ fn in_lock(
     }
     for planned in lock.artifacts.iter() {
         let planned = planned?;
+        if registry::find(&planned.ecosystem).is_some_and(|ecosystem| ecosystem.is_proof(&planned.schema)) {
+            let proof = records::provisional(planned.clone())?;
+            report.artifacts.iter_mut().for_each(|why| why.may_be_proved_by(&proof));
+        }
         for edge in &planned.requires {
             // Which of several versions a range means is the ecosystem's to say: any may be the one.
             let wanted = report.artifacts.iter_mut().filter(|why| {
                 let it = &why.artifact;
                 let is_itself =
                     planned.key() == (&it.ecosystem, &it.repository, &it.name, &it.version, &it.qualifier);
-                let is_exact = edge.range.contains(':').then(|| edge.range == it.version);
+                // A digest means one version alone; `>= 1:2` has an epoch.
+                let is_digest = edge.range.contains(':') && !edge.range.contains(' ');
+                let is_exact = is_digest.then(|| edge.range == it.version);
                 it.ecosystem == planned.ecosystem && it.name == edge.name && is_exact.unwrap_or(!is_itself)
             });
             for locked in wanted.filter_map(|why| why.locked.as_mut()) {
@@ -287,14 +327,19 @@ fn in_store(
             });
         }
         if let Some(why) = report.entry(it) {
+            if let Some(name) = why.proved_by() {
+                let mut proofs = store.catalogue.artifacts(&it.ecosystem, Some(&it.repository), &name)?;
+                proofs.sort_by(|one, other| one.artifact.version.cmp(&other.artifact.version));
+                proofs.iter().for_each(|proof| why.may_be_proved_by(&proof.artifact));
+            }
             why.brought.push(brought);
         }
     }
     Ok(())
 }
 
-/// What the audit log says of pushes.
-fn pushes(report: &mut WhyReport, store: &Store, cancel: &Cancel) -> Result<(), Problem> {
+/// What the audit log says of pushes, and of what upstreams proved.
+fn from_audit(report: &mut WhyReport, store: &Store, cancel: &Cancel) -> Result<(), Problem> {
     let mut next = 0;
     loop {
         cancel.check()?;
@@ -303,8 +348,20 @@ fn pushes(report: &mut WhyReport, store: &Store, cancel: &Cancel) -> Result<(), 
             return Ok(());
         }
         next += page.len() as u64;
-        for (entry, _) in page.into_iter().filter(|(entry, _)| entry.action == PUSHED) {
+        for (entry, _) in page {
             let said = |key: &str| entry.subject.get(key).map(String::as_str).unwrap_or_default();
+            for why in &mut report.artifacts {
+                let was_brought = why.brought.iter().filter_map(|brought| brought.snapshot.as_ref());
+                let was_brought =
+                    was_brought.map(|by| by.entry.snapshot.to_string()).any(|key| key == said("snapshot"));
+                if let Some(upstream) = why.upstream.as_mut().filter(|_| was_brought) {
+                    let verdict = entry.subject.get(&proved(&upstream.proof.subject));
+                    upstream.verdict = verdict.cloned().or(upstream.verdict.take());
+                }
+            }
+            if entry.action != PUSHED {
+                continue;
+            }
             let pushed = report.artifacts.iter_mut().filter(|why| {
                 let it = &why.artifact;
                 let package = said("source").strip_prefix(&format!("{}/{}", it.repository, it.name));

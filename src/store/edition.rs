@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::{Blobs, CachedAnswer, Catalogue, StoreError};
 use crate::clock;
 
-/// How long a lasting document is there after the edition that it was in, as a client may be about to fetch it.
-const SUPERSEDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a lasting document is there after the edition that it was in, as a client may be about to fetch it; and files of
+/// the generation that it lists.
+pub(super) const SUPERSEDED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A document of an edition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

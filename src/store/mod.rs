@@ -552,7 +552,8 @@ pub trait Catalogue: Send + Sync {
     fn cache(&self, answers: &[(String, CachedAnswer)]) -> Result<(), StoreError>;
     /// Drops cached answers not confirmed since `before` (RFC 3339), deposits that are older than a week, invisible
     /// generations nobody works on, and of each channel all generations but the visible one, the newest
-    /// `keep_generations` (at least 1), and, where those are several, the one that was visible before.
+    /// `keep_generations` (at least 1), and, where those are several, the one that was visible before; and what was shown
+    /// within the last day, where an edition told clients of it.
     fn prune(&self, before: &str, keep_generations: u64) -> Result<(), StoreError>;
 
     /// Counts a miss. At most 100,000 different ones are kept.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use aftk::protocol::openpgp::Keyring;
+
 use crate::support::fake_upstream::{FakeUpstream, Reply};
 use crate::support::sides::{Ran, Sides};
 
@@ -48,6 +50,17 @@ impl Project {
             self.upstream.url()
         );
         self.sides.write("aftk.toml", text);
+    }
+
+    /// Collects from the flat repository of the same keys too.
+    fn also_flat(&self) {
+        let path = self.sides.path("project/aftk.toml");
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text += &format!(
+            "\n[[apt]]\nname = \"flat\"\nuri = \"{}/debian\"\nsuites = [\"flat/\"]\nsigned-by = \"keyring.asc\"\n",
+            self.upstream.url()
+        );
+        std::fs::write(path, text).unwrap();
     }
 
     /// Pins a keyring inside, under a name; without bytes, none.
@@ -183,6 +196,96 @@ fn what_cannot_be_installed_is_said_in_apts_words() {
     assert_eq!(ran.code, Some(4), "{}", ran.stderr);
     assert!(ran.stderr.contains("apt:broken cannot be installed"), "{}", ran.stderr);
     assert!(ran.stderr.contains("Depends: absent (>= 1) but it is not installable"), "{}", ran.stderr);
+}
+
+#[test]
+fn who_signed_what_upstream_is_told_before_and_after_the_gap() {
+    let project = Project::new();
+    project.write("[\"apt:tool\", \"apt:hello-data\"]", "recommends = false");
+    project.also_flat();
+    project.run(&["collect", "--out", "../stick"]).done();
+    let bundle = project.sides.medium().remove(0).display().to_string();
+    let keys = Keyring::read(&std::fs::read(archive().join("keyring.asc")).unwrap()).unwrap();
+    let is_signed = |text: &str| {
+        assert!(text.contains("debian dists/stable of 2026-01-01T00:00:00Z, looked at 2"), "{text}");
+        assert!(text.contains(&format!("Z, signed by {}", keys.fingerprints()[0])), "{text}");
+    };
+    let inspected = project.run(&["inspect", &bundle]).done();
+    is_signed(&inspected);
+    assert!(inspected.contains("upstream  flat flat of 2026-01-01T00:00:00Z"), "{inspected}");
+    let told = project.run(&["why", "apt:libhello1"]).done();
+    is_signed(&told);
+    assert!(told.contains("requested apt:tool\n"), "{told}");
+    assert!(told.contains("needed by pkg:deb/example/hello@2.10-3"), "{told}");
+    project.sides.trust();
+    project.pin("debian.asc", &std::fs::read(archive().join("keyring.asc")).unwrap());
+    project.sides.run("in", &["import", &bundle]).done();
+    let told = project.sides.run("in", &["why", "apt:hello"]).done();
+    is_signed(&told);
+    assert!(told.contains("when it was accepted here: signed by "), "{told}");
+    let json = project.sides.run("in", &["why", "apt:tool", "--json"]).json();
+    let verdict = json["artifacts"][0]["upstream"]["verdict"].as_str().unwrap();
+    assert!(verdict.starts_with("signed by "), "{verdict}");
+}
+
+#[test]
+fn what_is_moved_alone_has_to_be_enough() {
+    let project = Project::new();
+    let other = |packages: &str, date: &str| {
+        let index = "dists/other/main/binary-amd64/Packages";
+        let key = bundle_format::BlobKey::of(packages.as_bytes()).hex();
+        let release = format!(
+            "Suite: other\nOrigin: Example\nDate: {date}\nSHA256:\n {key} {} main/binary-amd64/Packages\n",
+            packages.len()
+        );
+        project.upstream.route("/other/dists/other/Release", Reply::ok(release));
+        project.upstream.route(&format!("/other/{index}"), Reply::ok(packages.to_owned()));
+    };
+    let stanza = |name: &str, version: &str, depends: &str| {
+        let key = bundle_format::BlobKey::of(name.as_bytes()).hex();
+        format!(
+            "Package: {name}\nVersion: {version}\nArchitecture: amd64\n{depends}Filename: pool/{name}_{version}_amd64.deb\n\
+             Size: {}\nSHA256: {key}\n\n",
+            name.len()
+        )
+    };
+    let table = format!(
+        "\n[[apt]]\nuri = \"{}/other\"\nsuites = [\"other\"]\ncomponents = [\"main\"]\ntrusted = true\n",
+        project.upstream.url()
+    );
+    project.write("[\"apt:web\", \"apt:cron\"]", &table);
+    let release = "Thu, 01 Jan 2026 00:00:00 UTC";
+    other(
+        &[stanza("web", "1", "Depends: lib (= 1)\n"), stanza("lib", "1", ""), stanza("cron", "1", "")]
+            .concat(),
+        release,
+    );
+    project.run(&["lock"]).done();
+    let release = "Fri, 02 Jan 2026 00:00:00 UTC";
+    other(
+        &[stanza("web", "2", "Depends: lib (= 2)\n"), stanza("lib", "2", ""), stanza("cron", "2", "")]
+            .concat(),
+        release,
+    );
+    // Its library stays behind.
+    let ran = project.run(&["lock", "-P", "web"]);
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    assert!(ran.stderr.contains("of what would be carried, apt:web cannot be installed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("Depends: lib (= 2)"), "{}", ran.stderr);
+    let ran = project.run(&["lock", "-P", "web", "-P", "lib", "--json"]);
+    assert_eq!(
+        names(&ran),
+        [
+            "pkg:deb/example/cron@1?arch=amd64&distro=other",
+            // Both states of the suite prove what was taken from each.
+            "pkg:deb/example/dists%2Fother@2026-01-01T00:00:00Z",
+            "pkg:deb/example/dists%2Fother@2026-01-02T00:00:00Z",
+            "pkg:deb/example/lib@2?arch=amd64&distro=other",
+            "pkg:deb/example/web@2?arch=amd64&distro=other",
+        ],
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -1,48 +1,28 @@
-//! apt with directories of its own, so that nothing of this machine's configuration shows.
+//! A client's apt, inside.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
+use super::apt_private;
 use super::inside::Inside;
 
 /// A system's apt.
 pub(crate) struct Apt<'a> {
     inside: &'a Inside,
-    directory: PathBuf,
+    apt: apt_private::Apt,
 }
 
 impl<'a> Apt<'a> {
     /// One that has never asked anybody, with these sources.
-    pub(crate) fn new(inside: &'a Inside, name: &str, sources: &str) -> Apt<'a> {
-        let directory = inside.path(name);
-        // apt warns of each of its own folders that is not there.
-        for folder in [
-            "etc/apt/sources.list.d",
-            "etc/apt/apt.conf.d",
-            "etc/apt/preferences.d",
-            "etc/apt/auth.conf.d",
-            "etc/apt/trusted.gpg.d",
-            "state/lists/partial",
-            "cache/archives/partial",
-        ] {
-            fs::create_dir_all(directory.join(folder)).unwrap();
-        }
-        fs::write(directory.join("status"), "").unwrap();
-        let configuration = format!(
-            "Dir::Etc \"{0}/etc/apt\";\nDir::State \"{0}/state\";\nDir::State::status \"{0}/status\";\nDir::Cache \
-             \"{0}/cache\";\nAPT::Sandbox::User \"root\";\n",
-            directory.display()
-        );
-        fs::write(directory.join("apt.conf"), configuration).unwrap();
-        let apt = Apt { inside, directory };
+    pub(crate) fn new(inside: &'a Inside, sources: &str) -> Apt<'a> {
+        let apt = Apt { inside, apt: apt_private::Apt::new("") };
         apt.sources(sources);
         apt
     }
 
     /// Gives it other sources.
     pub(crate) fn sources(&self, sources: &str) {
-        fs::write(self.directory.join("etc/apt/sources.list.d/aftk.sources"), sources).unwrap();
+        self.apt.write("etc/sources.list.d/aftk.sources", sources);
     }
 
     /// `apt-get` of it.
@@ -58,14 +38,12 @@ impl<'a> Apt<'a> {
     }
 
     fn program(&self, program: &str) -> Command {
-        let mut command = self.inside.program(program);
-        command.env("APT_CONFIG", self.directory.join("apt.conf"));
-        command
+        self.apt.told(self.inside.program(program), &[] as &[&str])
     }
 
     /// The names of the packages that it has downloaded.
     pub(crate) fn downloaded(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.directory.join("cache/archives")).unwrap();
+        let entries = fs::read_dir(self.apt.path("cache/archives")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<String> = names.filter(|name| name.ends_with(".deb")).collect();
         names.sort();

@@ -113,7 +113,7 @@ fn apt_is_told_what_it_has_and_finds_what_it_was_told_of() {
     site.carry("[\"apt:hello\"]", "");
     let server = site.inside.serve();
     let (old, new) = (site.sources(), "hello-doc_2.10-3_all.deb".to_owned());
-    let (before, after) = (Apt::new(&site.inside, "before", &old), Apt::new(&site.inside, "after", &old));
+    let (before, after) = (Apt::new(&site.inside, &old), Apt::new(&site.inside, &old));
     for apt in [&before, &after] {
         let first = run(apt.get().arg("update")).succeeded();
         assert!(
@@ -153,7 +153,7 @@ fn apt_believes_upstream_alone_where_the_site_serves_what_upstream_signed() {
     let server = site.inside.serve();
     assert!(!server.log().contains("warning"), "{}", server.log());
     let sources = site.sources();
-    let apt = Apt::new(&site.inside, "apt", &sources);
+    let apt = Apt::new(&site.inside, &sources);
     let first = run(apt.get().arg("update")).succeeded();
     assert!(first.stderr.is_empty(), "{}", first.stderr);
     run(apt.get().args(["install", "-y", "-d", "hello"])).succeeded();
@@ -173,7 +173,7 @@ fn apt_believes_upstream_alone_where_the_site_serves_what_upstream_signed() {
     // What the site signs may lapse, if the site wants that.
     say("[[apt]]\nvalid_until = \"5d\"\n");
     let _server = site.inside.serve();
-    let apt = Apt::new(&site.inside, "lapsing", &site.sources());
+    let apt = Apt::new(&site.inside, &site.sources());
     run(apt.get_at("+4 days").arg("update")).succeeded();
     let late = run(apt.get_at("+6 days").arg("update")).ended(100);
     assert!(late.stderr.contains("is expired"), "{}", late.stderr);
@@ -262,7 +262,7 @@ fn what_is_pushed_into_aptly_is_published_there() {
     let pushed = aptly.push(&[]).succeeded();
     assert_eq!(totals(&pushed, "uploaded"), 3, "{}", pushed.stdout);
     assert_eq!(aptly.asked("files").succeeded().stdout, "[]", "nothing is left lying about");
-    let apt = Apt::new(&site.inside, "apt", &aptly.sources());
+    let apt = Apt::new(&site.inside, &aptly.sources());
     let update = || {
         let updated = run(apt.get().arg("update")).succeeded();
         assert!(updated.stderr.is_empty(), "{}", updated.stderr);

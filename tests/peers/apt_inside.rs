@@ -2,57 +2,43 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::apt::Apt;
+use super::apt_private::{KEYRING, archive, codename};
 use super::command::{Outcome, run};
 use super::inside::{Inside, SERVER};
 use super::outside;
 
-/// The suite of this machine, which is the one that its apt knows.
-fn codename() -> String {
-    let text = fs::read_to_string("/etc/os-release").unwrap();
-    let found = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    found.unwrap().trim_matches('"').to_owned()
-}
-
-/// Where this machine's apt has the suite from.
-fn archive(codename: &str) -> String {
-    let mut targets = Command::new("apt-get");
-    targets.args(["indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"]);
-    let targets = run(&mut targets).succeeded().stdout;
-    let of_suite = targets.lines().find_map(|line| line.strip_suffix(&format!(" {codename}")));
-    of_suite.unwrap().to_owned()
-}
-
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-/// A site that has what a small system, nginx and postgresql need, all of it proved by Debian's keys: of one suite alone, as
-/// debootstrap knows no more than one.
+/// A site that has what new systems begin with, nginx and postgresql, of all suites that Debian has updates in, and all of it
+/// proved by Debian's keys.
 fn site(codename: &str) -> Inside {
     let inside = Inside::new();
     let (project, stick) = (inside.path("systems"), inside.path("stick"));
     fs::create_dir(&project).unwrap();
-    let text = format!(
-        "format = 1\nrequests = [\"apt:@minbase\", \"apt:@debootstrap\", \"apt:apt\", \"apt:usr-is-merged\", \
-         \"apt:nginx\", \"apt:postgresql\"]\n\n[[apt]]\nname = \"debian\"\nuri = \"{}\"\nsuites = [\"{codename}\"]\n\
-         components = [\"main\"]\narchitectures = [\"amd64\"]\nsigned-by = \"{KEYRING}\"\n",
-        archive(codename)
-    );
-    fs::write(project.join("aftk.toml"), text).unwrap();
+    let table = |name: &str, uri: &str, suites: &[String]| {
+        format!(
+            "\n[[apt]]\nname = \"{name}\"\nuri = \"{uri}\"\nsuites = {suites:?}\ncomponents = [\"main\"]\narchitectures = \
+             [\"amd64\"]\nsigned-by = \"{KEYRING}\"\n"
+        )
+    };
+    let security = format!("{codename}-security");
+    let suites = [codename.to_owned(), format!("{codename}-updates")];
+    let text = [
+        "format = 1\nrequests = [\"apt:@minbase\", \"apt:@debootstrap\", \"apt:nginx\", \"apt:postgresql\"]\n".to_owned(),
+        table("debian", &archive(codename), &suites),
+        table("debian-security", &archive(&security), std::slice::from_ref(&security)),
+    ];
+    fs::write(project.join("aftk.toml"), text.concat()).unwrap();
     let mut collect = outside::aftk_behind(&[]);
     run(collect.current_dir(&project).args(["collect", "--no-recommends", "--out"]).arg(&stick)).succeeded();
     let keyrings = inside.home().join("apt/keyrings");
     fs::create_dir_all(&keyrings).unwrap();
-    fs::copy(KEYRING, keyrings.join("debian.gpg")).unwrap();
+    for name in ["debian.gpg", "debian-security.gpg"] {
+        fs::copy(KEYRING, keyrings.join(name)).unwrap();
+    }
     let imported = run(inside.aftk().arg("import").arg(&stick)).succeeded();
     assert!(!imported.stderr.contains("not verified"), "{}", imported.stderr);
     inside
-}
-
-/// What a server gives to clients.
-fn fetched(inside: &Inside, path: &str, to: &Path) {
-    run(inside.program("curl").args(["-sSf", "-o"]).arg(to).arg(format!("{SERVER}/{path}"))).succeeded();
 }
 
 /// A program in a system that was built, within the namespace.
@@ -68,14 +54,14 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
     let inside = site(&codename);
     let _server = inside.serve();
     let (sources, key): (PathBuf, PathBuf) = (inside.path("aftk.sources"), inside.path("key"));
-    fetched(&inside, "setup/apt", &sources);
-    fetched(&inside, "apt/debian/aftk-archive-keyring.asc", &key.with_extension("asc"));
+    inside.fetch("setup/apt", &sources);
+    inside.fetch("apt/debian/aftk-archive-keyring.asc", &key.with_extension("asc"));
     let gpg = ["--batch", "--yes", "--dearmor", "-o"];
     run(inside.program("gpg").args(gpg).arg(key.with_extension("gpg")).arg(key.with_extension("asc")))
         .succeeded();
     run(inside.program("gpgv").arg("--keyring").arg(key.with_extension("gpg")).arg({
         let release = inside.path("InRelease");
-        fetched(&inside, &format!("apt/debian/dists/{codename}/InRelease"), &release);
+        inside.fetch(&format!("apt/debian/dists/{codename}/InRelease"), &release);
         release
     }))
     .succeeded();
@@ -111,7 +97,7 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
         assert!(said.contains("nginx version") && said.contains("postgresql"), "{said}");
     }
 
-    let apt = Apt::new(&inside, "apt", &fs::read_to_string(&sources).unwrap());
+    let apt = Apt::new(&inside, &fs::read_to_string(&sources).unwrap());
     let updated = run(apt.get_at("+10 days").arg("update")).succeeded();
     assert!(!updated.stderr.contains("W:"), "{}", updated.stderr);
     let simulated = run(apt.get_at("+10 days").args(["-s", "install", "nginx"])).succeeded();

@@ -116,6 +116,11 @@ impl Inside {
         server
     }
 
+    /// Writes what the server gives to clients under a path.
+    pub(crate) fn fetch(&self, path: &str, to: &Path) {
+        run(self.program("curl").args(["-sSf", "-o"]).arg(to).arg(format!("{SERVER}/{path}"))).succeeded();
+    }
+
     /// A fresh copy of a project, in which a command can run.
     pub(crate) fn project(&self, of: &Path) -> PathBuf {
         let project = self.path("project");

@@ -11,9 +11,11 @@
 
 mod again;
 mod apt;
+mod apt_captures;
 mod apt_client;
 mod apt_inside;
 mod apt_outside;
+mod apt_private;
 mod apt_solving;
 mod auditor;
 mod command;
@@ -26,4 +28,7 @@ mod killed;
 mod materials;
 mod outside;
 mod platform;
+mod pypi_hosted;
+mod pypi_inside;
+mod python;
 mod questions;

@@ -124,4 +124,7 @@ fn head(bundle: &Inspected) {
         units::count(evidence.files, "file"),
         evidence.with_origins
     ));
+    for proof in &bundle.proofs {
+        output::line(&format!("  upstream  {} {}", proof.subject, proof.says));
+    }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
-use super::closure;
 use super::deb822::Stanzas;
 use super::preferences::{self, Pin};
 use super::request::{Asked, Base};
@@ -12,10 +11,10 @@ use super::source::SourceKind;
 use super::status::Baseline;
 use super::suites::Suites;
 use super::systems::System;
-use super::universe::{NATIVE, Priority, Universe, VersionId};
-use super::version;
+use super::universe::{Kind, NATIVE, Origin, PackageId, Priority, Universe, VersionId};
+use super::{bootstrap, leading, version};
 use crate::ecosystem::Note;
-use crate::problem::{Kind, Problem};
+use crate::problem::{self, Problem};
 
 /// More stanzas than these that cannot be understood are only counted.
 const MOST_NOTES: usize = 20;
@@ -30,11 +29,14 @@ pub(super) struct Rules {
     pub(super) target_release: String,
 }
 
+/// Of each index, by its place in the list, where the stanzas begin, unpacked, in bytes; and of each stanza the requests
+/// that lead to it, by their numbers.
+pub(super) type Places = BTreeMap<usize, BTreeMap<u64, BTreeSet<usize>>>;
+
 /// What is needed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Chosen {
-    /// Of each index, by its place in the list, where the stanzas begin, unpacked, in bytes.
-    pub(super) places: BTreeMap<usize, BTreeSet<u64>>,
+    pub(super) places: Places,
     pub(super) notes: BTreeSet<Note>,
 }
 
@@ -50,12 +52,23 @@ impl Rules {
             engine: self.engine,
         }
     }
+
+    /// Whether what a dependency names is installed as well.
+    fn follow(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::PreDepends | Kind::Depends => true,
+            Kind::Recommends => self.recommends,
+            Kind::Suggests => self.suggests,
+            Kind::Conflicts | Kind::Breaks => false,
+        }
+    }
 }
 
-/// What was wanted, and what of the universe that needs.
-pub(super) struct Answered {
-    wanted: Vec<Want>,
-    answer: Answer,
+/// What apt would do on a system: packages as `name:architecture=version`, and the names of those that it would remove.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub(super) install: BTreeSet<String>,
+    pub(super) remove: BTreeSet<String>,
 }
 
 /// All packages that systems of the same architectures may choose from, and which of the indices each came from.
@@ -80,7 +93,7 @@ impl Choice {
         chosen: &mut Chosen,
     ) -> Result<Choice, Problem> {
         let names: Vec<&str> = architectures.iter().map(String::as_str).collect();
-        let wrong = |why: String| Problem::new(Kind::Usage, "apt.architecture", why);
+        let wrong = |why: String| Problem::new(problem::Kind::Usage, "apt.architecture", why);
         let mut choice = Choice { universe: Universe::new(&names).map_err(wrong)?, indices: Vec::new() };
         let mut strange = 0;
         for (place, index) in suites.indices.iter().enumerate() {
@@ -115,7 +128,7 @@ impl Choice {
         Ok(choice)
     }
 
-    /// Adds what a system needs for what was asked for.
+    /// Adds what a system needs for what was asked for, and says what apt would do there.
     ///
     /// # Errors
     /// Incomplete, if something cannot be had, with apt's reasons.
@@ -125,127 +138,154 @@ impl Choice {
         system: &System,
         rules: &Rules,
         chosen: &mut Chosen,
-    ) -> Result<Vec<Answered>, Problem> {
-        let mut wants: Vec<(String, Vec<Want>)> = Vec::new();
-        for (text, one) in asked {
+    ) -> Result<Outcome, Problem> {
+        let mut wants: Vec<(usize, Vec<Want>)> = Vec::new();
+        for (number, (text, one)) in asked.iter().enumerate().filter(|(_, (_, one))| system.is_asked(one)) {
             let wanted = self.wants(one, system, text)?;
             if !wanted.is_empty() {
-                wants.push((text.clone(), wanted));
+                wants.push((number, wanted));
             }
         }
-        let together: Vec<Want> = wants.iter().flat_map(|(_, wants)| wants.clone()).collect();
-        if together.is_empty() {
-            return Ok(Vec::new());
+        let mut outcome = Outcome::default();
+        if wants.is_empty() {
+            return Ok(outcome);
         }
-        let answered = |wanted: Vec<Want>| {
-            let answer = solve(&self.universe, &rules.question(wanted.clone(), system));
-            answer.map(|answer| Answered { wanted, answer })
+        let answered = |wants: Vec<(usize, Vec<Want>)>| {
+            let wanted = wants.iter().flat_map(|(_, wants)| wants.clone()).collect();
+            solve(&self.universe, &rules.question(wanted, system)).map(|answer| (wants, answer))
         };
-        let answers = match answered(together) {
+        let text_of = |number: usize| asked.get(number).map_or("", |(text, _)| text);
+        let answers: Vec<(_, Answer)> = match answered(wants.clone()) {
             Ok(answered) => vec![answered],
             Err(_) if wants.len() > 1 => {
                 // What excludes each other is for different systems: each is wanted by itself then.
                 let subject = if system.name.is_empty() { "requests" } else { &system.name };
                 let why = "not all that was asked for can be installed on one system: each request was resolved by itself";
                 chosen.note("apt.not-together", subject, why.to_owned());
-                let each = wants.into_iter().map(|(text, wants)| {
-                    answered(wants)
-                        .map_err(|why| unsolvable(&format!("{text} cannot be installed"), system, why))
+                let each = wants.into_iter().map(|(number, wanted)| {
+                    answered(vec![(number, wanted)]).map_err(|why| {
+                        unsolvable(&format!("{} cannot be installed", text_of(number)), system, why)
+                    })
                 });
                 each.collect::<Result<_, _>>()?
             }
             Err(why) => {
-                let text = wants.first().map(|(text, _)| text.as_str()).unwrap_or_default();
+                let text = wants.first().map(|(number, _)| text_of(*number)).unwrap_or_default();
                 return Err(unsolvable(&format!("{text} cannot be installed"), system, why));
             }
         };
-        for Answered { answer, .. } in &answers {
+        for (wants, answer) in &answers {
+            outcome.install.extend(answer.install.iter().map(|version| self.universe.file_name(*version)));
+            outcome.remove.extend(answer.remove.iter().cloned());
             for why in &answer.strange {
                 chosen.note("apt.strange-status", &system.name, why.clone());
             }
-            for version in &answer.install {
-                self.place(*version, chosen);
+            let led = leading::requests_of(&self.universe, wants, &answer.install, |kind| rules.follow(kind));
+            for (version, requests) in led {
+                // Each suite that has it is to have it inside.
+                self.universe.origins(version).for_each(|origin| self.place(origin, &requests, chosen));
             }
         }
-        Ok(answers)
+        Ok(outcome)
     }
 
-    /// Proves that a system which sees nothing but what is carried gets what it was asked for. `carried` has the stanzas by
-    /// the places of their indices.
+    /// Adds packages as a system has them already, by their names; gives back those that are to be had nowhere.
     ///
     /// # Errors
-    /// Incomplete, with apt's reasons, if it does not.
-    pub(super) fn prove(
+    /// If the system's status cannot be read.
+    pub(super) fn keep<'a>(
         &self,
-        (system, answers): (&System, &[Answered]),
-        (suites, carried): (&Suites, &BTreeMap<usize, Vec<u8>>),
-        rules: &Rules,
+        names: &'a BTreeSet<String>,
+        (system, requests): (&System, &BTreeSet<usize>),
+        chosen: &mut Chosen,
+    ) -> Result<BTreeSet<&'a str>, Problem> {
+        let mut left: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let Some(baseline) = &system.baseline else { return Ok(left) };
+        self.each_installed(baseline, |package, version_text| {
+            let universe = &self.universe;
+            let shown = universe.shown(package);
+            if !left.contains(&*shown) {
+                return;
+            }
+            let is_it = |version: &&VersionId| universe.version_text(**version) == version_text;
+            let versions = universe.versions(package).iter().filter(is_it);
+            let mut is_there = false;
+            for origin in versions.flat_map(|version| universe.origins(*version)) {
+                is_there = true;
+                self.place(origin, requests, chosen);
+            }
+            if is_there {
+                left.remove(&*shown);
+            }
+        })?;
+        Ok(left)
+    }
+
+    /// Adds what debootstrap builds systems of, if that was asked for: of each suite by itself.
+    ///
+    /// # Errors
+    /// Incomplete, if no suite has what it begins with.
+    pub(super) fn bootstrap(
+        &self,
+        asked: &[(String, Asked)],
+        suites: &Suites,
         chosen: &mut Chosen,
     ) -> Result<(), Problem> {
-        let names: Vec<&str> = system.architectures.iter().map(String::as_str).collect();
-        let wrong = |why: String| Problem::new(Kind::Failed, "apt.closure", why);
-        let mut inside = Universe::new(&names).map_err(wrong)?;
-        for place in &self.indices {
-            let Some(index) = suites.indices.get(*place) else { continue };
-            let number = inside.begin_index(suites.facts(index)).map_err(wrong)?;
-            let mut stanzas = Stanzas::new(carried.get(place).map(Vec::as_slice).unwrap_or_default());
-            while let Some(stanza) = stanzas.next().map_err(|error| index.index.damaged(&error))? {
-                // One that is for other systems alone is none to this one.
-                let _ = inside.add(number, &stanza, stanza.offset);
-            }
+        let is_asked = |asked: &Asked| *asked == Asked::Base(Base::Debootstrap);
+        let asked = asked.iter().enumerate().filter(|(_, (_, asked))| is_asked(asked));
+        let requests: BTreeSet<usize> = asked.map(|(number, _)| number).collect();
+        if requests.is_empty() {
+            return Ok(());
         }
-        for Answered { wanted, answer } in answers {
-            let question = rules.question(wanted.clone(), system);
-            let others = closure::prove(&inside, &question, (&self.universe, answer))
-                .map_err(|why| unsolvable("what would be carried is not enough", system, why))?;
-            for other in others {
-                let why = "apt will choose it inside, where it sees less than outside";
-                chosen.note("apt.other-choice", &other, why.to_owned());
-            }
+        let suite_of = |index: u16| {
+            let place = self.indices.get(usize::from(index))?;
+            suites.indices.get(*place).map(|index| index.suite)
+        };
+        let sets = bootstrap::sets(&self.universe, suite_of);
+        if sets.is_empty() {
+            let message = "no suite has what debootstrap begins with: base-files, base-passwd and dpkg";
+            return Err(Problem::new(problem::Kind::Incomplete, "apt.no-base", message)
+                .hint("name the archive's own suite among the sources, not only those of its updates"));
+        }
+        for (_, origin) in sets.into_values().flatten() {
+            self.place(origin, &requests, chosen);
         }
         Ok(())
     }
 
-    /// Every place where a version is to be had: each suite that has it is to have it inside.
-    fn place(&self, version: VersionId, chosen: &mut Chosen) {
-        for origin in self.universe.origins(version) {
-            let place = origin.index.and_then(|index| self.indices.get(usize::from(index)));
-            if let Some(place) = place {
-                chosen.places.entry(*place).or_default().insert(origin.place);
-            }
+    /// Notes where a stanza stands that some requests lead to.
+    fn place(&self, origin: Origin, requests: &BTreeSet<usize>, chosen: &mut Chosen) {
+        if let Some(place) = origin.index.and_then(|index| self.indices.get(usize::from(index))) {
+            chosen.places.entry(*place).or_default().entry(origin.place).or_default().extend(requests);
         }
     }
 
     fn wants(&self, asked: &Asked, system: &System, text: &str) -> Result<Vec<Want>, Problem> {
         if asked.needs_baseline() && system.baseline.is_none() {
             let message = format!("{text} asks what machines lack, and no machine is known");
-            return Err(Problem::new(Kind::Usage, "apt.no-baseline", message).hint(
+            return Err(Problem::new(problem::Kind::Usage, "apt.no-baseline", message).hint(
                 "name captures of the machines in aftk.toml: [[apt]] baseline = [\"captures/web01\"]; \"this-machine\" is the one that collects",
             ));
         }
         match asked {
             Asked::Want(want) => Ok(vec![want.clone()]),
-            Asked::Base(base) => Ok(self.base(*base)),
+            Asked::Base(Base::Minimal) => Ok(self.minimal_base()),
             Asked::Security => {
                 system.baseline.as_ref().map_or_else(|| Ok(Vec::new()), |one| self.security(one))
             }
-            // All of it is taken without being asked, and lists were read before.
-            Asked::All | Asked::List(_) => Ok(Vec::new()),
+            // All of it is taken without being asked, what debootstrap takes is no choice of apt's, and lists were read before.
+            Asked::All | Asked::Base(Base::Debootstrap) | Asked::List(_) => Ok(Vec::new()),
         }
     }
 
-    /// What a system begins with: by priority, as debootstrap finds it.
-    fn base(&self, base: Base) -> Vec<Want> {
+    /// What mmdebstrap begins a system with, which asks apt for it: by priority, of all suites together.
+    fn minimal_base(&self) -> Vec<Want> {
         let universe = &self.universe;
-        let is_in = |version: VersionId| match universe.priority(version) {
-            Priority::Required => true,
-            Priority::Important => base == Base::Debootstrap,
-            _ => false,
-        };
         let native = universe.packages().filter(|package| universe.architecture_of(*package) == NATIVE);
         let names = native.filter(|package| {
             let newest = universe.versions(*package).first();
-            newest.is_some_and(|version| is_in(*version) || universe.is_essential(*package))
+            let is_required = |version: &VersionId| universe.priority(*version) == Priority::Required;
+            newest.is_some_and(is_required) || universe.is_essential(*package)
         });
         let mut wants: Vec<Want> =
             names.map(|package| Want::package(universe.name_text(universe.name(package)))).collect();
@@ -267,40 +307,53 @@ impl Choice {
             })
         };
         let mut wants = Vec::new();
+        self.each_installed(baseline, |package, installed| {
+            let later = universe
+                .versions(package)
+                .iter()
+                .filter(|version| from_security(version))
+                .find(|version| version::compare(universe.version_text(**version), installed).is_gt());
+            if let Some(later) = later {
+                let architecture = universe.architecture_of(package);
+                wants.push(Want::Package {
+                    name: universe.name_text(universe.name(package)).to_owned(),
+                    architecture: universe.architecture_name(architecture).filter(|_| architecture != NATIVE),
+                    version: Some(universe.version_text(*later).to_owned()),
+                    suite: None,
+                });
+            }
+        })?;
+        Ok(wants)
+    }
+}
+
+impl Choice {
+    /// Goes through what a machine has installed: the packages that the universe knows, and their versions there.
+    fn each_installed(
+        &self,
+        baseline: &Baseline,
+        mut each: impl FnMut(PackageId, &str),
+    ) -> Result<(), Problem> {
         let mut stanzas = Stanzas::new(&*baseline.status);
         let wrong = |error: std::io::Error| {
-            Problem::new(Kind::Usage, "apt.baseline", "a machine's dpkg status cannot be read")
+            Problem::new(problem::Kind::Usage, "apt.baseline", "a machine's dpkg status cannot be read")
                 .caused_by(&error)
         };
         while let Some(stanza) = stanzas.next().map_err(wrong)? {
             let is_installed = stanza.text("Status").is_some_and(|status| status.ends_with(" installed"));
             let field = |name| stanza.text(name).unwrap_or_default();
-            let architecture = match field("Architecture") {
-                "all" => Some(NATIVE),
-                other => universe.architecture(other),
-            };
-            let package = architecture.and_then(|one| universe.find_package(field("Package"), one));
-            let Some(package) = package.filter(|_| is_installed) else { continue };
-            let later =
-                universe.versions(package).iter().filter(|version| from_security(version)).find(|version| {
-                    version::compare(universe.version_text(**version), field("Version")).is_gt()
-                });
-            if let Some(later) = later {
-                let native = universe.architecture_of(package) == NATIVE;
-                wants.push(Want::Package {
-                    name: field("Package").to_owned(),
-                    architecture: Some(field("Architecture").to_owned()).filter(|_| !native),
-                    version: Some(universe.version_text(*later).to_owned()),
-                    suite: None,
-                });
+            let architecture = self.universe.architecture(field("Architecture"));
+            let package = architecture.and_then(|one| self.universe.find_package(field("Package"), one));
+            if let Some(package) = package.filter(|_| is_installed) {
+                each(package, field("Version"));
             }
         }
-        Ok(wants)
+        Ok(())
     }
 }
 
 impl Chosen {
-    fn note(&mut self, code: &str, subject: &str, message: String) {
+    pub(super) fn note(&mut self, code: &str, subject: &str, message: String) {
         self.notes.insert(Note { code: code.to_owned(), subject: subject.to_owned(), message });
     }
 }
@@ -313,14 +366,16 @@ pub(super) fn pins(files: &[(String, String)]) -> Result<Vec<Pin>, Problem> {
     let mut pins = Vec::new();
     for (place, text) in files {
         let read = preferences::read(text);
-        pins.extend(read.map_err(|why| Problem::new(Kind::Usage, "apt.preferences", why).at(place))?);
+        pins.extend(
+            read.map_err(|why| Problem::new(problem::Kind::Usage, "apt.preferences", why).at(place))?,
+        );
     }
     Ok(pins)
 }
 
 fn unsolvable(what: &str, system: &System, unsolvable: Unsolvable) -> Problem {
     let on = if system.name.is_empty() { String::new() } else { format!(" on {}", system.name) };
-    let mut problem = Problem::new(Kind::Incomplete, "apt.unsolvable", format!("{what}{on}"));
+    let mut problem = Problem::new(problem::Kind::Incomplete, "apt.unsolvable", format!("{what}{on}"));
     problem.causes = unsolvable.reasons;
     problem.hint("apt would say the same: are all suites among the sources that it needs?")
 }

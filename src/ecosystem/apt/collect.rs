@@ -12,7 +12,7 @@ use super::machine::Machine;
 use super::options::Options;
 use super::release::joined;
 use super::request::{Asked, read_list};
-use super::{resolve, systems};
+use super::{prove, resolve, systems};
 use crate::ecosystem::{
     Collect, CollectContext, Gathered, Proof, Request, RequestBody, Resolution, Upstreams,
 };
@@ -74,10 +74,19 @@ impl Collect for AptCollect {
         Ok(Box::new(Archives { archives: archives.collect(), ways }))
     }
 
-    /// That what is carried is enough was proved when it was resolved: only then it is known what systems have, and what is
-    /// preferred on them.
+    /// What a package needs depends on what is there already: all of it is proved for requests.
     fn prove(&self, _gathered: &Gathered<'_>) -> Result<Proof, Problem> {
         Ok(Proof::default())
+    }
+
+    async fn prove_requests(
+        &self,
+        gathered: &Gathered<'_>,
+        requests: &[Request],
+        platforms: &[String],
+        context: &dyn CollectContext,
+    ) -> Result<(), Problem> {
+        prove::prove(gathered, requests, platforms, context).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! From requests to artifacts, with the little archive of `fixtures/apt/archive`.
 
+use std::path::Path;
+
 use super::super::fake::{ARCHIVE, Fake, wait};
 use super::*;
 use crate::ecosystem::Planned;
@@ -196,21 +198,80 @@ fn machine(suites: &[(&str, &str, &[&str])]) -> Fake {
 
 #[test]
 fn bases_are_found_by_priority() {
+    let mut fake = machine(&[
+        (
+            "stable",
+            "",
+            &[
+                "dpkg 1 amd64 [Essential: yes; Priority: required; Pre-Depends: libc6]",
+                "libc6 2 amd64 [Priority: optional]",
+                "base-files 1 amd64 [Priority: required; Depends: awk, mawk | gawk, libc6 (>= 9)]",
+                "base-passwd 1 amd64 [Priority: required]",
+                "mawk 1 amd64 [Provides: awk; Depends: data:any; Recommends: vim]",
+                "gawk 1 amd64 [Provides: awk]",
+                "data 1 all",
+                "apt 2 amd64 [Priority: important]",
+                "cron 3 amd64 [Priority: important]",
+                "vim 9 amd64 [Priority: optional]",
+            ],
+        ),
+        (
+            "stable-security",
+            "",
+            &[
+                "dpkg 2 amd64 [Essential: yes; Priority: required]",
+                "cron 4 amd64 [Priority: important]",
+                "libc6 9 amd64",
+            ],
+        ),
+    ]);
+    let versions = |resolution: &Resolution| {
+        let all = artifacts(resolution).into_iter().filter(|one| one.schema == "apt/1");
+        all.map(|one| format!("{}={}", one.name, one.version)).collect::<Vec<_>>().join(" ")
+    };
+    // debootstrap asks neither which version fits nor who provides something, and never sees another suite.
+    let all_of_one = "apt=2 base-files=1 base-passwd=1 cron=3 data=1 dpkg=1 libc6=2 mawk=1";
+    assert_eq!(versions(&resolved(&fake, &["@debootstrap"]).unwrap()), all_of_one);
+    // apt does.
+    let of_apt = "apt=2 base-files=1 base-passwd=1 dpkg=2 gawk=1 libc6=9";
+    say(&mut fake, r#"{"recommends": false}"#);
+    assert_eq!(versions(&resolved(&fake, &["@minbase"]).unwrap()), of_apt);
+    assert_eq!(resolved(&fake, &["vim"]).unwrap().notes[0].code, "apt.unsigned");
+    // What machines have makes no difference for new ones.
+    fake.file(
+        "/project/web",
+        "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 9\n",
+    );
+    say(&mut fake, r#"{"baseline": "web"}"#);
+    assert_eq!(versions(&resolved(&fake, &["@minbase"]).unwrap()), of_apt);
+    assert_eq!(versions(&resolved(&fake, &["@debootstrap"]).unwrap()), all_of_one);
+    let updates = machine(&[("stable-security", "", &["dpkg 2 amd64 [Priority: required]"])]);
+    assert_eq!(resolved(&updates, &["@debootstrap"]).unwrap_err().code, "apt.no-base");
+}
+
+#[test]
+fn each_package_knows_the_requests_that_lead_to_it() {
     let fake = machine(&[(
         "stable",
         "",
         &[
-            "dpkg 1 amd64 [Essential: yes; Priority: required]",
-            "libc6 2 amd64 [Priority: optional]",
-            "base-files 1 amd64 [Priority: required; Depends: libc6]",
-            "apt 2 amd64 [Priority: important]",
-            "cron 3 amd64 [Priority: important]",
-            "vim 9 amd64 [Priority: optional]",
+            "web 1 amd64 [Depends: server, libc6; Recommends: doc]",
+            "nginx 1 amd64 [Provides: server; Depends: libc6]",
+            "cron 1 amd64 [Depends: libc6]",
+            "libc6 1 amd64",
+            "doc 1 all",
         ],
     )]);
-    assert_eq!(packages(&resolved(&fake, &["@minbase"]).unwrap()), "apt base-files dpkg libc6");
-    assert_eq!(packages(&resolved(&fake, &["@debootstrap"]).unwrap()), "apt base-files cron dpkg libc6");
-    assert_eq!(resolved(&fake, &["vim"]).unwrap().notes[0].code, "apt.unsigned");
+    let asked_by = |requests: &[&str]| {
+        let resolution = resolved(&fake, requests).unwrap();
+        let all = artifacts(&resolution).into_iter().filter(|one| one.schema == "apt/1");
+        all.map(|one| format!("{}: {}", one.name, one.requests.join(" "))).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        asked_by(&["web", "cron"]),
+        ["cron: apt:cron", "doc: apt:web", "libc6: apt:cron apt:web", "nginx: apt:web", "web: apt:web"]
+    );
+    assert_eq!(asked_by(&["server", "@all"])[3], "nginx: apt:@all apt:server");
 }
 
 #[test]
@@ -227,6 +288,49 @@ fn updates_of_security_are_those_of_its_suites() {
     say(&mut fake, r#"{"baseline": ["web/status", "new"]}"#);
     assert_eq!(packages(&resolved(&fake, &["@security"]).unwrap()), "openssl");
     assert_eq!(packages(&resolved(&fake, &["@upgrades"]).unwrap()), "openssl vim");
+}
+
+#[test]
+fn what_apt_keeps_outside_it_does_not_remove_inside() {
+    // Of two architectures that have a library in lockstep, one has no update yet.
+    let fake = || {
+        machine(&[
+            (
+                "stable",
+                "",
+                &[
+                    "lib 1 amd64 [Multi-Arch: same; Priority: optional]",
+                    "lib 1 i386 [Multi-Arch: same; Priority: optional]",
+                    "user 1 amd64 [Depends: lib; Priority: optional]",
+                ],
+            ),
+            ("stable-security", "", &["lib 2 amd64 [Multi-Arch: same; Priority: optional]"]),
+        ])
+    };
+    let installed = |name: &str, architecture: &str, more: &str| {
+        format!(
+            "Package: {name}\nStatus: install ok installed\nArchitecture: {architecture}\nPriority: optional\n{more}Version: 1\n\n"
+        )
+    };
+    let (same, depends) = ("Multi-Arch: same\n", "Depends: lib\n");
+    let one = [installed("lib", "amd64", same), installed("user", "amd64", depends)].concat();
+    let both = one.clone() + &installed("lib", "i386", same);
+    let upgrades = |captures: &str| {
+        let mut fake = fake();
+        fake.file("/project/one/status", &one);
+        fake.file("/project/both/status", &both);
+        fake.file("/project/both/architectures", "amd64 i386");
+        say(&mut fake, &format!(r#"{{"baseline": {captures}}}"#));
+        let all = artifacts(&resolved(&fake, &["@upgrades"]).unwrap()).into_iter();
+        let all = all
+            .filter(|one| one.schema == "apt/1")
+            .map(|one| format!("{}:{}={}", one.name, one.qualifier.split(';').next().unwrap(), one.version));
+        all.collect::<Vec<_>>()
+    };
+    assert_eq!(upgrades(r#"["both/status"]"#), Vec::<String>::new());
+    assert_eq!(upgrades(r#"["one/status"]"#), ["lib:amd64=2"]);
+    // Inside the update is there for both machines, and what has to stay behind on one of them as well.
+    assert_eq!(upgrades(r#"["one/status", "both/status"]"#), ["lib:i386=1", "lib:amd64=2"]);
 }
 
 #[test]
@@ -263,31 +367,33 @@ fn what_excludes_each_other_is_resolved_for_itself() {
 
 #[test]
 fn what_is_carried_is_proved_to_be_enough() {
-    use super::super::choose::{Choice, Chosen, Rules};
-    use super::super::suites::Suites;
-    use super::super::systems;
-
-    let fake = machine(&[("stable", "", &["tool 1 amd64 [Depends: data]", "data 1 all"])]);
-    let (_, machine, ways) = fake.sources();
-    let options = wait(Options::load(&machine, &fake)).unwrap();
-    let system = wait(systems::systems(&options, &[], &machine, &fake)).unwrap().remove(0);
-    let suites = wait(Suites::fetch(&options, &system.architectures, (&machine, &ways), &fake)).unwrap();
-    let mut packed = vec![Some(wait(fake.open_blob(&suites.indices[0].index.listed.key)).unwrap())];
-    let (mut chosen, rules) = (Chosen::default(), Rules::default());
-    let choice = Choice::read(&suites, &system.architectures, &mut packed, &mut chosen).unwrap();
-    let asked = [("apt:tool".to_owned(), Asked::read("tool").unwrap())];
-    let answers = choice.add(&asked, &system, &rules, &mut chosen).unwrap();
-    let mut prove = |carried: &[u8]| {
-        let carried = BTreeMap::from([(0, carried.to_vec())]);
-        choice.prove((&system, &answers), (&suites, &carried), &rules, &mut chosen)
-    };
-    let all = wait(fake.held(&suites.indices[0].index.listed.key, u64::MAX)).unwrap();
-    prove(&all).unwrap();
-    let tool = all.windows(2).position(|two| two == b"\n\n").unwrap();
-    let problem = prove(&all[..tool]).unwrap_err();
-    assert_eq!(
-        (problem.kind, problem.message.as_str()),
-        (Kind::Incomplete, "what would be carried is not enough")
+    let mut fake = machine(&[
+        ("stable", "", &["tool 1 amd64 [Depends: data]", "data 1 all", "other 1 amd64"]),
+        // Nobody takes from here what is not asked for by the suite's name.
+        ("backports", "NotAutomatic: yes\n", &["data 2 all"]),
+    ]);
+    fake.file(
+        "/project/web",
+        "Package: other\nStatus: install ok installed\nArchitecture: amd64\nVersion: 0\n",
     );
+    say(&mut fake, r#"{"baseline": ["web"]}"#);
+    let requests: Vec<Request> = ["tool", "@upgrades"]
+        .iter()
+        .map(|what| wait(AptCollect.parse("apt", what, &fake)).unwrap())
+        .collect();
+    let resolution = wait(AptCollect.resolve(&requests, &[], &fake)).unwrap();
+    let prove = |without: &str| {
+        let mut left = crate::spill::Sorter::new(Path::new("/dev/shm"));
+        let kept = artifacts(&resolution).into_iter().filter(|one| one.name != without);
+        kept.for_each(|one| left.push(one).unwrap());
+        let (left, refs) = (left.finish().unwrap(), resolution.refs.clone());
+        let gathered = Gathered { ecosystem: "apt", artifacts: &left, refs: &refs };
+        wait(AptCollect.prove_requests(&gathered, &requests, &[], &fake))
+    };
+    prove("").unwrap();
+    let problem = prove("data").unwrap_err();
+    assert_eq!((problem.kind, &*problem.code), (Kind::Incomplete, "apt.closure"));
+    assert_eq!(problem.message, "of what would be carried, apt:tool cannot be installed on web");
     assert!(problem.causes[0].contains("Depends: data"), "{problem:?}");
+    assert!(prove("tool").is_err());
 }

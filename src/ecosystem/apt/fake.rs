@@ -1,17 +1,15 @@
-//! A collecting context for tests: files, documents and blobs from tables, nothing of this machine.
+//! A machine for tests whose files, documents and blobs come from tables.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use bundle_format::{BlobKey, Digest};
+use bundle_format::BlobKey;
 use bytes::Bytes;
-use url::Url;
 
-use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page, Planned};
-use crate::events::{Events, Silent};
+use crate::ecosystem::testing::FakeMachine;
+use crate::ecosystem::{Metadata, MetadataRequest, Planned};
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
 use crate::settings::Settings;
@@ -70,25 +68,13 @@ impl Fake {
     }
 }
 
-fn no_store<T>() -> Result<T, Problem> {
-    Err(Problem::new(Kind::Failed, "fake.no-store", "nothing is taken in here"))
-}
-
 #[async_trait]
-impl CollectContext for Fake {
+impl FakeMachine for Fake {
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
         self.must_not_be_forbidden(&request.access)?;
         let Some(bytes) = self.ask(&request.access) else { return Ok(None) };
-        let digest = self.keep(bytes.clone()).await?;
+        let digest = FakeMachine::keep(self, bytes.clone()).await?;
         Ok(Some(Metadata { bytes, digest, content_type: String::new() }))
-    }
-
-    async fn page(&self, _: &MetadataRequest) -> Result<Option<Page>, Problem> {
-        Ok(None)
-    }
-
-    async fn speaks_plain_http(&self, _: &Url) -> bool {
-        false
     }
 
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
@@ -97,29 +83,17 @@ impl CollectContext for Fake {
         Ok(key)
     }
 
-    async fn take_in(
-        &self,
-        _: &str,
-        _: Box<dyn Read + Send>,
-        _: Option<Digest>,
-    ) -> Result<(BlobKey, u64), Problem> {
-        no_store()
-    }
-
-    async fn download(&self, _: &Access) -> Result<std::fs::File, Problem> {
-        no_store()
-    }
-
     async fn hold(&self, key: &BlobKey, _: u64) -> Result<bool, Problem> {
         Ok(self.held.lock().unwrap().contains_key(key))
     }
 
     async fn held(&self, key: &BlobKey, _: u64) -> Result<Bytes, Problem> {
-        self.held.lock().unwrap().get(key).cloned().map_or_else(no_store, Ok)
+        let found = self.held.lock().unwrap().get(key).cloned();
+        found.ok_or_else(|| Problem::new(Kind::Failed, "fake.not-held", "it is not held"))
     }
 
     async fn obtain(&self, access: &Access, key: &BlobKey, size: u64) -> Result<bool, Problem> {
-        if self.hold(key, size).await? {
+        if FakeMachine::hold(self, key, size).await? {
             return Ok(true);
         }
         self.must_not_be_forbidden(access)?;
@@ -127,46 +101,19 @@ impl CollectContext for Fake {
         if BlobKey::of(&bytes) != *key || bytes.len() as u64 != size {
             return Err(Problem::new(Kind::Untrusted, "collect.upstream-mismatch", "other bytes came"));
         }
-        self.keep(bytes).await.map(|_| true)
+        FakeMachine::keep(self, bytes).await.map(|_| true)
     }
 
-    async fn ingest(&self, _: &Path) -> Result<(BlobKey, u64), Problem> {
-        no_store()
-    }
-
-    async fn read(&self, path: &Path, limit: u64) -> Result<Option<Bytes>, Problem> {
-        let found = self.files.get(path).cloned();
-        assert!(found.as_ref().is_none_or(|bytes| bytes.len() as u64 <= limit));
-        Ok(found)
-    }
-
-    async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
-        let found = self.files.get(path).cloned();
-        Ok(found.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
+    async fn read(&self, path: &Path, _: u64) -> Result<Option<Bytes>, Problem> {
+        Ok(self.files.get(path).cloned())
     }
 
     async fn list(&self, directory: &Path) -> Result<Vec<PathBuf>, Problem> {
         Ok(self.files.keys().filter(|path| path.parent() == Some(directory)).cloned().collect())
     }
 
-    fn scratch(&self) -> &Path {
-        Path::new("/dev/shm")
-    }
-
-    fn environment(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn environment_with(&self, _: &str) -> Vec<(String, String)> {
-        Vec::new()
-    }
-
     fn home_directory(&self) -> Option<PathBuf> {
         Some(PathBuf::from("/home/user"))
-    }
-
-    fn directory(&self) -> &Path {
-        Path::new("/project")
     }
 
     async fn ask_client(&self, program: &str, arguments: &[&str], _: bool) -> Option<String> {
@@ -174,20 +121,12 @@ impl CollectContext for Fake {
         self.apt_config.clone()
     }
 
-    async fn ask_helper(&self, _: &str, _: &[&str], _: &str) -> Result<HelperAnswer, Problem> {
-        unreachable!("apt has no helpers")
-    }
-
-    fn events(&self) -> &dyn Events {
-        &Silent
-    }
-
-    fn settings(&self, _: &str) -> Vec<Settings> {
+    fn settings(&self) -> Vec<Settings> {
         self.settings.clone()
     }
 
-    async fn locked(&self, _: &str) -> Result<Vec<Planned>, Problem> {
-        Ok(self.locked.clone())
+    fn locked(&self) -> Vec<Planned> {
+        self.locked.clone()
     }
 }
 

@@ -4,8 +4,8 @@
 //! suite's `InRelease`, with the indices that it vouches for.
 
 mod admit;
+mod bootstrap;
 mod choose;
-mod closure;
 mod collect;
 mod credentials;
 mod deb;
@@ -15,10 +15,12 @@ mod edition;
 mod fake;
 mod index;
 mod keys;
+mod leading;
 mod machine;
 mod options;
 mod preferences;
 mod proof;
+mod prove;
 mod push;
 mod record;
 mod relation;
@@ -33,7 +35,7 @@ mod sources;
 mod status;
 mod suites;
 mod systems;
-#[allow(dead_code, reason = "sections and memory are for whoever compares with apt")]
+mod task;
 mod universe;
 mod version;
 
@@ -83,6 +85,19 @@ impl Ecosystem for Apt {
 
     fn is_metadata_only(&self, artifact: &Artifact) -> bool {
         artifact.schema == EVIDENCE
+    }
+
+    fn is_proof(&self, schema: &str) -> bool {
+        schema == EVIDENCE
+    }
+
+    fn proved_by(&self, artifact: &Artifact) -> Option<String> {
+        let suite = artifact.attributes.get("suite").and_then(Value::as_str)?;
+        (artifact.schema == SCHEMA).then(|| source::evidence_name_of(suite))
+    }
+
+    fn proof(&self, artifact: &Artifact) -> Option<String> {
+        (artifact.schema == EVIDENCE).then(|| record::shown_evidence(artifact))
     }
 
     fn collect(&self) -> Option<&dyn Collect> {

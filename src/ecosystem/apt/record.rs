@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bundle_format::{Algorithm, BlobKey, Digest, Requirement};
+use bundle_format::{Algorithm, Artifact, BlobKey, Digest, Requirement};
 use serde_json::Value;
 
 use super::deb822::Stanza;
@@ -148,6 +148,16 @@ pub(super) fn evidence(suite: &Suite, indices: &[&SuiteIndex], before: &[Planned
         requires: Vec::new(),
         requests: Vec::new(),
     }
+}
+
+/// What the proof of a suite says of itself, for people.
+pub(super) fn shown_evidence(artifact: &Artifact) -> String {
+    let text =
+        |name: &str| artifact.attributes.get(name).and_then(Value::as_str).unwrap_or("an unknown time");
+    let signers = artifact.attributes.get("signers").and_then(Value::as_array).into_iter().flatten();
+    let signers: Vec<&str> = signers.filter_map(Value::as_str).collect();
+    let by = if signers.is_empty() { "nobody".to_owned() } else { signers.join(" ") };
+    format!("of {}, looked at {}, signed by {by}", text("date"), text("observed_at"))
 }
 
 /// What every package has.

@@ -9,7 +9,7 @@ use url::Url;
 use super::credentials::Ways;
 use super::deb822::Stanza;
 use super::source::Source;
-use crate::ecosystem::{CollectContext, MetadataRequest};
+use crate::ecosystem::{CollectContext, MetadataRequest, Planned};
 use crate::problem::{Kind, Problem};
 use crate::protocol::openpgp::{self, Fault, Keyring, Signer};
 
@@ -128,6 +128,29 @@ pub(super) async fn fetch(
     }
     let release = read(&found.bytes, &format!("{place}Release"))?;
     Ok((release, Proof { documents, signers, observed: now }))
+}
+
+/// A Release that was believed before, as a lock has it.
+///
+/// # Errors
+/// If it is not held any more, or cannot be read.
+pub(super) async fn held(
+    evidence: &Planned,
+    context: &dyn CollectContext,
+) -> Result<(Release, Proof), Problem> {
+    let place = format!("{} {}", evidence.repository, evidence.name);
+    let wrong = |why: &str| Problem::new(Kind::Untrusted, "apt.release", why).at(&place);
+    let document = evidence.files.iter().find(|file| matches!(&*file.role, "inrelease" | "release"));
+    let document = document.and_then(|file| Some((file.role == "inrelease", file.blob?)));
+    let (is_inline, key) = document.ok_or_else(|| wrong("the lock has no Release of a suite"))?;
+    let bytes = context.held(&key, LARGEST).await?;
+    let text = match is_inline {
+        true => openpgp::unverified(&bytes)
+            .map_err(|fault| wrong("a Release is held that is none").caused_by(&fault))?,
+        false => bytes.to_vec(),
+    };
+    let proof = Proof { documents: Vec::new(), signers: Vec::new(), observed: now() };
+    Ok((read(&text, &place)?, proof))
 }
 
 /// Of whose certificates signatures are, each once.

@@ -1,31 +1,25 @@
 //! Resolving: what was asked for, to packages with all that proves them.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use bundle_format::{BlobKey, Repository};
+use serde_json::Value;
 
-use super::choose::{self, Choice, Chosen, Packed, Rules};
+use super::choose::{Choice, Chosen, Outcome, Packed, Places};
 use super::credentials::Ways;
 use super::deb822::Stanza;
-use super::machine::Machine;
-use super::options::Options;
-use super::relation;
-use super::request::{Asked, read_list};
+use super::request::Asked;
+use super::solve::Engine;
 use super::source::SourceKind;
 use super::suites::Suites;
-use super::systems::{System, systems};
-use super::{EVIDENCE, record};
+use super::task::Task;
+use super::{EVIDENCE, prove, record, relation};
 use crate::blocking::blocking;
-use crate::ecosystem::{CollectContext, Evidence, Gap, Note, Planned, Request, RequestBody, Resolution};
-use crate::problem::{Kind, Problem};
+use crate::ecosystem::{CollectContext, Evidence, Gap, Note, Planned, Request, Resolution};
+use crate::problem::Problem;
 use crate::spill::Sorter;
-
-/// The largest list of packages that is read, in bytes.
-const LARGEST_LIST: u64 = 16 << 20;
-/// The largest preferences file that is read, in bytes.
-const LARGEST_PREFERENCES: u64 = 1 << 20;
 
 /// Resolves requests.
 ///
@@ -36,120 +30,98 @@ pub(super) async fn resolve(
     platforms: &[String],
     context: &dyn CollectContext,
 ) -> Result<Resolution, Problem> {
-    let machine = Machine::ask(context).await;
-    let options = Options::load(&machine, context).await?;
-    let ways = Ways::load(&machine, &options.sources, context).await?;
-    let asked = asked(requests, context).await?;
-    let systems = systems(&options, platforms, &machine, context).await?;
-    let rules = rules(&options, context).await?;
-    let mut architectures: Vec<String> = Vec::new();
-    for one in systems.iter().flat_map(|system| &system.architectures) {
-        if !architectures.contains(one) {
-            architectures.push(one.clone());
+    let task = Task::load(requests, platforms, context).await?;
+    let ways = Ways::load(&task.machine, &task.options.sources, context).await?;
+    let of = (&task.machine, &ways);
+    let suites = Suites::fetch(&task.options, &task.architectures(), of, context).await?;
+    let (suites, task) = (Arc::new(suites), Arc::new(task));
+
+    let (mut chosen, mut outside) = (Chosen::default(), Vec::new());
+    for systems in task.of_same_architectures() {
+        let mut packed = open(&suites, context, |_| true).await?;
+        let (suites, task) = (suites.clone(), task.clone());
+        let group = blocking(move || {
+            let outcomes = task.choose(&systems, &task.rules, (&suites, &mut packed), &mut chosen)?;
+            Ok((chosen, outcomes))
+        });
+        let outcomes;
+        (chosen, outcomes) = group.await?;
+        outside.push(outcomes);
+    }
+    let mut resolution = take(&task, &suites, &chosen, context).await?;
+    if resolution.gaps.is_empty() && !task.is_all_wanted() && task.rules.engine == Engine::Exact {
+        let before = chosen.places.clone();
+        chosen = keep_what_is_there(&task, &suites, (&resolution, &outside), chosen, context).await?;
+        if chosen.places != before {
+            resolution = take(&task, &suites, &chosen, context).await?;
         }
     }
-    let suites = Suites::fetch(&options, &architectures, (&machine, &ways), context).await?;
-    let (suites, asked, rules) = (Arc::new(suites), Arc::new(asked), Arc::new(rules));
+    resolution.notes.extend(chosen.notes);
+    Ok(resolution)
+}
 
-    let mut chosen = Chosen::default();
-    let mut decided = Vec::new();
-    for systems in of_same_architectures(systems) {
-        let mut packed = open(&suites, context, |_| true).await?;
-        let (suites, asked, rules) = (suites.clone(), asked.clone(), rules.clone());
-        let (so_far, decision) = blocking(move || {
-            let architectures = systems.first().map(|first| first.architectures.clone()).unwrap_or_default();
-            let choice = Choice::read(&suites, &architectures, &mut packed, &mut chosen)?;
-            let mut answers = Vec::new();
-            for system in systems {
-                let answered = choice.add(&asked, &system, &rules, &mut chosen)?;
-                answers.push((system, answered));
+/// To apt, what no archive has is worth less than what one has: inside it would remove packages that it keeps outside, where
+/// one has to go. What a machine has and would lose by that is carried as it is there.
+async fn keep_what_is_there(
+    task: &Arc<Task>,
+    suites: &Arc<Suites>,
+    (resolution, outside): (&Resolution, &[Vec<Outcome>]),
+    mut chosen: Chosen,
+    context: &dyn CollectContext,
+) -> Result<Chosen, Problem> {
+    if task.systems.iter().all(|system| system.baseline.is_none()) {
+        return Ok(chosen);
+    }
+    // A lock is proved for what requests ask for, with the reasons, when all of it is there.
+    let Ok(inside) = prove::inside(task, &resolution.artifacts, context).await else { return Ok(chosen) };
+    for ((systems, outside), inside) in task.of_same_architectures().into_iter().zip(outside).zip(inside) {
+        let lost = outside.iter().zip(&inside).map(|(outside, inside)| &inside.remove - &outside.remove);
+        let lost: Vec<BTreeSet<String>> = lost.collect();
+        if lost.iter().all(BTreeSet::is_empty) {
+            continue;
+        }
+        let mut packed = open(suites, context, |_| true).await?;
+        let (suites, task) = (suites.clone(), task.clone());
+        chosen = blocking(move || {
+            let systems = || systems.iter().filter_map(|number| task.systems.get(*number));
+            let architectures = systems().next().map_or(&[][..], |first| &first.architectures);
+            let choice = Choice::read(&suites, architectures, &mut packed, &mut chosen)?;
+            let requests: BTreeSet<usize> = (0..task.asked.len()).collect();
+            for (system, lost) in systems().zip(&lost) {
+                for name in choice.keep(lost, (system, &requests), &mut chosen)? {
+                    let why = "apt will remove it inside, where it sees less than outside; no source has the version that is there";
+                    chosen.note("apt.removed-inside", &format!("{name} on {}", system.name), why.to_owned());
+                }
             }
-            Ok((chosen, (choice, answers)))
+            Ok(chosen)
         })
         .await?;
-        chosen = so_far;
-        decided.push(decision);
     }
+    Ok(chosen)
+}
 
-    let all = asked.iter().any(|(_, asked)| *asked == Asked::All);
+/// Takes what was chosen out of the indices.
+async fn take(
+    task: &Arc<Task>,
+    suites: &Arc<Suites>,
+    chosen: &Chosen,
+    context: &dyn CollectContext,
+) -> Result<Resolution, Problem> {
+    let all = task.is_all_wanted();
     let is_chosen = |place: usize| all || chosen.places.contains_key(&place);
-    let packed = open(&suites, context, is_chosen).await?;
-    let of_sources = open(&suites, context, |place| suites.indices[place].kind == SourceKind::Source).await?;
-    let before = context.locked(EVIDENCE).await?;
-    let (with_sources, scratch) = (options.with_sources, context.scratch().to_owned());
+    let packed = open(suites, context, is_chosen).await?;
+    let of_sources = open(suites, context, |place| suites.indices[place].kind == SourceKind::Source).await?;
+    let (before, scratch) = (context.locked(EVIDENCE).await?, context.scratch().to_owned());
+    let (task, suites, places) = (task.clone(), suites.clone(), chosen.places.clone());
     blocking(move || {
-        let mut taking = Taking::new(&suites, &scratch);
-        taking.binaries(packed, if all { None } else { Some(&chosen.places) })?;
-        if with_sources {
+        let mut taking = Taking::new(&suites, &task.asked, &scratch);
+        taking.binaries(packed, if all { None } else { Some(&places) })?;
+        if task.options.with_sources {
             taking.sources(of_sources)?;
         }
-        // Where all that there is is carried, there is nothing to prove; and gaps are missed, whether or not somebody accepts that.
-        for (choice, answers) in decided.iter().filter(|_| !all && taking.gaps.is_empty()) {
-            for (system, answers) in answers {
-                choice.prove((system, answers), (&suites, &taking.carried), &rules, &mut chosen)?;
-            }
-        }
-        let mut resolution = taking.finish(&before)?;
-        resolution.notes.extend(chosen.notes);
-        Ok(resolution)
+        taking.finish(&before)
     })
     .await
-}
-
-/// What the requests ask for, each with what a person wrote.
-async fn asked(requests: &[Request], context: &dyn CollectContext) -> Result<Vec<(String, Asked)>, Problem> {
-    let mut asked = Vec::new();
-    for request in requests {
-        match &request.body {
-            RequestBody::Words(words) => asked.push((request.text.clone(), Asked::read(words)?)),
-            RequestBody::Document { path, digest } => {
-                let place = path.display().to_string();
-                let bytes = context.read(path, LARGEST_LIST).await?.unwrap_or_default();
-                if BlobKey::of(&bytes) != *digest {
-                    let message = "the list of packages changed while it was read";
-                    return Err(Problem::new(Kind::Failed, "apt.list", message).at(place).hint("try again"));
-                }
-                let text = String::from_utf8_lossy(&bytes);
-                asked.extend(read_list(&text, &place)?.into_iter().map(|one| (request.text.clone(), one)));
-            }
-            RequestBody::Blob { .. } => {
-                let message = "packages are collected from archives";
-                return Err(Problem::new(Kind::Usage, "apt.request", message).at(&request.text));
-            }
-        }
-    }
-    Ok(asked)
-}
-
-async fn rules(options: &Options, context: &dyn CollectContext) -> Result<Rules, Problem> {
-    let mut files = Vec::new();
-    for path in &options.preferences {
-        let path = context.directory().join(path);
-        let place = path.display().to_string();
-        let bytes = context.read(&path, LARGEST_PREFERENCES).await?.ok_or_else(|| {
-            Problem::new(Kind::Usage, "apt.preferences", "there is no such preferences file").at(&place)
-        })?;
-        files.push((place, String::from_utf8_lossy(&bytes).into_owned()));
-    }
-    Ok(Rules {
-        engine: options.engine,
-        recommends: !options.without_recommends,
-        suggests: options.suggests,
-        pins: choose::pins(&files)?,
-        target_release: options.target_release.clone(),
-    })
-}
-
-/// Systems of the same architectures choose from the same packages, which are read once for all of them.
-fn of_same_architectures(systems: Vec<System>) -> Vec<Vec<System>> {
-    let mut groups: Vec<Vec<System>> = Vec::new();
-    for system in systems {
-        match groups.iter_mut().find(|group| group[0].architectures == system.architectures) {
-            Some(group) => group.push(system),
-            None => groups.push(vec![system]),
-        }
-    }
-    groups
 }
 
 async fn open(
@@ -170,18 +142,17 @@ async fn open(
 /// Takes packages out of the indices.
 struct Taking<'a> {
     suites: &'a Suites,
+    asked: &'a [(String, Asked)],
     scratch: &'a Path,
     artifacts: Sorter<Planned>,
-    /// What was taken, since `Architecture: all` stands in the index of every architecture.
-    taken: HashSet<(String, String, String, String)>,
-    /// The stanzas that were chosen, by the places of their indices; of all that there is, none.
-    carried: BTreeMap<usize, Vec<u8>>,
+    /// What was taken, since `Architecture: all` stands in the index of every architecture: its stanza, and for whom.
+    taken: HashMap<(String, String, String, String), (BlobKey, BTreeSet<usize>)>,
     /// Places of indices that something was taken from.
     used: BTreeSet<usize>,
     gaps: Vec<Gap>,
     notes: Vec<Note>,
     /// The source packages of what was taken, and which of them were only built in.
-    made_from: BTreeMap<(String, String), MadeFrom>,
+    made_from: BTreeMap<(String, String), (MadeFrom, BTreeSet<usize>)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -194,13 +165,13 @@ enum MadeFrom {
 }
 
 impl<'a> Taking<'a> {
-    fn new(suites: &'a Suites, scratch: &'a Path) -> Taking<'a> {
+    fn new(suites: &'a Suites, asked: &'a [(String, Asked)], scratch: &'a Path) -> Taking<'a> {
         Taking {
             suites,
+            asked,
             scratch,
             artifacts: Sorter::new(scratch),
-            taken: HashSet::new(),
-            carried: BTreeMap::new(),
+            taken: HashMap::new(),
             used: BTreeSet::new(),
             gaps: Vec::new(),
             notes: suites.notes.clone(),
@@ -209,12 +180,9 @@ impl<'a> Taking<'a> {
     }
 
     /// Takes the binary packages at these places, or all.
-    fn binaries(
-        &mut self,
-        mut packed: Packed,
-        places: Option<&BTreeMap<usize, BTreeSet<u64>>>,
-    ) -> Result<(), Problem> {
+    fn binaries(&mut self, mut packed: Packed, places: Option<&Places>) -> Result<(), Problem> {
         let suites = self.suites;
+        let of_all: BTreeSet<usize> = (0..self.asked.len()).collect();
         for (place, index) in suites.indices.iter().enumerate() {
             let wanted = places.map(|places| places.get(&place));
             let Some(reader) = packed.get_mut(place).and_then(Option::take) else { continue };
@@ -222,24 +190,23 @@ impl<'a> Taking<'a> {
                 continue;
             }
             let suite = &suites.suites[index.suite];
-            let mut left = wanted.flatten().map(BTreeSet::len);
+            let mut left = wanted.flatten().map(BTreeMap::len);
             let mut stanzas = index.index.stanzas(reader)?;
             while left != Some(0) {
                 let stanza = stanzas.next().map_err(|error| index.index.damaged(&error))?;
                 let Some(stanza) = stanza else { break };
-                if wanted.flatten().is_some_and(|wanted| !wanted.contains(&stanza.offset)) {
-                    continue;
-                }
+                let requests = match wanted.flatten() {
+                    None => &of_all,
+                    Some(wanted) => match wanted.get(&stanza.offset) {
+                        None => continue,
+                        Some(requests) => requests,
+                    },
+                };
                 left = left.map(|left| left - 1);
                 match record::binary(&stanza, suite, index) {
                     Ok(planned) => {
-                        self.is_made_from(&stanza);
-                        if wanted.is_some() {
-                            let carried = self.carried.entry(place).or_default();
-                            carried.extend_from_slice(stanza.raw);
-                            carried.extend_from_slice(b"\n\n");
-                        }
-                        self.take(planned, place)?;
+                        self.is_made_from(&stanza, requests);
+                        self.take(planned, place, requests)?;
                     }
                     Err(gap) => self.gaps.push(gap),
                 }
@@ -259,17 +226,17 @@ impl<'a> Taking<'a> {
             let mut stanzas = index.index.stanzas(reader)?;
             while let Some(stanza) = stanzas.next().map_err(|error| index.index.damaged(&error))? {
                 let field = |name| stanza.text(name).unwrap_or_default().to_owned();
-                let Some(state) = self.made_from.get_mut(&(field("Package"), field("Version"))) else {
-                    continue;
-                };
+                let key = (field("Package"), field("Version"));
+                let Some((state, requests)) = self.made_from.get_mut(&key) else { continue };
                 *state = MadeFrom::Found;
+                let requests = requests.clone();
                 match record::source(&stanza, &suites.suites[index.suite], index) {
-                    Ok(planned) => self.take(planned, place)?,
+                    Ok(planned) => self.take(planned, place, &requests)?,
                     Err(gap) => self.gaps.push(gap),
                 }
             }
         }
-        for ((name, version), state) in std::mem::take(&mut self.made_from) {
+        for ((name, version), (state, _)) in std::mem::take(&mut self.made_from) {
             let detail = "no source that is configured has this source package: has each suite its deb-src?"
                 .to_owned();
             match state {
@@ -292,7 +259,12 @@ impl<'a> Taking<'a> {
         Ok(())
     }
 
-    fn take(&mut self, planned: Planned, place: usize) -> Result<(), Problem> {
+    fn take(
+        &mut self,
+        mut planned: Planned,
+        place: usize,
+        requests: &BTreeSet<usize>,
+    ) -> Result<(), Problem> {
         self.used.insert(place);
         let key = (
             planned.repository.clone(),
@@ -300,11 +272,22 @@ impl<'a> Taking<'a> {
             planned.version.clone(),
             planned.qualifier.clone(),
         );
-        if self.taken.insert(key) { self.artifacts.push(planned) } else { Ok(()) }
+        let control = planned.attributes.get("control").and_then(Value::as_str).unwrap_or_default();
+        let control = BlobKey::of(control.as_bytes());
+        // The same from another index adds nothing but the requests that lead there.
+        if let Some((known, of)) = self.taken.get(&key)
+            && (*known != control || requests.is_subset(of))
+        {
+            return Ok(());
+        }
+        self.taken.entry(key).or_insert_with(|| (control, BTreeSet::new())).1.extend(requests);
+        let texts = requests.iter().filter_map(|number| self.asked.get(*number));
+        planned.is_asked_for_by(texts.map(|(text, _)| text.clone()));
+        self.artifacts.push(planned)
     }
 
     /// Notes the source packages that a binary one was made from.
-    fn is_made_from(&mut self, stanza: &Stanza<'_>) {
+    fn is_made_from(&mut self, stanza: &Stanza<'_>, requests: &BTreeSet<usize>) {
         let field = |name| stanza.text(name).unwrap_or_default();
         // `Source: glibc (2.36-9)`, where it differs.
         let (name, version) = match field("Source").split_once('(') {
@@ -312,12 +295,16 @@ impl<'a> Taking<'a> {
             None => (field("Source"), field("Version")),
         };
         let name = if name.is_empty() { field("Package") } else { name };
-        self.made_from.insert((name.to_owned(), version.to_owned()), MadeFrom::Itself);
+        let made_from = self.made_from.entry((name.to_owned(), version.to_owned()));
+        let (state, of) = made_from.or_insert((MadeFrom::Itself, BTreeSet::new()));
+        *state = MadeFrom::Itself;
+        of.extend(requests);
         for list in [field("Built-Using"), field("Static-Built-Using")] {
             // What cannot be read names nothing that could be carried.
             for one in relation::alternatives(list).flatten() {
                 let source = (one.name.to_owned(), one.version.to_owned());
-                self.made_from.entry(source).or_insert(MadeFrom::BuiltIn);
+                let of = self.made_from.entry(source).or_insert((MadeFrom::BuiltIn, BTreeSet::new()));
+                of.1.extend(requests);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bundle_format::BlobKey;
 use jiff::Timestamp;
 
 use super::EVIDENCE;
@@ -10,8 +11,9 @@ use super::index::{self, Index};
 use super::keys::keys_of;
 use super::machine::Machine;
 use super::options::Options;
-use super::release::{self, Proof, Release};
+use super::release::{self, Listed, Proof, Release};
 use super::source::{Source, SourceKind, evidence_name_of};
+use super::task::Task;
 use super::universe::IndexFacts;
 use crate::ecosystem::{CollectContext, Note, Planned};
 use crate::problem::{Kind, Problem};
@@ -94,6 +96,36 @@ impl Suites {
         Ok(found)
     }
 
+    /// Those that packages were locked from, with indices that stand for what is carried of them. `evidence` is what proves
+    /// them.
+    ///
+    /// # Errors
+    /// If a Release that is held cannot be read.
+    pub(super) async fn carried(
+        task: &Task,
+        evidence: &[Planned],
+        context: &dyn CollectContext,
+    ) -> Result<Suites, Problem> {
+        let mut found = Suites::default();
+        let architectures = task.architectures();
+        for source in task.options.sources.iter().filter(|source| source.kind == SourceKind::Binary) {
+            let proofs = evidence.iter().filter(|one| {
+                (&*one.repository, &*one.name) == (&*source.repository, &*source.evidence_name())
+            });
+            // Inside, the latest is the one that counts.
+            let Some(proof) = proofs.max_by(|one, other| one.version.cmp(&other.version)) else { continue };
+            let number = found.suites.len();
+            let (release, proof) = release::held(proof, context).await?;
+            for (component, name, architecture) in source.binaries(&release, &architectures) {
+                let index = Index::carried(&name, Listed { key: BlobKey::of(b""), size: 0 }, &release);
+                let kind = SourceKind::Binary;
+                found.indices.push(SuiteIndex { suite: number, index, kind, component, architecture });
+            }
+            found.suites.push(Suite { source: source.clone(), release, proof });
+        }
+        Ok(found)
+    }
+
     async fn take_indices(
         &mut self,
         suite: usize,
@@ -102,38 +134,23 @@ impl Suites {
         ways: &Ways,
         context: &dyn CollectContext,
     ) -> Result<(), Problem> {
-        let is_meant = |one: &&String| source.architectures.is_empty() || source.architectures.contains(one);
-        let architectures: Vec<String> = architectures.iter().filter(is_meant).cloned().collect();
-        let components: Vec<Option<&str>> = match &source.components[..] {
-            [] => vec![None],
-            some => some.iter().map(|component| Some(component.as_str())).collect(),
+        let release = &self.suites[suite].release;
+        let wanted = match source.kind {
+            SourceKind::Binary => source.binaries(release, architectures),
+            SourceKind::Source => source.sources(),
         };
-        for component in components {
+        for (component, name, architecture) in wanted {
             let release = &self.suites[suite].release;
-            let wanted = match source.kind {
-                SourceKind::Binary => index::names_of_binaries(release, component, &architectures),
-                SourceKind::Source => vec![(index::name_of_sources(component), String::new())],
-            };
-            for (name, architecture) in wanted {
-                let release = &self.suites[suite].release;
-                let Some(index) = index::fetch(&name, release, source, ways, context).await? else {
-                    if source.kind == SourceKind::Binary {
-                        self.note("apt.no-index", source, Some(format!("its Release lists no {name}")));
-                    }
-                    continue;
-                };
-                let component = component.unwrap_or_default().to_owned();
-                let is_known =
-                    self.indices.iter().any(|one| one.suite == suite && one.index.path == index.path);
-                if !is_known {
-                    self.indices.push(SuiteIndex {
-                        suite,
-                        index,
-                        kind: source.kind,
-                        component,
-                        architecture,
-                    });
+            let Some(index) = index::fetch(&name, release, source, ways, context).await? else {
+                if source.kind == SourceKind::Binary {
+                    self.note("apt.no-index", source, Some(format!("its Release lists no {name}")));
                 }
+                continue;
+            };
+            let is_known = self.indices.iter().any(|one| one.suite == suite && one.index.path == index.path);
+            if !is_known {
+                let kind = source.kind;
+                self.indices.push(SuiteIndex { suite, index, kind, component, architecture });
             }
         }
         Ok(())
@@ -166,6 +183,32 @@ impl Source {
     /// The name of what proves the suite: `dists/bookworm`, or the folder of a flat repository.
     pub(super) fn evidence_name(&self) -> String {
         evidence_name_of(&self.suite)
+    }
+
+    /// The indices of binary packages that systems of these architectures read of it: component, name and architecture.
+    fn binaries(&self, release: &Release, architectures: &[String]) -> Vec<(String, String, String)> {
+        let is_meant = |one: &&String| self.architectures.is_empty() || self.architectures.contains(one);
+        let meant: Vec<String> = architectures.iter().filter(is_meant).cloned().collect();
+        let of_component = |component: Option<&str>| {
+            let names = index::names_of_binaries(release, component, &meant).into_iter();
+            let component = component.unwrap_or_default().to_owned();
+            names.map(move |(name, architecture)| (component.clone(), name, architecture))
+        };
+        self.each_component().flat_map(of_component).collect()
+    }
+
+    /// The same of source packages, which are of no architecture.
+    fn sources(&self) -> Vec<(String, String, String)> {
+        let of_component = |component: Option<&str>| {
+            (component.unwrap_or_default().to_owned(), index::name_of_sources(component), String::new())
+        };
+        self.each_component().map(of_component).collect()
+    }
+
+    /// Its components; of a flat repository one that is none.
+    fn each_component(&self) -> impl Iterator<Item = Option<&str>> {
+        let none = self.components.is_empty().then_some(None);
+        none.into_iter().chain(self.components.iter().map(|component| Some(component.as_str())))
     }
 }
 

@@ -6,6 +6,7 @@ use bundle_format::BlobKey;
 
 use super::machine::Machine;
 use super::options::Options;
+use super::request::Asked;
 use super::status::Baseline;
 use crate::ecosystem::CollectContext;
 use crate::problem::{Kind, Problem};
@@ -23,6 +24,16 @@ pub(super) struct System {
     /// Its own first.
     pub(super) architectures: Vec<String>,
     pub(super) baseline: Option<Baseline>,
+    /// Whether it is yet to be made, beside others that are there already.
+    pub(super) is_beside: bool,
+}
+
+impl System {
+    /// Whether a request is for it. What systems begin with does not depend on those that are there: it is for new ones.
+    pub(super) fn is_asked(&self, asked: &Asked) -> bool {
+        let is_base = matches!(asked, Asked::Base(_));
+        if self.is_beside { is_base } else { self.baseline.is_none() || !is_base }
+    }
 }
 
 /// The systems that are collected for.
@@ -51,7 +62,7 @@ pub(super) async fn systems(
         let architectures = [said, options.architectures.clone()].into_iter().find(|list| !list.is_empty());
         let architectures = architectures.unwrap_or_default();
         let baseline = Some(Baseline { status, extended_states });
-        systems.push(System { name: place, architectures, baseline });
+        systems.push(System { name: place, architectures, baseline, is_beside: false });
     }
     if systems.is_empty() {
         systems = match &named[..] {
@@ -59,12 +70,26 @@ pub(super) async fn systems(
                 name: String::new(),
                 architectures: options.architectures.clone(),
                 baseline: None,
+                is_beside: false,
             }],
             some => some.iter().map(|one| of_architecture(one)).collect(),
         };
     } else if !named.is_empty() {
         systems.retain(|system| system.architectures.first().is_some_and(|native| named.contains(native)));
     }
+    let mut beside: Vec<Vec<String>> = Vec::new();
+    for system in systems.iter().filter(|system| system.baseline.is_some()) {
+        if !beside.contains(&system.architectures) {
+            beside.push(system.architectures.clone());
+        }
+    }
+    let beside = beside.into_iter().map(|architectures| System {
+        name: "a new system".to_owned(),
+        architectures,
+        baseline: None,
+        is_beside: true,
+    });
+    systems.extend(beside);
     if systems.iter().any(|system| system.architectures.is_empty()) {
         let message = "it is not said for which architecture packages are wanted";
         return Err(Problem::new(Kind::Usage, "apt.architecture", message)
@@ -74,7 +99,8 @@ pub(super) async fn systems(
 }
 
 fn of_architecture(architecture: &str) -> System {
-    System { name: architecture.to_owned(), architectures: vec![architecture.to_owned()], baseline: None }
+    let (name, architectures) = (architecture.to_owned(), vec![architecture.to_owned()]);
+    System { name, architectures, baseline: None, is_beside: false }
 }
 
 /// Digests of all that was captured, so that a lock is known to be of other captures.

@@ -49,6 +49,7 @@ impl Network {
             identity: own_identity(npmrc),
             unchecked: npmrc.is_strict_ssl_off(),
             plain_http: false,
+            same_origin: false,
             socket: None,
         };
         for (place, certificate, key) in npmrc.identities() {

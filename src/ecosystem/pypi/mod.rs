@@ -17,7 +17,7 @@
 //! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
 //! what is [`listed`]: on [`pages`] for installers, and as [`project_json`] for those that ask the older interface. What an
 //! index said of files stands in [`facts`]. [`host`] takes uploads into indexes of the site's own. [`setup`] points clients
-//! at it.
+//! at it. [`push`] uploads into somebody else's index, with the account that [`pypirc`] has.
 
 mod admit;
 mod carry;
@@ -44,6 +44,8 @@ mod page_html;
 mod pages;
 mod parts;
 mod project_json;
+mod push;
+mod pypirc;
 mod record;
 mod release;
 mod request;
@@ -96,7 +98,7 @@ impl Ecosystem for Pypi {
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
-        format!("pkg:pypi/{}@{}", artifact.name, artifact.version)
+        format!("pkg:pypi/{}@{}", artifact.name, pages::encoded(&artifact.version))
     }
 
     /// A file's name may mean other bytes at another index. The one over all of them shows each under its digest.
@@ -112,6 +114,10 @@ impl Ecosystem for Pypi {
         Some(&serve::PypiServe)
     }
 
+    fn push(&self) -> Option<&dyn super::push::Push> {
+        Some(self)
+    }
+
     fn setup(&self) -> &[&dyn Setup] {
         setup::CLIENTS
     }
@@ -119,5 +125,26 @@ impl Ecosystem for Pypi {
     fn request_for(&self, _repository: &str, name: &str, version: &str) -> Option<String> {
         let version = if version.is_empty() { String::new() } else { format!("=={version}") };
         Some(format!("pypi:{name}{version}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_encoded_in_its_purl() {
+        let artifact = Artifact {
+            ecosystem: "pypi".to_owned(),
+            repository: "pypi".to_owned(),
+            name: "torch".to_owned(),
+            version: "1!2.5.1+cu124".to_owned(),
+            qualifier: String::new(),
+            schema: SCHEMA.to_owned(),
+            attributes: Default::default(),
+            files: Vec::new(),
+            requires: Vec::new(),
+        };
+        assert_eq!(Pypi.purl(&artifact), "pkg:pypi/torch@1%212.5.1%2Bcu124");
     }
 }

@@ -273,7 +273,7 @@ pub(super) fn path(file: &Listed) -> String {
 }
 
 /// A segment of a path.
-fn encoded(text: &str) -> impl std::fmt::Display {
+pub(super) fn encoded(text: &str) -> impl std::fmt::Display {
     utf8_percent_encode(text, PLAIN)
 }
 

@@ -10,14 +10,25 @@ use super::stage::{BATCH, PUBLISHED, drop_links, forget_staged};
 use super::value::number;
 use crate::clock;
 use crate::store::StoreError;
+use crate::store::edition::SUPERSEDED_KEPT;
 
 /// The first generation of the source `s` whose rows are kept if `:keep` generations are: of a channel the visible one, the
-/// newest ones, and, of several, the one that was visible before. Nobody goes back to what clients wrote before. Rows that
-/// ended at or before it refer to nothing.
+/// newest ones, and, of several, the one that was visible before. Nobody goes back to what clients wrote before. Where clients
+/// are given editions, which list it all, it is also what was the newest one at the time `:told`. Rows that ended at or
+/// before it refer to nothing.
 const FLOOR: &str = "max(s.floor, CASE WHEN s.hosted THEN s.visible ELSE min(s.visible, \
                      CASE WHEN :keep > 1 THEN s.previous ELSE s.visible END, \
                      coalesce((SELECT g.id FROM generation g WHERE g.source = s.id AND g.state = 2 \
-                     ORDER BY g.id DESC LIMIT 1 OFFSET :keep - 1), 0)) END)";
+                     ORDER BY g.id DESC LIMIT 1 OFFSET :keep - 1), 0), \
+                     CASE WHEN EXISTS (SELECT 1 FROM repository_link k JOIN repository r ON r.id = k.repository \
+                     JOIN answer e ON e.key = 'edition ' || r.ecosystem || ' ' || r.name WHERE k.source = s.id) \
+                     THEN coalesce((SELECT max(n.generation) FROM snapshot n \
+                     WHERE n.source = s.id AND n.accepted <= :told), 0) ELSE s.visible END) END)";
+
+/// Whoever was told of something before this may not count on it any more.
+fn told() -> String {
+    clock::now().checked_sub(SUPERSEDED_KEPT).map(clock::text).unwrap_or_default()
+}
 
 pub(super) fn now() -> i64 {
     let since = clock::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -68,7 +79,7 @@ pub(super) fn is_needed(
     blob: &BlobKey,
     keep: Option<i64>,
 ) -> Result<bool, StoreError> {
-    let floor = if keep.is_some() { FLOOR } else { "coalesce(:keep, s.floor)" };
+    let floor = if keep.is_some() { FLOOR } else { "s.floor" };
     let sql = format!(
         "SELECT EXISTS (SELECT 1 FROM file f CROSS JOIN link l ON l.artifact = f.artifact \
          CROSS JOIN source s ON s.id = l.source AND (l.until IS NULL OR l.until > {floor}) WHERE f.blob = :blob) \
@@ -78,8 +89,16 @@ pub(super) fn is_needed(
          OR EXISTS (SELECT 1 FROM claim c JOIN session n ON n.id = c.session \
          WHERE c.blob = :blob AND n.expires > :now)"
     );
-    let parameters = named_params! { ":blob": blob.as_bytes(), ":now": now(), ":keep": keep };
-    Ok(connection.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0))?)
+    let mut statement = connection.prepare_cached(&sql)?;
+    let (blob, now, told) = (blob.as_bytes(), now(), told());
+    let needed = match keep {
+        None => statement.query_row(named_params! { ":blob": blob, ":now": now }, |row| row.get(0)),
+        Some(keep) => {
+            let all = named_params! { ":blob": blob, ":now": now, ":keep": keep, ":told": told };
+            statement.query_row(all, |row| row.get(0))
+        }
+    };
+    Ok(needed?)
 }
 
 /// Removes rows that nobody will see again: old answers, expired sessions, links before the floor.
@@ -102,7 +121,7 @@ pub(super) fn prune(database: &Database, before: &str, keep: i64) -> Result<(), 
         arrivals::forget(transaction)?;
         hosted::forget_deposits(transaction, now)?;
         let raise = format!("UPDATE source AS s SET floor = {FLOOR}");
-        transaction.execute(&raise, named_params! { ":keep": keep.max(1) })?;
+        transaction.execute(&raise, named_params! { ":keep": keep.max(1), ":told": told() })?;
         Ok(())
     })?;
     let ended = |table: &str| {

@@ -38,10 +38,22 @@ async fn a_part_of_a_file_arrives_with_its_length() {
     let [seen] = &upstream.requests()[..] else { panic!() };
     assert_eq!((seen.body.as_slice(), seen.header("content-length")), (b"456789".as_slice(), Some("6")));
     assert_eq!((seen.header("transfer-encoding"), counted.load(Ordering::SeqCst)), (None, 6));
+    // As forms have it, and what the server says of it is heard.
+    upstream.route("/form", Reply::ok("taken"));
+    let (Payload::File(file), counted) = part("0123456789", 4) else { panic!() };
+    let payload = Payload::Between { before: "head ".into(), file, after: " tail".into() };
+    let form = Access::open(upstream.at("/form"));
+    let sent = impatient().send(&put(&form, payload), &[200]).await.unwrap();
+    let seen = &upstream.requests()[1];
+    assert_eq!(
+        (seen.body.as_slice(), seen.header("content-length")),
+        (b"head 456789 tail".as_slice(), Some("16"))
+    );
+    assert_eq!((&sent.words()[..], counted.load(Ordering::SeqCst)), (b"taken".as_slice(), 6));
     // A POST of nothing says so.
     let upload = Upload { method: Method::POST, ..put(&access, Payload::Nothing) };
     impatient().send(&upload, &[201]).await.unwrap();
-    assert_eq!(upstream.requests()[1].header("content-length"), Some("0"));
+    assert_eq!(upstream.requests()[2].header("content-length"), Some("0"));
 }
 
 #[tokio::test]

@@ -80,7 +80,11 @@ impl Releases {
                 format!("{file}.provenance"),
                 b"{\"version\":1,\"attestation_bundles\":[]}".to_vec(),
             ),
-            ("sdist", format!("{name}-{version}.tar.gz"), format!("sources from {index}").into_bytes()),
+            (
+                "sdist",
+                format!("{name}-{version}.tar.gz"),
+                format!("sources of {name} {version} from {index}").into_bytes(),
+            ),
             ("wheel", file.clone(), wheel),
         ];
         let digest = BlobKey::of(&files[3].2);

@@ -5,9 +5,6 @@
 mod oracle;
 
 #[allow(dead_code, reason = "the program uses the rest")]
-#[path = "../../../src/ecosystem/apt/closure.rs"]
-mod closure;
-#[allow(dead_code, reason = "the program uses the rest")]
 #[path = "../../../src/ecosystem/apt/deb822.rs"]
 mod deb822;
 #[allow(dead_code, reason = "the program uses the rest")]

@@ -1,26 +1,23 @@
-//! The real apt, under a directory of its own, so that this machine's configuration hides nothing.
+//! What the real apt answers, as the solver is held to it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::{Command, Output};
 
 use bundle_format::BlobKey;
-use tempfile::TempDir;
 
 use super::deb822::{Stanza, Stanzas};
 use super::solve::cases::Case;
 use super::status::Baseline;
 use super::universe::{IndexFacts, Universe};
+use crate::apt_private;
+use crate::command::{self, run};
 
 /// What apt says of an index, a line each: where it is, and what pins may ask about it.
 const FORMAT: &str =
     "$(FILENAME)|$(SUITE)|$(CODENAME)|$(ORIGIN)|$(LABEL)|$(VERSION)|$(COMPONENT)|$(ARCHITECTURE)|$(SITE)";
 
-/// An apt with its own sources, indices and status.
-pub(super) struct Apt {
-    directory: TempDir,
-}
+/// An apt for some architectures.
+pub(super) struct Apt(apt_private::Apt);
 
 /// What apt would do: packages as `name:architecture=version`, and the names of those it would remove.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,7 +30,7 @@ impl Apt {
     /// With the indices of this machine's Debian, fetched now.
     pub(super) fn of_this_machine(architectures: &[&str]) -> Apt {
         let apt = Apt::empty(architectures);
-        fs::copy("/etc/apt/sources.list.d/debian.sources", apt.path("etc/sources.list.d/debian.sources"))
+        fs::copy("/etc/apt/sources.list.d/debian.sources", apt.0.path("etc/sources.list.d/debian.sources"))
             .expect("this machine has Debian's sources");
         // A mirror may be in the midst of an update; what apt takes in is what both answer from.
         apt.get(&["update"]);
@@ -60,80 +57,50 @@ impl Apt {
             for architecture in &architectures {
                 let path = format!("main/binary-{architecture}/Packages");
                 let packages: String = index.of(architecture).map(published).collect();
-                fs::create_dir_all(apt.path(&suite).join(&path).parent().unwrap()).unwrap();
-                fs::write(apt.path(&suite).join(&path), &packages).unwrap();
+                fs::create_dir_all(apt.0.path(&suite).join(&path).parent().unwrap()).unwrap();
+                fs::write(apt.0.path(&suite).join(&path), &packages).unwrap();
                 release +=
                     &format!(" {} {} {path}\n", BlobKey::of(packages.as_bytes()).hex(), packages.len());
             }
-            fs::write(apt.path(&suite).join("Release"), release).unwrap();
-            let root = apt.path("archive");
+            fs::write(apt.0.path(&suite).join("Release"), release).unwrap();
+            let root = apt.0.path("archive");
             sources += &format!("deb [trusted=yes] file:{} {} main\n", root.display(), index.suite);
         }
-        fs::write(apt.path("etc/sources.list"), sources).unwrap();
-        fs::write(apt.path("etc/preferences"), &case.preferences).unwrap();
+        fs::write(apt.0.path("etc/sources.list"), sources).unwrap();
+        fs::write(apt.0.path("etc/preferences"), &case.preferences).unwrap();
         apt.set_baseline(&case.baseline);
-        let updated = apt.get(&["update"]);
-        assert!(updated.status.success(), "{}", String::from_utf8_lossy(&updated.stderr));
+        apt.get(&["update"]).succeeded();
         apt
     }
 
     fn empty(architectures: &[&str]) -> Apt {
-        let apt = Apt { directory: tempfile::tempdir().unwrap() };
-        for folder in [
-            "etc/apt.conf.d",
-            "etc/preferences.d",
-            "etc/sources.list.d",
-            "state/lists/partial",
-            "cache/archives/partial",
-        ] {
-            fs::create_dir_all(apt.path(folder)).unwrap();
-        }
-        let root = apt.directory.path().display();
         let mut configuration = format!(
-            "Dir \"{root}/\";\nDir::Etc \"{root}/etc/\";\nDir::State \"{root}/state/\";\n\
-             Dir::State::status \"{root}/status\";\nDir::Cache \"{root}/cache/\";\nAPT::Sandbox::User \"root\";\n\
-             APT::Architecture \"{}\";\nAcquire::Languages \"none\";\nDebug::NoLocking \"1\";\n\
-             APT::Get::Always-Include-Phased-Updates \"1\";\n",
+            "APT::Architecture \"{}\";\nAPT::Get::Always-Include-Phased-Updates \"1\";\n",
             architectures[0]
         );
         for architecture in architectures {
             configuration += &format!("APT::Architectures:: \"{architecture}\";\n");
         }
-        fs::write(apt.path("apt.conf"), configuration).unwrap();
-        apt.set_baseline(&Baseline::default());
-        apt
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        Apt(apt_private::Apt::new(&configuration))
     }
 
     pub(super) fn set_baseline(&self, baseline: &Baseline) {
-        fs::write(self.path("status"), &baseline.status).unwrap();
-        fs::write(self.path("state/extended_states"), &baseline.extended_states).unwrap();
+        self.0.set_status(&baseline.status, &baseline.extended_states);
     }
 
-    fn get(&self, words: &[&str]) -> Output {
-        Command::new("apt-get")
-            .args(words)
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("LC_ALL", "C")
-            .env("APT_CONFIG", self.path("apt.conf"))
-            .output()
-            .unwrap()
+    fn get(&self, words: &[&str]) -> command::Outcome {
+        run(&mut self.0.get(words))
     }
 
     /// What it would do, or what it says why not.
     pub(super) fn would(&self, words: &[&str]) -> Result<Outcome, String> {
         let said = self.get(&[&["-y", "--allow-change-held-packages", "--print-uris"], words].concat());
-        let text = String::from_utf8(said.stdout).unwrap();
-        if !said.status.success() {
-            return Err(text + &String::from_utf8_lossy(&said.stderr));
+        if said.code != Some(0) {
+            return Err(said.stdout + &said.stderr);
         }
         let mut outcome = Outcome::default();
         let mut removing = false;
-        for line in text.lines() {
+        for line in said.stdout.lines() {
             if let Some(line) = line.strip_prefix('\'') {
                 // 'address' name_version_architecture.deb size hash
                 let file = line.split(' ').nth(1).unwrap().trim_end_matches(".deb");
@@ -159,7 +126,7 @@ impl Apt {
     pub(super) fn universe(&self, architectures: &[&str]) -> Universe {
         let targets = self.get(&["indextargets", "--format", FORMAT, "Created-By: Packages"]);
         let mut universe = Universe::new(architectures).unwrap();
-        for line in String::from_utf8(targets.stdout).unwrap().lines() {
+        for line in targets.stdout.lines() {
             let fields: Vec<&str> = line.split('|').collect();
             let [file, archive, codename, origin, label, version, component, architecture, site] = fields[..]
             else {

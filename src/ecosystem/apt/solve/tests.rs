@@ -1,9 +1,10 @@
 //! The cases of `fixtures/apt/solving`, and what no file of sane size could show.
 
-use super::super::closure::prove;
+use std::collections::BTreeSet;
+
 use super::super::deb822::Stanza;
 use super::super::universe::{IndexFacts, Universe};
-use super::{Engine, Question, Want, cases, solve};
+use super::{Engine, Question, Unsolvable, Want, cases, solve};
 
 #[test]
 fn every_case_is_answered_as_apt_answers_it() {
@@ -36,6 +37,21 @@ fn every_case_is_answered_as_apt_answers_it() {
     }
 }
 
+/// What a system would install that sees nothing but what is carried: of all wants together or, where all alternatives are
+/// carried, of each by itself.
+fn inside(carried: &Universe, question: &Question<'_>) -> Result<BTreeSet<String>, Unsolvable> {
+    let wants: Vec<Vec<Want>> = match question.engine {
+        Engine::Exact => vec![question.wanted.clone()],
+        Engine::Superset => question.wanted.iter().map(|want| vec![want.clone()]).collect(),
+    };
+    let mut files = BTreeSet::new();
+    for wanted in wants {
+        let exact = Question { wanted, engine: Engine::Exact, ..question.clone() };
+        files.extend(solve(carried, &exact)?.install.into_iter().map(|version| carried.file_name(version)));
+    }
+    Ok(files)
+}
+
 #[test]
 fn what_is_carried_for_an_answer_is_enough_for_it_and_a_package_less_is_not() {
     for case in cases::all() {
@@ -64,12 +80,14 @@ fn what_is_carried_for_an_answer_is_enough_for_it_and_a_package_less_is_not() {
             let exact = Question { engine: Engine::Exact, ..question.clone() };
             if solve(&universe, &exact).is_err() {
                 // All alternatives of what excludes itself are no help.
-                let proof = prove(&carried(None), &question, (&universe, &answer));
-                assert!(proof.is_err(), "{place}");
+                assert!(inside(&carried(None), &question).is_err(), "{place}");
                 continue;
             }
-            let whole = prove(&carried(None), &question, (&universe, &answer));
-            assert_eq!(whole, Ok(Vec::new()), "{place}");
+            let outside: BTreeSet<String> =
+                answer.install.iter().map(|version| universe.file_name(*version)).collect();
+            let chosen = inside(&carried(None), &question).unwrap();
+            // It may upgrade less, where it sees less of what excludes each other.
+            assert!(chosen.is_subset(&outside), "{place}: {chosen:?} instead of {outside:?}");
             if question.engine == Engine::Exact && case.baseline.status.is_empty() {
                 let wanted = answer.install.iter().position(|version| {
                     let name = universe.name_text(universe.name(universe.package(*version))).to_owned();
@@ -79,8 +97,7 @@ fn what_is_carried_for_an_answer_is_enough_for_it_and_a_package_less_is_not() {
                         .any(|want| matches!(want, Want::Package { name: wanted, .. } if *wanted == name))
                 });
                 if wanted.is_some() {
-                    let missing = prove(&carried(wanted), &question, (&universe, &answer));
-                    assert!(missing != Ok(Vec::new()), "{place}");
+                    assert!(inside(&carried(wanted), &question) != Ok(outside), "{place}");
                 }
             }
         }

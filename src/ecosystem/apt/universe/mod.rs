@@ -19,7 +19,7 @@ pub(super) use self::relations::{Dependency, Kind, groups};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Name(u32);
 
-/// Another text that occurs often: a version, a section.
+/// Another text that occurs often: a version, a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Text(u32);
 
@@ -160,7 +160,6 @@ struct Version {
     version: Text,
     source: Text,
     source_version: Text,
-    section: Text,
     priority: Priority,
     multi_arch: MultiArch,
     /// `Architecture: all`
@@ -231,6 +230,11 @@ impl Universe {
         }
         let place = self.architectures.iter().position(|one| one == name)?;
         Architecture::try_from(place).ok()
+    }
+
+    /// What an architecture that the machine has is called.
+    pub(super) fn architecture_name(&self, architecture: Architecture) -> Option<String> {
+        self.architectures.get(usize::from(architecture)).cloned()
     }
 
     /// Every package that was spoken of, also those that are not to be had, in the order of their numbers.
@@ -355,10 +359,6 @@ impl Universe {
         (version.source, version.source_version)
     }
 
-    pub(super) fn section(&self, version: VersionId) -> &str {
-        self.text(self.versions[version.index()].section)
-    }
-
     pub(super) fn priority(&self, version: VersionId) -> Priority {
         self.versions[version.index()].priority
     }
@@ -386,28 +386,5 @@ impl Universe {
     pub(super) fn task(&self, task: &str) -> &[VersionId] {
         let text = self.texts.find(task).map(Text);
         text.and_then(|text| self.tasks.get(&text)).map_or(&[], |versions| versions)
-    }
-
-    /// About how much memory it takes, in bytes.
-    pub(super) fn memory(&self) -> usize {
-        let groups: usize = self
-            .groups
-            .iter()
-            .map(|group| {
-                group.packages.capacity() * size_of::<PackageId>()
-                    + group.provides.capacity() * size_of::<Provide>()
-            })
-            .sum();
-        let versions: usize =
-            self.packages.iter().map(|package| package.versions.capacity() * size_of::<VersionId>()).sum();
-        groups
-            + versions
-            + self.groups.capacity() * size_of::<Group>()
-            + self.packages.capacity() * size_of::<Package>()
-            + self.versions.capacity() * size_of::<Version>()
-            + self.dependencies.capacity() * size_of::<Dependency>()
-            + self.origins.capacity() * size_of::<(Origin, u32)>()
-            + self.names.bytes()
-            + self.texts.bytes()
     }
 }

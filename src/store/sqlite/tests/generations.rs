@@ -1,6 +1,7 @@
 //! Generations: invisible, then visible at once; how they relate to what was there.
 
 use super::*;
+use crate::clock;
 
 #[test]
 fn nothing_is_seen_before_it_is_published() {
@@ -63,6 +64,51 @@ fn a_file_that_was_shown_is_found_while_one_can_go_back_to_it() {
     assert_eq!(at("b/-/b-1.0"), (false, true));
     catalogue.prune("2026-01-01T00:00:00Z", 1).unwrap();
     assert_eq!(at("b/-/b-1.0"), (false, false), "what was let go");
+}
+
+#[test]
+fn what_an_edition_told_clients_of_is_kept_for_a_day() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let edition = EditionState {
+        number: 1,
+        stamp: String::new(),
+        confirmed: clock::now_text(),
+        list: BlobKey::of(b"list"),
+    };
+    let hour = std::time::Duration::from_secs(3600);
+    let accept = |number: u64, hours: u32, name: &str| {
+        let records = [repository("https://registry.example.test/"), artifact(name, "1", &[name])];
+        let generation = prepare(catalogue, &prod(), Merge::Replace, &records).unwrap();
+        let entry = SnapshotEntry {
+            channel: "prod".into(),
+            epoch: 1,
+            sequence: number,
+            created: clock::now_text(),
+            accepted: clock::text(clock::now() - hour * hours),
+            signers: Vec::new(),
+            generation,
+            snapshot: BlobKey::of(name.as_bytes()),
+            signatures: BlobKey::of(b"signatures"),
+            segments: Vec::new(),
+        };
+        let changes = vec![Change::Snapshot(entry), Change::Publish(generation)];
+        catalogue.commit(&ChangeSet { changes }, &Precondition::None).unwrap();
+    };
+    let is_there = |name: &str| {
+        catalogue.former_file_at("npm", "npm/1", None, &format!("{name}/-/{name}-1.0")).unwrap().is_some()
+    };
+    let prune = || catalogue.prune("2026-01-01T00:00:00Z", 1).unwrap();
+    for (number, hours, name) in [(1, 72, "a"), (2, 48, "b"), (3, 2, "c"), (4, 1, "d")] {
+        accept(number, hours, name);
+    }
+    let place = ("npm", "registry.example.test");
+    let none = EditionDocuments::new();
+    publish_edition(catalogue, place, &edition, &none, &none).unwrap();
+    prune();
+    assert_eq!(["a", "b", "c", "d"].map(is_there), [false, true, true, true]);
+    prune();
+    assert!(is_there("b"), "what was the newest one a day ago");
 }
 
 #[test]
