@@ -12,7 +12,8 @@
 //! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`] and [`indexes`] where it is to be
 //! had, and [`group`] what is installed together. [`closure`] resolves that in rounds, in which [`fetch`] asks for what is
 //! not [`known`]: pages ([`simple`], [`page_html`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
-//! [`carry`] chooses files, of which [`record`] makes artifacts.
+//! [`carry`] chooses files, of which [`record`] makes artifacts. [`prove`] checks that
+//! they are enough.
 
 mod carry;
 mod closure;
@@ -33,6 +34,7 @@ mod name;
 mod options;
 mod page_html;
 mod parts;
+mod prove;
 mod record;
 mod release;
 mod request;
