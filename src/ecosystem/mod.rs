@@ -8,6 +8,8 @@ mod archive_index;
 mod export;
 pub mod host;
 mod materialise;
+#[cfg(any(feature = "apt", feature = "pypi"))]
+mod netrc;
 pub mod origin;
 pub mod pattern;
 mod planned;

@@ -13,6 +13,7 @@ use super::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page};
 use crate::events::{Events, Silent};
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
+use crate::settings::Settings;
 
 fn none(what: &str) -> Problem {
     Problem::new(Kind::Failed, "fake.none", format!("there is no {what} here"))
@@ -65,6 +66,14 @@ pub trait FakeMachine: Send + Sync {
     fn directory(&self) -> &Path {
         Path::new("/project")
     }
+    /// Nothing can be had whole.
+    async fn download(&self, _access: &Access) -> Result<File, Problem> {
+        Err(none("download"))
+    }
+    /// The project says nothing to anybody alone.
+    fn settings(&self, _ecosystem: &str) -> Vec<Settings> {
+        Vec::new()
+    }
     /// No client is installed.
     async fn ask_client(&self, _program: &str, _arguments: &[&str], _pristine: bool) -> Option<String> {
         None
@@ -102,8 +111,11 @@ impl<T: FakeMachine> CollectContext for T {
     ) -> Result<(BlobKey, u64), Problem> {
         Err(none("store"))
     }
-    async fn download(&self, _: &Access) -> Result<File, Problem> {
-        Err(none("download"))
+    async fn download(&self, access: &Access) -> Result<File, Problem> {
+        FakeMachine::download(self, access).await
+    }
+    fn settings(&self, ecosystem: &str) -> Vec<Settings> {
+        FakeMachine::settings(self, ecosystem)
     }
     async fn hold(&self, _: &BlobKey, _: u64) -> Result<bool, Problem> {
         Ok(false)

@@ -9,8 +9,8 @@
 //! [`inputs`] reads what projects ask for and what they locked, and [`resolve`] finds one version of each project for a
 //! target.
 //!
-//! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`] and [`indexes`] where it is to be
-//! had, and [`group`] what is installed together. [`closure`] resolves that in rounds, in which [`fetch`] asks for what is
+//! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`], [`indexes`] and [`credentials`] where and how
+//! it is to be had, and [`group`] what is installed together. [`closure`] resolves that in rounds, in which [`fetch`] asks for what is
 //! not [`known`]: pages ([`simple`], [`page_html`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
 //! [`carry`] chooses files, of which [`record`] makes artifacts. [`prove`] checks that
 //! they are enough.
@@ -18,7 +18,12 @@
 mod carry;
 mod closure;
 mod collect;
+#[cfg(test)]
+mod collect_tests;
+mod credentials;
 mod documents;
+#[cfg(test)]
+mod fake;
 mod fetch;
 mod file_name;
 mod group;
