@@ -8,6 +8,8 @@ mod archive_index;
 mod export;
 pub mod host;
 mod materialise;
+#[cfg(any(feature = "apt", feature = "pypi"))]
+mod netrc;
 pub mod origin;
 pub mod pattern;
 mod planned;
@@ -15,6 +17,7 @@ pub mod push;
 pub mod registry;
 mod serve;
 pub mod server_address;
+mod setup;
 pub mod template;
 #[cfg(any(test, feature = "faults"))]
 pub mod testing;
@@ -60,6 +63,7 @@ pub use serve::{
     ALL, Answer, BASIC, ClientRequest, Content, LASTING, Principal, QUESTION, Route, Serve, ServeContext,
     Takes,
 };
+pub use setup::{ClientFile, Editions, Form, Setup, SetupServer};
 
 /// An ecosystem, by what it can do. Every part is optional.
 pub trait Ecosystem: Send + Sync {
@@ -529,77 +533,6 @@ pub enum Keeping {
         /// All of it.
         bytes: Zeroizing<Vec<u8>>,
     },
-}
-
-/// Configuring one client.
-pub trait Setup: Send + Sync {
-    /// The client's name: `npm`.
-    fn client(&self) -> &'static str;
-    /// The client's own file for a server.
-    fn configuration(&self, server: &SetupServer<'_>) -> Result<ClientFile, Problem>;
-}
-
-/// What a client is pointed at.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SetupServer<'a> {
-    /// Its address: `http://host:port`, no trailing slash.
-    pub address: &'a str,
-    /// The repositories of the client's ecosystem that it has; none, where that is not known.
-    pub repositories: &'a [String],
-    /// What stands in these repositories' editions; none, where that is not known.
-    pub editions: Option<&'a dyn Editions>,
-    /// The certificate authority that clients need to believe it, in PEM; none, where they need no other than they have.
-    pub authority: Option<&'a str>,
-}
-
-/// The editions of an ecosystem's repositories, as clients find them.
-pub trait Editions: std::fmt::Debug {
-    /// A small document of a repository's edition.
-    fn document(&self, repository: &str, path: &str) -> Result<Option<Bytes>, Problem>;
-}
-
-/// A client's configuration file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientFile {
-    /// Its path: absolute, or relative to the user's home directory.
-    pub path: &'static str,
-    /// What is ours.
-    pub text: String,
-    /// How it stands in the file.
-    pub form: Form,
-    /// What a person has to do besides, as a sentence; empty for nothing.
-    pub then: &'static str,
-    /// Where the client looks for the server's certificate authority, if that has to be in a file of its own: absolute, or
-    /// relative to the user's home directory.
-    pub authority_file: Option<String>,
-}
-
-impl ClientFile {
-    /// Where it is, as people write it.
-    pub fn place(&self) -> String {
-        place(self.path)
-    }
-
-    /// What to do with the server's certificate authority, as a sentence; nothing, where there is nothing to do.
-    pub fn authority_advice(&self) -> Option<String> {
-        let place = place(self.authority_file.as_deref()?);
-        Some(format!("the server's certificate authority has to be in {place}: `aftk setup ca` prints it"))
-    }
-}
-
-fn place(path: &str) -> String {
-    if path.starts_with('/') { path.to_owned() } else { format!("~/{path}") }
-}
-
-/// How our text stands in a client's file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// Among the lines of others, between marks; what begins a comment there.
-    Among(&'static str),
-    /// Alone, because two texts make no document of this language; between marks, with what begins a comment.
-    Alone(&'static str),
-    /// Alone and without marks, because this language has no comments.
-    Bare,
 }
 
 /// The context as ops hand it about.

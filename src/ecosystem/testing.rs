@@ -82,6 +82,14 @@ pub trait FakeMachine: Send + Sync {
     fn directory(&self) -> &Path {
         Path::new("/project")
     }
+    /// Nothing can be had whole.
+    async fn download(&self, _access: &Access) -> Result<File, Problem> {
+        Err(none("download"))
+    }
+    /// The project says nothing to anybody alone.
+    fn settings(&self, _ecosystem: &str) -> Vec<Settings> {
+        Vec::new()
+    }
     /// No client is installed.
     async fn ask_client(&self, _program: &str, _arguments: &[&str], _pristine: bool) -> Option<String> {
         None
@@ -95,11 +103,7 @@ pub trait FakeMachine: Send + Sync {
     ) -> Result<HelperAnswer, Problem> {
         Err(none("helper"))
     }
-    /// There is no project.
-    fn settings(&self) -> Vec<Settings> {
-        Vec::new()
-    }
-    /// Nor a lock.
+    /// There is no lock.
     fn locked(&self) -> Vec<Planned> {
         Vec::new()
     }
@@ -127,8 +131,11 @@ impl<T: FakeMachine> CollectContext for T {
     ) -> Result<(BlobKey, u64), Problem> {
         Err(none("store"))
     }
-    async fn download(&self, _: &Access) -> Result<File, Problem> {
-        Err(none("download"))
+    async fn download(&self, access: &Access) -> Result<File, Problem> {
+        FakeMachine::download(self, access).await
+    }
+    fn settings(&self, ecosystem: &str) -> Vec<Settings> {
+        FakeMachine::settings(self, ecosystem)
     }
     async fn hold(&self, key: &BlobKey, size: u64) -> Result<bool, Problem> {
         FakeMachine::hold(self, key, size).await
@@ -181,9 +188,6 @@ impl<T: FakeMachine> CollectContext for T {
     }
     fn events(&self) -> &dyn Events {
         &Silent
-    }
-    fn settings(&self, _: &str) -> Vec<Settings> {
-        FakeMachine::settings(self)
     }
     async fn locked(&self, _: &str) -> Result<Vec<Planned>, Problem> {
         Ok(FakeMachine::locked(self))

@@ -1,6 +1,7 @@
 //! Taking blobs into the store in groups: one flush to the disk for many small files.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use bundle_format::{BlobKey, Digest};
 
@@ -22,6 +23,7 @@ pub struct Intake {
     /// Whether the session ends with it.
     owns: bool,
     group: Mutex<Group>,
+    settled: Condvar,
     group_blobs: usize,
 }
 
@@ -30,6 +32,40 @@ struct Group {
     staged: Vec<Box<dyn Staged>>,
     bytes: u64,
     answers: Vec<(String, CachedAnswer)>,
+    /// The numbers of the groups that are being settled.
+    settling: BTreeSet<u64>,
+    /// The number of the next one.
+    next: u64,
+}
+
+/// A group that is settled by whoever has taken it out.
+struct Taken {
+    number: u64,
+    staged: Vec<Box<dyn Staged>>,
+    answers: Vec<(String, CachedAnswer)>,
+}
+
+/// The settling of a group, which ends however it ends.
+struct Settling<'a> {
+    intake: &'a Intake,
+    number: u64,
+}
+
+impl Drop for Settling<'_> {
+    fn drop(&mut self) {
+        self.intake.group.lock().unwrap_or_else(PoisonError::into_inner).settling.remove(&self.number);
+        self.intake.settled.notify_all();
+    }
+}
+
+impl Group {
+    fn take(&mut self) -> Taken {
+        let number = self.next;
+        self.next += 1;
+        self.settling.insert(number);
+        self.bytes = 0;
+        Taken { number, staged: std::mem::take(&mut self.staged), answers: std::mem::take(&mut self.answers) }
+    }
 }
 
 impl Intake {
@@ -44,7 +80,7 @@ impl Intake {
     /// An intake whose claims go into a session that outlives it.
     pub(super) fn into(store: &Store, session: SessionId) -> Intake {
         let (store, group) = (store.clone(), Mutex::default());
-        Intake { store, session, owns: false, group, group_blobs: GROUP_BLOBS }
+        Intake { store, session, owns: false, group, settled: Condvar::new(), group_blobs: GROUP_BLOBS }
     }
 
     /// The same, settling after so many blobs: fewer are lost when the process dies.
@@ -66,8 +102,7 @@ impl Intake {
             group.bytes += staged.size();
             group.staged.push(staged);
             group.answers.extend(answer);
-            (group.staged.len() >= self.group_blobs || group.bytes >= GROUP_BYTES)
-                .then(|| std::mem::take(&mut *group))
+            (group.staged.len() >= self.group_blobs || group.bytes >= GROUP_BYTES).then(|| group.take())
         };
         if let Some(group) = full {
             self.settle(group)?;
@@ -126,13 +161,19 @@ impl Intake {
         Ok(())
     }
 
-    /// Settles what is left. Blobs are durable when this returns.
+    /// Settles what is left. All that was taken before is durable when this returns, also what others are settling.
     pub fn flush(&self) -> Result<(), Problem> {
-        let group = std::mem::take(&mut *self.group.lock().unwrap_or_else(PoisonError::into_inner));
-        self.settle(group)
+        let group = self.group.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let number = group.number;
+        self.settle(group)?;
+        let group = self.group.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_earlier = |group: &mut Group| group.settling.first().is_some_and(|first| *first < number);
+        drop(self.settled.wait_while(group, is_earlier).unwrap_or_else(PoisonError::into_inner));
+        Ok(())
     }
 
-    fn settle(&self, group: Group) -> Result<(), Problem> {
+    fn settle(&self, group: Taken) -> Result<(), Problem> {
+        let _done = Settling { intake: self, number: group.number };
         // The answers first: a process that dies in between leaves answers without bodies, which are none, and not bodies
         // that nobody knows by their address, which would be downloaded again.
         self.store.catalogue.cache(&group.answers)?;
@@ -193,6 +234,25 @@ mod tests {
                 break;
             }
         }
+    }
+
+    #[test]
+    fn what_was_taken_is_there_after_a_flush_whoever_settles_it() {
+        let home = fsx::test_directory();
+        let store = Store::open(home.path()).unwrap();
+        let intake = Intake::new(&store).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let (intake, store) = (&intake, &store);
+                scope.spawn(move || {
+                    for at in 0..40 {
+                        let key = intake.keep(format!("{thread} {at}").as_bytes(), None).unwrap();
+                        intake.flush().unwrap();
+                        assert!(store.blobs.size(&key).unwrap().is_some());
+                    }
+                });
+            }
+        });
     }
 
     #[test]

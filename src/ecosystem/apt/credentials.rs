@@ -9,9 +9,10 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::machine::Machine;
-use super::source::{Account, Source};
+use super::source::Source;
 use crate::ecosystem::CollectContext;
-use crate::net::{Access, Authorities, Credential, Identity, Proxy, Route};
+use crate::ecosystem::netrc::{self, Account};
+use crate::net::{Access, Authorities, Identity, Proxy, Route};
 use crate::problem::{Kind, Problem};
 
 /// The largest file of accounts or certificates that is read, in bytes.
@@ -20,19 +21,8 @@ const LARGEST: u64 = 16 << 20;
 /// The ways to archives.
 #[derive(Default)]
 pub(super) struct Ways {
-    accounts: Vec<Entry>,
+    accounts: Vec<Account>,
     machine: Machine,
-}
-
-/// A `machine` of `auth.conf`, or what a source's own address says.
-struct Entry {
-    /// `http`, where somebody wrote that it may be told in the clear.
-    scheme: Option<String>,
-    /// The host, with its port if that is written.
-    host: String,
-    /// What the path has to begin with.
-    path: String,
-    account: Account,
 }
 
 impl Ways {
@@ -45,7 +35,7 @@ impl Ways {
         sources: &[Source],
         context: &dyn CollectContext,
     ) -> Result<Ways, Problem> {
-        let mut accounts: Vec<Entry> = sources.iter().filter_map(Entry::of).collect();
+        let mut accounts: Vec<Account> = sources.iter().filter_map(of_source).collect();
         let places = ("Dir::Etc::netrc", "Dir::Etc::netrcparts");
         let mut files = machine.files(places, &["conf"], context).await?;
         let of_user = context.environment("NETRC").map(PathBuf::from);
@@ -60,7 +50,7 @@ impl Ways {
             let text = std::str::from_utf8(&bytes).map_err(|_| {
                 Problem::new(Kind::Usage, "apt.auth", "apt's accounts are no UTF-8").at(path.display())
             })?;
-            accounts.append(&mut read(text));
+            accounts.append(&mut netrc::read(text));
         }
         Ok(Ways { accounts, machine: machine.clone() })
     }
@@ -70,8 +60,8 @@ impl Ways {
     /// # Errors
     /// If a certificate that the configuration names cannot be read.
     pub(super) async fn access(&self, url: Url, context: &dyn CollectContext) -> Result<Access, Problem> {
-        let account = self.accounts.iter().find(|entry| entry.is_for(&url)).map(|entry| &entry.account);
-        let credential = account.map(|account| Credential::basic(&url, &account.login, &account.password));
+        let account = self.accounts.iter().find(|account| account.is_for(&url));
+        let credential = account.map(|account| account.credential(&url));
         let route = Arc::new(self.route(&url, context).await?);
         Ok(Access { credential, route, ..Access::open(url) })
     }
@@ -129,63 +119,17 @@ async fn certificate(path: &str, named_by: &str, context: &dyn CollectContext) -
     })
 }
 
-impl Entry {
-    /// What a source's own address says.
-    fn of(source: &Source) -> Option<Entry> {
-        let (host, port) = (source.base.host_str()?, source.base.port());
-        Some(Entry {
-            scheme: Some(source.base.scheme().to_owned()),
-            host: port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
-            path: source.base.path().to_owned(),
-            account: source.account.clone()?,
-        })
-    }
-
-    /// Whether it is for an address. Without a scheme, it is not told where others can listen.
-    fn is_for(&self, url: &Url) -> bool {
-        let host = match (url.host_str(), url.port()) {
-            (Some(host), Some(port)) if self.host.contains(':') => format!("{host}:{port}"),
-            (Some(host), _) => host.to_owned(),
-            (None, _) => return false,
-        };
-        self.scheme.as_deref().unwrap_or("https") == url.scheme()
-            && self.host.eq_ignore_ascii_case(&host)
-            && url.path().starts_with(&self.path)
-    }
-}
-
-/// Reads accounts as netrc writes them: `machine HOST/PATH login NAME password SECRET`.
-fn read(text: &str) -> Vec<Entry> {
-    let without_comments = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    let mut words = without_comments.flat_map(str::split_whitespace);
-    let mut accounts: Vec<Entry> = Vec::new();
-    while let Some(word) = words.next() {
-        match (word, accounts.last_mut()) {
-            ("machine", _) => {
-                let address = words.next().unwrap_or_default();
-                let (scheme, rest) = match address.split_once("://") {
-                    Some((scheme, rest)) => (Some(scheme.to_owned()), rest),
-                    None => (None, address),
-                };
-                let slash = rest.find('/').unwrap_or(rest.len());
-                let (host, path) = rest.split_at(slash);
-                accounts.push(Entry {
-                    scheme,
-                    host: host.to_owned(),
-                    path: path.to_owned(),
-                    account: Account { login: Zeroizing::default(), password: Zeroizing::default() },
-                });
-            }
-            ("login", Some(entry)) => {
-                entry.account.login = words.next().unwrap_or_default().to_owned().into()
-            }
-            ("password", Some(entry)) => {
-                entry.account.password = words.next().unwrap_or_default().to_owned().into()
-            }
-            _ => {}
-        }
-    }
-    accounts
+/// What a source's own address says.
+fn of_source(source: &Source) -> Option<Account> {
+    let (host, port) = (source.base.host_str()?, source.base.port());
+    let account = source.account.clone()?;
+    Some(Account {
+        scheme: Some(source.base.scheme().to_owned()),
+        host: port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+        path: source.base.path().to_owned(),
+        login: account.login,
+        password: account.password,
+    })
 }
 
 #[cfg(test)]

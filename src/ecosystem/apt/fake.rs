@@ -121,7 +121,7 @@ impl FakeMachine for Fake {
         self.apt_config.clone()
     }
 
-    fn settings(&self) -> Vec<Settings> {
+    fn settings(&self, _ecosystem: &str) -> Vec<Settings> {
         self.settings.clone()
     }
 

@@ -194,7 +194,7 @@ impl Carried {
             }
         }
         let serves = |file: &File| {
-            let works = file.requires_python.as_ref().is_none_or(|pythons| pythons.contains(&target.python));
+            let works = file.requires_python.as_ref().is_none_or(|pythons| target.has_python(pythons));
             works
                 && match &file.parsed.kind {
                     FileKind::Wheel(wheel) => {

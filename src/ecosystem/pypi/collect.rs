@@ -12,8 +12,8 @@ use super::fetch::Fetcher;
 use super::group::{self, Groups};
 use super::indexes::Indexes;
 use super::options::{Options, circumstances};
-use super::record;
 use super::request::Asked;
+use super::{prove, record};
 use crate::blocking::blocking;
 use crate::ecosystem::{
     Collect, CollectContext, Gathered, Proof, Request, RequestBody, Resolution, Upstreams,
@@ -105,8 +105,8 @@ impl Collect for PypiCollect {
         Ok(Box::new(PypiUpstreams(indexes)))
     }
 
-    fn prove(&self, _gathered: &Gathered<'_>) -> Result<Proof, Problem> {
-        Ok(Proof::default())
+    fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem> {
+        prove::prove(gathered)
     }
 }
 

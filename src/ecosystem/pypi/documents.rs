@@ -1,7 +1,7 @@
 //! The documents of projects, with what they include, read from this machine.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use bundle_format::BlobKey;
 use bytes::Bytes;
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         let place = document.path.as_str();
         if document.form == Form::Requirements {
             let mut asks = Asks::default();
-            self.requirements(PathBuf::from(place), false, &mut asks).await?;
+            self.requirements(plain(Path::new(place)), false, &mut asks).await?;
             return Ok(Said::Asks(Box::new(asks)));
         }
         let text = self.text(Path::new(place)).await?;
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
     pub(super) async fn constraints(&mut self, paths: &[String]) -> Result<Vec<Requirement>, Problem> {
         let mut asks = Asks::default();
         for path in paths {
-            self.requirements(PathBuf::from(path), true, &mut asks).await?;
+            self.requirements(plain(Path::new(path)), true, &mut asks).await?;
         }
         Ok(asks.constraints)
     }
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
                         .at(format_args!("{place}:{}", include.line))
                         .hint("download it, and include the file"));
                 }
-                let next = (directory.join(&include.path), is_constraint || include.is_constraint);
+                let next = (plain(&directory.join(&include.path)), is_constraint || include.is_constraint);
                 if seen.contains(&next) {
                     continue;
                 }
@@ -154,6 +154,21 @@ impl<'a> Reader<'a> {
         self.read.push(BlobKey::of(&bytes));
         String::from_utf8(bytes.into()).map_err(|_| wrong("it is no text in UTF-8"))
     }
+}
+
+/// A path without what leads nowhere, so that each file has one.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(plain.components().next_back(), Some(Component::Normal(_))) => {
+                plain.pop();
+            }
+            component => plain.push(component),
+        }
+    }
+    plain
 }
 
 impl Asks {

@@ -3,16 +3,15 @@
 //! No host is written here. The public index is the one that untouched clients of this machine would use; one that is
 //! configured here is only a route to it, whatever host documents name.
 
-use std::sync::Arc;
-
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::credentials::Ways;
 use super::machine::Machine;
 use super::name::Name;
 use super::options::Options;
 use crate::ecosystem::CollectContext;
-use crate::net::{Access, Credential, Route};
+use crate::net::{Access, Credential};
 use crate::problem::{Kind, Problem};
 
 /// The repository that stands for the public index.
@@ -38,7 +37,7 @@ pub(super) struct Indexes {
     usual: Vec<usize>,
     /// The addresses that mean the public index.
     public: Vec<Url>,
-    route: Arc<Route>,
+    ways: Ways,
 }
 
 impl Indexes {
@@ -48,7 +47,7 @@ impl Indexes {
     /// If an address is none, or two indexes share a name.
     pub(super) async fn load(options: &Options, context: &dyn CollectContext) -> Result<Indexes, Problem> {
         let machine = Machine::ask(context).await;
-        let mut indexes = Indexes::default();
+        let mut indexes = Indexes { ways: Ways::load(&machine, context).await?, ..Indexes::default() };
         let pristine = machine.pristine_index.as_deref().and_then(|text| read(text).ok());
         indexes.public.extend(pristine.map(|(url, _)| url));
         let variable = |name: &str| context.environment(name).filter(|value| !value.is_empty());
@@ -141,6 +140,7 @@ impl Indexes {
                 .because(format!("{} and {base}", other.base))
                 .hint("name them in aftk.toml: [[pypi]] index = \"…\", name = \"…\""));
         }
+        let credential = credential.or_else(|| self.ways.of_index(&repository, &base));
         self.all.push(Index { repository, base, credential, packages: Vec::new() });
         Ok(self.all.len() - 1)
     }
@@ -172,7 +172,8 @@ impl Indexes {
         let mut candidates =
             of_repository.chain(&self.all).filter(|index| index.base.origin() == url.origin());
         let credential = candidates.find_map(|index| index.credential.clone());
-        Access { credential, route: self.route.clone(), ..Access::open(url) }
+        let credential = credential.or_else(|| self.ways.credential(&url));
+        Access { credential, route: self.ways.route(&url), ..Access::open(url) }
     }
 }
 

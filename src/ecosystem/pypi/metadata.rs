@@ -83,11 +83,6 @@ impl Metadata {
             is_static: form >= static_from && !dynamic.iter().any(|field| moving.contains(&field.as_str())),
         })
     }
-
-    /// Whether a Python will do.
-    pub(crate) fn works_with(&self, python: &Version) -> bool {
-        self.requires_python.as_ref().is_none_or(|specifiers| specifiers.contains(python))
-    }
 }
 
 /// Which project and version a document is about, and nothing else: what it requires may be what nobody can read.
@@ -148,9 +143,7 @@ mod tests {
         assert_eq!(requires, ["a>=1.0", "b ; extra == 'test-it'"]);
         assert_eq!(metadata.extras, [Name::parse("test-it").unwrap()]);
         assert!(metadata.is_static && metadata.licence.as_deref() == Some("MIT"));
-        for (python, works) in [("3.8.0", true), ("3.7.9", false)] {
-            assert_eq!(metadata.works_with(&Version::parse(python).unwrap()), works);
-        }
+        assert_eq!(metadata.requires_python, Specifiers::parse(">=3.8").ok());
     }
 
     #[test]

@@ -9,10 +9,10 @@
 //! [`inputs`] reads what projects ask for and what they locked, and [`resolve`] finds one version of each project for a
 //! target.
 //!
-//! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`] and [`indexes`] where it is to be
-//! had, and [`group`] what is installed together. [`closure`] resolves that in rounds, in which [`fetch`] asks for what is
-//! not [`known`]: pages ([`simple`], [`page_html`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
-//! [`carry`] chooses files, of which [`record`] makes artifacts.
+//! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`], [`indexes`] and [`credentials`]
+//! where and how it is to be had, and [`group`] what is installed together. [`closure`] resolves that in rounds, in which
+//! [`fetch`] asks for what is not [`known`]: pages ([`simple`], [`page_html`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
+//! [`carry`] chooses files, of which [`record`] makes artifacts. [`prove`] checks that they are enough.
 //!
 //! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
 //! what is [`listed`]: on [`pages`] for installers, and as [`project_json`] for those that ask the older interface. What an
@@ -23,8 +23,13 @@ mod admit;
 mod carry;
 mod closure;
 mod collect;
+#[cfg(test)]
+mod collect_tests;
+mod credentials;
 mod documents;
 mod facts;
+#[cfg(test)]
+mod fake;
 mod fetch;
 mod file_name;
 mod group;
@@ -44,6 +49,7 @@ mod page_html;
 mod pages;
 mod parts;
 mod project_json;
+mod prove;
 mod push;
 mod pypirc;
 mod record;

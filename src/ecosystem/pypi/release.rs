@@ -82,9 +82,8 @@ impl Release {
     /// # Errors
     /// Why there is none.
     pub(crate) fn best(&self, target: &Target, formats: Formats) -> Result<&File, Unusable> {
-        let works = |file: &&File| {
-            file.requires_python.as_ref().is_none_or(|pythons| pythons.contains(&target.python))
-        };
+        let works =
+            |file: &&File| file.requires_python.as_ref().is_none_or(|pythons| target.has_python(pythons));
         let allowed = |file: &&File| match file.parsed.kind {
             Kind::Wheel(_) => formats != Formats::Sdists,
             Kind::Sdist => formats != Formats::Wheels,

@@ -155,19 +155,20 @@ impl Documents {
         };
         let mut knows = if metadata.is_static { Knows::ForSure } else { Knows::AsMade };
         if !metadata.is_static && metadata.requires.is_empty() {
-            let stated = text.as_deref().and_then(|text| Pyproject::parse(text, "pyproject.toml").ok());
-            let stated = stated.and_then(|project| Some((project.dependencies?, project.extras)));
-            match (stated, &self.egg_requires) {
-                (Some((dependencies, extras)), _) => {
+            let project = text.as_deref().and_then(|text| Pyproject::parse(text, "pyproject.toml").ok());
+            match (project, &self.egg_requires) {
+                (Some(Pyproject { dependencies: Some(dependencies), extras, .. }), _) => {
                     metadata.requires = dependencies;
                     for (extra, requirements) in extras {
                         let marked = requirements.into_iter().filter_map(|one| one.only_for_extra(&extra));
                         metadata.requires.extend(marked);
                     }
                 }
-                (None, Some(egg)) => metadata.requires = egg_requires(&String::from_utf8_lossy(egg)),
-                (None, None) if self.has_egg_info => {}
-                (None, None) => knows = Knows::Nothing,
+                (_, Some(egg)) => metadata.requires = egg_requires(&String::from_utf8_lossy(egg)),
+                // It has a project's table, and leaves what it needs to its build.
+                (Some(Pyproject { name: Some(_), .. }), None) if !self.has_egg_info => knows = Knows::Nothing,
+                // What is older than that could require nothing but by setuptools, which leaves its traces.
+                _ => {}
             }
         }
         let usual = || USUAL_BUILDERS.iter().filter_map(|text| Requirement::parse(text).ok()).collect();
@@ -259,9 +260,11 @@ pub(super) mod tests {
     fn what_a_distribution_requires_is_found_where_it_is_said() {
         let usual = vec!["setuptools>=40.8.0".to_owned(), "wheel".to_owned()];
         assert_eq!(of(&[("a-1/PKG-INFO", NEW)]), (Knows::ForSure, vec!["b".to_owned()], usual.clone()));
-        assert_eq!(of(&[("a-1/PKG-INFO", OLD)]), (Knows::Nothing, vec![], usual.clone()));
+        assert_eq!(of(&[("a-1/PKG-INFO", OLD)]), (Knows::AsMade, vec![], usual.clone()));
+        let dynamic = ("a-1/pyproject.toml", &b"[project]\nname = 'a'\ndynamic = ['dependencies']\n"[..]);
+        assert_eq!(of(&[("a-1/PKG-INFO", OLD), dynamic]).0, Knows::Nothing);
         let egg = ("a-1/src/a.egg-info/PKG-INFO", OLD);
-        assert_eq!(of(&[("a-1/PKG-INFO", OLD), egg]), (Knows::AsMade, vec![], usual.clone()));
+        assert_eq!(of(&[("a-1/PKG-INFO", OLD), egg]), (Knows::AsMade, vec![], usual));
         let requires = b"c>=1\n\n[:sys_platform == \"win32\"]\nd\n\n[x]\ne\n\n[x:os_name == \"nt\"]\nf\n";
         let (knows, found, _) =
             of(&[("a-1/PKG-INFO", OLD), egg, ("a-1/src/a.egg-info/requires.txt", requires)]);

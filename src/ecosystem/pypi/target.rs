@@ -2,8 +2,11 @@
 //!
 //! Markers and tags are answered from here alone, never from the machine that collects.
 
+use std::ops::RangeBounds;
+
 use super::file_name::Wheel;
 use super::marker::Environment;
+use super::specifier::Specifiers;
 use super::tags::{Implementation, Interpreter, LEGACY, Platform, Tags};
 use super::unreadable::Unreadable;
 use super::version::Version;
@@ -17,6 +20,8 @@ pub(crate) struct Target {
     pub(crate) python: Version,
     /// What markers are told.
     pub(crate) environment: Environment,
+    /// Some later release of the same series, where nobody says which one it is.
+    later: Option<Version>,
     tags: Tags,
 }
 
@@ -26,6 +31,8 @@ const USUAL_GLIBC: (u64, u64) = (2, 28);
 const USUAL_MUSL: (u64, u64) = (1, 2);
 /// The same of macOS.
 const USUAL_MACOS: (u64, u64) = (14, 0);
+/// The number of a release that no series of Python comes to.
+const LATER: u64 = 99;
 
 impl Target {
     /// Reads a Python and a platform in one: `cp312-manylinux_2_28_x86_64`, `3.12.4-linux-x86_64`.
@@ -71,9 +78,25 @@ impl Target {
         Ok(Target {
             name,
             python: version,
+            later: (patch == 0).then(|| Version::parse(&format!("{series}.{LATER}"))).flatten(),
             environment: environment(interpreter, &platform, series, full),
             tags: Tags::of(interpreter, &platform),
         })
+    }
+
+    /// Whether its Python is among those that something works with.
+    ///
+    /// Where it is only said to be of a series, single releases of that which are excluded do not count: they were broken, and
+    /// nobody has them.
+    pub(crate) fn has_python(&self, pythons: &Specifiers) -> bool {
+        let spans = || {
+            pythons
+                .ranges()
+                .bounding_range()
+                .is_some_and(|span| RangeBounds::<Version>::contains(&span, &self.python))
+        };
+        pythons.contains(&self.python)
+            || self.later.as_ref().is_some_and(|later| pythons.contains(later)) && spans()
     }
 
     /// How early it takes a wheel; `None`, if it does not. The least is the best.
@@ -306,6 +329,22 @@ mod tests {
         ] {
             let target = Target::parse(target).unwrap();
             assert!(Marker::parse(marker).unwrap().holds(&target.environment, Chosen::default()), "{marker}");
+        }
+    }
+
+    #[test]
+    fn a_series_is_not_its_first_release() {
+        for (target, pythons, has) in [
+            ("cp39-linux-x86_64", ">=3.8,!=3.9.0,!=3.9.1", true),
+            ("cp39-linux-x86_64", "!=3.9.0", true),
+            ("cp39-linux-x86_64", ">=3.9.2", false),
+            ("cp39-linux-x86_64", "!=3.9.*", false),
+            ("cp39-linux-x86_64", "<3.9", false),
+            ("cp39-linux-x86_64", "==3.9.0", true),
+            ("3.9.1-linux-x86_64", ">=3.8,!=3.9.1", false),
+        ] {
+            let pythons = Specifiers::parse(pythons).unwrap();
+            assert_eq!(Target::parse(target).unwrap().has_python(&pythons), has, "{target} {pythons}");
         }
     }
 

@@ -145,7 +145,7 @@ impl Edge {
 impl Lock {
     /// Whether it was made for a target, too.
     pub(crate) fn is_for(&self, target: &Target) -> bool {
-        let python = self.requires_python.as_ref().is_none_or(|pythons| pythons.contains(&target.python));
+        let python = self.requires_python.as_ref().is_none_or(|pythons| target.has_python(pythons));
         let holds = |marker: &Marker| marker.holds(&target.environment, Chosen::default());
         python && (self.environments.is_empty() || self.environments.iter().any(holds))
     }

@@ -292,7 +292,7 @@ impl<'a> Provider<'a> {
             let (name, version) = (&metadata.spelled, &metadata.version);
             return Err(NotSo::Unusable(format!("it says of itself that it is {name} {version}")));
         }
-        if !metadata.works_with(&self.target.python) {
+        if !metadata.requires_python.as_ref().is_none_or(|pythons| self.target.has_python(pythons)) {
             let pythons = metadata.requires_python.as_ref().map(ToString::to_string).unwrap_or_default();
             let python = &self.target.python;
             return Err(NotSo::Unusable(format!("it needs Python {pythons}, and the target has {python}")));
