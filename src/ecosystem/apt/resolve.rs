@@ -139,6 +139,9 @@ async fn open(
     Ok(packed)
 }
 
+/// A package's repository, name, version and architecture.
+type Identity = (String, String, String, String);
+
 /// Takes packages out of the indices.
 struct Taking<'a> {
     suites: &'a Suites,
@@ -146,7 +149,7 @@ struct Taking<'a> {
     scratch: &'a Path,
     artifacts: Sorter<Planned>,
     /// What was taken, since `Architecture: all` stands in the index of every architecture: its stanza, and for whom.
-    taken: HashMap<(String, String, String, String), (BlobKey, BTreeSet<usize>)>,
+    taken: HashMap<Identity, (BlobKey, BTreeSet<usize>)>,
     /// Places of indices that something was taken from.
     used: BTreeSet<usize>,
     gaps: Vec<Gap>,

@@ -104,7 +104,10 @@ fn top(yaml: &mut Yaml<'_>, key: &str, read: &mut Read) -> Result<(), Damage> {
             let (line, path) = (yaml.line(), if path == "." { String::new() } else { path.to_owned() });
             let mut own = Asked::default();
             yaml.mapping(|yaml, key| match key {
-                "specifiers" => Ok(own.specifiers.extend(yaml.texts()?)),
+                "specifiers" => {
+                    own.specifiers.extend(yaml.texts()?);
+                    Ok(())
+                }
                 key => dependencies(yaml, key, &mut own),
             })?;
             read.importers.push(Importer { path, edges: own.edges(), line });
