@@ -131,9 +131,9 @@ async fn open(
 ) -> Result<Packed, Problem> {
     let mut packed = Vec::new();
     for (place, index) in suites.indices.iter().enumerate() {
-        packed.push(match is_wanted(place) {
-            true => Some(context.open_blob(&index.index.listed.key).await?),
-            false => None,
+        packed.push(match index.index.held.filter(|_| is_wanted(place)) {
+            Some(key) => Some(context.open_blob(&key).await?),
+            None => None,
         });
     }
     Ok(packed)
