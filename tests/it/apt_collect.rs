@@ -6,6 +6,8 @@ use aftk::protocol::openpgp::Keyring;
 
 use crate::support::fake_upstream::{FakeUpstream, Reply};
 use crate::support::images::sha512;
+use crate::support::raw_http::Client;
+use crate::support::serving::Serving;
 use crate::support::sides::{Ran, Sides};
 
 pub(crate) fn archive() -> PathBuf {
@@ -227,6 +229,47 @@ fn who_signed_what_upstream_is_told_before_and_after_the_gap() {
     let json = project.sides.run("in", &["why", "apt:tool", "--json"]).json();
     let verdict = json["artifacts"][0]["upstream"]["verdict"].as_str().unwrap();
     assert!(verdict.starts_with("signed by "), "{verdict}");
+}
+
+/// A repository without folders, whose every path begins with `./`, as apt asks for it then.
+#[test]
+fn flat_repositories_are_served_where_apt_looks() {
+    let project = Project::new();
+    let package = std::fs::read(archive().join("flat/tool_1_amd64.deb")).unwrap();
+    let sha256 = |bytes: &[u8]| bundle_format::BlobKey::of(bytes).hex();
+    let index = format!(
+        "Package: tool\nVersion: 1\nArchitecture: amd64\nFilename: ./tool.deb\nSize: {}\nSHA256: {}\nDescription: tool\n\n",
+        package.len(),
+        sha256(&package)
+    );
+    let release = format!(
+        "Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n {} {} Packages\n",
+        sha256(index.as_bytes()),
+        index.len()
+    );
+    project.upstream.route("/flat/Release", Reply::ok(release));
+    project.upstream.route("/flat/Packages", Reply::ok(index));
+    project.upstream.route("/flat/tool.deb", Reply::ok(package.clone()));
+    let table = format!(
+        "format = 1\nrequests = [\"apt:tool\"]\n\n[[apt]]\nuri = \"{}/flat\"\nsuites = [\"./\"]\narchitectures = \
+         [\"amd64\"]\ntrusted = true\n",
+        project.upstream.url()
+    );
+    project.sides.write("aftk.toml", table);
+    project.run(&["collect", "--out", "../stick"]).done();
+    project.sides.trust();
+    let bundle = project.sides.medium().remove(0).display().to_string();
+    project.sides.run("in", &["import", &bundle]).done();
+    let serving = Serving::start(&project.sides);
+    let get = |path: &str| {
+        let response = Client::connect(serving.address).ask("GET", &format!("/apt/flat/{path}"), &[]);
+        assert_eq!(response.status, 200, "{path}");
+        response.body
+    };
+    for path in ["./InRelease", "InRelease"] {
+        assert!(String::from_utf8(get(path)).unwrap().contains("SHA256:"), "{path}");
+    }
+    assert_eq!(get("./tool.deb"), package);
 }
 
 /// Archives that list nothing but SHA512, as some third parties do; and one that trusts in what is broken.

@@ -109,9 +109,8 @@ fn check_binary(artifact: &Artifact, architecture: &str, stanza: &Stanza<'_>) ->
     }
     must_say(stanza, "Size", &file.size.to_string())?;
     for (field, algorithm) in [("SHA256", "sha256"), ("SHA1", "sha1"), ("SHA512", "sha512")] {
-        match stanza.text(field) {
-            Some(hex) => must_have(file, algorithm, hex)?,
-            None => {}
+        if let Some(hex) = stanza.text(field) {
+            must_have(file, algorithm, hex)?;
         }
     }
     if stanza.text("SHA256").or(stanza.text("SHA512")).is_none() {
