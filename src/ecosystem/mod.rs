@@ -406,12 +406,18 @@ pub trait CollectContext: Send + Sync {
     /// Who listens.
     fn events(&self) -> &dyn Events;
     /// Takes a document that may be too large for memory into the store, from where it is said to have this digest and
-    /// size; it is not asked for if it is held. `Ok(false)` if the upstream says that there is none (404, 410).
+    /// size, and gives back its key; it is not asked for if it is held. `Ok(None)` if the upstream says that there is none
+    /// (404, 410).
     ///
     /// # Errors
     /// Untrusted, if it has another digest or size.
-    async fn obtain(&self, _access: &Access, _key: &BlobKey, _size: u64) -> Result<bool, Problem> {
-        Ok(false)
+    async fn obtain(
+        &self,
+        _access: &Access,
+        _digest: &Digest,
+        _size: u64,
+    ) -> Result<Option<BlobKey>, Problem> {
+        Ok(None)
     }
     /// Opens a blob that is held. Reading it blocks.
     async fn open_blob(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem> {

@@ -43,8 +43,13 @@ pub trait FakeMachine: Send + Sync {
         Err(none("store"))
     }
     /// The upstreams have no large document.
-    async fn obtain(&self, _access: &Access, _key: &BlobKey, _size: u64) -> Result<bool, Problem> {
-        Ok(false)
+    async fn obtain(
+        &self,
+        _access: &Access,
+        _digest: &Digest,
+        _size: u64,
+    ) -> Result<Option<BlobKey>, Problem> {
+        Ok(None)
     }
     /// No file is taken in.
     async fn ingest(&self, _path: &Path) -> Result<(BlobKey, u64), Problem> {
@@ -143,8 +148,8 @@ impl<T: FakeMachine> CollectContext for T {
     async fn held(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {
         FakeMachine::held(self, key, limit).await
     }
-    async fn obtain(&self, access: &Access, key: &BlobKey, size: u64) -> Result<bool, Problem> {
-        FakeMachine::obtain(self, access, key, size).await
+    async fn obtain(&self, access: &Access, digest: &Digest, size: u64) -> Result<Option<BlobKey>, Problem> {
+        FakeMachine::obtain(self, access, digest, size).await
     }
     async fn ingest(&self, path: &Path) -> Result<(BlobKey, u64), Problem> {
         FakeMachine::ingest(self, path).await

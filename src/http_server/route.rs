@@ -32,8 +32,13 @@ impl<'a> Path<'a> {
         if below.is_empty() {
             return if raw == "/" { Ok(Path { segments: Vec::new(), directory }) } else { Err(EMPTY) };
         }
-        let segments = below.split('/').map(Segment::parse).collect::<Result<_, _>>()?;
-        Ok(Path { segments, directory })
+        // `./` leads nowhere (RFC 3986, section 5.2.4); apt asks so for all that a repository without folders has.
+        let mut raw: Vec<&str> = below.split("/./").collect();
+        if let Some(first) = raw.first_mut() {
+            *first = first.strip_prefix("./").unwrap_or(first);
+        }
+        let segments = raw.into_iter().flat_map(|part| part.split('/')).map(Segment::parse);
+        Ok(Path { segments: segments.collect::<Result<_, _>>()?, directory })
     }
 
     /// How many segments.
@@ -306,6 +311,8 @@ mod tests {
             ("/-/ping", "ping"),
             ("/-/ping/", "nothing"),
             ("/left-pad", "package package=left-pad"),
+            ("/./left-pad", "package package=left-pad"),
+            ("/files/./a/./b", "file path=a/b"),
             ("/@s/p", "scoped scope=s name=p"),
             ("/@s%2fp", "package package=@s/p"),
             ("/@s%2Fp", "package package=@s/p"),
@@ -348,6 +355,9 @@ mod tests {
             "/.",
             "/..",
             "/x/../y",
+            "/x/.",
+            "/./",
+            "/x/././y",
             "/%2e%2e",
             "/%2E./x",
             "/%2e",

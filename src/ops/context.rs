@@ -12,7 +12,7 @@ use url::Url;
 
 use super::download::{self, Download};
 use super::ingest::{ingest, take_in};
-use super::intake::Intake;
+use super::intake::{Intake, digest_name};
 use super::programs::Programs;
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
@@ -423,16 +423,21 @@ impl CollectContext for Outside {
         &*self.events
     }
 
-    async fn obtain(&self, access: &Access, key: &BlobKey, size: u64) -> Result<bool, Problem> {
-        if self.hold(key, size).await? {
-            return Ok(true);
+    async fn obtain(&self, access: &Access, digest: &Digest, size: u64) -> Result<Option<BlobKey>, Problem> {
+        if let Some(key) = self.key_of(digest).await?
+            && self.hold(&key, size).await?
+        {
+            return Ok(Some(key));
         }
         let segments = access.url.path_segments();
         let item = segments.and_then(|mut segments| segments.next_back()).unwrap_or_default();
-        let expected = Expected { key: Some(*key), size: Some(size), checksums: Vec::new() };
-        let what = Download { access, item, alias: &format!("document {key}"), expected };
-        match download::download(what, self).await {
-            Ok(None) => Ok(true),
+        let key = digest.blob_key();
+        let checksums = key.is_none().then(|| digest.clone()).into_iter().collect();
+        let expected = Expected { key, size: Some(size), checksums };
+        // By this name [`CollectContext::key_of`] finds what has another digest.
+        let alias = key.map_or_else(|| digest_name(digest), |key| format!("document {key}"));
+        match download::download(Download { access, item, alias: &alias, expected }, self).await {
+            Ok(None) => self.key_of(digest).await,
             Ok(Some(error)) => Err(Problem::new(
                 Kind::Untrusted,
                 "collect.upstream-mismatch",
@@ -440,7 +445,7 @@ impl CollectContext for Outside {
             )
             .at(net::redact(&access.url))
             .because(error.to_string())),
-            Err(problem) if problem.code == "net.not-found" => Ok(false),
+            Err(problem) if problem.code == "net.not-found" => Ok(None),
             Err(problem) => Err(problem),
         }
     }

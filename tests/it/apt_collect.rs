@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use aftk::protocol::openpgp::Keyring;
 
 use crate::support::fake_upstream::{FakeUpstream, Reply};
+use crate::support::images::sha512;
+use crate::support::raw_http::Client;
+use crate::support::serving::Serving;
 use crate::support::sides::{Ran, Sides};
 
 pub(crate) fn archive() -> PathBuf {
@@ -226,6 +229,95 @@ fn who_signed_what_upstream_is_told_before_and_after_the_gap() {
     let json = project.sides.run("in", &["why", "apt:tool", "--json"]).json();
     let verdict = json["artifacts"][0]["upstream"]["verdict"].as_str().unwrap();
     assert!(verdict.starts_with("signed by "), "{verdict}");
+}
+
+/// A repository without folders, whose every path begins with `./`, as apt asks for it then.
+#[test]
+fn flat_repositories_are_served_where_apt_looks() {
+    let project = Project::new();
+    let package = std::fs::read(archive().join("flat/tool_1_amd64.deb")).unwrap();
+    let sha256 = |bytes: &[u8]| bundle_format::BlobKey::of(bytes).hex();
+    let index = format!(
+        "Package: tool\nVersion: 1\nArchitecture: amd64\nFilename: ./tool.deb\nSize: {}\nSHA256: {}\nDescription: tool\n\n",
+        package.len(),
+        sha256(&package)
+    );
+    let release = format!(
+        "Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n {} {} Packages\n",
+        sha256(index.as_bytes()),
+        index.len()
+    );
+    project.upstream.route("/flat/Release", Reply::ok(release));
+    project.upstream.route("/flat/Packages", Reply::ok(index));
+    project.upstream.route("/flat/tool.deb", Reply::ok(package.clone()));
+    let table = format!(
+        "format = 1\nrequests = [\"apt:tool\"]\n\n[[apt]]\nuri = \"{}/flat\"\nsuites = [\"./\"]\narchitectures = \
+         [\"amd64\"]\ntrusted = true\n",
+        project.upstream.url()
+    );
+    project.sides.write("aftk.toml", table);
+    project.run(&["collect", "--out", "../stick"]).done();
+    project.sides.trust();
+    let bundle = project.sides.medium().remove(0).display().to_string();
+    project.sides.run("in", &["import", &bundle]).done();
+    let serving = Serving::start(&project.sides);
+    let get = |path: &str| {
+        let response = Client::connect(serving.address).ask("GET", &format!("/apt/flat/{path}"), &[]);
+        assert_eq!(response.status, 200, "{path}");
+        response.body
+    };
+    for path in ["./InRelease", "InRelease"] {
+        assert!(String::from_utf8(get(path)).unwrap().contains("SHA256:"), "{path}");
+    }
+    assert_eq!(get("./tool.deb"), package);
+}
+
+/// Archives that list nothing but SHA512, as some third parties do; and one that trusts in what is broken.
+#[test]
+fn archives_may_list_sha512_alone_and_nothing_weaker() {
+    let project = Project::new();
+    let package = std::fs::read(archive().join("pool/main/h/hello-data_2.10-3_all.deb")).unwrap();
+    let sha512 = |bytes: &[u8]| sha512(bytes).hex();
+    let index = format!(
+        "Package: hello-data\nVersion: 2.10-3\nArchitecture: all\nFilename: pool/hello-data.deb\nSize: {}\nSHA512: \
+         {}\nDescription: hello-data\n\n",
+        package.len(),
+        sha512(&package)
+    );
+    let lists = |field: &str, digest: &str| {
+        let date = "Thu, 01 Jan 2026 00:00:00 UTC";
+        let size = index.len();
+        let release =
+            format!("Suite: other\nDate: {date}\n{field}:\n {digest} {size} main/binary-amd64/Packages\n");
+        project.upstream.route("/other/dists/other/Release", Reply::ok(release));
+    };
+    project.upstream.route("/other/dists/other/main/binary-amd64/Packages", Reply::ok(index.clone()));
+    project.upstream.route("/other/pool/hello-data.deb", Reply::ok(package.clone()));
+    let table = format!(
+        "format = 1\nrequests = [\"apt:hello-data\"]\n\n[[apt]]\nuri = \"{}/other\"\nsuites = [\"other\"]\ncomponents = \
+         [\"main\"]\narchitectures = [\"amd64\"]\ntrusted = true\n",
+        project.upstream.url()
+    );
+    project.sides.write("aftk.toml", table);
+    lists("MD5Sum", "d41d8cd98f00b204e9800998ecf8427e");
+    let ran = project.run(&["lock"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("by MD5 and SHA-1 alone"), "{}", ran.stderr);
+    lists("SHA512", &sha512(b"other"));
+    assert!(project.run(&["lock"]).stderr.contains("not what its Release lists"));
+    lists("SHA512", &sha512(index.as_bytes()));
+    project.run(&["collect", "--out", "../stick"]).done();
+    let asked = project.upstream.requests().len();
+    assert!(project.run(&["lock", "--upgrade"]).done().contains("unchanged"));
+    assert_eq!(
+        project.upstream.requests().len() - asked,
+        2,
+        "its index is held: InRelease and Release are asked for"
+    );
+    project.sides.trust();
+    let bundle = project.sides.medium().remove(0).display().to_string();
+    let imported = project.sides.run("in", &["import", &bundle]).done();
+    assert!(imported.contains("2 artifacts"), "{imported}");
 }
 
 #[test]

@@ -109,11 +109,12 @@ fn check_binary(artifact: &Artifact, architecture: &str, stanza: &Stanza<'_>) ->
     }
     must_say(stanza, "Size", &file.size.to_string())?;
     for (field, algorithm) in [("SHA256", "sha256"), ("SHA1", "sha1"), ("SHA512", "sha512")] {
-        match stanza.text(field) {
-            Some(hex) => must_have(file, algorithm, hex)?,
-            None if field == "SHA256" => return Err("its control data has no SHA256".to_owned()),
-            None => {}
+        if let Some(hex) = stanza.text(field) {
+            must_have(file, algorithm, hex)?;
         }
+    }
+    if stanza.text("SHA256").or(stanza.text("SHA512")).is_none() {
+        return Err("its control data has neither SHA256 nor SHA512".to_owned());
     }
     Ok(())
 }

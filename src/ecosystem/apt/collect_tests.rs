@@ -333,6 +333,44 @@ fn what_apt_keeps_outside_it_does_not_remove_inside() {
     assert_eq!(upgrades(r#"["one/status", "both/status"]"#), ["lib:i386=1", "lib:amd64=2"]);
 }
 
+/// What Ubuntu's archives do and Debian's do not: phased updates, packages that are packed with zstd, a suite of proposals that
+/// nobody takes of his own accord, and archives besides under labels of their own.
+#[test]
+fn traits_of_ubuntu_are_known() {
+    let mut fake = machine(&[
+        ("noble", "Origin: Ubuntu\nLabel: Ubuntu\n", &["openssl 1 amd64", "vim 1 amd64", "kernel 1 amd64"]),
+        (
+            "noble-updates",
+            "Origin: Ubuntu\nLabel: Ubuntu\n",
+            &["openssl 2 amd64 [Phased-Update-Percentage: 0]"],
+        ),
+        (
+            "noble-proposed",
+            "Origin: Ubuntu\nLabel: Ubuntu\nNotAutomatic: yes\nButAutomaticUpgrades: yes\n",
+            &["vim 2 amd64"],
+        ),
+        ("noble-apps-security", "Origin: UbuntuESMApps\nLabel: UbuntuESMApps\n", &["kernel 2 amd64"]),
+    ]);
+    let installed = |name: &str, version: &str| {
+        format!("Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version}\n\n")
+    };
+    let all = ["openssl", "vim", "kernel"].map(|name| installed(name, "1")).concat();
+    fake.file("/project/web", all);
+    say(&mut fake, r#"{"baseline": "web"}"#);
+    let versions = |requests: &[&str]| {
+        let all =
+            artifacts(&resolved(&fake, requests).unwrap()).into_iter().filter(|one| one.schema == "apt/1");
+        all.map(|one| format!("{}={}", one.name, one.version)).collect::<Vec<_>>().join(" ")
+    };
+    // Whoever's turn it is, the update is carried; a proposal only for who asks for it.
+    assert_eq!(versions(&["@upgrades"]), "kernel=2 openssl=2");
+    assert_eq!(versions(&["vim/noble-proposed"]), "vim=2");
+    assert_eq!(versions(&["@security"]), "kernel=2");
+    let phased = artifacts(&resolved(&fake, &["openssl"]).unwrap());
+    let control = phased.iter().find(|one| one.name == "openssl").unwrap().attributes["control"].clone();
+    assert!(control.as_str().unwrap().contains("Phased-Update-Percentage: 0"), "byte for byte: {control}");
+}
+
 #[test]
 fn systems_of_several_architectures_get_what_each_needs() {
     let packages_of =

@@ -9,10 +9,10 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::machine::Machine;
-use super::source::Source;
+use super::source::{Reach, Source};
 use crate::ecosystem::CollectContext;
 use crate::ecosystem::netrc::{self, Account};
-use crate::net::{Access, Authorities, Identity, Proxy, Route};
+use crate::net::{Access, Authorities, Credential, Identity, Proxy, Route};
 use crate::problem::{Kind, Problem};
 
 /// The largest file of accounts or certificates that is read, in bytes.
@@ -23,6 +23,8 @@ const LARGEST: u64 = 16 << 20;
 pub(super) struct Ways {
     accounts: Vec<Account>,
     machine: Machine,
+    /// What the project says of archives, by their addresses.
+    own: Vec<(Url, Reach, Option<Zeroizing<String>>)>,
 }
 
 impl Ways {
@@ -52,7 +54,18 @@ impl Ways {
             })?;
             accounts.append(&mut netrc::read(text));
         }
-        Ok(Ways { accounts, machine: machine.clone() })
+        let mut own = Vec::new();
+        for source in sources.iter().filter(|source| source.reach != Reach::default()) {
+            let token = source.reach.token.as_ref().map(|name| token(name, source, context)).transpose()?;
+            own.push((source.base.clone(), source.reach.clone(), token));
+        }
+        Ok(Ways { accounts, machine: machine.clone(), own })
+    }
+
+    /// What the project says of the archive that an address is below.
+    fn own(&self, url: &Url) -> Option<&(Url, Reach, Option<Zeroizing<String>>)> {
+        let is_of = |base: &Url| base.origin() == url.origin() && url.path().starts_with(base.path());
+        self.own.iter().find(|(base, ..)| is_of(base))
     }
 
     /// How to reach an address.
@@ -62,6 +75,8 @@ impl Ways {
     pub(super) async fn access(&self, url: Url, context: &dyn CollectContext) -> Result<Access, Problem> {
         let account = self.accounts.iter().find(|account| account.is_for(&url));
         let credential = account.map(|account| account.credential(&url));
+        let token = self.own(&url).and_then(|(_, _, token)| token.as_ref());
+        let credential = token.map(|token| Credential::bearer(&url, token)).or(credential);
         let route = Arc::new(self.route(&url, context).await?);
         Ok(Access { credential, route, ..Access::open(url) })
     }
@@ -97,6 +112,9 @@ impl Ways {
                 .setting(url, "Verify-Peer")
                 .is_some_and(|(_, value)| matches!(value, "false" | "no" | "0"));
         }
+        if let Some((_, reach, _)) = self.own(url) {
+            reach.take_into(&mut route, context).await?;
+        }
         Ok(route)
     }
 
@@ -110,6 +128,42 @@ impl Ways {
         let mut names = of_host.into_iter().chain([of_all]).chain(of_http);
         names.find_map(|name| self.machine.value(&name).map(|value| (name, value)))
     }
+}
+
+impl Reach {
+    async fn take_into(&self, route: &mut Route, context: &dyn CollectContext) -> Result<(), Problem> {
+        let read = async |path: &Path, name: &str| {
+            let path = context.directory().join(path);
+            context.read(&path, LARGEST).await?.ok_or_else(|| {
+                let message = format!("the file that `{name}` of an [[apt]] names is not there");
+                Problem::new(Kind::Usage, "apt.certificate", message).at(path.display())
+            })
+        };
+        let named_by = |name: &str| format!("the file of `{name}` of an [[apt]]");
+        if let Some(path) = &self.authority {
+            let pem = read(path, "authority").await?;
+            route.authorities = Some(Authorities { pem, alone: true, named_by: named_by("authority") });
+        }
+        if let Some(path) = &self.certificate {
+            let mut pem = Zeroizing::new(read(path, "certificate").await?.to_vec());
+            if let Some(key) = &self.key {
+                pem.push(b'\n');
+                pem.extend_from_slice(&read(key, "key").await?);
+            }
+            route.identity = Some(Identity { pem, named_by: named_by("certificate") });
+        }
+        Ok(())
+    }
+}
+
+/// What an environment variable has as the token of a source.
+fn token(name: &str, source: &Source, context: &dyn CollectContext) -> Result<Zeroizing<String>, Problem> {
+    let token = context.environment(name).filter(|token| !token.is_empty()).map(Zeroizing::new);
+    token.ok_or_else(|| {
+        let message =
+            format!("the environment has no {name}, which is to have the token of {}", source.repository);
+        Problem::new(Kind::Usage, "apt.token", message).at(&source.place)
+    })
 }
 
 async fn certificate(path: &str, named_by: &str, context: &dyn CollectContext) -> Result<Bytes, Problem> {
@@ -187,6 +241,38 @@ mod tests {
         assert!(!format!("{sources:?}").contains("ses"));
         assert!(shown(&fake, "https://a.example.test/private/dists/x").unwrap().starts_with("Basic "));
         assert_eq!(shown(&fake, "https://a.example.test/public/"), None);
+    }
+
+    #[test]
+    fn what_a_project_says_of_an_archive_comes_first() {
+        let mut fake = Fake::default();
+        fake.file("/project/own.pem", "own");
+        fake.file("/project/own.key", "key");
+        fake.file("/home/user/.netrc", "machine a.example.test login me password own");
+        let mut source = super::super::sources::read_list("deb https://a.example.test/x ./", "here", &[])
+            .unwrap()
+            .remove(0);
+        source.reach = Reach {
+            token: Some("TOKEN".to_owned()),
+            certificate: Some("own.pem".into()),
+            key: Some("own.key".into()),
+            authority: None,
+        };
+        let sources = [source];
+        let load = |fake: &Fake| wait(Ways::load(&Machine::default(), &sources, fake));
+        assert_eq!(load(&fake).err().unwrap().code, "apt.token");
+        fake.environment.insert("TOKEN".to_owned(), "open-sesame".to_owned());
+        let ways = load(&fake).unwrap();
+        let reached = |url: &str| {
+            let access = wait(ways.access(Url::parse(url).unwrap(), &fake)).unwrap();
+            let shown = access.credential.and_then(|one| one.for_url(&access.url).map(str::to_owned));
+            (shown.unwrap_or_default(), access.route.identity.as_ref().map(|one| one.pem.to_vec()))
+        };
+        let own = Some(b"own\nkey".to_vec());
+        assert_eq!(reached("https://a.example.test/x/Packages"), ("Bearer open-sesame".to_owned(), own));
+        let (other, identity) = reached("https://a.example.test/y/Packages");
+        assert!(other.starts_with("Basic ") && identity.is_none());
+        assert_eq!(reached("https://b.example.test/x/Packages"), (String::new(), None));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use bundle_format::BlobKey;
+use bundle_format::{BlobKey, Digest};
 use bytes::Bytes;
 
 use crate::ecosystem::testing::FakeMachine;
@@ -22,6 +22,8 @@ pub(super) struct Fake {
     pub(super) settings: Vec<Settings>,
     /// Whether its archive answers 403 where it has nothing.
     pub(super) forbids_what_is_not_there: bool,
+    /// The user's variables.
+    pub(super) environment: BTreeMap<String, String>,
     /// What the lock had.
     pub(super) locked: Vec<Planned>,
     pub(super) files: BTreeMap<PathBuf, Bytes>,
@@ -92,16 +94,17 @@ impl FakeMachine for Fake {
         found.ok_or_else(|| Problem::new(Kind::Failed, "fake.not-held", "it is not held"))
     }
 
-    async fn obtain(&self, access: &Access, key: &BlobKey, size: u64) -> Result<bool, Problem> {
-        if FakeMachine::hold(self, key, size).await? {
-            return Ok(true);
+    async fn obtain(&self, access: &Access, digest: &Digest, size: u64) -> Result<Option<BlobKey>, Problem> {
+        let key = digest.blob_key().expect("the little archive has SHA256");
+        if FakeMachine::hold(self, &key, size).await? {
+            return Ok(Some(key));
         }
         self.must_not_be_forbidden(access)?;
-        let Some(bytes) = self.ask(access) else { return Ok(false) };
-        if BlobKey::of(&bytes) != *key || bytes.len() as u64 != size {
+        let Some(bytes) = self.ask(access) else { return Ok(None) };
+        if BlobKey::of(&bytes) != key || bytes.len() as u64 != size {
             return Err(Problem::new(Kind::Untrusted, "collect.upstream-mismatch", "other bytes came"));
         }
-        FakeMachine::keep(self, bytes).await.map(|_| true)
+        FakeMachine::keep(self, bytes).await.map(Some)
     }
 
     async fn read(&self, path: &Path, _: u64) -> Result<Option<Bytes>, Problem> {
@@ -110,6 +113,10 @@ impl FakeMachine for Fake {
 
     async fn list(&self, directory: &Path) -> Result<Vec<PathBuf>, Problem> {
         Ok(self.files.keys().filter(|path| path.parent() == Some(directory)).cloned().collect())
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        self.environment.get(name).cloned()
     }
 
     fn home_directory(&self) -> Option<PathBuf> {

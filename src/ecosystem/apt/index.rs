@@ -2,6 +2,8 @@
 
 use std::io::{self, BufReader, Read};
 
+use bundle_format::BlobKey;
+
 use super::credentials::Ways;
 use super::deb822::Stanzas;
 use super::release::{Listed, Release, address};
@@ -46,6 +48,8 @@ pub(super) struct Index {
     /// Where it is below the archive's address: by its hash, if the archive says that it is there too.
     pub(super) origin: String,
     pub(super) listed: Listed,
+    /// Under which it is held; none, if it stands for what is carried.
+    pub(super) held: Option<BlobKey>,
     packing: Packing,
     /// The most bytes that it may have, unpacked.
     largest: u64,
@@ -88,9 +92,13 @@ pub(super) async fn fetch(
     let mut mismatched = None;
     for packing in Packing::ALL {
         let path = format!("{name}{}", packing.ending());
-        let Some(listed) = release.files.get(&path).copied() else { continue };
+        let Some(listed) = release.files.get(&path).cloned() else { continue };
         let folder = path.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-        let by_hash = format!("{directory}{folder}by-hash/SHA256/{}", listed.key.hex());
+        let by_hash = format!(
+            "{directory}{folder}by-hash/{}/{}",
+            listed.digest.algorithm().name().to_uppercase(),
+            listed.digest.hex()
+        );
         let by_name = format!("{directory}{path}");
         let places = match release.by_hash && source.by_hash {
             true => vec![by_hash, by_name],
@@ -100,9 +108,11 @@ pub(super) async fn fetch(
         let first = places[0].clone();
         for origin in places {
             let access = ways.access(address(source, &origin)?, context).await?;
-            match context.obtain(&access, &listed.key, listed.size).await {
-                Ok(true) => return Ok(Some(Index { path, origin: first, listed, packing, largest })),
-                Ok(false) => tried.push(origin),
+            match context.obtain(&access, &listed.digest, listed.size).await {
+                Ok(held @ Some(_)) => {
+                    return Ok(Some(Index { path, origin: first, listed, held, packing, largest }));
+                }
+                Ok(None) => tried.push(origin),
                 // So do stores of objects say that they have none.
                 Err(problem) if problem.code == "net.forbidden" => tried.push(origin),
                 // By its name, it may be a newer one than the Release knows.
@@ -145,7 +155,7 @@ impl Index {
         let packing = packed.unwrap_or(Packing::Plain);
         let name = path.strip_suffix(packing.ending()).unwrap_or(path);
         let largest = largest_of(name, release);
-        Index { path: path.to_owned(), origin: String::new(), listed, packing, largest }
+        Index { path: path.to_owned(), origin: String::new(), listed, held: None, packing, largest }
     }
 
     /// Its stanzas, unpacked while they are read. `packed` is the held blob.

@@ -43,7 +43,7 @@ fn the_smallest_form_that_is_there_is_taken() {
         let (_, index) = fetched(&fake).unwrap();
         let index = index.unwrap();
         assert_eq!(index.path, format!("{PACKAGES}{ending}"));
-        let packed = wait(fake.held(&index.listed.key, u64::MAX)).unwrap();
+        let packed = wait(fake.held(&index.held.unwrap(), u64::MAX)).unwrap();
         assert_eq!(
             names(&index, &packed).unwrap(),
             ["hello", "hello-data", "hello-doc", "libhello1", "broken"]

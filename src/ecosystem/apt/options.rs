@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::machine::Machine;
 use super::solve::Engine;
-use super::source::{Key, Source, SourceKind, Trust, base_of, is_path, repository_name};
+use super::source::{Key, Reach, Source, SourceKind, Trust, base_of, is_path, repository_name};
 use crate::ecosystem::CollectContext;
 use crate::problem::{Kind, Problem};
 use crate::settings::Settings;
@@ -42,6 +42,10 @@ struct Table {
     trusted: bool,
     by_hash: Option<bool>,
     check_valid_until: Option<bool>,
+    token_variable: Option<String>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    authority: Option<PathBuf>,
     engine: Option<EngineName>,
     recommends: Option<bool>,
     suggests: Option<bool>,
@@ -126,8 +130,17 @@ impl Options {
         let paths = |list: OneOrMore| list.list().into_iter().map(PathBuf::from).collect();
         self.baselines = table.baseline.map_or(std::mem::take(&mut self.baselines), paths);
         self.preferences = table.preferences.map_or(std::mem::take(&mut self.preferences), paths);
+        let reach = Reach {
+            token: table.token_variable,
+            certificate: table.certificate,
+            key: table.key,
+            authority: table.authority,
+        };
         let Some(uri) = table.uri else {
-            let is_source = table.name.is_some() || !table.suites.is_empty() || table.signed_by.is_some();
+            let is_source = table.name.is_some()
+                || !table.suites.is_empty()
+                || table.signed_by.is_some()
+                || reach != Reach::default();
             if is_source {
                 return Err(wrong("a source has a `uri`"));
             }
@@ -137,6 +150,12 @@ impl Options {
             return Ok(());
         };
         let base = base_of(&uri, &settings.place)?;
+        if reach != Reach::default() && base.scheme() != "https" {
+            return Err(wrong("tokens and certificates are for https alone"));
+        }
+        if reach.key.is_some() && reach.certificate.is_none() {
+            return Err(wrong("a `key` is that of a `certificate`"));
+        }
         if table.suites.is_empty() {
             return Err(wrong("a source has `suites`; that of a flat repository is \"./\""));
         }
@@ -177,6 +196,7 @@ impl Options {
                     trust: trust.clone(),
                     by_hash: table.by_hash.unwrap_or(true),
                     check_valid_until: table.check_valid_until.unwrap_or(true),
+                    reach: reach.clone(),
                     place: settings.place.clone(),
                 });
             }
@@ -266,6 +286,12 @@ mod tests {
             ),
             (r#"{"uri": "https://x.example.test/a", "suites": ["./"], "components": ["c"]}"#, "flat"),
             (r#"{"uri": "ftp://x.example.test/a", "suites": ["./"]}"#, "begins with ftp:"),
+            (r#"{"uri": "http://x.example.test/a", "suites": ["./"], "token-variable": "T"}"#, "https alone"),
+            (
+                r#"{"uri": "https://x.example.test/a", "suites": ["./"], "key": "k"}"#,
+                "that of a `certificate`",
+            ),
+            (r#"{"certificate": "x.pem"}"#, "has a `uri`"),
             (
                 r#"{"uri": "https://x.example.test/a", "suites": ["./"], "name": "A/B"}"#,
                 "no name of a repository",

@@ -16,7 +16,7 @@ use super::admit::untrusted;
 use super::deb;
 use super::deb822::Stanza;
 use super::index::Index;
-use super::release::{self, Release};
+use super::release::{self, Listed, Release};
 use super::source::evidence_name_of;
 use super::{EVIDENCE, SCHEMA};
 use crate::ecosystem::{AdmitContext, Together, Verdict};
@@ -115,8 +115,13 @@ impl<'a> Proving<'a> {
             let Some(file) = artifact.files.iter().filter(|file| file.role == "index").find(of_name) else {
                 continue;
             };
-            let listed = release.files.get(name).copied();
-            let Some(listed) = listed.filter(|one| (one.key, one.size) == (file.blob, file.size)) else {
+            // The caller has held the file to the checksums that it lists.
+            let is_it = |listed: &Listed| {
+                let key = listed.digest.blob_key();
+                let has_digest = key.map_or(file.checksums.contains(&listed.digest), |key| key == file.blob);
+                has_digest && listed.size == file.size
+            };
+            let Some(listed) = release.files.get(name).cloned().filter(is_it) else {
                 return Err(wrong(format!("its Release lists another {name}, or none")));
             };
             let index = Index::carried(name, listed, release);

@@ -31,14 +31,16 @@ pub(super) fn binary(stanza: &Stanza<'_>, suite: &Suite, index: &SuiteIndex) -> 
             .filter_map(|(algorithm, field)| Some((algorithm, stanza.text(field)?)))
             .map(|(algorithm, hex)| digest(algorithm, hex))
             .collect::<Result<Vec<_>, _>>()?;
-        let blob = key_of(&checksums).ok_or("has no SHA256")?;
+        if !checksums.iter().any(Digest::is_strong) {
+            return Err("has neither SHA256 nor SHA512".to_owned());
+        }
         let file = PlannedFile {
             role: "package".to_owned(),
             origin: path.clone(),
             path,
             media_type: MEDIA_TYPE.to_owned(),
+            blob: key_of(&checksums),
             checksums,
-            blob: Some(blob),
             size: Some(size),
             ..PlannedFile::default()
         };
@@ -87,21 +89,24 @@ pub(super) fn evidence(suite: &Suite, indices: &[&SuiteIndex], before: &[Planned
     let Suite { source, release, proof } = suite;
     let mut files = Vec::new();
     let mut names = serde_json::Map::new();
-    let mut add = |role: &str, name: &str, (key, size): (BlobKey, u64), origin: &str| {
-        names.insert(name.to_owned(), key.to_string().into());
-        files.push(PlannedFile {
-            role: role.to_owned(),
-            origin: origin.to_owned(),
-            blob: Some(key),
-            size: Some(size),
-            ..PlannedFile::default()
-        });
-    };
+    let mut add =
+        |role: &str, name: &str, (key, size): (BlobKey, u64), origin: &str, digest: Option<&Digest>| {
+            names.insert(name.to_owned(), key.to_string().into());
+            files.push(PlannedFile {
+                role: role.to_owned(),
+                origin: origin.to_owned(),
+                blob: Some(key),
+                size: Some(size),
+                // What its Release lists it by, where that is not its key.
+                checksums: digest.filter(|digest| digest.blob_key().is_none()).cloned().into_iter().collect(),
+                ..PlannedFile::default()
+            });
+        };
     for (role, name, key, size) in &proof.documents {
-        add(role, name, (*key, *size), "");
+        add(role, name, (*key, *size), "", None);
     }
-    for SuiteIndex { index, .. } in indices {
-        add("index", &index.path, (index.listed.key, index.listed.size), &index.origin);
+    for (index, key) in indices.iter().filter_map(|one| Some((&one.index, one.index.held?))) {
+        add("index", &index.path, (key, index.listed.size), &index.origin, Some(&index.listed.digest));
     }
     let text = |text: &str| Value::from(text);
     let list = |list: &[String]| Value::from(list);

@@ -52,7 +52,7 @@ fn hostile_stanzas_are_gaps_that_say_why() {
         ("pool/h/", "pool\\..\\", "leads elsewhere"),
         ("Filename: pool/h/hello_2.10-3_amd64.deb\n", "", "no Filename"),
         ("Size: 12", "Size: -1", "no Size"),
-        ("SHA256: ", "MD5sum: ", "no SHA256"),
+        ("SHA256: ", "MD5sum: ", "neither SHA256 nor SHA512"),
         ("SHA256: 0f", "SHA256: 0", "malformed"),
         ("Package: hello", "Package: ../hello", "no name"),
         ("Version: 1:2.10-3", "Version: 1;rm", "no version"),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bundle_format::BlobKey;
+use bundle_format::{Algorithm, BlobKey, Digest};
 use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
@@ -21,9 +21,10 @@ const MOST_FILES: usize = 200_000;
 const FUTURE: SignedDuration = SignedDuration::from_hours(1);
 
 /// A file as a Release lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listed {
-    pub(super) key: BlobKey,
+    /// Its SHA256, or its SHA512 where the Release has none other.
+    pub(super) digest: Digest,
     /// In bytes.
     pub(super) size: u64,
 }
@@ -226,7 +227,7 @@ pub(super) fn joined(base: &Url, path: &str) -> Result<Url, Problem> {
 /// Reads a Release.
 ///
 /// # Errors
-/// Untrusted, if it is not of the form it should have, or has no SHA256.
+/// Untrusted, if it is not of the form it should have, or lists its files by weak checksums alone.
 pub(super) fn read(text: &[u8], place: &str) -> Result<Release, Problem> {
     let wrong = |why: String| {
         Problem::new(Kind::Untrusted, "apt.release", format!("the Release file cannot be used: {why}"))
@@ -247,7 +248,15 @@ pub(super) fn read(text: &[u8], place: &str) -> Result<Release, Problem> {
         let read = |text: &str| instant(text).ok_or_else(|| wrong(format!("{name} is no time: {text:?}")));
         text.map(read).transpose()
     };
-    let listed = stanza.text("SHA256").ok_or_else(|| wrong("it has no SHA256".to_owned()))?;
+    let lists = [("SHA256", Algorithm::Sha256), ("SHA512", Algorithm::Sha512)];
+    let mut lists = lists.into_iter().filter_map(|(field, algorithm)| Some((stanza.text(field)?, algorithm)));
+    let (listed, algorithm) = lists.next().ok_or_else(|| {
+        let has_weak = ["MD5Sum", "SHA1"].iter().any(|field| stanza.text(field).is_some());
+        wrong(match has_weak {
+            true => "it lists its files by MD5 and SHA-1 alone, which prove nothing any more".to_owned(),
+            false => "it has neither SHA256 nor SHA512".to_owned(),
+        })
+    })?;
     let mut files = BTreeMap::new();
     for line in listed.lines().filter(|line| !line.trim().is_empty()) {
         let mut parts = line.split_whitespace();
@@ -256,11 +265,11 @@ pub(super) fn read(text: &[u8], place: &str) -> Result<Release, Problem> {
         else {
             return Err(wrong(format!("the line {:?} lists no file", line.trim())));
         };
-        let key =
-            BlobKey::from_hex(digest).map_err(|_| wrong(format!("the checksum of {path:?} is malformed")))?;
+        let digest = format!("{}:{}", algorithm.name(), digest.to_ascii_lowercase()).parse();
+        let digest = digest.map_err(|_| wrong(format!("the checksum of {path:?} is malformed")))?;
         let size = size.parse().map_err(|_| wrong(format!("the size of {path:?} is no number")))?;
-        let listed = Listed { key, size };
-        if files.insert(path.to_owned(), listed).is_some_and(|other| other != listed) {
+        let listed = Listed { digest, size };
+        if files.insert(path.to_owned(), listed.clone()).is_some_and(|other| other != listed) {
             return Err(wrong(format!("{path:?} is listed twice, differently")));
         }
         if files.len() > MOST_FILES {

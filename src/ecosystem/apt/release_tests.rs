@@ -117,7 +117,8 @@ fn a_release_that_others_might_read_differently_is_refused() {
     let good = format!("{RELEASE}SHA256:\n {key} 12 main/x\n");
     assert!(read(good.as_bytes(), "here").is_ok());
     for (wrong, why) in [
-        (RELEASE.to_owned(), "no SHA256"),
+        (RELEASE.to_owned(), "neither SHA256 nor SHA512"),
+        (format!("{RELEASE}MD5Sum:\nSHA1:\n"), "by MD5 and SHA-1 alone"),
         (format!("{good}\nOrigin: second\n"), "several parts"),
         (format!("{good} {key} 13 main/x\n"), "twice"),
         (format!("{good} {key} many main/y\n"), "no number"),

@@ -131,16 +131,16 @@ async fn open(
 ) -> Result<Packed, Problem> {
     let mut packed = Vec::new();
     for (place, index) in suites.indices.iter().enumerate() {
-        packed.push(match is_wanted(place) {
-            true => Some(context.open_blob(&index.index.listed.key).await?),
-            false => None,
+        packed.push(match index.index.held.filter(|_| is_wanted(place)) {
+            Some(key) => Some(context.open_blob(&key).await?),
+            None => None,
         });
     }
     Ok(packed)
 }
 
-/// A package's repository, name, version and architecture.
-type Identity = (String, String, String, String);
+/// A package's repository, name, version and qualifier.
+type Named = [String; 4];
 
 /// Takes packages out of the indices.
 struct Taking<'a> {
@@ -149,7 +149,7 @@ struct Taking<'a> {
     scratch: &'a Path,
     artifacts: Sorter<Planned>,
     /// What was taken, since `Architecture: all` stands in the index of every architecture: its stanza, and for whom.
-    taken: HashMap<Identity, (BlobKey, BTreeSet<usize>)>,
+    taken: HashMap<Named, (BlobKey, BTreeSet<usize>)>,
     /// Places of indices that something was taken from.
     used: BTreeSet<usize>,
     gaps: Vec<Gap>,
@@ -269,12 +269,8 @@ impl<'a> Taking<'a> {
         requests: &BTreeSet<usize>,
     ) -> Result<(), Problem> {
         self.used.insert(place);
-        let key = (
-            planned.repository.clone(),
-            planned.name.clone(),
-            planned.version.clone(),
-            planned.qualifier.clone(),
-        );
+        let key: Named =
+            [&planned.repository, &planned.name, &planned.version, &planned.qualifier].map(Clone::clone);
         let control = planned.attributes.get("control").and_then(Value::as_str).unwrap_or_default();
         let control = BlobKey::of(control.as_bytes());
         // The same from another index adds nothing but the requests that lead there.

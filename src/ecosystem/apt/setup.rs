@@ -7,10 +7,13 @@ use crate::ecosystem::{ClientFile, Form, Setup, SetupServer, server_address};
 use crate::problem::Problem;
 
 /// What can be set up.
-pub(super) static CLIENTS: &[&dyn Setup] = &[&Apt, &Baseline];
+pub(super) static CLIENTS: &[&dyn Setup] = &[&Apt, &Phases, &Baseline];
 
 /// Configures apt.
 struct Apt;
+
+/// Lets apt take updates that are given to a part of all machines at first, as Ubuntu's.
+struct Phases;
 
 /// Prints the script that captures a machine.
 struct Baseline;
@@ -84,6 +87,26 @@ fn stanza(suite: &SuiteFacts, uri: &str, key: &str) -> String {
         text.push('\n');
     }
     text
+}
+
+impl Setup for Phases {
+    fn client(&self) -> &'static str {
+        "apt-phases"
+    }
+
+    fn configuration(&self, server: &SetupServer<'_>) -> Result<ClientFile, Problem> {
+        server_address::read(server.address)?;
+        Ok(ClientFile {
+            path: "/etc/apt/apt.conf.d/90aftk-phases",
+            text: "// What is here was chosen to be brought in: no machine need wait until it is its turn.\n\
+                   APT::Get::Always-Include-Phased-Updates \"true\";\n\
+                   Update-Manager::Always-Include-Phased-Updates \"true\";\n"
+                .to_owned(),
+            form: Form::Among("//"),
+            then: "",
+            authority_file: None,
+        })
+    }
 }
 
 impl Setup for Baseline {

@@ -25,8 +25,21 @@ pub(super) struct Source {
     pub(super) trust: Trust,
     pub(super) by_hash: bool,
     pub(super) check_valid_until: bool,
+    pub(super) reach: Reach,
     /// Where it is written, for people.
     pub(super) place: String,
+}
+
+/// How a project says that an archive is reached, before what this machine's apt says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// The environment variable that has a bearer token.
+    pub(super) token: Option<String>,
+    /// The files of the client's own certificate and its key, which may be the same, in PEM.
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    /// The file of the only authorities that the server's certificate may be of, in PEM.
+    pub(super) authority: Option<PathBuf>,
 }
 
 /// A user and a password. Neither is ever printed.

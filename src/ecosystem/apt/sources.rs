@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::deb822::{Stanzas, without_comments};
-use super::source::{Key, Source, SourceKind, Trust, base_of, is_path, repository_name, without_account};
+use super::source::{
+    Key, Reach, Source, SourceKind, Trust, base_of, is_path, repository_name, without_account,
+};
 use crate::problem::{Kind, Problem};
 
 /// What a source is written with: the same in both forms, under other names.
@@ -166,6 +168,7 @@ impl Entry {
                             .as_deref()
                             .is_none_or(|value| value == "force" || is_yes(value)),
                         check_valid_until: self.check_valid_until.as_deref().is_none_or(is_yes),
+                        reach: Reach::default(),
                         place: place.clone(),
                     });
                 }

@@ -116,8 +116,9 @@ impl Suites {
             let Some(proof) = proofs.max_by(|one, other| one.version.cmp(&other.version)) else { continue };
             let number = found.suites.len();
             let (release, proof) = release::held(proof, context).await?;
+            let nothing = Listed { digest: BlobKey::of(b"").into(), size: 0 };
             for (component, name, architecture) in source.binaries(&release, &architectures) {
-                let index = Index::carried(&name, Listed { key: BlobKey::of(b""), size: 0 }, &release);
+                let index = Index::carried(&name, nothing.clone(), &release);
                 let kind = SourceKind::Binary;
                 found.indices.push(SuiteIndex { suite: number, index, kind, component, architecture });
             }

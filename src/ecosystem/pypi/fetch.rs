@@ -265,7 +265,7 @@ impl<'a> Fetcher<'a> {
         let name = listed.name.clone();
         let read = match (sha256(listed), listed.size) {
             (Some(key), Some(size)) if !name.ends_with(".zip") => {
-                if !self.context.obtain(access, &key, size).await? {
+                if self.context.obtain(access, &key.into(), size).await?.is_none() {
                     return Ok(Err(gone(access)));
                 }
                 let file = self.context.open_blob(&key).await?;

@@ -160,7 +160,7 @@ pub(super) fn documents(
             return Ok(Err(format!("no bundle brought its {path}")));
         }
         for index in carried {
-            let Some(listed) = release.files.get(&index.name).copied() else {
+            let Some(listed) = release.files.get(&index.name).cloned() else {
                 return Ok(Err(format!("its Release lists no {}", index.name)));
             };
             let reader = Index::carried(&index.name, listed, release);
