@@ -51,7 +51,7 @@ pub(super) struct Arguments {
 /// What to lock or collect.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct What {
-    /// What to collect: `npm:./package-lock.json`, `apt:nginx`, `file:./manual.pdf`, `file:URL#sha256=…`
+    /// What to collect: `npm:./package-lock.json`, `apt:nginx`, `pypi:flask>=3`, `file:./manual.pdf`, `file:URL#sha256=…`
     #[arg(value_name = "REQUEST")]
     requests: Vec<String>,
     /// Read the requests from this aftk.toml; those of the command line are added, and paths in them begin beside it

@@ -1,6 +1,6 @@
 //! Journeys with real clients: the real registry outside, and inside a network namespace in which only loopback is up.
 //!
-//! They need root, `ip`, npm with a registry that it reaches, apt with Debian's sources, and run by themselves (`cargo test
+//! They need root, `ip`, npm with a registry that it reaches, apt with Debian's sources, Python with pip and its index, and run by themselves (`cargo test
 //! --test peers`). What is missing here is a failure, never a skip.
 
 #![allow(
@@ -30,5 +30,6 @@ mod outside;
 mod platform;
 mod pypi_hosted;
 mod pypi_inside;
+mod pypi_outside;
 mod python;
 mod questions;

@@ -387,6 +387,18 @@ impl Closed {
     fn say_what_is_missing(&mut self, targets: &[Target], options: &Options) {
         for release in self.carried.releases() {
             let (project, version) = (release.project.as_str(), release.version.to_string());
+            let taken_back =
+                release.files.keys().filter_map(|file| release.listed(file, &self.known)?.yanked.as_deref());
+            if let Some(why) = taken_back.max() {
+                let why = if why.is_empty() { "nobody says why" } else { why };
+                self.notes.push(Note {
+                    code: "pypi.yanked".to_owned(),
+                    subject: format!("{project} {version}"),
+                    message: format!(
+                        "was taken back by its authors, and is carried because it is pinned: {why}"
+                    ),
+                });
+            }
             for (file, serves) in &release.files {
                 let name = super::file_name::FileName::parse(file, &release.project);
                 if name.is_none_or(|name| name.kind != FileKind::Sdist)

@@ -103,6 +103,9 @@ async fn what_was_taken_back_is_carried_where_it_is_pinned_alone() {
     assert_eq!(proof(&resolution).gaps, []);
     let facts = &artifacts(&resolution)[0].attributes["files"]["attrs-21.1.0-py2.py3-none-any.whl"];
     assert_eq!(facts["yanked"], "broken");
+    assert!(
+        resolution.notes.iter().any(|note| note.code == "pypi.yanked" && note.message.ends_with(": broken"))
+    );
 }
 
 /// dask[complete]: an extra that asks for others of its own project. Cyclic ones end, too.

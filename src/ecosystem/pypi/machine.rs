@@ -14,19 +14,23 @@ pub(super) struct Machine {
 impl Machine {
     /// Asks the clients.
     pub(super) async fn ask(context: &dyn CollectContext) -> Machine {
-        let settings = context.ask_client("pip", &["config", "list"], false).await.unwrap_or_default();
-        let mut machine =
-            Machine { values: settings.lines().filter_map(setting).collect(), pristine_index: None };
         // Neither prints its default as a setting, but both name it in their help.
-        for (program, command) in [("pip", "download"), ("uv", "pip install")] {
-            let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
-            let help = context.ask_client(program, &arguments, true).await;
-            machine.pristine_index = help.as_deref().and_then(default_index);
-            if machine.pristine_index.is_some() {
-                break;
+        let default = async {
+            for (program, arguments) in
+                [("uv", &["pip", "install", "--help"][..]), ("pip", &["download", "--help"])]
+            {
+                let help = context.ask_client(program, arguments, true).await;
+                if let Some(index) = help.as_deref().and_then(default_index) {
+                    return Some(index);
+                }
             }
-        }
-        machine
+            None
+        };
+        // pip takes its time to start.
+        let settings = context.ask_client("pip", &["config", "list"], false);
+        let (settings, pristine_index) = futures_util::future::join(settings, default).await;
+        let values = settings.unwrap_or_default().lines().filter_map(setting).collect();
+        Machine { values, pristine_index }
     }
 
     /// What an option of `pip download` is: from the environment, from its own section, from the general one.
