@@ -58,7 +58,7 @@ pub use archive_index::ArchiveIndex;
 pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
 pub use materialise::{DocumentWrite, Materialise, MaterialiseContext};
 use pattern::Pattern;
-pub use planned::{Planned, PlannedFile};
+pub use planned::{Gathered, Planned, PlannedFile};
 pub use serve::{
     ALL, Answer, BASIC, ClientRequest, Content, LASTING, Principal, QUESTION, Route, Serve, ServeContext,
     Takes,
@@ -240,28 +240,6 @@ pub struct Resolution {
     pub notes: Vec<Note>,
     /// The upstream documents this was read from, by their digest: the lock names them.
     pub evidence: Sorted<Evidence>,
-}
-
-/// What one ecosystem contributes to a lock, to be walked as often as a proof needs.
-pub struct Gathered<'a> {
-    /// The ecosystem.
-    pub ecosystem: &'a str,
-    /// Artifacts of all ecosystems.
-    pub artifacts: &'a Sorted<Planned>,
-    /// Refs of all ecosystems.
-    pub refs: &'a Sorted<Ref>,
-}
-
-impl Gathered<'_> {
-    /// Its artifacts, in order.
-    pub fn artifacts(&self) -> impl Iterator<Item = Result<Planned, Problem>> {
-        self.artifacts.iter().filter(|one| one.as_ref().map_or(true, |one| one.ecosystem == self.ecosystem))
-    }
-
-    /// Its refs, in order.
-    pub fn refs(&self) -> impl Iterator<Item = Result<Ref, Problem>> {
-        self.refs.iter().filter(|one| one.as_ref().map_or(true, |one| one.ecosystem == self.ecosystem))
-    }
 }
 
 /// An upstream document that a resolution was read from.

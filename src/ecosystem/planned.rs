@@ -2,10 +2,11 @@
 
 use std::cmp::Ordering;
 
-use bundle_format::{Artifact, BlobKey, Digest, Requirement};
+use bundle_format::{Artifact, BlobKey, Digest, Ref, Requirement};
 use serde::{Deserialize, Serialize};
 
-use crate::spill::Entry;
+use crate::problem::Problem;
+use crate::spill::{Entry, Sorted};
 
 /// An artifact as resolved, before its files are downloaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,5 +116,27 @@ impl From<Artifact> for Planned {
 impl Entry for Planned {
     fn order(&self, other: &Self) -> Ordering {
         self.key().cmp(&other.key())
+    }
+}
+
+/// What one ecosystem contributes to a lock, to be walked as often as a proof needs.
+pub struct Gathered<'a> {
+    /// The ecosystem.
+    pub ecosystem: &'a str,
+    /// Artifacts of all ecosystems.
+    pub artifacts: &'a Sorted<Planned>,
+    /// Refs of all ecosystems.
+    pub refs: &'a Sorted<Ref>,
+}
+
+impl Gathered<'_> {
+    /// Its artifacts, in order.
+    pub fn artifacts(&self) -> impl Iterator<Item = Result<Planned, Problem>> {
+        self.artifacts.iter().filter(|one| one.as_ref().map_or(true, |one| one.ecosystem == self.ecosystem))
+    }
+
+    /// Its refs, in order.
+    pub fn refs(&self) -> impl Iterator<Item = Result<Ref, Problem>> {
+        self.refs.iter().filter(|one| one.as_ref().map_or(true, |one| one.ecosystem == self.ecosystem))
     }
 }
