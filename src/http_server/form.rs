@@ -199,8 +199,11 @@ mod tests {
         Form::of(&headers.into_iter().collect(), "content")
     }
 
-    /// The parts and the file, of a form that comes in pieces of so many bytes.
-    fn read(body: &[u8], piece: usize) -> Result<(Vec<(String, String)>, Vec<u8>), Malformed> {
+    /// The parts of a form and its file.
+    type Read = (Vec<(String, String)>, Vec<u8>);
+
+    /// Reads a form that comes in pieces of so many bytes.
+    fn read(body: &[u8], piece: usize) -> Result<Read, Malformed> {
         let mut form = form("multipart/form-data; boundary=\"x y\"").unwrap();
         let mut file = Vec::new();
         for piece in body.chunks(piece) {

@@ -191,7 +191,7 @@ impl Asked<'_> {
     /// Says that something is not here, and remembers that it was wanted: but not in a hosted index, whose names are nobody
     /// else's to know.
     fn missing(&self, name: &Name, version: &str) -> Answer {
-        if !self.repository.is_some_and(|repository| self.context.hosted(repository).is_some()) {
+        if self.repository.is_none_or(|repository| self.context.hosted(repository).is_none()) {
             self.context.missed(self.repository, name.as_str(), version);
         }
         let what = if version.is_empty() { name.to_string() } else { format!("{name}=={version}") };
