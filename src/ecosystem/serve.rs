@@ -107,8 +107,8 @@ pub struct Answer {
     /// Whether path and query alone led to it, so that the server may send a blob again without asking, until the store
     /// changes. Such a change may be noticed [`LASTING`] late: never so where a name may move.
     pub lasting: bool,
-    /// What stands behind the status, where clients show that to people and nothing else; else what HTTP says of it.
-    pub reason: Option<String>,
+    /// Whether the first line of its body stands behind the status as well, as some clients show people nothing else.
+    pub tells_reason: bool,
 }
 
 impl Answer {
@@ -130,7 +130,7 @@ pub const LASTING: Duration = Duration::from_millis(100);
 
 impl From<Content> for Answer {
     fn from(content: Content) -> Answer {
-        Answer { content, headers: HeaderMap::new(), lasting: false, reason: None }
+        Answer { content, headers: HeaderMap::new(), lasting: false, tells_reason: false }
     }
 }
 

@@ -199,11 +199,11 @@ mod tests {
         Form::of(&headers.into_iter().collect(), "content")
     }
 
-    /// Parts by name, and the file.
-    type Parts = (Vec<(String, String)>, Vec<u8>);
+    /// The parts of a form and its file.
+    type Read = (Vec<(String, String)>, Vec<u8>);
 
-    /// What stands in a form that comes in pieces of so many bytes.
-    fn read(body: &[u8], piece: usize) -> Result<Parts, Malformed> {
+    /// Reads a form that comes in pieces of so many bytes.
+    fn read(body: &[u8], piece: usize) -> Result<Read, Malformed> {
         let mut form = form("multipart/form-data; boundary=\"x y\"").unwrap();
         let mut file = Vec::new();
         for piece in body.chunks(piece) {

@@ -123,10 +123,12 @@ impl Reply {
             ecosystem::Content::Status { status, media_type, body } => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let length = body.len() as u64;
-                Reply::new(status, HeaderValue::from_static(media_type), Content::Whole(body), length)
+                let line = body.split(|byte| *byte == b'\n').next().filter(|_| answer.tells_reason);
+                let reason = line.and_then(|line| ReasonPhrase::try_from(line).ok());
+                let media_type = HeaderValue::from_static(media_type);
+                Reply { reason, ..Reply::new(status, media_type, Content::Whole(body), length) }
             }
         };
-        reply.reason = answer.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok());
         reply.headers.extend(answer.headers);
         Ok(reply)
     }

@@ -86,6 +86,8 @@ fn what_is_uploaded_is_listed_at_once() {
     let refused = upload(&hosting, WHEEL, &other, &[]);
     assert_eq!(refused.status, 400);
     assert!(refused.text().contains("File already exists"), "{}", refused.text());
+    // twine shows this line alone.
+    assert_eq!(refused.reason, refused.text().trim());
     assert_eq!(ask(url).body, bytes);
     assert_eq!(hosting.staged(), 0);
     // It outlives the server.

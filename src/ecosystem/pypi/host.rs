@@ -123,7 +123,7 @@ fn writer<'a>(request: &ClientRequest, context: &'a dyn HostContext) -> Result<&
 
 /// An answer whose message stands behind the status as well: twine shows that alone.
 fn say(status: u16, message: String) -> Answer {
-    Answer { reason: Some(message.clone()), ..refuse(status, &message) }
+    Answer { tells_reason: true, ..refuse(status, &message) }
 }
 
 fn too_large(hosted: &Hosted) -> Answer {

@@ -8,6 +8,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(crate) struct Response {
     pub(crate) status: u16,
+    /// What stands behind the status.
+    pub(crate) reason: String,
     /// Names in lower case, in order.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
@@ -67,12 +69,13 @@ impl Client {
         }
         let head = String::from_utf8(head).unwrap();
         let mut lines = head.split("\r\n");
-        let status: u16 = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let (status, reason) = lines.next().unwrap().split_once(' ').unwrap().1.split_once(' ').unwrap();
+        let (status, reason) = (status.parse().unwrap(), reason.to_owned());
         let headers: Vec<(String, String)> = lines
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        let mut response = Response { status, headers, body: Vec::new() };
+        let mut response = Response { status, reason, headers, body: Vec::new() };
         if status == 100 {
             return Some(response);
         }
