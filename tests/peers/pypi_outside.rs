@@ -124,7 +124,7 @@ fn theirs(package: &str, python: &str) -> BTreeSet<String> {
     command.args(["--python-platform", "x86_64-manylinux_2_28"]).arg(&input).stdin(Stdio::null());
     let outcome = run(&mut command).succeeded();
     let lines = outcome.stdout.lines().filter_map(|line| line.split(';').next()).map(str::trim);
-    lines.filter(|line| line.contains("==")).map(|line| without_extras(line)).collect()
+    lines.filter(|line| line.contains("==")).map(without_extras).collect()
 }
 
 /// What uv chooses, by package; it waits for the index most of the time, so several at once.

@@ -173,10 +173,7 @@ async fn an_index_that_is_asked_first_keeps_its_names() {
     let fake = Fake::default()
         .lists(own, "inner 1", "inner-1-py3-none-any.whl", &[], json!({}))
         .has("inner 99", &[])
-        .file(
-            "requirements.txt",
-            &format!("--extra-index-url https://me:word@own.example.test/simple\ninner\n"),
-        );
+        .file("requirements.txt", "--extra-index-url https://me:word@own.example.test/simple\ninner\n");
     let resolution = fake.resolve(&["requirements.txt"]).await.unwrap();
     assert_eq!(lines(&resolution), ["inner 1: inner-1-py3-none-any.whl"]);
     assert_eq!(artifacts(&resolution)[0].repository, "own.example.test");
