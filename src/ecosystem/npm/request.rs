@@ -12,7 +12,7 @@ use crate::problem::{Kind, Problem};
 /// The largest `package.json` that is read, in bytes.
 const LARGEST_MANIFEST: u64 = 8 << 20;
 
-/// Whether the words of a request are the path of a lockfile.
+/// Whether the words of a request are the path of a lockfile that is read.
 ///
 /// # Errors
 /// If they are something else.
@@ -21,7 +21,7 @@ pub(super) fn check(what: &str) -> Result<(), Problem> {
     if !lock::is_lockfile(file_name) && !["/", "./", "../"].iter().any(|start| what.starts_with(start)) {
         return Err(not_built(what));
     }
-    Ok(())
+    lock::must_be_readable(file_name, Path::new(what))
 }
 
 /// Reads a request: the path of a lockfile.

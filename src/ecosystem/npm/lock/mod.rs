@@ -20,7 +20,7 @@ mod yarn;
 use std::borrow::Cow;
 
 pub(super) use self::graph::{Overrides, Place, is_from_registry, place};
-pub(super) use self::read::{is_lockfile, load};
+pub(super) use self::read::{is_lockfile, load, must_be_readable};
 use super::names;
 use super::texts::{Id, Texts};
 use super::version::Version;
@@ -40,6 +40,8 @@ pub(crate) struct Lock {
     entries: Vec<Entry>,
     /// The edges of each entry stand together.
     edges: Vec<StoredEdge>,
+    /// The paths that edges lead to, as far as the lockfile says them: by their numbers, and none behind the last one.
+    targets: Vec<Option<Id>>,
 }
 
 /// An entry: what stands at a path of the tree. `""` is the project itself.
@@ -127,7 +129,6 @@ struct StoredEdge {
     name: Id,
     range: Id,
     kind: EdgeKind,
-    to: Option<Id>,
 }
 
 /// Nearly all addresses follow from a registry's own, which a lockfile repeats in every entry.
@@ -146,8 +147,11 @@ impl Lock {
         let first_edge = short(self.edges.len());
         for edge in &written.edges {
             let (name, range) = (self.texts.intern(edge.name), self.texts.intern(edge.range));
-            let to = edge.to.map(|path| self.texts.intern(path));
-            self.edges.push(StoredEdge { name, range, kind: edge.kind, to });
+            if let Some(path) = edge.to {
+                self.targets.resize(self.edges.len(), None);
+                self.targets.push(Some(self.texts.intern(path)));
+            }
+            self.edges.push(StoredEdge { name, range, kind: edge.kind });
         }
         let entry = Entry {
             resolved: self.resolved(name, written.version, written.resolved),
@@ -278,12 +282,13 @@ impl<'a> Node<'a> {
     /// What leads from it to others, ordered by name.
     pub(super) fn edges(self) -> impl Iterator<Item = WrittenEdge<'a>> {
         let texts = &self.lock.texts;
-        let edges = self.lock.edges.iter().skip(long(self.entry.first_edge)).take(long(self.entry.edges));
-        edges.map(|edge| WrittenEdge {
+        let edges = self.lock.edges.iter().enumerate();
+        let own = edges.skip(long(self.entry.first_edge)).take(long(self.entry.edges));
+        own.map(|(number, edge)| WrittenEdge {
             name: texts.get(edge.name),
             range: texts.get(edge.range),
             kind: edge.kind,
-            to: edge.to.map(|path| texts.get(path)),
+            to: self.lock.targets.get(number).copied().flatten().map(|path| texts.get(path)),
         })
     }
 }

@@ -84,6 +84,21 @@ pub(crate) fn is_lockfile(file_name: &str) -> bool {
     Client::of(file_name).is_some()
 }
 
+/// Refuses a lockfile by its name, if it is of a form that isn't read. `shown` is its path in messages.
+///
+/// # Errors
+/// With what writes it in a form that is.
+pub(crate) fn must_be_readable(file_name: &str, shown: &Path) -> Result<(), Problem> {
+    match Client::of(file_name) {
+        Some(client @ Client::BinaryBun) => {
+            let message = "bun.lockb is a form that only bun itself reads";
+            let problem = Problem::new(Kind::Usage, "npm.binary-lockfile", message);
+            Err(problem.at(shown.display()).hint(client.writes()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads and checks the lockfile at `path`. `Ok(None)` if there is none. `shown` is its path in messages.
 ///
 /// # Errors
@@ -94,13 +109,8 @@ pub(crate) async fn load(
     context: &dyn CollectContext,
 ) -> Result<Option<Lockfile>, Problem> {
     let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    must_be_readable(file_name, shown)?;
     let client = Client::of(file_name).unwrap_or(Client::Npm);
-    if client == Client::BinaryBun {
-        let message = "bun.lockb is a form that only bun itself reads";
-        return Err(Problem::new(Kind::Usage, "npm.binary-lockfile", message)
-            .at(shown.display())
-            .hint(client.writes()));
-    }
     if client == Client::Npm {
         match package_lock::load(path, shown, context).await? {
             package_lock::Loaded::Missing => return Ok(None),

@@ -54,7 +54,7 @@ fn every_client_says_the_same_of_one_project() {
         ] {
             assert!(found.contains_key(package), "{name}: {package}");
         }
-        for (package, node) in &found {
+        for (package, node) in found.iter().filter(|(package, _)| expected.contains(*package)) {
             let is_said = node.integrity().is_some_and(|integrity| integrity.starts_with("sha512-"));
             assert!(is_said || name == "yarn-berry.lock", "{name}: {package}");
             let is_of_a_platform = package.starts_with("@esbuild/") || package.starts_with("fsevents@");
