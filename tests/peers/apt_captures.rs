@@ -196,7 +196,7 @@ impl Archives {
             )
         });
         format!(
-            "format = 1\nrequests = [\"apt:@upgrades\"]\n\n{}[[apt]]\nbaseline = {captures:?}\n",
+            "format = 1\nchannel = \"captures\"\nrequests = [\"apt:@upgrades\"]\n\n{}[[apt]]\nbaseline = {captures:?}\n",
             tables.concat()
         )
     }
