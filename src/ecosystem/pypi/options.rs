@@ -14,7 +14,7 @@ use super::target::Target;
 use super::unreadable::Unreadable;
 use crate::ecosystem::CollectContext;
 use crate::problem::{Kind, Problem};
-use crate::settings::Settings;
+use crate::settings::{OneOrMore, Settings};
 
 /// All that is said in the project and on the command line; of what is said twice, the last counts.
 #[derive(Debug, Default)]
@@ -84,22 +84,6 @@ struct Table {
     with_sdists: Option<bool>,
     with_installers: Option<bool>,
     system_packages: BTreeMap<String, Vec<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMore {
-    One(String),
-    More(Vec<String>),
-}
-
-impl OneOrMore {
-    fn list(self) -> Vec<String> {
-        match self {
-            OneOrMore::One(one) => vec![one],
-            OneOrMore::More(more) => more,
-        }
-    }
 }
 
 impl Options {
