@@ -196,10 +196,11 @@ impl Lock {
         self.nodes().try_for_each(|node| check(node).map_err(|message| (node.path().to_owned(), message)))
     }
 
-    /// Marks entries as ones that can be done without, by their numbers.
-    fn mark_optional(&mut self, is_optional: impl Fn(usize) -> bool) {
-        for (number, entry) in self.entries.iter_mut().enumerate() {
-            entry.flags.optional |= is_optional(number);
+    /// Marks what the project can do without, where the lockfile doesn't say it: what only optional edges lead to.
+    fn mark_optional(&mut self) {
+        let needed = self.needed();
+        for (entry, needed) in self.entries.iter_mut().zip(needed) {
+            entry.flags.optional |= !needed;
         }
     }
 
