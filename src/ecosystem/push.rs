@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Chosen, CollectContext};
 use crate::net::Client;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::store::{BlobFile, EditionDocuments, Linked, LinkedRef};
 
 /// What a person wants to be pushed, and where.
@@ -32,8 +32,38 @@ pub struct PushOrder {
     pub product: Product,
     /// Whether a project that is missing there is made, where the product has projects.
     pub creates_projects: bool,
+    /// With which key of its own the target signs what it publishes, if it signs.
+    pub signing_key: Option<String>,
     /// Only looks at what is there.
     pub dry_run: bool,
+}
+
+impl PushOrder {
+    /// Refuses what only images have: other names, labels, projects, and places to sign in at.
+    ///
+    /// # Errors
+    /// Usage, beginning with `what`: how things are pushed here.
+    pub(crate) fn must_be_plain(&self, what: &str) -> Result<(), Problem> {
+        let is_of_images = !self.map.is_empty() || self.label.is_some() || self.keep_host;
+        if is_of_images || self.creates_projects || self.realm.is_some() {
+            let message = format!(
+                "{what}: --map, --tag, --keep-host, --create-projects and --realm-override are for images"
+            );
+            return Err(Problem::new(Kind::Usage, "push.options", message));
+        }
+        Ok(())
+    }
+
+    /// Refuses a key to sign with, where the target signs nothing.
+    ///
+    /// # Errors
+    /// Usage.
+    pub(crate) fn must_sign_nothing(&self) -> Result<(), Problem> {
+        match self.signing_key {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(Kind::Usage, "push.options", "--signing-key is for --product aptly")),
+        }
+    }
 }
 
 /// Products whose ways differ from what all registries have in common.

@@ -29,11 +29,9 @@ const AT_ONCE: usize = 8;
 #[async_trait]
 impl Push for Apt {
     fn check(&self, order: &PushOrder) -> Result<(), Problem> {
-        let is_of_images = !order.map.is_empty() || order.label.is_some() || order.keep_host;
-        if is_of_images || order.creates_projects || order.realm.is_some() {
-            let message = "an archive is pushed as it is: --map, --tag, --keep-host, --create-projects and --realm-override \
-                           are for images";
-            return Err(Problem::new(Kind::Usage, "push.options", message));
+        order.must_be_plain("an archive is pushed as it is")?;
+        if order.product != Product::Aptly {
+            order.must_sign_nothing()?;
         }
         if order.product == Product::Harbor {
             return Err(Problem::new(Kind::Usage, "push.product", "Harbor takes no archives of packages"));
@@ -51,7 +49,7 @@ impl Push for Apt {
         let ways = Ways::load(&machine, &[], context.machine()).await?;
         let (base, dry_run) = (base(order)?, order.dry_run);
         let target = match order.product {
-            Product::Aptly => Target::Aptly(Aptly::new(base, ways, context, dry_run)?),
+            Product::Aptly => Target::Aptly(Aptly::new(base, ways, context, order)?),
             _ => Target::Raw(Raw { base, ways, context, dry_run }),
         };
         let stage = Happening::Stage { name: "push".to_owned(), items: None, bytes: None };

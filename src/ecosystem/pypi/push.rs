@@ -35,12 +35,8 @@ const LISTS: [&str; 2] = ["simple/", "+simple/"];
 #[async_trait]
 impl Push for Pypi {
     fn check(&self, order: &PushOrder) -> Result<(), Problem> {
-        let is_of_images = !order.map.is_empty() || order.label.is_some() || order.keep_host;
-        if is_of_images || order.creates_projects || order.realm.is_some() {
-            let message = "releases are pushed as they are called: --map, --tag, --keep-host, --create-projects and \
-                           --realm-override are for images";
-            return Err(Problem::new(Kind::Usage, "push.options", message));
-        }
+        order.must_be_plain("releases are pushed as they are called")?;
+        order.must_sign_nothing()?;
         base(&order.target).map(drop)
     }
 
