@@ -31,6 +31,7 @@ mod net;
 mod npm_network;
 mod pack;
 mod push;
+mod pypi_collect;
 mod pypi_push;
 mod pypi_serve;
 mod pypi_uploads;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::SCHEMA;
 use super::carry::{Release, Source};
+use super::facts::{METADATA, METADATA_END, SDIST, WHEEL};
 use super::group::{Group, gap};
 use super::known::{Described, Known};
 use super::requirement::Requirement;
@@ -96,7 +97,7 @@ fn add(files: &mut Vec<PlannedFile>, listed: &Listed, described: &Described, loc
         _ => "application/octet-stream",
     };
     files.push(PlannedFile {
-        role: if is_wheel { "wheel" } else { "sdist" }.to_owned(),
+        role: if is_wheel { WHEEL } else { SDIST }.to_owned(),
         path: listed.name.clone(),
         media_type: media_type.to_owned(),
         origin: listed.url.clone(),
@@ -107,8 +108,8 @@ fn add(files: &mut Vec<PlannedFile>, listed: &Listed, described: &Described, loc
     });
     if let Some(document) = &described.document {
         files.push(PlannedFile {
-            role: "metadata".to_owned(),
-            path: format!("{}.metadata", listed.name),
+            role: METADATA.to_owned(),
+            path: format!("{}{METADATA_END}", listed.name),
             media_type: "text/plain".to_owned(),
             origin: document.origin.clone(),
             checksums: format!("sha256:{}", document.key.hex()).parse().into_iter().collect(),
