@@ -247,3 +247,34 @@ fn one_package_moves_alone() {
     let ran = index.run(&["lock", "-P", "app", "-P", "lib", "--json"]);
     assert_eq!(purls(&ran), ["pkg:pypi/app@3.0", "pkg:pypi/lib@2.0"], "{}", ran.stderr);
 }
+
+/// A directory of wheels and source distributions, which stands beside the file that names it.
+#[test]
+fn a_directory_of_files_is_collected_from() {
+    let mut index = FakeIndex::new();
+    index.has("lib", "1.0", &[]);
+    let folder = index.sides.path("project/deps/wheels");
+    std::fs::create_dir_all(&folder).unwrap();
+    let bytes = wheel("own", "1.0", &metadata("own", "1.0", &["lib"]));
+    std::fs::write(folder.join("own-1.0-py3-none-any.whl"), &bytes).unwrap();
+    let info = metadata("tool", "2.0", &[]);
+    let project = "[build-system]\nrequires = [\"lib\"]\nbuild-backend = \"lib\"\n";
+    let tool = sdist("tool", "2.0", &[("PKG-INFO", &info), ("pyproject.toml", project)]);
+    std::fs::write(folder.join("tool-2.0.tar.gz"), tool).unwrap();
+    std::fs::write(folder.join("README"), "no package").unwrap();
+    index.sides.write("deps/requirements.txt", "--find-links wheels\nown\ntool\n");
+    index.write("[\"./deps/requirements.txt\"]", "");
+    assert_eq!(index.carry(), ["pkg:pypi/lib@1.0", "pkg:pypi/own@1.0", "pkg:pypi/tool@2.0"]);
+    let serving = Serving::start(&index.sides);
+    let (_, sha256, _) = &shown(&serving, "own")[0];
+    assert_eq!(*sha256, BlobKey::of(&bytes).hex());
+    // No path of this machine leaves it.
+    let lock = std::fs::read_to_string(index.sides.path("project/aftk.lock")).unwrap();
+    assert!(!lock.contains("project/deps"), "{lock}");
+    // The file is in the store; where it is lost, it is taken in again.
+    let digest = BlobKey::of(&bytes).hex();
+    std::fs::remove_file(index.sides.path("out/store/blobs/sha256").join(&digest[..2]).join(&digest))
+        .unwrap();
+    let ran = index.run(&["collect", "--out", "../stick"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}

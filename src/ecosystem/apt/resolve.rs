@@ -132,7 +132,7 @@ async fn open(
     let mut packed = Vec::new();
     for (place, index) in suites.indices.iter().enumerate() {
         packed.push(match index.index.held.filter(|_| is_wanted(place)) {
-            Some(key) => Some(context.open_blob(&key).await?),
+            Some(key) => Some(context.open_blob(&key).await? as Box<dyn std::io::Read + Send>),
             None => None,
         });
     }

@@ -10,8 +10,9 @@
 //! target.
 //!
 //! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`], [`indexes`] and [`credentials`]
-//! where and how it is to be had, and [`group`] what is installed together. [`closure`] resolves that in rounds, in which
-//! [`fetch`] asks for what is not [`known`]: pages ([`simple`], [`page_html`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
+//! where and how it is to be had, and [`group`] what is installed together, as [`with_uv`] finds it told. [`closure`] resolves that in rounds, in which
+//! [`fetch`] asks for what is not [`known`]: pages ([`simple`], [`page_html`]) with what they are looked through together with
+//! ([`links`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
 //! [`carry`] chooses files, of which [`record`] makes artifacts. [`prove`] checks that they are enough.
 //!
 //! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
@@ -39,6 +40,7 @@ mod hostile_tests;
 mod indexes;
 mod inputs;
 mod known;
+mod links;
 mod listed;
 mod machine;
 mod marker;
@@ -67,6 +69,7 @@ mod target;
 mod unreadable;
 mod version;
 mod wheel;
+mod with_uv;
 
 use bundle_format::Artifact;
 

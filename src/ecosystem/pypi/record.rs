@@ -6,7 +6,7 @@ use bundle_format::{Digest, Requirement as Edge};
 use serde_json::{Map, Value};
 
 use super::SCHEMA;
-use super::carry::{Release, Source};
+use super::carry::Release;
 use super::facts::{METADATA, METADATA_END, SDIST, WHEEL};
 use super::group::{Group, gap};
 use super::known::{Described, Known};
@@ -58,11 +58,8 @@ pub(super) fn planned(
     if let Some(extras) = extras(release, targets) {
         attributes.insert("extras".to_owned(), extras);
     }
-    if let Source::Index(index) = release.from
-        && let Some(page) = known.projects.get(&(index, release.project.clone()))
-        && let Some(status) = &page.status
-    {
-        attributes.insert("project_status".to_owned(), status.clone().into());
+    if let Some(status) = release.pages(known).find_map(|page| page.status.clone()) {
+        attributes.insert("project_status".to_owned(), status.into());
     }
     Ok(Planned {
         ecosystem: "pypi".to_owned(),
@@ -80,8 +77,7 @@ pub(super) fn planned(
 
 /// The page that a release was found on.
 pub(super) fn evidence(release: &Release, known: &Known) -> Option<Evidence> {
-    let Source::Index(index) = release.from else { return None };
-    let (origin, digest) = known.projects.get(&(index, release.project.clone()))?.page.clone()?;
+    let (origin, digest) = release.pages(known).find_map(|page| page.page.clone())?;
     Some(Evidence { origin, digest })
 }
 
