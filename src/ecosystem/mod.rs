@@ -100,8 +100,8 @@ pub trait Ecosystem: Send + Sync {
     fn proved_by(&self, _artifact: &Artifact) -> Option<String> {
         None
     }
-    /// What an artifact that carries upstream's proof of others says of itself, for people: who signed what, and when it was
-    /// looked at.
+    /// What an artifact that carries upstream's proof, of others or of itself, says of it for people: who signed what, and
+    /// when it was looked at.
     fn proof(&self, _artifact: &Artifact) -> Option<String> {
         None
     }

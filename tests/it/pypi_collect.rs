@@ -1,5 +1,6 @@
 //! Python packages from an index into a bundle, and from there to what installers are shown inside.
 
+use aftk::protocol::sigstore::made::{IDENTITY, Made, THEN, VOUCHER, pep740, statement};
 use bundle_format::BlobKey;
 use serde_json::{Value, json};
 
@@ -277,4 +278,94 @@ fn a_directory_of_files_is_collected_from() {
         .unwrap();
     let ran = index.run(&["collect", "--out", "../stick"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+/// A wheel whose publisher is attested; the index lists what proves it.
+fn attested(index: &mut FakeIndex, made: &Made, about: &str, bytes: &[u8]) {
+    let file = "app-1.0-py3-none-any.whl";
+    let address = format!("{}/integrity/app", index.upstream.url());
+    let attestation = made.attest(&statement(about, &BlobKey::of(bytes)), THEN, |_| {}).unwrap();
+    let provenance = json!({
+        "version": 1,
+        "attestation_bundles": [{ "publisher": { "kind": "Forge" }, "attestations": [pep740(&attestation)] }],
+    });
+    index.upstream.route("/integrity/app", Reply::json(&provenance));
+    index.wheel(file, "app", "1.0", &[], json!({ "provenance": address }));
+}
+
+#[test]
+fn who_published_a_file_is_proved_on_both_sides() {
+    let (mut index, made, strangers) = (FakeIndex::new(), Made::new().unwrap(), Made::new().unwrap());
+    let bytes = wheel("app", "1.0", &metadata("app", "1.0", &[]));
+    attested(&mut index, &made, "app-1.0-py3-none-any.whl", &bytes);
+    index.sides.write("roots.json", made.trusted_root().to_string());
+    index.write("[\"pypi:app\"]", "trusted-root = \"roots.json\"");
+    let ran = index.run(&["collect", "--out", "../stick"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let bundle = index.sides.medium().pop().unwrap().display().to_string();
+    let inspected = index.run(&["inspect", &bundle]).done();
+    let says = format!("upstream  pypi app 1.0, published by {IDENTITY}, for whom {VOUCHER} vouched");
+    assert!(inspected.contains(&says), "{inspected}");
+    // Inside, others are believed: then it is refused; those who are believed outside: then it is noted.
+    index.sides.trust();
+    let keyrings = index.sides.path("in/pypi/keyrings");
+    std::fs::create_dir_all(&keyrings).unwrap();
+    let pin = |root: &Value| std::fs::write(keyrings.join("roots.json"), root.to_string()).unwrap();
+    pin(&strangers.trusted_root());
+    let ran = index.sides.run("in", &["import", &bundle]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("an attestation of app-1.0-py3-none-any.whl does not hold"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("is not pinned"), "{}", ran.stderr);
+    pin(&made.trusted_root());
+    index.sides.run("in", &["import", &bundle]).done();
+    let told = index.sides.run("in", &["why", "pypi:app"]).done();
+    assert!(told.contains(&format!("when it was accepted here: 1.0, published by {IDENTITY}")), "{told}");
+    // Clients decide for themselves as well.
+    let serving = Serving::start(&index.sides);
+    let page = Client::connect(serving.address).ask("GET", "/pypi/pypi/simple/app/", &[JSON]).text();
+    let page: Value = serde_json::from_str(&page).unwrap();
+    let path =
+        page["files"][0]["provenance"].as_str().unwrap().strip_prefix("http://aftk.test:2385").unwrap();
+    let served = Client::connect(serving.address).ask("GET", path, &[]).text();
+    assert!(served.contains("attestation_bundles"), "{served}");
+}
+
+#[test]
+fn an_attestation_that_does_not_hold_is_worse_than_none() {
+    let (made, strangers) = (Made::new().unwrap(), Made::new().unwrap());
+    let good = wheel("app", "1.0", &metadata("app", "1.0", &[]));
+    let file = "app-1.0-py3-none-any.whl";
+    for (by, about, bytes, why) in [
+        (&made, "app-1.1-py3-none-any.whl", &good[..], "it is about app-1.1"),
+        (&made, file, b"other bytes", "other bytes"),
+        (&strangers, file, &good[..], "is not pinned"),
+    ] {
+        let mut index = FakeIndex::new();
+        attested(&mut index, by, about, bytes);
+        index.sides.write("roots.json", made.trusted_root().to_string());
+        index.write("[\"pypi:app\"]", "trusted-root = \"roots.json\"");
+        let ran = index.run(&["lock"]);
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        assert!(ran.stderr.contains("does not hold") && ran.stderr.contains(why), "{}", ran.stderr);
+        // Whoever believes nobody carries it as it is, for those inside who do.
+        index.write("[\"pypi:app\"]", "");
+        index.run(&["collect", "--out", "../stick"]).done();
+        let bundle = index.sides.medium().pop().unwrap().display().to_string();
+        let inspected = index.run(&["inspect", &bundle]).done();
+        assert!(inspected.contains("which nobody verified outside"), "{inspected}");
+    }
+    let mut index = FakeIndex::new();
+    attested(&mut index, &made, file, &good);
+    index.upstream.route("/integrity/app", Reply::ok("{\"version\": 2, \"attestation_bundles\": []}"));
+    index.write("[\"pypi:app\"]", "");
+    assert!(index.run(&["lock"]).stderr.contains("of a version that is not known"));
+    index.upstream.route("/integrity/app", Reply::ok("[".repeat(100_000)));
+    assert_eq!(index.run(&["lock"]).code, Some(3));
+    index.write("[\"pypi:app\"]", "trusted-root = \"gone.json\"");
+    let ran = index.run(&["lock"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
 }

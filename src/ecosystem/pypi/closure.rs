@@ -93,6 +93,7 @@ pub(super) async fn close(
             all.extend(closed.builders(&all, &targets, options, &mut builds));
             groups = Arc::new(all);
             if groups.len() == before {
+                fetcher.prove_publishers(&closed.carried, &mut closed.known).await?;
                 closed.say_what_is_missing(&targets, options);
                 closed.groups = groups;
                 return Ok(closed);

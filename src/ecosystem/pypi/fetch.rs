@@ -30,9 +30,10 @@ use crate::ecosystem::{CollectContext, MetadataRequest};
 use crate::events::Happening;
 use crate::net::{Access, PartAnswer, Span};
 use crate::problem::{Kind, Problem};
+use crate::protocol::sigstore::Roots;
 
 /// How much is asked for at once; the client keeps to its own limits for each host.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 /// How much of the end of a wheel is asked for first: the list of its files, and often the metadata itself.
 const FIRST_PART: u64 = 65 << 10;
 /// How much is asked for after that at once.
@@ -48,6 +49,8 @@ pub(super) struct Fetcher<'a> {
     without_metadata: Mutex<HashSet<String>>,
     /// What is behind links that were looked at.
     pub(super) linked: tokio::sync::Mutex<HashMap<Link, Arc<Linked>>>,
+    /// Whose attestations are believed.
+    pub(super) roots: Roots,
 }
 
 /// What came of a need.
@@ -58,8 +61,8 @@ enum Fetched {
 }
 
 impl<'a> Fetcher<'a> {
-    pub(super) fn new(indexes: &'a Indexes, context: &'a dyn CollectContext) -> Fetcher<'a> {
-        Fetcher { indexes, context, without_metadata: Mutex::default(), linked: Default::default() }
+    pub(super) fn new(indexes: &'a Indexes, context: &'a dyn CollectContext, roots: Roots) -> Fetcher<'a> {
+        Fetcher { indexes, context, roots, without_metadata: Mutex::default(), linked: Default::default() }
     }
 
     /// Fetches what is needed; indexes have their numbers here, not those of a view.
@@ -340,7 +343,7 @@ fn of_sdist(sdist: sdist::Sdist) -> Described {
     Described { metadata: sdist.metadata, document: None, build: Some(build) }
 }
 
-fn sha256(listed: &Listed) -> Option<BlobKey> {
+pub(super) fn sha256(listed: &Listed) -> Option<BlobKey> {
     listed.checksums.iter().find_map(bundle_format::Digest::blob_key)
 }
 

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use bundle_format::BlobKey;
 
+use super::attestations::Attested;
 use super::indexes::Indexes;
 use super::metadata::Metadata;
 use super::name::Name;
@@ -67,6 +68,17 @@ pub(super) struct Known {
     pub(super) files: HashMap<(usize, Name, String), Description>,
     /// By the address, with what is listed of it.
     pub(super) addresses: HashMap<Box<str>, (Listed, Description)>,
+    /// What proves who published files, by the address of the proof.
+    pub(super) provenances: HashMap<String, Proven>,
+}
+
+/// What proves who published a file, which is held.
+#[derive(Debug)]
+pub(super) struct Proven {
+    pub(super) key: BlobKey,
+    pub(super) size: u64,
+    /// What it proved to those who pinned roots; nothing else was looked at.
+    pub(super) attested: Vec<Attested>,
 }
 
 impl Project {

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::SCHEMA;
 use super::carry::Release;
-use super::facts::{METADATA, METADATA_END, SDIST, WHEEL};
+use super::facts::{METADATA, METADATA_END, PROVENANCE, PROVENANCE_END, SDIST, WHEEL};
 use super::group::{Group, gap};
-use super::known::{Described, Known};
+use super::known::{Described, Known, Proven};
 use super::requirement::Requirement;
 use super::simple::Listed;
 use super::target::Target;
@@ -51,7 +51,17 @@ pub(super) fn planned(
         let build = described.build.iter().flat_map(|build| &build.requires);
         requires.extend(build.map(|requirement| edge(requirement, "build")));
         let locked = release.checksums.get(name).map(Vec::as_slice).unwrap_or_default();
-        facts.insert(name.clone(), fact(listed, described, serves, targets));
+        let proven = listed.provenance.as_ref().and_then(|address| known.provenances.get_key_value(address));
+        let mut fact = fact(listed, described, serves, targets);
+        if let Some((address, proven)) = proven {
+            files.push(provenance(name, address, proven));
+            if !proven.attested.is_empty()
+                && let Ok(attested) = serde_json::to_value(&proven.attested)
+            {
+                fact.insert("attested".to_owned(), attested);
+            }
+        }
+        facts.insert(name.clone(), fact.into());
         add(&mut files, listed, described, locked);
     }
     attributes.insert("files".to_owned(), facts.into());
@@ -117,7 +127,12 @@ fn add(files: &mut Vec<PlannedFile>, listed: &Listed, described: &Described, loc
 }
 
 /// What the index says of a file, and the targets that it is for.
-fn fact(listed: &Listed, described: &Described, serves: &BTreeSet<usize>, targets: &[Target]) -> Value {
+fn fact(
+    listed: &Listed,
+    described: &Described,
+    serves: &BTreeSet<usize>,
+    targets: &[Target],
+) -> Map<String, Value> {
     let mut fact = Map::new();
     let mut say = |name: &str, value: Option<Value>| value.map(|value| fact.insert(name.to_owned(), value));
     say("requires_python", listed.requires_python.clone().map(Value::from));
@@ -128,7 +143,21 @@ fn fact(listed: &Listed, described: &Described, serves: &BTreeSet<usize>, target
     say("metadata_sha256", described.document.as_ref().map(|document| document.key.hex().into()));
     let names = serves.iter().filter_map(|target| targets.get(*target));
     say("targets", Some(names.map(|target| target.name.clone()).collect()));
-    fact.into()
+    fact
+}
+
+/// What proves who published a file.
+fn provenance(of: &str, address: &str, proven: &Proven) -> PlannedFile {
+    PlannedFile {
+        role: PROVENANCE.to_owned(),
+        path: format!("{of}{PROVENANCE_END}"),
+        media_type: "application/vnd.pypi.integrity.v1+json".to_owned(),
+        origin: address.to_owned(),
+        checksums: vec![proven.key.into()],
+        blob: Some(proven.key),
+        size: Some(proven.size),
+        ..PlannedFile::default()
+    }
 }
 
 /// The extras that are wanted, by target, if there are any.
