@@ -141,5 +141,5 @@ fn malformed(why: impl Into<String>) -> Fault {
 }
 
 #[cfg(test)]
-#[path = "sigstore/tests.rs"]
+#[path = "sigstore_tests.rs"]
 mod tests;
