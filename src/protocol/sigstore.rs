@@ -141,5 +141,4 @@ fn malformed(why: impl Into<String>) -> Fault {
 }
 
 #[cfg(test)]
-#[path = "sigstore_tests.rs"]
 mod tests;
