@@ -36,7 +36,7 @@ mod pypi;
 
 use std::cmp::Ordering;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -100,8 +100,8 @@ pub trait Ecosystem: Send + Sync {
     fn proved_by(&self, _artifact: &Artifact) -> Option<String> {
         None
     }
-    /// What an artifact that carries upstream's proof of others says of itself, for people: who signed what, and when it was
-    /// looked at.
+    /// What an artifact that carries upstream's proof, of others or of itself, says of it for people: who signed what, and
+    /// when it was looked at.
     fn proof(&self, _artifact: &Artifact) -> Option<String> {
         None
     }
@@ -302,6 +302,11 @@ pub struct HelperAnswer {
     pub output: Zeroizing<String>,
 }
 
+/// What can be read at any place of it.
+pub trait ReadSeek: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> ReadSeek for T {}
+
 /// What ops hand to a collecting ecosystem.
 #[async_trait]
 pub trait CollectContext: Send + Sync {
@@ -398,7 +403,7 @@ pub trait CollectContext: Send + Sync {
         Ok(None)
     }
     /// Opens a blob that is held. Reading it blocks.
-    async fn open_blob(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem> {
+    async fn open_blob(&self, key: &BlobKey) -> Result<Box<dyn ReadSeek>, Problem> {
         let bytes = self.held(key, u64::MAX).await?;
         Ok(Box::new(std::io::Cursor::new(bytes)))
     }

@@ -2,3 +2,5 @@
 
 #[cfg(feature = "openpgp")]
 pub mod openpgp;
+#[cfg(feature = "sigstore")]
+pub mod sigstore;

@@ -32,6 +32,7 @@ mod npm_network;
 mod npm_publish;
 mod pack;
 mod push;
+mod pypi_collect;
 mod pypi_push;
 mod pypi_serve;
 mod pypi_uploads;

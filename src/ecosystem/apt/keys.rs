@@ -10,6 +10,8 @@ use crate::protocol::openpgp::Keyring;
 
 /// The largest keyring that is read, in bytes.
 const LARGEST: u64 = 16 << 20;
+/// How the names of keyrings end.
+pub(super) const ENDINGS: &[&str] = &["asc", "gpg"];
 
 /// The keys that a source's Release has to be signed with; `None`, if somebody wrote that it need not be.
 ///
