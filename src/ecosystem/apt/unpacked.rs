@@ -41,7 +41,8 @@ impl Unpacked {
                 continue;
             };
             if !self.0.contains_key(&place) {
-                let (packed, index): (Box<dyn Read + Send>, _) = (context.open_blob(&key).await?, index.clone());
+                let (packed, index): (Box<dyn Read + Send>, _) =
+                    (context.open_blob(&key).await?, index.clone());
                 let scratch = context.scratch().to_owned();
                 let unpack = move || {
                     spill::to_file(&mut index.unpack(packed)?, &scratch).map_err(|error| said(&index, &error))

@@ -10,8 +10,9 @@ use bundle_format::BlobKey;
 use bytes::Bytes;
 
 use crate::ecosystem::testing::FakeMachine;
-use crate::ecosystem::{Metadata, MetadataRequest};
+use crate::ecosystem::{Metadata, MetadataRequest, Planned};
 use crate::problem::Problem;
+use crate::settings::Settings;
 
 /// The registry that [`Fake::with_registry`] has.
 pub(crate) const REGISTRY: &str = "https://registry.example.test/";
@@ -20,6 +21,10 @@ pub(crate) const REGISTRY: &str = "https://registry.example.test/";
 pub(crate) struct Fake {
     pub(crate) pristine_registry: Option<String>,
     pub(crate) variables: BTreeMap<String, String>,
+    /// What the project says to npm.
+    pub(crate) settings: Vec<Settings>,
+    /// What its lock has.
+    pub(crate) locked: Vec<Planned>,
     files: BTreeMap<PathBuf, Bytes>,
     documents: BTreeMap<String, Bytes>,
     /// What was kept.
@@ -73,6 +78,14 @@ impl FakeMachine for Fake {
     async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
         let found = self.files.get(path).cloned();
         Ok(found.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
+    }
+
+    fn settings(&self, _: &str) -> Vec<Settings> {
+        self.settings.clone()
+    }
+
+    fn locked(&self) -> Vec<Planned> {
+        self.locked.clone()
     }
 
     fn environment(&self, name: &str) -> Option<String> {

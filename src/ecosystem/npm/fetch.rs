@@ -13,6 +13,7 @@ use super::names;
 use super::origin::{Routes, Source};
 use super::platform::Platform;
 use super::range::Range;
+use super::signers::{self, Signers};
 use super::version_object::LARGEST_DOCUMENT;
 use super::wanted::{Package, Wanted, gap};
 use crate::blocking::blocking;
@@ -59,6 +60,8 @@ pub(crate) struct Fetcher<'a> {
     pub(crate) platforms: &'a [Platform],
     /// What edges get instead of what they ask for.
     pub(crate) bent: &'a BTreeMap<(String, String), BTreeSet<Requirement>>,
+    /// Who signs what registries publish.
+    pub(crate) signers: &'a Signers,
     /// What ops hand us.
     pub(crate) context: &'a dyn CollectContext,
 }
@@ -111,9 +114,13 @@ impl Fetcher<'_> {
                 fetched.gaps.push(gap(name, &cutting.version, "no-checksum", detail));
                 continue;
             }
+            let signed_by = self.signers.verify(self, source, name, &cutting).await?;
             let size = cutting.manifest.len() as u64;
             let manifest = self.context.keep(cutting.manifest.clone()).await?;
-            let planned = self.plan(source, name, &cutting, (manifest, size))?;
+            let mut planned = self.plan(source, name, &cutting, (manifest, size))?;
+            if !signed_by.is_empty() {
+                planned.attributes.insert(signers::ATTRIBUTE.to_owned(), signed_by.into());
+            }
             fetched.notes.extend(notes(&planned, &cutting));
             fetched.carried.push(Carried {
                 planned,

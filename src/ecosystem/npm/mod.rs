@@ -6,6 +6,9 @@
 //! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`], [`origin`]
 //! and [`network`] know where packages come from, and on which way.
 //!
+//! [`signers`] knows which keys a registry signs with ([`keys`]) and holds versions to that ([`signature`]), outside; [`proof`]
+//! does inside.
+//!
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it. [`host`] lets clients publish packages of
 //! their own: [`publish`] takes a version in, whose [`tarball`] has to be what its document says, [`revise`] changes what is
@@ -26,13 +29,16 @@ mod held;
 mod host;
 mod hosted;
 mod integrity;
+mod keys;
 mod lock;
 mod names;
 mod network;
 mod npmrc;
+mod options;
 mod origin;
 mod packument;
 mod platform;
+mod proof;
 mod prove;
 mod publish;
 mod range;
@@ -42,6 +48,10 @@ mod revise;
 mod search;
 mod serve;
 mod setup;
+mod signature;
+mod signers;
+#[cfg(test)]
+mod signing_tests;
 mod spec;
 mod splice;
 mod tarball;
@@ -63,6 +73,8 @@ use crate::problem::{Kind, Problem};
 
 /// The schema of npm's artifacts.
 const SCHEMA: &str = "npm/1";
+/// The schema of the keys that a registry signs with.
+const KEYS: &str = "npm-keys/1";
 
 /// The npm ecosystem.
 pub(super) struct Npm;
@@ -80,6 +92,10 @@ impl Ecosystem for Npm {
         SCHEMA
     }
 
+    fn knows(&self, schema: &str) -> bool {
+        matches!(schema, SCHEMA | KEYS)
+    }
+
     fn is_lockfile(&self, file_name: &str) -> bool {
         lock::is_lockfile(file_name)
     }
@@ -92,6 +108,18 @@ impl Ecosystem for Npm {
     /// An optional package of a platform that nobody selected.
     fn is_metadata_only(&self, artifact: &Artifact) -> bool {
         !artifact.files.iter().any(|file| file.role == "tarball")
+    }
+
+    fn is_proof(&self, schema: &str) -> bool {
+        schema == KEYS
+    }
+
+    fn proved_by(&self, artifact: &Artifact) -> Option<String> {
+        artifact.attributes.contains_key(signers::ATTRIBUTE).then(|| keys::PLACE.to_owned())
+    }
+
+    fn proof(&self, artifact: &Artifact) -> Option<String> {
+        (artifact.schema == KEYS).then(|| keys::shown(artifact))
     }
 
     fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {

@@ -129,6 +129,11 @@ impl Routes {
         Ok(self.let_in(url))
     }
 
+    /// The address of something else that a registry answers, by its path, with what lets one in.
+    pub(crate) fn beside(&self, source: &Source, path: &str) -> Result<Access, Problem> {
+        Ok(self.let_in(below(&source.base, path)?))
+    }
+
     /// An address with the way to it and what lets one in. As npm has it, what opens a registry also opens what the
     /// registry keeps elsewhere on its own origin.
     fn let_in(&self, url: Url) -> Access {

@@ -13,6 +13,7 @@ use super::lock::{self, Overrides};
 use super::origin::Routes;
 use super::platform::Platform;
 use super::request;
+use super::signers::Signers;
 use super::wanted::Wants;
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Request, RequestBody, Resolution};
@@ -27,6 +28,7 @@ pub(super) async fn resolve(
     let platforms: Vec<Platform> =
         platforms.iter().map(|text| Platform::read(text)).collect::<Result<_, _>>()?;
     let mut found = Found::new(context.scratch());
+    let signers = Signers::load(context).await?;
     for (number, request) in requests.iter().enumerate() {
         let RequestBody::Document { path, digest } = &request.body else {
             return Err(request::not_built(&request.text));
@@ -57,8 +59,9 @@ pub(super) async fn resolve(
         found.requests.push(request.text.clone());
         found.gaps.append(&mut wants.gaps);
         found.notes.append(&mut wants.notes);
-        let fetcher = Fetcher { routes: &routes, platforms, bent: &wants.bent, context };
+        let fetcher = Fetcher { routes: &routes, platforms, bent: &wants.bent, signers: &signers, context };
         Closure::new(fetcher, number, &mut found).follow(&wants).await?;
     }
+    signers.conclude(&mut found)?;
     blocking(move || found.settle()).await
 }

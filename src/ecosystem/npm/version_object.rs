@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::lock::EdgeKind;
+use super::signature::Signature;
 use super::spec::Spec;
 use super::version::Version;
 use crate::problem::{Kind, Problem};
@@ -41,6 +42,8 @@ pub(crate) struct VersionObject {
     pub(crate) integrity: Option<String>,
     /// Its SHA-1.
     pub(crate) shasum: Option<String>,
+    /// What its registry signed it with.
+    pub(crate) signatures: Vec<Signature>,
     /// The size of its files once they are unpacked, in bytes: its tarball is hardly ever larger.
     pub(crate) unpacked_size: Option<u64>,
     /// What it says of its licence.
@@ -177,6 +180,7 @@ impl VersionObject {
             tarball: dist("tarball"),
             integrity: dist("integrity"),
             shasum: dist("shasum"),
+            signatures: signatures(&object),
             unpacked_size: object
                 .get("dist")
                 .and_then(|dist| dist.get("unpackedSize"))
@@ -257,6 +261,16 @@ fn is_true(value: Option<&Value>) -> bool {
 fn dependencies<'a>(object: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
     let members = object.get(key).and_then(Value::as_object).into_iter().flatten();
     members.filter_map(|(name, range)| Some((name.as_str(), range.as_str()?)))
+}
+
+/// What is no signature in the list stays in it, as an empty one: nobody verifies that.
+fn signatures(object: &Map<String, Value>) -> Vec<Signature> {
+    let list = object.get("dist").and_then(|dist| dist.get("signatures")).and_then(Value::as_array);
+    let one = |signature: &Value| Signature {
+        keyid: text(signature.get("keyid")).unwrap_or_default(),
+        sig: text(signature.get("sig")).unwrap_or_default(),
+    };
+    list.into_iter().flatten().map(one).collect()
 }
 
 fn bundled(object: &Map<String, Value>) -> BTreeSet<String> {
