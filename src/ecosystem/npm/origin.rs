@@ -116,6 +116,16 @@ impl Routes {
         Source { repository, base }
     }
 
+    /// Where a registry is said to be. The public one is where a client finds it that nobody told anything, as clients inside are told
+    /// nothing either, and not where the route leads that was taken to it; nowhere, if there is no such client here.
+    pub(crate) fn known_as(&self, source: &Source) -> String {
+        match &self.pristine {
+            _ if source.repository != PUBLIC => source.base.to_string(),
+            Some(pristine) => pristine.to_string(),
+            None => String::new(),
+        }
+    }
+
     fn is_public_host(&self, url: &Url) -> bool {
         [&self.pristine, &self.configured, &self.called_by_yarn]
             .into_iter()
