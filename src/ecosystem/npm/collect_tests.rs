@@ -332,3 +332,56 @@ async fn two_lockfiles_are_taken_together_and_what_is_absent_stays_marked() {
     assert_eq!((resolution.refs.len(), resolution.evidence.len(), resolution.repositories.len()), (3, 3, 1));
     assert_eq!(prove(&resolution), Proof::default());
 }
+
+async fn collect_words(fake: &Fake, words: &[&str], platforms: &[&str]) -> Result<Resolution, Problem> {
+    let mut requests = Vec::new();
+    for word in words {
+        requests.push(Npm.parse("npm", word, fake).await?);
+    }
+    let platforms: Vec<String> = platforms.iter().map(|platform| (*platform).to_owned()).collect();
+    Npm.resolve(&requests, &platforms, fake).await
+}
+
+#[tokio::test]
+async fn packages_by_name_bring_all_that_npm_would_install() {
+    let mut fake = Fake::with_registry();
+    one(
+        &mut fake,
+        "a",
+        json!({"dependencies": {"b": "^1", "gone": "^1"}, "optionalDependencies": {"lost": "1"}}),
+    );
+    one(&mut fake, "@s/b", json!({"peerDependencies": {"c": "1"}, "os": ["darwin"]}));
+    let both = vec![version("b", "1.0.0", json!({})), version("b", "2.0.0", json!({}))];
+    package(&mut fake, "b", "2.0.0", both);
+    one(&mut fake, "c", json!({"optionalDependencies": {"@s/b": "*"}}));
+    let resolution =
+        collect_words(&fake, &["a@latest", "other@npm:c", "b", "b@1.x"], &["linux-x64"]).await.unwrap();
+    let expected = ["npm @s/b@1.0.0 (metadata)", "npm a@1.0.0", "npm b@1.0.0", "npm b@2.0.0", "npm c@1.0.0"];
+    assert_eq!(shown(&resolution), expected);
+    assert_eq!(gaps(&resolution), ["not-found gone ^1"]);
+    assert_eq!(notes(&resolution), ["npm.absent-optional lost@1"]);
+    let requests = listed(&resolution).into_iter().map(|planned| planned.requests.join(" "));
+    let expected = ["a@latest b other@npm:c", "a@latest b other@npm:c", "a@latest b b@1.x other@npm:c"];
+    assert_eq!(requests.take(3).collect::<Vec<_>>(), expected);
+    // Each document was asked for once.
+    let mut asked = fake.asked.lock().unwrap().clone();
+    asked.sort();
+    let before = asked.len();
+    asked.dedup();
+    assert_eq!(asked.len(), before);
+}
+
+#[tokio::test]
+async fn wishes_that_contradict_are_shown_as_npm_shows_them() {
+    let mut fake = Fake::with_registry();
+    let both = vec![version("react", "18.3.1", json!({})), version("react", "19.0.0", json!({}))];
+    package(&mut fake, "react", "19.0.0", both);
+    let peers = json!({"peerDependencies": {"react": "^18.3.1"}});
+    package(&mut fake, "dom", "18.3.1", vec![version("dom", "18.3.1", peers)]);
+    let problem = collect_words(&fake, &["react@latest", "dom@18.3.1"], &[]).await.unwrap_err();
+    assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Incomplete, "npm.unsolvable"));
+    assert!(problem.causes[0].starts_with("found: react@19.0.0"), "{problem:?}");
+    assert_eq!(shown(&collect_words(&fake, &["react", "dom"], &[]).await.unwrap()).len(), 2);
+    fake.file("/home/user/.npmrc", "legacy-peer-deps=true");
+    assert_eq!(shown(&collect_words(&fake, &["react@latest", "dom"], &[]).await.unwrap()).len(), 2);
+}

@@ -14,6 +14,8 @@ mod closure;
 #[cfg(test)]
 mod collect_tests;
 mod cuttings;
+mod documents;
+mod engines;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
@@ -21,6 +23,7 @@ mod fake_store;
 mod fetch;
 mod found;
 mod held;
+mod ideal;
 mod integrity;
 mod lock;
 mod names;
@@ -36,6 +39,8 @@ mod resolve;
 mod search;
 mod serve;
 mod setup;
+mod shelf;
+mod solve;
 mod spec;
 mod splice;
 mod tarball_name;

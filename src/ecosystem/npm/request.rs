@@ -6,30 +6,42 @@ use bundle_format::BlobKey;
 use serde_json::Value;
 
 use super::lock;
+use super::solve::Word;
 use crate::ecosystem::{CollectContext, Request, RequestBody};
 use crate::problem::{Kind, Problem};
 
 /// The largest `package.json` that is read, in bytes.
 const LARGEST_MANIFEST: u64 = 8 << 20;
 
-/// Whether the words of a request are the path of a lockfile that is read.
+/// Whether the words of a request are the path of a lockfile that is read, or a package by name.
 ///
 /// # Errors
 /// If they are something else.
 pub(super) fn check(what: &str) -> Result<(), Problem> {
-    let file_name = what.rsplit('/').next().unwrap_or_default();
-    if !lock::is_lockfile(file_name) && !["/", "./", "../"].iter().any(|start| what.starts_with(start)) {
-        return Err(not_built(what));
+    match is_path(what) {
+        true => lock::must_be_readable(file_name(what), Path::new(what)),
+        false => Word::read(what).map(drop),
     }
-    lock::must_be_readable(file_name, Path::new(what))
 }
 
-/// Reads a request: the path of a lockfile.
+fn file_name(what: &str) -> &str {
+    what.rsplit('/').next().unwrap_or_default()
+}
+
+fn is_path(what: &str) -> bool {
+    lock::is_lockfile(file_name(what)) || ["/", "./", "../"].iter().any(|start| what.starts_with(start))
+}
+
+/// Reads a request: the path of a lockfile, or a package by name.
 ///
 /// # Errors
 /// As [`check`], or if the lockfile is missing, damaged or not of a form that is read.
 pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
     check(what)?;
+    if !is_path(what) {
+        let (text, identity) = (what.to_owned(), Word::read(what)?.identity());
+        return Ok(Request { ecosystem: "npm", text, identity, body: RequestBody::Words(what.to_owned()) });
+    }
     let path = context.directory().join(what);
     let lockfile = lock::load(&path, Path::new(what), context).await?.ok_or_else(|| {
         Problem::new(Kind::Usage, "npm.no-lockfile", "there is no such lockfile")
@@ -56,13 +68,6 @@ pub(super) fn projects(requests: &[Request]) -> Vec<PathBuf> {
     projects.sort();
     projects.dedup();
     projects
-}
-
-/// The problem with requests that aren't lockfiles.
-pub(super) fn not_built(what: &str) -> Problem {
-    let message = format!("npm packages are collected from lockfiles so far, and {what:?} is none");
-    Problem::new(Kind::Usage, "npm.not-a-lockfile", message)
-        .hint("write one with: npm install --package-lock-only, then ask for ./package-lock.json")
 }
 
 /// The `overrides` of the `package.json` beside a lockfile, which the lockfile doesn't repeat.
@@ -116,9 +121,10 @@ mod tests {
         for (what, code) in [
             ("../app/pnpm-lock.yaml", "npm.no-lockfile"),
             ("bun.lockb", "npm.binary-lockfile"),
-            ("react@^18", "npm.not-a-lockfile"),
-            ("", "npm.not-a-lockfile"),
-            ("@s/p", "npm.not-a-lockfile"),
+            ("", "npm.request"),
+            ("a b", "npm.request"),
+            ("react@github:a/b", "npm.request"),
+            ("react@./a", "npm.request"),
             ("./package-lock.json", "npm.no-lockfile"),
             ("./odd.json", "npm.no-lockfile"),
         ] {
