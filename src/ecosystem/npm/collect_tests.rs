@@ -304,7 +304,7 @@ async fn a_lockfile_that_changes_before_it_is_resolved_is_refused() {
     let request = Npm.parse("npm", "package-lock.json", &fake).await.unwrap();
     fake.file("/project/package-lock.json", &lock("2.0.0").to_string());
     let problem = Npm.resolve(&[request], &[], &fake).await.unwrap_err();
-    assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Failed, "npm.lockfile-changed"));
+    assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Failed, "npm.document-changed"));
     assert!(!problem.hints.is_empty());
 }
 
@@ -363,12 +363,12 @@ async fn packages_by_name_bring_all_that_npm_would_install() {
     let requests = listed(&resolution).into_iter().map(|planned| planned.requests.join(" "));
     let expected = ["a@latest b other@npm:c", "a@latest b other@npm:c", "a@latest b b@1.x other@npm:c"];
     assert_eq!(requests.take(3).collect::<Vec<_>>(), expected);
-    // Each document was asked for once.
+    // Each document was asked for once, and those that lack something once more.
     let mut asked = fake.asked.lock().unwrap().clone();
     asked.sort();
     let before = asked.len();
     asked.dedup();
-    assert_eq!(asked.len(), before);
+    assert_eq!(before - asked.len(), 2, "{asked:?}");
 }
 
 #[tokio::test]
@@ -384,4 +384,43 @@ async fn wishes_that_contradict_are_shown_as_npm_shows_them() {
     assert_eq!(shown(&collect_words(&fake, &["react", "dom"], &[]).await.unwrap()).len(), 2);
     fake.file("/home/user/.npmrc", "legacy-peer-deps=true");
     assert_eq!(shown(&collect_words(&fake, &["react@latest", "dom"], &[]).await.unwrap()).len(), 2);
+}
+
+#[tokio::test]
+async fn a_project_without_lockfile_is_solved_with_its_workspaces() {
+    let mut fake = Fake::with_registry();
+    let all = |name: &str| ["1.0.0", "2.0.0"].map(|text| version(name, text, json!({}))).to_vec();
+    package(&mut fake, "a", "2.0.0", all("a"));
+    package(&mut fake, "b", "2.0.0", all("b"));
+    one(&mut fake, "c", json!({"dependencies": {"b": "*"}}));
+    fake.file(
+        "/project/package.json",
+        r#"{"workspaces":["apps/*"],"dependencies":{"a":"^1","c":"*","git":"github:x/git","tar":"https://files.example.test/t.tgz"},
+            "overrides":{"c":{"b":"1.0.0"}}}"#,
+    );
+    fake.file("/project/apps/one/package.json", r#"{"name":"one","devDependencies":{"a":"^2","two":"*"}}"#);
+    fake.file(
+        "/project/apps/two/package.json",
+        r#"{"name":"two","version":"1.0.0","dependencies":{"local":"file:./gone"}}"#,
+    );
+    let request = Npm.parse("npm", "./package.json", &fake).await.unwrap();
+    let resolution = Npm.resolve(std::slice::from_ref(&request), &[], &fake).await.unwrap();
+    let expected = ["npm a@1.0.0", "npm a@2.0.0", "npm b@1.0.0", "npm c@1.0.0"];
+    assert_eq!(shown(&resolution), expected);
+    assert_eq!(
+        gaps(&resolution),
+        ["git-dependency git github:x/git", "url-dependency tar https://files.example.test/t.tgz"]
+    );
+    assert_eq!(notes(&resolution), ["npm.local-dependency local"]);
+    assert_eq!(prove(&resolution), Proof::default());
+    let (artifacts, refs) = (&resolution.artifacts, &resolution.refs);
+    let gathered = Gathered { ecosystem: "npm", artifacts, refs };
+    Npm.prove_requests(&gathered, std::slice::from_ref(&request), &[], &fake).await.unwrap();
+    let words = Npm.parse("npm", "b@2", &fake).await.unwrap();
+    let problem = Npm.prove_requests(&gathered, &[request.clone(), words], &[], &fake).await.unwrap_err();
+    assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Incomplete, "npm.unproved"));
+    assert_eq!(problem.causes, ["b@2 is missing, needed by the root project"]);
+    fake.file("/project/package.json", "{}");
+    let problem = Npm.resolve(&[request], &[], &fake).await.unwrap_err();
+    assert_eq!(problem.code, "npm.document-changed");
 }

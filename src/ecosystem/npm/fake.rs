@@ -1,6 +1,6 @@
 //! A collecting context for tests: files and documents from tables, nothing of this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -73,6 +73,12 @@ impl FakeMachine for Fake {
     async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
         let found = self.files.get(path).cloned();
         Ok(found.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
+    }
+
+    async fn list(&self, directory: &Path) -> Result<Vec<PathBuf>, Problem> {
+        let below = self.files.keys().filter_map(|path| path.strip_prefix(directory).ok());
+        let names: BTreeSet<_> = below.filter_map(|path| path.components().next()).collect();
+        Ok(names.into_iter().map(|name| directory.join(name)).collect())
     }
 
     fn environment(&self, name: &str) -> Option<String> {

@@ -1,8 +1,11 @@
-//! npm: lockfiles in, a registry out.
+//! npm: lockfiles, projects and packages by name in, a registry out.
 //!
-//! Collecting: [`request`] reads a request, [`lock`] the lockfile, [`wanted`] what it asks for. [`resolve`] turns that into artifacts: [`closure`] follows what leads further, [`fetch`] asks for
-//! a package, with [`cuttings`] from registry documents ([`version_object`]), and [`found`] gathers what came of it.
-//! [`prove`] checks that it is enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
+//! Collecting: [`request`] reads a request, [`lock`] the lockfile. Where there is none, [`solve`] finds out which one npm
+//! would write, for packages by name or a [`package_json`] with its [`workspaces`]: [`shelf`] looks ahead at what registries
+//! have, [`ideal`] builds the tree, for certain [`engines`]. [`wanted`] is what a lockfile asks for. [`resolve`] turns that
+//! into artifacts: [`closure`] follows what leads further, [`fetch`] asks for a package, with [`cuttings`] from registries'
+//! [`documents`] ([`version_object`]), and [`found`] gathers what came of it. [`prove`] and [`solve_again`] check that it is
+//! enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
 //! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`], [`origin`]
 //! and [`network`] know where packages come from, and on which way.
 //!
@@ -30,6 +33,7 @@ mod names;
 mod network;
 mod npmrc;
 mod origin;
+mod package_json;
 mod packument;
 mod platform;
 mod prove;
@@ -41,6 +45,7 @@ mod serve;
 mod setup;
 mod shelf;
 mod solve;
+mod solve_again;
 mod spec;
 mod splice;
 mod tarball_name;
@@ -48,6 +53,7 @@ mod texts;
 mod version;
 mod version_object;
 mod wanted;
+mod workspaces;
 
 use async_trait::async_trait;
 use bundle_format::Artifact;
@@ -78,7 +84,11 @@ impl Ecosystem for Npm {
     }
 
     fn is_lockfile(&self, file_name: &str) -> bool {
-        lock::is_lockfile(file_name)
+        request::is_document(file_name)
+    }
+
+    fn that_count<'a>(&self, file_names: &[&'a str]) -> Vec<&'a str> {
+        request::first_that_counts(file_names).into_iter().collect()
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
@@ -154,6 +164,16 @@ impl Collect for Npm {
 
     fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem> {
         prove::prove(gathered)
+    }
+
+    async fn prove_requests(
+        &self,
+        gathered: &Gathered<'_>,
+        requests: &[Request],
+        _platforms: &[String],
+        context: &dyn CollectContext,
+    ) -> Result<(), Problem> {
+        solve_again::prove(gathered, requests, context).await
     }
 }
 

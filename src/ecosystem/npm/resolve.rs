@@ -7,6 +7,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::closure::Closure;
 use super::documents::Documents;
 use super::fetch::Fetcher;
@@ -14,9 +16,10 @@ use super::found::Found;
 use super::ideal::Ideal;
 use super::lock::{self, Lock, Overrides};
 use super::origin::Routes;
+use super::package_json;
 use super::platform::Platform;
 use super::request;
-use super::solve::{Asked, Solver, words};
+use super::solve::{Solver, words};
 use super::wanted::{Wants, gap};
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Note, Request, RequestBody, Resolution};
@@ -33,41 +36,48 @@ pub(super) async fn resolve(
     let mut found = Found::new(context.scratch());
     let documents = Documents::new(context);
     for request in requests {
-        if let RequestBody::Document { path, digest } = &request.body {
-            let lockfile = match lock::load(path, path, context).await? {
-                Some(read) if read.digest == *digest => read,
-                _ => {
-                    let message = "the lockfile changed while it was being collected";
-                    let problem = Problem::new(Kind::Failed, "npm.lockfile-changed", message);
-                    return Err(problem.at(path.display()).hint("try again once nobody writes it any more"));
-                }
-            };
-            let overrides = request::overrides(path, context).await?;
-            let mut overrides = overrides.as_ref().map(Overrides::read).unwrap_or_default();
-            overrides.extend(lockfile.overridden);
-            let project = context.directory().join(path.parent().unwrap_or(Path::new("")));
-            let mut routes = Routes::load(context, &project).await?;
-            if lockfile.is_of_yarn_1 {
-                routes.learn_from_yarn(context).await;
-            }
-            let platforms = if lockfile.is_of_yarn_1 { &[] } else { &platforms[..] };
-            let shown = path.display().to_string();
-            let listed =
-                Listed { requests: vec![request.text.clone()], lock: lockfile.lock, overrides, shown };
-            follow(listed, routes, platforms, &documents, context, &mut found).await?;
+        let RequestBody::Document { path, digest } = &request.body else { continue };
+        let project = context.directory().join(path.parent().unwrap_or(Path::new("")));
+        let mut routes = Routes::load(context, &project).await?;
+        let (requests, shown) = (vec![request.text.clone()], path.display().to_string());
+        if request::is_package_json(path) {
+            let read = package_json::load(path, context).await?.filter(|read| read.digest == *digest);
+            let project = read.ok_or_else(|| changed(path))?.project;
+            let overrides = Overrides::read(&Value::Object(project.overrides.clone()));
+            let ideal = Solver::new(&routes, &documents, context).await.solve(project).await?;
+            let lock = report(ideal, &mut found);
+            let listed = Listed { requests, lock, overrides, shown };
+            follow(listed, routes, &platforms, &documents, context, &mut found).await?;
+            continue;
         }
+        let lockfile = lock::load(path, path, context).await?.filter(|read| read.digest == *digest);
+        let lockfile = lockfile.ok_or_else(|| changed(path))?;
+        let overrides = request::overrides(path, context).await?;
+        let mut overrides = overrides.as_ref().map(Overrides::read).unwrap_or_default();
+        overrides.extend(lockfile.overridden);
+        if lockfile.is_of_yarn_1 {
+            routes.learn_from_yarn(context).await;
+        }
+        let platforms = if lockfile.is_of_yarn_1 { &[] } else { &platforms[..] };
+        let listed = Listed { requests, lock: lockfile.lock, overrides, shown };
+        follow(listed, routes, platforms, &documents, context, &mut found).await?;
     }
-    for group in words(requests)? {
+    for (requests, asked) in words(requests)? {
         let routes = Routes::load(context, context.directory()).await?;
-        let solver = Solver { routes: &routes, documents: &documents, context };
-        let (requests, asked) = group;
-        let ideal = solver.solve(Asked::Words(asked)).await?;
-        let lock = report(ideal, &mut found);
+        let mut solver = Solver::new(&routes, &documents, context).await;
+        let project = solver.project_of(&asked).await?;
+        let lock = report(solver.solve(project).await?, &mut found);
         let shown = requests.join(" ");
         let listed = Listed { requests, lock, overrides: Overrides::default(), shown };
         follow(listed, routes, &platforms, &documents, context, &mut found).await?;
     }
     blocking(move || found.settle()).await
+}
+
+fn changed(path: &Path) -> Problem {
+    let message = format!("{} changed while it was being collected", path.display());
+    let problem = Problem::new(Kind::Failed, "npm.document-changed", message);
+    problem.hint("try again once nobody writes it any more")
 }
 
 /// A lockfile, and what it stands for.

@@ -129,15 +129,31 @@ impl Filler<'_> {
             return Ok(all);
         };
         let access = self.routes.metadata(&source, name)?;
-        let place = access.url.to_string();
-        let request =
+        let mut request =
             MetadataRequest { access, accept: "application/json", limit: LARGEST_DOCUMENT, fresh: false };
-        let Some(document) = self.documents.get(&request).await? else {
-            all.extend(registry.into_iter().map(|need| (need, None)));
-            return Ok(all);
+        let mut found = self.pick(&request, name, registry).await?;
+        if found.iter().any(|(_, manifest)| manifest.is_none()) {
+            // A cache before the registry may not know yet what was published a moment ago: it is made to ask.
+            request.fresh = true;
+            found = self.pick(&request, name, found.into_iter().map(|(need, _)| need).collect()).await?;
+        }
+        all.extend(found);
+        Ok(all)
+    }
+
+    /// The versions of one package that npm would choose for what is asked for.
+    async fn pick(
+        self,
+        request: &MetadataRequest,
+        name: &str,
+        needs: Vec<Need>,
+    ) -> Result<Vec<(Need, Option<Arc<Manifest>>)>, Problem> {
+        let Some(document) = self.documents.get(request).await? else {
+            return Ok(needs.into_iter().map(|need| (need, None)).collect());
         };
-        let (name, engines) = (name.to_owned(), self.engines.clone());
-        let found = blocking(move || {
+        let (name, place) = (name.to_owned(), request.access.url.to_string());
+        let engines = self.engines.clone();
+        blocking(move || {
             let upstream = Upstream::read(&document.bytes, &place)?;
             let mut read: BTreeMap<String, Arc<Manifest>> = BTreeMap::new();
             let pick = |need: Need| {
@@ -152,10 +168,9 @@ impl Filler<'_> {
                 read.insert(version.to_owned(), manifest.clone());
                 Ok((need, Some(manifest)))
             };
-            registry.into_iter().map(pick).collect::<Result<Vec<_>, Problem>>()
-        });
-        all.extend(found.await?);
-        Ok(all)
+            needs.into_iter().map(pick).collect()
+        })
+        .await
     }
 }
 

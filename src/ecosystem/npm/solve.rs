@@ -6,7 +6,7 @@ use serde_json::Map;
 
 use super::documents::Documents;
 use super::engines::Engines;
-use super::ideal::{Dependency, Ideal, Known as _, Look, Manifest, Needs, Origin, Outcome, Project, build};
+use super::ideal::{Dependency, Ideal, Known, Look, Manifest, Needs, Origin, Outcome, Project, build};
 use super::lock::EdgeKind;
 use super::names;
 use super::origin::Routes;
@@ -18,12 +18,6 @@ use crate::problem::{Kind, Problem};
 
 /// How often something new may have to be known.
 const ROUNDS: usize = 256;
-
-/// What is asked for.
-pub(crate) enum Asked {
-    /// Packages by name, as `npm install` takes them.
-    Words(Vec<Word>),
-}
 
 /// A package by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,66 +76,88 @@ pub(crate) fn words(requests: &[Request]) -> Result<Vec<(Vec<String>, Vec<Word>)
     Ok(groups)
 }
 
-/// Solves what is asked for.
-#[derive(Clone, Copy)]
+/// Solves projects.
 pub(crate) struct Solver<'a> {
-    /// The registries in use.
-    pub(crate) routes: &'a Routes,
-    /// Their documents.
-    pub(crate) documents: &'a Documents<'a>,
-    /// What ops hand us.
-    pub(crate) context: &'a dyn CollectContext,
+    routes: &'a Routes,
+    documents: &'a Documents<'a>,
+    engines: Engines,
+    context: &'a dyn CollectContext,
+    shelf: Shelf,
 }
 
-impl Solver<'_> {
-    /// The tree of what is asked for.
+impl<'a> Solver<'a> {
+    /// One that knows nothing yet but the registries in use.
+    pub(crate) async fn new(
+        routes: &'a Routes,
+        documents: &'a Documents<'a>,
+        context: &'a dyn CollectContext,
+    ) -> Solver<'a> {
+        let engines = Engines::of_machine(context).await;
+        Solver { routes, documents, engines, context, shelf: Shelf::default() }
+    }
+
+    /// A project that needs nothing but packages by name.
+    ///
+    /// # Errors
+    /// If registries cannot be reached.
+    pub(crate) async fn project_of(&mut self, words: &[Word]) -> Result<Project, Problem> {
+        let needs = words.iter().map(|word| (Arc::from(&*word.name), Arc::from(&*word.text)));
+        self.fill(needs.collect()).await?;
+        Ok(project_of(words, &self.shelf))
+    }
+
+    /// The tree of a project.
     ///
     /// # Errors
     /// If registries cannot be reached, wishes contradict each other, or there is no end of it.
-    pub(crate) async fn solve(self, asked: Asked) -> Result<Ideal, Problem> {
-        let engines = Engines::of_machine(self.context).await;
-        let Solver { routes, documents, context } = self;
-        let filler = Filler { routes, documents, engines: &engines, context };
-        let mut shelf = Shelf::default();
-        let project = match asked {
-            Asked::Words(words) => {
-                let needs = words.iter().map(|word| (Arc::from(&*word.name), Arc::from(&*word.text)));
-                filler.fill(&mut shelf, needs.collect()).await?;
-                of_words(&words, &shelf)
-            }
-        };
-        let (project, settings) = (Arc::new(project), self.routes.settings());
-        let mut needs: Needs = project
-            .manifest
-            .dependencies
-            .iter()
-            .chain(project.directories.iter().flat_map(|directory| &directory.manifest.dependencies))
+    pub(crate) async fn solve(mut self, project: Project) -> Result<Ideal, Problem> {
+        let project = Arc::new(project);
+        let directories = project.directories.iter().map(|directory| &directory.manifest);
+        let all = std::iter::once(&project.manifest).chain(directories);
+        let mut needs: Needs = all
+            .flat_map(|manifest| &manifest.dependencies)
             .map(|dependency| (dependency.name.clone(), dependency.text.clone()))
             .collect();
         for _ in 0..ROUNDS {
-            filler.fill(&mut shelf, needs).await?;
-            let (same, settings) = (project.clone(), settings.clone());
+            self.fill(needs).await?;
+            let (same, settings, shelf) =
+                (project.clone(), self.routes.settings(), std::mem::take(&mut self.shelf));
             let outcome;
-            (outcome, shelf) = blocking(move || Ok((build(&same, &shelf, settings)?, shelf))).await?;
+            (outcome, self.shelf) = blocking(move || Ok((build(&same, &shelf, settings)?, shelf))).await?;
             match outcome {
-                Outcome::Built(ideal) => return Ok(*ideal),
                 Outcome::Needs(more) => needs = more,
-                Outcome::Conflict(lines) => return Err(unsolvable(lines)),
-                Outcome::Endless => break,
+                outcome => return built(outcome),
             }
         }
-        Err(Problem::new(
-            Kind::Failed,
-            "npm.too-much",
-            "there are too many ways to fit the packages together",
-        ))
+        built(Outcome::Endless)
+    }
+
+    async fn fill(&mut self, needs: Needs) -> Result<(), Problem> {
+        let Solver { routes, documents, engines, context, shelf } = self;
+        let filler = Filler { routes, documents, engines, context: *context };
+        filler.fill(shelf, needs).await
     }
 }
 
+/// The tree that came of it.
+///
+/// # Errors
+/// If none did.
+pub(crate) fn built(outcome: Outcome) -> Result<Ideal, Problem> {
+    let cause = match outcome {
+        Outcome::Built(ideal) => return Ok(*ideal),
+        Outcome::Conflict(lines) => return Err(unsolvable(lines)),
+        Outcome::Needs(needs) => format!("{} things more would have to be known", needs.len()),
+        Outcome::Endless => "there are more ways than there is time for".to_owned(),
+    };
+    let message = "it cannot be found out how the packages go together";
+    Err(Problem::new(Kind::Failed, "npm.too-much", message).because(cause))
+}
+
 /// A project that needs nothing but packages by name. What is asked for by a tag is what it points at now, as npm has it.
-fn of_words(words: &[Word], shelf: &Shelf) -> Project {
+pub(crate) fn project_of(words: &[Word], known: &dyn Known) -> Project {
     let dependencies = words.iter().map(|word| {
-        let version = match (Spec::read(&word.text), shelf.look(&word.name, &word.text)) {
+        let version = match (Spec::read(&word.text), known.look(&word.name, &word.text)) {
             (Spec::Tag(_), Look::Found(manifest)) => Some(manifest.version.clone()),
             _ => None,
         };

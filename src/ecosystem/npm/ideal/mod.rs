@@ -28,7 +28,8 @@ mod tree;
 pub(crate) use self::finish::Failed;
 pub(crate) use self::known::{Known, Look, Need, Needs};
 pub(crate) use self::manifest::{Dependency, Manifest, Origin};
-pub(crate) use self::project::Project;
+pub(crate) use self::peers::joined;
+pub(crate) use self::project::{Directory, Project};
 use super::lock::Lock;
 use crate::problem::Problem;
 

@@ -190,7 +190,7 @@ impl Builder<'_> {
 pub(super) type Trials = BTreeMap<NodeId, NodeId>;
 
 /// A path from a directory of the project, without `.` and `..`; `None` if it leads out of it.
-pub(super) fn joined(base: &str, path: &str) -> Option<String> {
+pub(crate) fn joined(base: &str, path: &str) -> Option<String> {
     if path.starts_with(['/', '~']) {
         return None;
     }
