@@ -82,6 +82,11 @@ pub trait Ecosystem: Send + Sync {
     fn is_lockfile(&self, _file_name: &str) -> bool {
         false
     }
+    /// Of files of one directory that are lockfiles by their names, those that say what its project needs: where several
+    /// say the same, the one that its clients go by.
+    fn that_count<'a>(&self, file_names: &[&'a str]) -> Vec<&'a str> {
+        file_names.to_vec()
+    }
     /// Whether each of its repositories is shown by itself alone: then one path may have other bytes in another repository.
     fn repositories_stand_apart(&self) -> bool {
         false

@@ -14,7 +14,7 @@ use super::found::{Found, Sighting};
 use super::held::Held;
 use super::lock::EdgeKind;
 use super::names;
-use super::origin::{PUBLIC, Source};
+use super::origin::Source;
 use super::spec::{Spec, without_alias};
 use super::wanted::{Package, Wanted, Wants, gap};
 use crate::events::Happening;

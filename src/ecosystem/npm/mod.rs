@@ -1,8 +1,11 @@
-//! npm: lockfiles in, a registry out.
+//! npm: lockfiles, projects and packages by name in, a registry out.
 //!
-//! Collecting: [`request`] reads a request, [`lock`] the lockfile, [`wanted`] what it asks for. [`resolve`] turns that into artifacts: [`closure`] follows what leads further, [`fetch`] asks for
-//! a package, with [`cuttings`] from registry documents ([`version_object`]), and [`found`] gathers what came of it.
-//! [`prove`] checks that it is enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
+//! Collecting: [`request`] reads a request, [`lock`] the lockfile. Where there is none, [`solve`] finds out which one npm
+//! would write, for packages by name or a [`package_json`] with its [`workspaces`]: [`shelf`] looks ahead at what registries
+//! have, [`ideal`] builds the tree, for certain [`engines`]. [`wanted`] is what a lockfile asks for. [`resolve`] turns that
+//! into artifacts: [`closure`] follows what leads further, [`fetch`] asks for a package, with [`cuttings`] from registries'
+//! [`documents`] ([`version_object`]), and [`found`] gathers what came of it. [`prove`] and [`solve_again`] check that it is
+//! enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
 //! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`], [`origin`]
 //! and [`network`] know where packages come from, and on which way.
 //!
@@ -19,6 +22,8 @@ mod closure;
 #[cfg(test)]
 mod collect_tests;
 mod cuttings;
+mod documents;
+mod engines;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
@@ -28,6 +33,7 @@ mod found;
 mod held;
 mod host;
 mod hosted;
+mod ideal;
 mod integrity;
 mod keys;
 mod lock;
@@ -36,6 +42,7 @@ mod network;
 mod npmrc;
 mod options;
 mod origin;
+mod package_json;
 mod packument;
 mod platform;
 mod proof;
@@ -48,10 +55,13 @@ mod revise;
 mod search;
 mod serve;
 mod setup;
+mod shelf;
 mod signature;
 mod signers;
 #[cfg(test)]
 mod signing_tests;
+mod solve;
+mod solve_again;
 mod spec;
 mod splice;
 mod tarball;
@@ -60,6 +70,7 @@ mod texts;
 mod version;
 mod version_object;
 mod wanted;
+mod workspaces;
 mod written;
 
 use async_trait::async_trait;
@@ -97,7 +108,11 @@ impl Ecosystem for Npm {
     }
 
     fn is_lockfile(&self, file_name: &str) -> bool {
-        lock::is_lockfile(file_name)
+        request::is_document(file_name)
+    }
+
+    fn that_count<'a>(&self, file_names: &[&'a str]) -> Vec<&'a str> {
+        request::first_that_counts(file_names).into_iter().collect()
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
@@ -185,6 +200,16 @@ impl Collect for Npm {
 
     fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem> {
         prove::prove(gathered)
+    }
+
+    async fn prove_requests(
+        &self,
+        gathered: &Gathered<'_>,
+        requests: &[Request],
+        _platforms: &[String],
+        context: &dyn CollectContext,
+    ) -> Result<(), Problem> {
+        solve_again::prove(gathered, requests, context).await
     }
 }
 

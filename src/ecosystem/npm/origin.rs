@@ -7,6 +7,7 @@ use std::path::Path;
 
 use url::Url;
 
+use super::ideal::Settings;
 use super::names;
 use super::network::Network;
 use super::npmrc::{Npmrc, registry_url};
@@ -62,6 +63,17 @@ impl Routes {
     pub(crate) fn warn(&self, context: &dyn CollectContext) {
         for (code, message) in self.npmrc.complaints().iter().chain(&self.network.complaints) {
             context.events().warn(code, message.clone());
+        }
+    }
+
+    /// How npm would build a tree here.
+    pub(crate) fn settings(&self) -> Settings {
+        let is_on = |key: &str| self.npmrc.setting(key).is_some();
+        Settings {
+            is_strict: is_on("strict-peer-deps"),
+            ignores_peers: is_on("legacy-peer-deps"),
+            prefers_fewer: is_on("prefer-dedupe"),
+            ..Settings::default()
         }
     }
 
