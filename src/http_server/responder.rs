@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bundle_format::Repository;
 use bytes::{Bytes, BytesMut};
+use http::header::EXPECT;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -24,7 +25,7 @@ use super::guard::Phase;
 use super::mount::{Destination, Mounted, Mounts};
 use super::origin::{self, Ends, Origin};
 use super::pages::{self, Pages};
-use super::receive::{self, Carried};
+use super::receive::{self, Carried, Patience};
 use super::reply::{Asked, Refusal, Reply};
 use super::route::Path;
 use super::site::Site;
@@ -65,12 +66,12 @@ impl Responder {
         let client = origin::client(&parts.headers, ends, &self.trusted_proxies);
         let completion = Completion::begin(Arc::clone(&self.site), phase, client, &parts);
         let is_head = parts.method == Method::HEAD;
-        let waits = parts.headers.contains_key(http::header::EXPECT);
+        let waits = parts.headers.contains_key(EXPECT);
         let reply = self.answer(parts, &mut body, ends).await.unwrap_or_else(Reply::from);
         // A connection closed on what the client is still sending loses the answer. One that waits for our 100 has sent
         // nothing yet.
         if !body.is_end_stream() && !waits {
-            receive::drain(&mut body).await;
+            receive::drain(&mut body, Patience::USUAL).await;
         }
         reply.respond(is_head, completion)
     }
@@ -270,9 +271,9 @@ impl Responder {
                 let (carried, end) = match envelope {
                     Err(Malformed) => (carried, BodyEnd::Malformed),
                     Ok(mut envelope) => {
-                        let timeout = self.body_timeout;
-                        let received = receive::receive(body, &mut envelope, carried, most, timeout).await?;
-                        match received {
+                        let (timeout, waits) = (self.body_timeout, request.headers.contains_key(EXPECT));
+                        let received = receive::receive(body, &mut envelope, carried, most, timeout, waits);
+                        match received.await? {
                             (carried, BodyEnd::Whole) if envelope.open(&mut request).is_err() => {
                                 (carried, BodyEnd::Malformed)
                             }

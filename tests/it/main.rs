@@ -30,6 +30,7 @@ mod loss;
 mod net;
 mod npm_network;
 mod npm_publish;
+mod npm_push;
 mod pack;
 mod push;
 mod pypi_push;

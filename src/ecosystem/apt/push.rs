@@ -18,7 +18,9 @@ use super::Apt;
 use super::credentials::Ways;
 use super::machine::Machine;
 use super::source::base_of;
-use crate::ecosystem::push::{Failure, Ledger, Outcome, Product, Push, PushContext, PushOrder};
+use crate::ecosystem::push::{
+    Failure, Ledger, Outcome, Product, Push, PushContext, PushOrder, must_not_rename,
+};
 use crate::events::Happening;
 use crate::net::{Access, Route};
 use crate::problem::{Kind, Problem};
@@ -29,12 +31,7 @@ const AT_ONCE: usize = 8;
 #[async_trait]
 impl Push for Apt {
     fn check(&self, order: &PushOrder) -> Result<(), Problem> {
-        let is_of_images = !order.map.is_empty() || order.label.is_some() || order.keep_host;
-        if is_of_images || order.creates_projects || order.realm.is_some() {
-            let message = "an archive is pushed as it is: --map, --tag, --keep-host, --create-projects and --realm-override \
-                           are for images";
-            return Err(Problem::new(Kind::Usage, "push.options", message));
-        }
+        must_not_rename(order, "archives")?;
         if order.product == Product::Harbor {
             return Err(Problem::new(Kind::Usage, "push.product", "Harbor takes no archives of packages"));
         }

@@ -9,7 +9,8 @@
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it. [`host`] lets clients publish packages of
 //! their own: [`publish`] takes a version in, whose [`tarball`] has to be what its document says, [`revise`] changes what is
-//! said of it, both in packuments as clients [`written`] them, and [`hosted`] knows which names are hosted here.
+//! said of it, both in packuments as clients [`written`] them, and [`hosted`] knows which names are hosted here. [`push`]
+//! publishes elsewhere.
 
 mod admit;
 mod closure;
@@ -35,6 +36,7 @@ mod packument;
 mod platform;
 mod prove;
 mod publish;
+mod push;
 mod range;
 mod request;
 mod resolve;
@@ -113,6 +115,10 @@ impl Ecosystem for Npm {
 
     fn serve(&self) -> Option<&dyn Serve> {
         Some(&serve::NpmServe)
+    }
+
+    fn push(&self) -> Option<&dyn super::push::Push> {
+        Some(self)
     }
 
     fn setup(&self) -> &[&dyn Setup] {
