@@ -32,7 +32,7 @@ impl Envelope {
         match takes {
             Takes::Form(file) => Form::of(headers, file).map(Envelope::Form).ok_or(Malformed),
             Takes::Attachment(path) => Ok(Envelope::Attachment(Attachment::new(path))),
-            Takes::Question | Takes::Document(_) | Takes::Upload => Ok(Envelope::None),
+            Takes::Question | Takes::Document(_) | Takes::Upload | Takes::SignIn(_) => Ok(Envelope::None),
         }
     }
 

@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
-use super::accounts::{Asker, Denied};
+use super::accounts::{Asker, Credentials, Denied};
 use super::answers::{self, Held};
 use super::body::Body;
 use super::completion::Completion;
@@ -34,7 +34,7 @@ use crate::access::Hosted;
 use crate::blocking::blocking;
 use crate::clock;
 use crate::ecosystem::host::{BodyEnd, Host, Receiving};
-use crate::ecosystem::{Answer, BASIC, ClientRequest, Content, Principal, QUESTION, Takes};
+use crate::ecosystem::{Answer, BASIC, ClientRequest, Content, Principal, QUESTION, Session, Takes};
 use crate::problem::{Kind, Problem};
 use crate::store::Revision;
 
@@ -88,6 +88,9 @@ impl Responder {
             return self.token(parts, body).await;
         }
         let is_get = parts.method == Method::GET;
+        if !is_get && let Some((destination, session)) = self.signs_in(&parts, &origin) {
+            return self.sign_in(destination, session, parts, body, &origin).await;
+        }
         let host = if self.mounts.impersonates(origin.host()) { origin.host() } else { "" };
         let is_everybodys = host.is_empty() && pages::is_everybodys(parts.uri.path());
         let asker = match self.access.asker(&parts.headers).await {
@@ -117,7 +120,7 @@ impl Responder {
             let serve = mount.serve;
             let principal = asker.into();
             let most = match destination.takes {
-                Takes::Question => QUESTION,
+                Takes::Question | Takes::SignIn(_) => QUESTION,
                 // Nobody writes without an account, so nothing of theirs needs to be in memory.
                 Takes::Document(_) if principal == Principal::Anonymous => {
                     let made = self.handle(destination, parts, Bytes::new(), principal, None).await;
@@ -159,6 +162,57 @@ impl Responder {
             Err(denied) => {
                 denied.refuse(|| BASIC.to_owned(), None).map_err(|refusal| refusal.in_words(token::refusal))
             }
+        }
+    }
+
+    /// Where somebody who signs in or out is going, who may be nobody yet.
+    fn signs_in(&self, parts: &Parts, origin: &Origin) -> Option<(Destination, Session)> {
+        let path = Path::parse(parts.uri.path()).ok()?;
+        let destination = self.mounts.find(parts.method.as_str(), &path, origin).ok()??;
+        match destination.takes {
+            Takes::SignIn(session) => Some((destination, session)),
+            _ => None,
+        }
+    }
+
+    /// Lets somebody sign in or out.
+    async fn sign_in(
+        &self,
+        destination: Destination,
+        session: Session,
+        parts: Parts,
+        body: &mut Incoming,
+        origin: &Origin,
+    ) -> Result<Reply, Refusal> {
+        let mount = self.mounts.get(destination.mount);
+        let missing =
+            || Refusal::new(StatusCode::NOT_FOUND, "nobody signs in here: this site has no accounts");
+        let (Some(serve), Some(accounts)) = (mount.map(|mount| mount.serve), &self.access.accounts) else {
+            return Err(missing());
+        };
+        let Some(words) = serve.sign_in() else { return Err(missing()) };
+        let body = self.collect(&parts.method, body, QUESTION).await;
+        let body = body.map_err(|refusal| refusal.in_words_of(serve))?;
+        let request = client_request(destination, &parts, body, Principal::Anonymous);
+        let made = async {
+            if session == Session::Ends {
+                accounts.lasting.end(&words.token(&request)).await?;
+                return Ok(Some(Reply::secret(StatusCode::OK, words.signed_out())));
+            }
+            let Some((name, password)) = words.credentials(&request) else { return Ok(None) };
+            let list = accounts.list().await?;
+            let account = accounts.sign_in(&list, Credentials { name, password }).await?;
+            let token = accounts.lasting.give(&list, &account).await?;
+            Ok(Some(Reply::secret(StatusCode::CREATED, words.signed_in(&account, &token))))
+        };
+        match made.await {
+            Ok(Some(reply)) => Ok(reply),
+            Ok(None) => {
+                let refusal =
+                    Refusal::new(StatusCode::BAD_REQUEST, "a name and a password are needed to sign in");
+                Err(refusal.in_words_of(serve))
+            }
+            Err(denied) => Denied::refuse(denied, || serve.challenge(&origin.to_string(), ""), Some(serve)),
         }
     }
 

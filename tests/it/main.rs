@@ -28,6 +28,7 @@ mod kill;
 mod lock;
 mod loss;
 mod net;
+mod npm_login;
 mod npm_network;
 mod npm_publish;
 mod npm_push;

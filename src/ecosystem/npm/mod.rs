@@ -9,8 +9,8 @@
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it. [`host`] lets clients publish packages of
 //! their own: [`publish`] takes a version in, whose [`tarball`] has to be what its document says, [`revise`] changes what is
-//! said of it, both in packuments as clients [`written`] them, and [`hosted`] knows which names are hosted here. [`push`]
-//! publishes elsewhere.
+//! said of it, both in packuments as clients [`written`] them, and [`hosted`] knows which names are hosted here. [`login`]
+//! lets people sign in for that. [`push`] publishes elsewhere.
 
 mod admit;
 mod closure;
@@ -28,6 +28,7 @@ mod host;
 mod hosted;
 mod integrity;
 mod lock;
+mod login;
 mod names;
 mod network;
 mod npmrc;
@@ -122,7 +123,7 @@ impl Ecosystem for Npm {
     }
 
     fn setup(&self) -> &[&dyn Setup] {
-        &[&setup::NpmSetup]
+        setup::CLIENTS
     }
 }
 
