@@ -61,7 +61,7 @@ use pattern::Pattern;
 pub use planned::{Gathered, Planned, PlannedFile};
 pub use serve::{
     ALL, Answer, BASIC, ClientRequest, Content, LASTING, Principal, QUESTION, Route, Serve, ServeContext,
-    Takes,
+    Session, SignIn, Takes,
 };
 pub use setup::{ClientFile, Editions, Form, RewrittenLock, Setup, SetupServer};
 

@@ -27,6 +27,7 @@ mod form;
 mod gate;
 mod guard;
 mod hosting;
+mod lasting;
 mod listener;
 mod metrics;
 mod misses;

@@ -15,7 +15,8 @@
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it. [`host`] lets clients publish packages of
 //! their own: [`publish`] takes a version in, whose [`tarball`] has to be what its document says, [`revise`] changes what is
-//! said of it, both in packuments as clients [`written`] them, and [`hosted`] knows which names are hosted here.
+//! said of it, both in packuments as clients [`written`] them, and [`hosted`] knows which names are hosted here. [`login`]
+//! lets people sign in for that. [`push`] publishes elsewhere.
 
 mod admit;
 mod closure;
@@ -37,6 +38,7 @@ mod ideal;
 mod integrity;
 mod keys;
 mod lock;
+mod login;
 mod names;
 mod network;
 mod npmrc;
@@ -48,6 +50,7 @@ mod platform;
 mod proof;
 mod prove;
 mod publish;
+mod push;
 mod range;
 mod request;
 mod resolve;
@@ -158,8 +161,12 @@ impl Ecosystem for Npm {
         Some(&serve::NpmServe)
     }
 
+    fn push(&self) -> Option<&dyn super::push::Push> {
+        Some(self)
+    }
+
     fn setup(&self) -> &[&dyn Setup] {
-        &[&setup::NpmSetup]
+        setup::CLIENTS
     }
 }
 

@@ -45,12 +45,28 @@ impl Routes {
     /// # Errors
     /// If the configuration cannot be read or names no address.
     pub(crate) async fn load(context: &dyn CollectContext, project: &Path) -> Result<Routes, Problem> {
+        let routes = Routes::configured(context, project).await?;
+        let pristine = context.ask_client("npm", &["config", "get", "registry"], true).await;
+        Ok(Routes { pristine: pristine.as_deref().and_then(registry_url), ..routes })
+    }
+
+    /// The same, without asking npm for the registry of an untouched client.
+    ///
+    /// # Errors
+    /// As [`Routes::load`].
+    pub(crate) async fn configured(context: &dyn CollectContext, project: &Path) -> Result<Routes, Problem> {
         let npmrc = Npmrc::load(context, project).await?;
         let network = Network::load(&npmrc, context, project).await?;
         let configured = npmrc.registry()?;
-        let pristine = context.ask_client("npm", &["config", "get", "registry"], true).await;
-        let pristine = pristine.as_deref().and_then(registry_url);
-        Ok(Routes { npmrc, network, pristine, configured, called_by_yarn: None })
+        Ok(Routes { npmrc, network, pristine: None, configured, called_by_yarn: None })
+    }
+
+    /// The address of a path below a registry, with what lets one in.
+    ///
+    /// # Errors
+    /// If the path leads out of it.
+    pub(crate) fn below(&self, registry: &Url, path: &str) -> Result<Access, Problem> {
+        Ok(self.let_in(below(registry, path)?))
     }
 
     /// Learns under what name the lockfiles of yarn 1 have the public registry.
@@ -147,8 +163,7 @@ impl Routes {
 
     /// The address of a package's metadata, with what lets one in.
     pub(crate) fn metadata(&self, source: &Source, name: &str) -> Result<Access, Problem> {
-        let url = below(&source.base, &name.replace('/', "%2f"))?;
-        Ok(self.let_in(url))
+        self.below(&source.base, &name.replace('/', "%2f"))
     }
 
     /// The address of something else that a registry answers, by its path, with what lets one in.

@@ -113,6 +113,11 @@ impl<'a> Upstream<'a> {
         Ok(upstream)
     }
 
+    /// The objects of all versions.
+    pub(crate) fn versions(&self) -> &BTreeMap<String, &'a str> {
+        &self.versions
+    }
+
     /// The bytes of a version's object.
     pub(crate) fn cut(&self, version: &str) -> Option<&'a str> {
         self.versions.get(version).copied()
