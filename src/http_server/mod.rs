@@ -40,6 +40,7 @@ mod site;
 mod tls;
 mod token;
 mod uploads;
+mod warnings;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -54,6 +55,7 @@ pub use accounts::Accounts;
 pub use gate::Access;
 pub use mount::Mount;
 pub use tls::{Certificate, Tls};
+pub use warnings::Warn;
 
 use crate::ecosystem::Ecosystem;
 use crate::problem::{Kind, Problem};
@@ -131,6 +133,8 @@ pub struct Served {
     pub access: Access,
     /// Who is told of every request.
     pub log: Option<AccessLog>,
+    /// Who is told what whoever runs the site should know.
+    pub warn: Option<Warn>,
 }
 
 impl std::fmt::Debug for Served {
@@ -164,6 +168,7 @@ impl Server {
             misses,
             metrics: metrics::Metrics::new(),
             log: served.log,
+            warnings: warnings::Warnings::new(served.warn),
             hosted: served.access.hosted.clone(),
             uploads: uploads::Uploads::default(),
             writing: Mutex::default(),

@@ -29,6 +29,7 @@ mod lock;
 mod loss;
 mod net;
 mod npm_network;
+mod npm_proof;
 mod pack;
 mod push;
 mod pypi_push;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::proof::{self, Proving};
 use super::version::Version;
-use super::{KEYS, SCHEMA, integrity, names, packument, signers, splice, tarball_name};
+use super::{ADVISORIES, KEYS, SCHEMA, advisory, integrity, names, packument, signers, splice, tarball_name};
 use crate::ecosystem::{Admit, AdmitContext, Together, origin};
 use crate::problem::{Kind, Problem};
 
@@ -20,12 +20,15 @@ impl Admit for NpmAdmit {
         read: &mut dyn FnMut(&BlobKey) -> Result<Bytes, Problem>,
     ) -> Result<(), Problem> {
         let refuse = |why: &str| Err(untrusted(&artifact.name, &artifact.version, why));
-        if artifact.ecosystem != "npm" || !matches!(artifact.schema.as_str(), SCHEMA | KEYS) {
-            return refuse("its ecosystem or schema is another");
+        if artifact.ecosystem != "npm" {
+            return refuse("its ecosystem is another");
         }
-        if artifact.schema == KEYS {
-            check_repository(&artifact.repository).or_else(refuse)?;
-            return proof::admit_keys(artifact);
+        check_repository(&artifact.repository).or_else(refuse)?;
+        match artifact.schema.as_str() {
+            SCHEMA => {}
+            KEYS => return proof::admit_keys(artifact),
+            ADVISORIES => return advisory::check(artifact).or_else(|why| refuse(&why)),
+            _ => return refuse("its schema is another"),
         }
         if let Err(why) = check_name_and_version(&artifact.repository, &artifact.name, &artifact.version) {
             return refuse(why);

@@ -7,12 +7,19 @@
 //! and [`network`] know where packages come from, and on which way.
 //!
 //! [`signers`] knows which keys a registry signs with ([`keys`]) and holds versions to that ([`signature`]), outside; [`proof`]
-//! does inside.
+//! does inside. [`advisories`] takes along what is known of weaknesses ([`advisory`], [`osv`]), and [`audit`] answers it.
 //!
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it.
 
 mod admit;
+mod advisories;
+mod advisory;
+#[cfg(test)]
+mod advisory_tests;
+mod audit;
+#[cfg(test)]
+mod audit_tests;
 mod closure;
 #[cfg(test)]
 mod collect_tests;
@@ -32,6 +39,7 @@ mod network;
 mod npmrc;
 mod options;
 mod origin;
+mod osv;
 mod packument;
 mod platform;
 mod proof;
@@ -67,6 +75,8 @@ use crate::problem::{Kind, Problem};
 const SCHEMA: &str = "npm/1";
 /// The schema of the keys that a registry signs with.
 const KEYS: &str = "npm-keys/1";
+/// The schema of what is known of weaknesses of packages.
+const ADVISORIES: &str = "npm-advisories/1";
 
 /// The npm ecosystem.
 pub(super) struct Npm;
@@ -85,7 +95,7 @@ impl Ecosystem for Npm {
     }
 
     fn knows(&self, schema: &str) -> bool {
-        matches!(schema, SCHEMA | KEYS)
+        matches!(schema, SCHEMA | KEYS | ADVISORIES)
     }
 
     fn is_lockfile(&self, file_name: &str) -> bool {
@@ -94,7 +104,9 @@ impl Ecosystem for Npm {
 
     fn purl(&self, artifact: &Artifact) -> String {
         let name = artifact.name.replacen('@', "%40", 1);
-        format!("pkg:npm/{name}@{}", artifact.version)
+        let version =
+            if artifact.version.is_empty() { String::new() } else { format!("@{}", artifact.version) };
+        format!("pkg:npm/{name}{version}")
     }
 
     /// An optional package of a platform that nobody selected.
@@ -112,6 +124,14 @@ impl Ecosystem for Npm {
 
     fn proof(&self, artifact: &Artifact) -> Option<String> {
         (artifact.schema == KEYS).then(|| keys::shown(artifact))
+    }
+
+    fn is_of_its_day(&self, schema: &str) -> bool {
+        schema == ADVISORIES
+    }
+
+    fn as_of<'a>(&self, artifact: &'a Artifact) -> Option<(&'static str, &'a str)> {
+        Some(("advisories", advisory::made(artifact)?))
     }
 
     fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {

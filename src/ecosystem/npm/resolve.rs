@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::advisories;
 use super::closure::Closure;
 use super::fetch::Fetcher;
 use super::found::Found;
@@ -29,6 +30,7 @@ pub(super) async fn resolve(
         platforms.iter().map(|text| Platform::read(text)).collect::<Result<_, _>>()?;
     let mut found = Found::new(context.scratch());
     let signers = Signers::load(context).await?;
+    let mut ways = advisories::Ways::new();
     for (number, request) in requests.iter().enumerate() {
         let RequestBody::Document { path, digest } = &request.body else {
             return Err(request::not_built(&request.text));
@@ -61,7 +63,9 @@ pub(super) async fn resolve(
         found.notes.append(&mut wants.notes);
         let fetcher = Fetcher { routes: &routes, platforms, bent: &wants.bent, signers: &signers, context };
         Closure::new(fetcher, number, &mut found).follow(&wants).await?;
+        ways.extend(signers.sources().into_iter().map(|source| (source, routes.clone())));
     }
-    signers.conclude(&mut found)?;
-    blocking(move || found.settle()).await
+    let wish = signers.conclude(&mut found)?;
+    let resolution = blocking(move || found.settle()).await?;
+    advisories::add(resolution, &wish, &ways, context).await
 }

@@ -1,0 +1,129 @@
+//! What proves npm's packages and what is known of their weaknesses, from a registry to the clients inside.
+
+use std::process::Command;
+
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::support::fake_upstream::{FakeUpstream, Reply};
+use crate::support::npm_project::{self, Package, packages, publish, write_project};
+use crate::support::raw_http::Client;
+use crate::support::serving::Serving;
+use crate::support::sides::{Ran, Sides};
+
+const SCHEME: &str = "ecdsa-sha2-nistp256";
+
+/// A registry that signs what it publishes, and tells of weaknesses.
+struct Signing {
+    upstream: FakeUpstream,
+    pair: EcdsaKeyPair,
+    packages: Vec<Package>,
+}
+
+impl Signing {
+    fn start() -> Signing {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        let signing = Signing { upstream: FakeUpstream::start(), pair, packages: packages() };
+        publish(&signing.upstream, &signing.packages);
+        for package in &signing.packages {
+            signing.sign(package, &format!("{}@{}:{}", package.name, package.version, package.integrity()));
+        }
+        signing.upstream.route("/-/npm/v1/keys", Reply::json(&signing.keys()));
+        signing.tell("<2.0.0");
+        signing
+    }
+
+    fn keys(&self) -> Value {
+        let key = STANDARD.encode(self.pair.public_key().as_der().unwrap().as_ref());
+        json!({ "keys": [{ "keyid": "SHA256:one", "keytype": SCHEME, "scheme": SCHEME, "key": key, "expires": null }] })
+    }
+
+    /// Publishes a package with the signature of a message.
+    fn sign(&self, package: &Package, message: &str) {
+        let signature = self.pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        let mut document = package.document();
+        document["versions"][package.version]["dist"]["signatures"] =
+            json!([{ "keyid": "SHA256:one", "sig": STANDARD.encode(signature.as_ref()) }]);
+        self.upstream.route(&package.document_path(), Reply::json(&document));
+    }
+
+    /// Tells of a weakness of `plain`.
+    fn tell(&self, range: &str) {
+        let advisory = json!({ "id": 7, "url": "https://advisories.example.test/GHSA-7", "title": "bad", "severity": "high",
+                               "vulnerable_versions": range });
+        let bulk = "/-/npm/v1/security/advisories/bulk";
+        self.upstream.route(bulk, Reply::json(&json!({ "plain": [advisory] })));
+    }
+
+    fn online(&self, sides: &Sides, home: &str, arguments: &[&str]) -> Ran {
+        let mut command: Command = sides.command(home);
+        npm_project::reach(&mut command, &self.upstream);
+        command.args(arguments).output().unwrap().into()
+    }
+}
+
+#[test]
+fn signatures_and_advisories_cross_the_gap() {
+    let (sides, registry) = (Sides::new(), Signing::start());
+    write_project(&sides, &registry.packages);
+    let collected = registry.online(&sides, "out", &["collect", "--out", "../stick"]);
+    assert!(collected.stderr.contains("SHA256:one"), "the first keys are shown: {}", collected.stderr);
+    collected.done();
+    let lock = std::fs::read_to_string(sides.path("project/aftk.lock")).unwrap();
+    assert_eq!(lock.matches(r#""signed_by":["SHA256:one"]"#).count(), 3);
+
+    sides.trust();
+    let stick = sides.path("stick");
+    let stick = stick.to_str().unwrap();
+    let inspected = sides.run("in", &["inspect", stick]).done();
+    assert!(inspected.contains("upstream  npm -/npm/v1/keys signs with SHA256:one"), "{inspected}");
+    let keyrings = sides.path("in/npm/keyrings");
+    std::fs::create_dir_all(&keyrings).unwrap();
+    // A site that believes somebody else takes nothing in.
+    let stranger = Signing::start();
+    std::fs::write(keyrings.join("npm.json"), stranger.keys().to_string()).unwrap();
+    let refused = sides.run("in", &["import", stick]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    std::fs::write(keyrings.join("npm.json"), registry.keys().to_string()).unwrap();
+    sides.run("in", &["import", stick]).done();
+    let why = sides.run("in", &["why", "npm:plain"]).done();
+    assert!(why.contains("signs with SHA256:one") && why.contains("3 signed by SHA256:one"), "{why}");
+    let status = sides.run("in", &["status"]).done();
+    assert!(status.contains("advisories of npm/npm"), "{status}");
+
+    let serving = Serving::start(&sides);
+    let get = |path: &str| Client::connect(serving.address).ask("GET", path, &[]);
+    let keys: Value = serde_json::from_slice(&get("/npm/all/-/npm/v1/keys").body).unwrap();
+    assert_eq!(keys, registry.keys());
+    let packument: Value = serde_json::from_slice(&get("/npm/all/plain").body).unwrap();
+    assert_eq!(packument["versions"]["1.4.0"]["dist"]["signatures"][0]["keyid"], "SHA256:one");
+}
+
+#[test]
+fn a_wrong_signature_stops_collecting() {
+    let (sides, registry) = (Sides::new(), Signing::start());
+    write_project(&sides, &registry.packages);
+    registry.sign(&registry.packages[1], "plain@1.4.0:sha512-AAAA");
+    let refused = registry.online(&sides, "out", &["collect", "--json"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.json()["error"]["message"].as_str().unwrap().contains("plain@1.4.0"));
+}
+
+/// What is known of weaknesses changes by the day, and a lock has to be good for all who have it.
+#[test]
+fn a_lock_answers_on_another_machine_whatever_is_known_by_then() {
+    let (sides, registry) = (Sides::new(), Signing::start());
+    write_project(&sides, &registry.packages);
+    registry.online(&sides, "out", &["collect", "--out", "../stick"]).done();
+    let lock = std::fs::read(sides.path("project/aftk.lock")).unwrap();
+    registry.tell("<9.0.0");
+    registry.online(&sides, "other", &["collect", "--locked", "--out", "../other-stick"]).done();
+    assert_eq!(std::fs::read(sides.path("project/aftk.lock")).unwrap(), lock);
+    let upgraded = registry.online(&sides, "out", &["lock", "--upgrade"]).done();
+    assert!(upgraded.contains("-/npm/v1/security/advisories/plain"), "{upgraded}");
+    assert_ne!(std::fs::read(sides.path("project/aftk.lock")).unwrap(), lock);
+}
