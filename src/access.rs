@@ -26,6 +26,10 @@ pub struct Hosted {
     /// The accounts that may write; `*` is every account.
     #[serde(deserialize_with = "writers")]
     pub write: Vec<String>,
+    /// The names of packages that are nobody else's here; a `*` at the end of one stands for any rest: `@team/*`. Empty: it
+    /// takes packages of any name.
+    #[serde(default, deserialize_with = "packages")]
+    pub packages: Vec<String>,
     /// How many bytes its blobs may have together; `None`: as many as the disk has.
     #[serde(default, deserialize_with = "size")]
     pub quota: Option<u64>,
@@ -35,6 +39,25 @@ impl Hosted {
     /// Whether an account may write into it.
     pub fn may_write(&self, account: &str) -> bool {
         self.write.iter().any(|writer| writer == EVERY_ACCOUNT || writer == account)
+    }
+
+    /// Whether the site says that packages of this name are this repository's alone.
+    pub fn owns(&self, package: &str) -> bool {
+        self.packages.iter().any(|owned| match owned.strip_suffix('*') {
+            Some(beginning) => package.starts_with(beginning),
+            None => owned == package,
+        })
+    }
+
+    /// Why a package of this name may not be in it, if so.
+    ///
+    /// # Errors
+    /// If it may not.
+    pub fn takes(&self, package: &str) -> Result<(), String> {
+        if self.packages.is_empty() || self.owns(package) {
+            return Ok(());
+        }
+        Err(format!("{} takes {} only, and {package} is something else", self.name, self.packages.join(", ")))
     }
 }
 
@@ -88,6 +111,20 @@ fn writers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D:
         None => Ok(writers),
         Some(other) => Err(de::Error::custom(format!(
             "{other:?} cannot name an account; write names, or `{EVERY_ACCOUNT}` alone for every account"
+        ))),
+    }
+}
+
+fn packages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let packages = Vec::<String>::deserialize(deserializer)?;
+    let is_good = |text: &&String| {
+        let name = text.strip_suffix('*').unwrap_or(text);
+        !name.is_empty() && !name.contains(|one: char| one == '*' || one.is_whitespace() || one.is_control())
+    };
+    match packages.iter().find(|text| !is_good(text)) {
+        None => Ok(packages),
+        Some(other) => Err(de::Error::custom(format!(
+            "{other:?} cannot name packages; write whole names, or how they begin with a `*` behind it: \"@team/*\""
         ))),
     }
 }
@@ -155,9 +192,30 @@ mod tests {
             ecosystem: "oci".to_owned(),
             name: "team".to_owned(),
             write: write.iter().map(|one| (*one).to_owned()).collect(),
+            packages: Vec::new(),
             quota: None,
         };
         assert!(hosted(&["ada", "ci"]).may_write("ci") && !hosted(&["ada"]).may_write("ci"));
         assert!(hosted(&["*"]).may_write("ci") && !hosted(&[]).may_write("ci"));
+    }
+
+    #[test]
+    fn a_repository_takes_the_packages_that_it_owns() {
+        let hosted = |packages: &str| -> Result<Hosted, toml::de::Error> {
+            toml::from_str(&format!(
+                "ecosystem = \"npm\"\nname = \"team\"\nwrite = []\npackages = {packages}"
+            ))
+        };
+        let team = hosted("[\"@team/*\", \"tool\"]").unwrap();
+        for (package, is_owned) in
+            [("@team/a", true), ("tool", true), ("tools", false), ("@teams/a", false), ("a", false)]
+        {
+            assert_eq!((team.owns(package), team.takes(package).is_ok()), (is_owned, is_owned), "{package}");
+        }
+        let any = hosted("[]").unwrap();
+        assert!(any.takes("a").is_ok() && !any.owns("a"));
+        for wrong in ["[\"\"]", "[\"*\"]", "[\"a*b\"]", "[\"a b\"]"] {
+            assert!(hosted(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -34,7 +34,7 @@ pub trait AdmitContext: Send + Sync {
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
     /// Opens a blob that is held.
     fn open(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem>;
-    /// The keyrings of upstreams that are pinned at this side, each with its path: files whose names end so (`asc`).
+    /// The keyrings of upstreams that are pinned at this side, each with its path: the files with one of these endings.
     fn keyrings(&self, endings: &[&str]) -> Result<Vec<(PathBuf, Bytes)>, Problem>;
 }
 

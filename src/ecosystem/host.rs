@@ -52,8 +52,42 @@ pub enum BodyEnd {
     TooLarge,
     /// The client went away; what came was written.
     Broken,
-    /// It is not the form that it should be, or too much stands in it besides the file.
+    /// It is not the form or document that it should be, or too much stands in it besides the file.
     Malformed,
+}
+
+/// Why something that a client brings is not taken.
+#[derive(Debug)]
+pub enum Stop {
+    /// It is the client's to mend.
+    Refused(Answer),
+    /// It is not.
+    Failed(Problem),
+}
+
+impl Stop {
+    /// What is answered in any case but that of a problem of our own.
+    ///
+    /// # Errors
+    /// In that case.
+    pub fn answer(made: Result<Answer, Stop>) -> Result<Answer, Problem> {
+        match made {
+            Ok(answer) | Err(Stop::Refused(answer)) => Ok(answer),
+            Err(Stop::Failed(problem)) => Err(problem),
+        }
+    }
+}
+
+impl From<Answer> for Stop {
+    fn from(answer: Answer) -> Stop {
+        Stop::Refused(answer)
+    }
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Stop {
+        Stop::Failed(problem)
+    }
 }
 
 /// Bytes that a client brings, over as many requests as it likes.
@@ -101,12 +135,12 @@ pub trait HostContext: ServeContext {
     /// Throws an upload away; says whether there was one.
     fn cancel_upload(&self, hosted: &Hosted, scope: &str, id: &str) -> bool;
     /// Makes the bytes of an upload a blob of the store, durably, which stays while this request is answered. `Ok(None)`: they
-    /// do not have this digest, and are thrown away.
+    /// do not have one of these digests, and are thrown away.
     fn finish_upload(
         &self,
         whose: (&Hosted, &str),
         upload: Upload,
-        digest: &Digest,
+        digests: &[Digest],
     ) -> Result<Option<(BlobKey, u64)>, Problem>;
     /// Makes a small document a blob of the store in the same way.
     fn take_in(&self, bytes: &Bytes) -> Result<BlobKey, Problem>;

@@ -69,6 +69,9 @@ pub enum Takes {
     Upload,
     /// A change, in a form (`multipart/form-data`) whose part of this name is a file of any length.
     Form(&'static str),
+    /// A change, in a JSON document of up to 16 MiB in which a file of any length may stand in base64, where these members
+    /// lead. A `*` at the beginning of one stands for anything before the rest. In the request's body it is an empty text.
+    Attachment(&'static [&'static str]),
 }
 
 /// The largest body of a question in bytes.
@@ -209,9 +212,13 @@ pub trait ServeContext: Send + Sync {
     ) -> Result<Option<(BlobKey, u64)>, Problem> {
         Ok(None)
     }
+    /// The hosted repositories of the ecosystem, in the site's order.
+    fn hosted_repositories(&self) -> Vec<&Hosted> {
+        Vec::new()
+    }
     /// The hosted repository of that name, if the site has one.
-    fn hosted(&self, _name: &str) -> Option<&Hosted> {
-        None
+    fn hosted(&self, name: &str) -> Option<&Hosted> {
+        self.hosted_repositories().into_iter().find(|hosted| hosted.name == name)
     }
     /// A small blob's bytes, at most `limit`.
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;

@@ -85,9 +85,8 @@ impl ServeContext for Context<'_> {
         Ok(self.site.catalogue.deposit(&place)?)
     }
 
-    fn hosted(&self, name: &str) -> Option<&Hosted> {
-        let mut own = self.site.hosted.iter().filter(|hosted| hosted.ecosystem == self.ecosystem);
-        own.find(|hosted| hosted.name == name)
+    fn hosted_repositories(&self) -> Vec<&Hosted> {
+        self.site.hosted.iter().filter(|hosted| hosted.ecosystem == self.ecosystem).collect()
     }
 
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem> {

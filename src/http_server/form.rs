@@ -6,6 +6,8 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use memchr::memmem;
 
+use super::envelope::Malformed;
+
 /// The most bytes that all of a form may have besides its file: a whole README stands in one of its parts.
 pub(super) const LARGEST: usize = 4 * 1024 * 1024;
 /// The most bytes of what is said of a part before it begins.
@@ -44,10 +46,6 @@ enum State {
     /// Behind the last part.
     After,
 }
-
-/// What is no form.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
 
 impl Form {
     /// A form that a request with these headers brings; `None`, if they speak of none.

@@ -96,12 +96,13 @@ impl HostContext for Context<'_> {
         &self,
         (hosted, scope): (&Hosted, &str),
         upload: Upload,
-        digest: &Digest,
+        digests: &[Digest],
     ) -> Result<Option<(BlobKey, u64)>, Problem> {
         self.site.uploads.forget(&self.whose(hosted, scope), &upload.id);
-        let algorithm = digest.algorithm();
-        let is_computed = algorithm == Algorithm::Sha256 || upload.algorithms.contains(&algorithm);
-        let checksums = if is_computed { vec![digest.clone()] } else { Vec::new() };
+        let is_computed = |digest: &Digest| {
+            digest.algorithm() == Algorithm::Sha256 || upload.algorithms.contains(&digest.algorithm())
+        };
+        let (checksums, others): (Vec<_>, Vec<_>) = digests.iter().cloned().partition(is_computed);
         let size = upload.write.length();
         let staged = match upload.write.stage(&Expected { checksums, ..Expected::default() }) {
             Ok(staged) => staged,
@@ -110,8 +111,10 @@ impl HostContext for Context<'_> {
         };
         let key = self.settle(staged)?;
         // The client says only now what it wants to be computed. If it comes to something else, the blob is garbage.
-        if !is_computed && !store::reads_as(self.site.open_sized(&key, size)?.file, digest)? {
-            return Ok(None);
+        for digest in &others {
+            if !store::reads_as(self.site.open_sized(&key, size)?.file, digest)? {
+                return Ok(None);
+            }
         }
         Ok(Some((key, size)))
     }

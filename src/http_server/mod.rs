@@ -15,12 +15,14 @@
 mod access_log;
 mod accounts;
 mod answers;
+mod attachment;
 mod body;
 mod completion;
 mod compression;
 mod conditional;
 mod context;
 mod documents;
+mod envelope;
 mod form;
 mod gate;
 mod guard;

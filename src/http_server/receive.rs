@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
-use super::form::{self, Form, Malformed};
+use super::envelope::{Envelope, Malformed};
 use super::site::Site;
 use crate::blocking::blocking;
 use crate::ecosystem::host::{BodyEnd, Upload};
@@ -78,28 +78,27 @@ impl Drop for Carried {
 }
 
 /// Writes a body into an upload, which may have at most `most` bytes afterwards, and less by what others bring into the same
-/// repository from now on. Of a form only its file is written. A client that sends nothing for `stall` is gone.
+/// repository from now on. Only the file in its envelope is written. A client that sends nothing for `stall` is gone.
 ///
 /// # Errors
 /// If the upload cannot be written; it is lost then.
 pub(super) async fn receive(
     body: &mut Incoming,
-    form: Option<&mut Form>,
+    envelope: &mut Envelope,
     carried: Carried,
     most: u64,
     stall: Duration,
 ) -> Result<(Carried, BodyEnd), Problem> {
     let mut left = most.saturating_sub(carried.length());
     let beside = carried.beside();
-    let more = if form.is_some() { form::LARGEST as u64 } else { 0 };
-    let expected = body.size_hint().lower().saturating_sub(more);
+    let expected = envelope.least(body.size_hint().lower());
     if expected > left {
         left = left.saturating_add(beside.saturating_sub(carried.clear_the_way()));
     }
     if expected > left {
         return Ok((carried, BodyEnd::TooLarge));
     }
-    let received = write_all(&mut Source { body, form }, carried, left, stall).await;
+    let received = write_all(&mut Source { body, envelope }, carried, left, stall).await;
     if let Ok((carried, BodyEnd::TooLarge)) = &received {
         // For the client's next attempt.
         carried.clear_the_way();
@@ -114,7 +113,7 @@ pub(super) async fn receive(
 /// What is written of a body.
 struct Source<'a> {
     body: &'a mut Incoming,
-    form: Option<&'a mut Form>,
+    envelope: &'a mut Envelope,
 }
 
 async fn write_all(
@@ -152,12 +151,9 @@ async fn read(source: &mut Source<'_>, left: &mut u64, stall: Duration) -> (Vec<
             Ok(Some(Err(_))) | Err(_) => return (batch, Some(BodyEnd::Broken)),
         };
         let Ok(bytes) = frame.into_data() else { continue };
-        let pieces = match &mut source.form {
-            None => vec![bytes],
-            Some(form) => match form.take(&bytes) {
-                Ok(pieces) => pieces,
-                Err(Malformed) => return (batch, Some(BodyEnd::Malformed)),
-            },
+        let pieces = match source.envelope.take(bytes) {
+            Ok(pieces) => pieces,
+            Err(Malformed) => return (batch, Some(BodyEnd::Malformed)),
         };
         for piece in pieces {
             let Some(fits) = left.checked_sub(piece.len() as u64) else {

@@ -18,7 +18,7 @@ use super::answers::{self, Held};
 use super::body::Body;
 use super::completion::Completion;
 use super::context::Context;
-use super::form::{Form, Malformed};
+use super::envelope::{Envelope, Malformed};
 use super::gate::Access;
 use super::guard::Phase;
 use super::mount::{Destination, Mounted, Mounts};
@@ -29,6 +29,7 @@ use super::reply::{Asked, Refusal, Reply};
 use super::route::Path;
 use super::site::Site;
 use super::token;
+use crate::access::Hosted;
 use crate::blocking::blocking;
 use crate::clock;
 use crate::ecosystem::host::{BodyEnd, Host, Receiving};
@@ -122,7 +123,7 @@ impl Responder {
                     return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
                 }
                 Takes::Document(most) => most,
-                Takes::Upload | Takes::Form(_) => {
+                Takes::Upload | Takes::Form(_) | Takes::Attachment(_) => {
                     let made = self.receive(destination, parts, body, principal).await;
                     return Ok(made.unwrap_or_else(|problem| Reply::problem(&problem, Some(serve))));
                 }
@@ -195,7 +196,9 @@ impl Responder {
             if let (true, Some(name)) = (destination.named, &destination.repository) {
                 let repositories = site.repositories(revision)?;
                 let known = |one: &Repository| one.ecosystem == mount.ecosystem && one.name == *name;
-                if !repositories.iter().any(known) {
+                // A hosted one is there before anything is in it.
+                let hosts = |one: &Hosted| one.ecosystem == mount.ecosystem && one.name == *name;
+                if !repositories.iter().any(known) && !site.hosted.iter().any(hosts) {
                     let message = format!(
                         "there is no {} repository {name:?} here; `all` has all of them",
                         mount.ecosystem
@@ -244,10 +247,7 @@ impl Responder {
         body: &mut Incoming,
         principal: Principal,
     ) -> Result<Reply, Problem> {
-        let mut form = match destination.takes {
-            Takes::Form(file) => Some(Form::of(&parts.headers, file)),
-            _ => None,
-        };
+        let envelope = Envelope::of(destination.takes, &parts.headers);
         let here = Arc::clone(self);
         let begun = blocking(move || {
             let number = destination.mount;
@@ -267,19 +267,19 @@ impl Responder {
         let answer = match receiving {
             Err(answer) => answer,
             Ok((carried, most)) => {
-                let (carried, mut end) = match &mut form {
-                    Some(None) => (carried, BodyEnd::Malformed),
-                    Some(Some(form)) => {
-                        receive::receive(body, Some(form), carried, most, self.body_timeout).await?
+                let (carried, end) = match envelope {
+                    Err(Malformed) => (carried, BodyEnd::Malformed),
+                    Ok(mut envelope) => {
+                        let timeout = self.body_timeout;
+                        let received = receive::receive(body, &mut envelope, carried, most, timeout).await?;
+                        match received {
+                            (carried, BodyEnd::Whole) if envelope.open(&mut request).is_err() => {
+                                (carried, BodyEnd::Malformed)
+                            }
+                            received => received,
+                        }
                     }
-                    None => receive::receive(body, None, carried, most, self.body_timeout).await?,
                 };
-                if let (BodyEnd::Whole, Some(form)) = (end, form.flatten()) {
-                    match form.finish() {
-                        Ok(parts) => request.form = parts,
-                        Err(Malformed) => end = BodyEnd::Malformed,
-                    }
-                }
                 let finished = blocking(move || {
                     let (mount, host) = here.hosting(mount)?;
                     let context = here.context(mount, here.site.catalogue.revision()?, &request.principal);

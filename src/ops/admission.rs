@@ -127,8 +127,7 @@ impl AdmitContext for Side<'_> {
         let mut keyrings = Vec::new();
         for entry in entries {
             let path = entry.map_err(unreadable)?.path();
-            let ending = path.extension().and_then(|ending| ending.to_str());
-            if ending.is_some_and(|ending| endings.contains(&ending)) {
+            if path.extension().is_some_and(|ending| endings.iter().any(|one| ending == *one)) {
                 let bytes = fsx::read_limited(&path, LARGEST_KEYRING).map_err(unreadable)?;
                 keyrings.extend(bytes.map(|bytes| (path, Bytes::from(bytes))));
             }

@@ -3,3 +3,5 @@
 pub mod ecdsa;
 #[cfg(feature = "openpgp")]
 pub mod openpgp;
+#[cfg(feature = "sigstore")]
+pub mod sigstore;

@@ -10,7 +10,9 @@
 //! does inside. [`advisories`] takes along what is known of weaknesses ([`advisory`], [`osv`]), and [`audit`] answers it.
 //!
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
-//! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it.
+//! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it. [`host`] lets clients publish packages of
+//! their own: [`publish`] takes a version in, whose [`tarball`] has to be what its document says, [`revise`] changes what is
+//! said of it, both in packuments as clients [`written`] them, and [`hosted`] knows which names are hosted here.
 
 mod admit;
 mod advisories;
@@ -31,6 +33,8 @@ mod fake_store;
 mod fetch;
 mod found;
 mod held;
+mod host;
+mod hosted;
 mod integrity;
 mod keys;
 mod lock;
@@ -44,9 +48,11 @@ mod packument;
 mod platform;
 mod proof;
 mod prove;
+mod publish;
 mod range;
 mod request;
 mod resolve;
+mod revise;
 mod search;
 mod serve;
 mod setup;
@@ -56,11 +62,13 @@ mod signers;
 mod signing_tests;
 mod spec;
 mod splice;
+mod tarball;
 mod tarball_name;
 mod texts;
 mod version;
 mod version_object;
 mod wanted;
+mod written;
 
 use async_trait::async_trait;
 use bundle_format::Artifact;

@@ -10,7 +10,7 @@ use bundle_format::{Artifact, File};
 
 use super::SCHEMA;
 use super::version::Version;
-use super::{names, splice};
+use super::{hosted, names, splice};
 use crate::ecosystem::ServeContext;
 use crate::ecosystem::template::Template;
 use crate::problem::{Kind, Problem};
@@ -167,6 +167,12 @@ pub(super) fn version_object(context: &dyn ServeContext, artifact: &Artifact) ->
     splice::with_tarball(object, &path).map_err(|error| damaged(&error))
 }
 
+/// By what it is seen that what is shown of a package is something else than before.
+pub(super) fn revision(package: &Package, tags: &BTreeMap<String, &str>) -> String {
+    let versions = package.versions.iter().map(|held| &held.artifact);
+    hosted::revision(versions, tags.iter().map(|(tag, version)| (tag.as_str(), *version)))
+}
+
 /// The packument, or nothing if no version is held. Its gaps are for where clients reach the repository, ending in a slash,
 /// [within quotes](crate::ecosystem::template::within_quotes).
 ///
@@ -183,7 +189,11 @@ pub(super) fn document(
     }
     let tags = dist_tags(context, repository, name, &held)?;
     let mut json = Template::default();
-    json.push_str(&format!("{{\"_id\":{name},\"name\":{name},\"dist-tags\":", name = quoted(name)));
+    json.push_str(&format!("{{\"_id\":{name},\"name\":{name},", name = quoted(name)));
+    if repository.is_some_and(|repository| context.hosted(repository).is_some()) {
+        json.push_str(&format!("\"_rev\":{},", quoted(&revision(&held, &tags))));
+    }
+    json.push_str("\"dist-tags\":");
     push_strings(&mut json, tags.iter().map(|(tag, version)| (tag.as_str(), *version)));
     json.push_str(",\"versions\":{");
     for (index, Held { artifact, .. }) in held.versions.iter().enumerate() {

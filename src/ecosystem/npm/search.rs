@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use super::hosted;
 use super::packument::{self, LATEST};
 use crate::ecosystem::ServeContext;
 use crate::problem::Problem;
@@ -92,6 +93,7 @@ pub(super) fn answer(
 
 /// One result, described by the version that `latest` is.
 fn hit(context: &dyn ServeContext, repository: Option<&str>, name: &str) -> Result<Option<Value>, Problem> {
+    let repository = hosted::home(context, repository, name)?;
     let held = packument::held(context, repository, name)?;
     let tags = packument::dist_tags(context, repository, name, &held)?;
     let latest = held.versions.iter().find(|held| tags.get(LATEST) == Some(&held.artifact.version.as_str()));

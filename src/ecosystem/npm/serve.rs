@@ -6,10 +6,12 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::host::{self, TARBALL};
 use super::keys::{self, Keys};
-use super::{KEYS, audit, names, packument, search, tarball_name};
+use super::{KEYS, audit, hosted, names, packument, search, tarball_name};
+use crate::ecosystem::host::Host;
 use crate::ecosystem::template::within_quotes;
-use crate::ecosystem::{Answer, ClientRequest, Content, Route, Serve, ServeContext};
+use crate::ecosystem::{ALL, Answer, ClientRequest, Content, Principal, Route, Serve, ServeContext, Takes};
 use crate::problem::Problem;
 
 /// Serves npm's clients.
@@ -37,7 +39,27 @@ static ROUTES: &[Route] = &[
     Route::get("{package}/{version}", "version"),
     Route::get("{package}", "packument"),
     Route::get("{path...}", "unknown"),
+    put("-/package/@{scope}/{name}/dist-tags/{tag}", host::SET_TAG, Takes::Document(1024)),
+    put("-/package/{package}/dist-tags/{tag}", host::SET_TAG, Takes::Document(1024)),
+    delete("-/package/@{scope}/{name}/dist-tags/{tag}", host::DROP_TAG),
+    delete("-/package/{package}/dist-tags/{tag}", host::DROP_TAG),
+    put("@{scope}/{name}/-rev/{revision}", host::REVISE, Takes::Document(host::LARGEST_DOCUMENT)),
+    put("{package}/-rev/{revision}", host::REVISE, Takes::Document(host::LARGEST_DOCUMENT)),
+    delete("@{scope}/{name}/-rev/{revision}", host::UNPUBLISH),
+    delete("{package}/-rev/{revision}", host::UNPUBLISH),
+    delete("@{scope}/{name}/-/{file}/-rev/{revision}", host::DELETE_TARBALL),
+    delete("{package}/-/{file}/-rev/{revision}", host::DELETE_TARBALL),
+    put("@{scope}/{name}", host::PUBLISH, Takes::Attachment(TARBALL)),
+    put("{package}", host::PUBLISH, Takes::Attachment(TARBALL)),
 ];
+
+const fn put(pattern: &'static str, action: &'static str, takes: Takes) -> Route {
+    Route { method: "PUT", pattern, action, takes }
+}
+
+const fn delete(pattern: &'static str, action: &'static str) -> Route {
+    Route { method: "DELETE", pattern, action, takes: Takes::Document(0) }
+}
 
 impl Serve for NpmServe {
     fn prefix(&self) -> &'static str {
@@ -48,22 +70,46 @@ impl Serve for NpmServe {
         ROUTES
     }
 
+    fn host(&self) -> Option<&dyn Host> {
+        Some(self)
+    }
+
     fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem> {
-        let asked = Asked { request, context, repository: request.repository.as_deref() };
+        let repository = request.repository.as_deref();
+        let package = asked_package(request);
+        let home = hosted::home(context, repository, &package)?;
+        let asked = Asked { request, context, repository: home };
         match request.action {
-            "about" => Ok(document(&json!({ "db_name": asked.repository.unwrap_or("all") }))),
+            "about" => Ok(document(&json!({ "db_name": repository.unwrap_or(ALL) }))),
             "ping" => Ok(document(&json!({}))),
-            "whoami" => Ok(refusal(401, "unauthorized", "this mirror is read without an account")),
-            "search" => search::answer(context, asked.repository, &request.query).map(answer),
-            "keys" => asked.keys(),
-            "advisories" => audit::bulk(request, context, asked.repository).map(|told| document(&told)),
-            "audit" => audit::report(request, context, asked.repository).map(|report| document(&report)),
-            "dist-tags" => asked.dist_tags(&asked.package()),
-            "tarball" => asked.tarball(&asked.package(), asked.capture("file")),
-            "version" => asked.version(&asked.package(), asked.capture("version")),
-            "packument" => asked.packument(&asked.package()),
+            "whoami" => Ok(match &request.principal {
+                Principal::Account(account) => document(&json!({ "username": account })),
+                Principal::Anonymous => refusal(401, "unauthorized", "nobody has signed in: npm login"),
+            }),
+            "search" => search::answer(context, repository, &request.query).map(answer),
+            "keys" => keys_of(context, repository),
+            "advisories" => audit::bulk(request, context, repository).map(|told| document(&told)),
+            "audit" => audit::report(request, context, repository).map(|report| document(&report)),
+            "dist-tags" => asked.dist_tags(&package),
+            "tarball" => asked.tarball(&package, capture(request, "file")),
+            "version" => asked.version(&package, capture(request, "version")),
+            "packument" => asked.packument(&package),
             _ => Ok(refusal(404, "not_found", "this mirror has nothing at that address")),
         }
+    }
+}
+
+/// What a request's path has under that name.
+pub(super) fn capture<'a>(request: &'a ClientRequest, name: &str) -> &'a str {
+    request.captures.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+}
+
+/// The full name of the package that a request is about, not yet known to be one.
+pub(super) fn asked_package(request: &ClientRequest) -> String {
+    match (capture(request, "package"), capture(request, "scope")) {
+        ("", "") => String::new(),
+        ("", scope) => format!("@{scope}/{}", capture(request, "name")),
+        (package, _) => package.to_owned(),
     }
 }
 
@@ -71,38 +117,11 @@ impl Serve for NpmServe {
 struct Asked<'a> {
     request: &'a ClientRequest,
     context: &'a dyn ServeContext,
+    /// The repository that answers for the package.
     repository: Option<&'a str>,
 }
 
 impl Asked<'_> {
-    fn capture(&self, name: &str) -> &str {
-        self.request.captures.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
-    }
-
-    /// The package's full name, not yet known to be one.
-    fn package(&self) -> String {
-        match (self.capture("package"), self.capture("scope")) {
-            ("", scope) => format!("@{scope}/{}", self.capture("name")),
-            (package, _) => package.to_owned(),
-        }
-    }
-
-    /// The keys that the registries of what is here sign with, for `npm audit signatures`.
-    fn keys(&self) -> Result<Answer, Problem> {
-        let mut keys = Keys::default();
-        for linked in self.context.artifacts(self.repository, keys::PLACE)? {
-            if linked.artifact.schema == KEYS
-                && let Ok(carried) = Keys::of(&linked.artifact.attributes)
-            {
-                keys.extend(carried);
-            }
-        }
-        if keys.is_empty() {
-            return Ok(refusal(404, "not_found", "no registry's keys were brought here"));
-        }
-        Ok(document(&keys.document()))
-    }
-
     fn packument(&self, name: &str) -> Result<Answer, Problem> {
         if !names::is_valid(name) {
             return Ok(no_such_name());
@@ -163,17 +182,37 @@ impl Asked<'_> {
 
     /// Says that something is not here, and remembers that it was wanted.
     fn missing(&self, name: &str, version: &str) -> Answer {
+        let what = if version.is_empty() { name.to_owned() } else { format!("{name}@{version}") };
+        // A hosted name is nobody else's, so nothing could bring it from outside.
+        if let Some(hosted) = self.repository.and_then(|repository| self.context.hosted(repository)) {
+            return refusal(404, "not_found", &format!("{what} was not published into {}", hosted.name));
+        }
         // npm looks itself up now and then, to say that there is a newer one: nobody wanted that.
         let agent =
             self.request.headers.get(http::header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
         if !(name == "npm" && version.is_empty() && agent.starts_with(b"npm/")) {
             self.context.missed(self.repository, name, version);
         }
-        let what = if version.is_empty() { name.to_owned() } else { format!("{name}@{version}") };
         let help =
             format!("{what} is not in this mirror; collect it outside (npm:{what}) and import the bundle");
         refusal(404, "not_found", &help)
     }
+}
+
+/// The keys that the registries of what is here sign with, for `npm audit signatures`.
+fn keys_of(context: &dyn ServeContext, repository: Option<&str>) -> Result<Answer, Problem> {
+    let mut keys = Keys::default();
+    for linked in context.artifacts(repository, keys::PLACE)? {
+        if linked.artifact.schema == KEYS
+            && let Ok(carried) = Keys::of(&linked.artifact.attributes)
+        {
+            keys.extend(carried);
+        }
+    }
+    if keys.is_empty() {
+        return Ok(refusal(404, "not_found", "no registry's keys were brought here"));
+    }
+    Ok(document(&keys.document()))
 }
 
 fn no_such_name() -> Answer {
@@ -191,8 +230,12 @@ fn document(value: &Value) -> Answer {
 }
 
 /// npm shows `error` to the person, so the code and the help stand in it together.
-fn refusal(status: u16, code: &str, help: &str) -> Answer {
-    let body = json!({ "error": format!("{code}: {help}"), "code": code });
+pub(super) fn refusal(code: u16, word: &str, help: &str) -> Answer {
+    status(code, &json!({ "error": format!("{word}: {help}"), "code": word }))
+}
+
+/// A JSON document with another status than 200.
+pub(super) fn status(status: u16, body: &Value) -> Answer {
     Answer::from(Content::Status { status, media_type: JSON, body: Bytes::from(body.to_string()) })
 }
 

@@ -1,6 +1,9 @@
 //! `.npmrc` for npm and pnpm, which read the same file.
 
-use crate::ecosystem::{ClientFile, Form, Setup, SetupServer, server_address};
+use std::path::Path;
+
+use super::lock;
+use crate::ecosystem::{ClientFile, Form, RewrittenLock, Setup, SetupServer, server_address};
 use crate::problem::Problem;
 
 /// Configures npm.
@@ -20,6 +23,16 @@ impl Setup for NpmSetup {
             text.push_str(&format!("ca=\"{}\"\n", authority.trim_end().replace('\n', "\\n")));
         }
         Ok(ClientFile { path: ".npmrc", text, form: Form::Among("#"), then: "", authority_file: None })
+    }
+
+    fn rewrite_lock(
+        &self,
+        server: &SetupServer<'_>,
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<RewrittenLock, Problem> {
+        let address = server_address::read(server.address)?;
+        lock::rewrite(path, bytes, &format!("{}/npm/all/", address.as_str().trim_end_matches('/')))
     }
 }
 

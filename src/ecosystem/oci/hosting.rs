@@ -94,6 +94,7 @@ impl<'a> Writer<'a> {
             );
             return Err(refuse(Code::Denied, &message));
         };
+        hosted.takes(&name.path).map_err(|why| refuse(Code::Denied, &why))?;
         match &request.principal {
             Principal::Account(account) if hosted.may_write(account) => {
                 Ok(Writer { asked, context, hosted, name })

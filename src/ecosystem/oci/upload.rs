@@ -134,7 +134,7 @@ pub(super) fn received(writer: &Writer<'_>, upload: Upload, end: BodyEnd) -> Res
         Ok(digest) => digest,
         Err(refusal) => return Ok(refusal),
     };
-    match context.finish_upload((writer.hosted, &scope(writer)), upload, &digest)? {
+    match context.finish_upload((writer.hosted, &scope(writer)), upload, std::slice::from_ref(&digest))? {
         Some((key, size)) => keep(writer, &digest, key, size),
         None => {
             Ok(refuse(Code::DigestInvalid, &format!("the bytes are not {digest}; the upload was given up")))

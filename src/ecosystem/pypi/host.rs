@@ -14,7 +14,7 @@ use super::version::Version;
 use super::{metadata, wheel};
 use crate::access::Hosted;
 use crate::clock;
-use crate::ecosystem::host::{BodyEnd, Host, HostContext, Receiving, Upload};
+use crate::ecosystem::host::{BodyEnd, Host, HostContext, Receiving, Stop, Upload};
 use crate::ecosystem::{Answer, BASIC, ClientRequest, Principal};
 use crate::problem::Problem;
 use crate::store::Change;
@@ -51,43 +51,20 @@ impl Host for PypiServe {
                 context.cancel_upload(hosted, SCOPE, &upload.id);
             })?;
             let digest = Digest::from(given.digest);
-            let Some((key, size)) = context.finish_upload((hosted, SCOPE), upload, &digest)? else {
+            let Some((key, size)) = context.finish_upload((hosted, SCOPE), upload, &[digest])? else {
                 let message = format!("{} does not have the sha256_digest that was sent with it", given.file);
                 return Err(say(400, message).into());
             };
             Taking { context, hosted, given, key, size }.take()
         });
-        match taken {
-            Ok(answer) | Err(Stop::Refused(answer)) => Ok(answer),
-            Err(Stop::Failed(problem)) => Err(problem),
-        }
-    }
-}
-
-/// Why a file is not taken in.
-enum Stop {
-    /// It is the client's to mend.
-    Refused(Answer),
-    /// It is not.
-    Failed(Problem),
-}
-
-impl From<Answer> for Stop {
-    fn from(answer: Answer) -> Stop {
-        Stop::Refused(answer)
-    }
-}
-
-impl From<Problem> for Stop {
-    fn from(problem: Problem) -> Stop {
-        Stop::Failed(problem)
+        Stop::answer(taken)
     }
 }
 
 /// What a form says, if it came whole.
 fn given(request: &ClientRequest, hosted: &Hosted, end: BodyEnd) -> Result<Given, Answer> {
     match end {
-        BodyEnd::Whole => Given::read(&request.form),
+        BodyEnd::Whole => Given::read(&request.form, hosted),
         BodyEnd::TooLarge => Err(too_large(hosted)),
         BodyEnd::Broken => Err(say(400, "the body broke off".to_owned())),
         BodyEnd::Malformed => {
@@ -149,7 +126,7 @@ struct Given {
 }
 
 impl Given {
-    fn read(form: &[(String, String)]) -> Result<Given, Answer> {
+    fn read(form: &[(String, String)], hosted: &Hosted) -> Result<Given, Answer> {
         let field = |name: &str| {
             let found = form.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim());
             found.filter(|value| !value.is_empty() && *value != "UNKNOWN")
@@ -173,6 +150,7 @@ impl Given {
             FileName::parse(file, &name).filter(|parsed| parsed.version == version).ok_or_else(|| {
                 say(400, format!("{file:?} is neither a wheel nor a source distribution of {name} {version}"))
             })?;
+        hosted.takes(name.as_str()).map_err(|why| say(403, why))?;
         let digest = needed("sha256_digest")?;
         let digest = BlobKey::from_hex(&digest.to_ascii_lowercase())
             .map_err(|_| say(400, format!("{digest:?} is no sha256 in hexadecimal digits")))?;

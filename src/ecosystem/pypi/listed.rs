@@ -104,7 +104,8 @@ fn releases(
     let mut linked: Vec<Linked> = context.artifacts(repository, name)?;
     linked.retain(|one| one.artifact.schema == SCHEMA);
     let is_hosted = |one: &Linked| context.hosted(&one.artifact.repository).is_some();
-    if linked.iter().any(is_hosted) {
+    let is_owned = || context.hosted_repositories().iter().any(|hosted| hosted.owns(name));
+    if linked.iter().any(is_hosted) || (repository.is_none() && is_owned()) {
         linked.retain(is_hosted);
     }
     Ok(linked.into_iter().map(|one| one.artifact))

@@ -34,6 +34,8 @@ pub(super) struct Options {
     pub(super) constraints: Vec<String>,
     /// What holds for what builds source distributions.
     pub(super) build_constraints: Vec<Requirement>,
+    /// Files that name whose attestations are believed.
+    pub(super) trusted_roots: Vec<String>,
     /// What may be used of some projects.
     pub(super) formats: BTreeMap<Name, Formats>,
     /// What may be used of all others.
@@ -77,6 +79,7 @@ struct Table {
     extras: Option<OneOrMore>,
     groups: Option<OneOrMore>,
     constraints: Option<OneOrMore>,
+    trusted_root: Option<OneOrMore>,
     build_constraints: Option<OneOrMore>,
     only_binary: Option<OneOrMore>,
     no_binary: Option<OneOrMore>,
@@ -112,6 +115,7 @@ impl Options {
         self.pythons = said(table.python).unwrap_or(std::mem::take(&mut self.pythons));
         self.platforms = said(table.platforms).unwrap_or(std::mem::take(&mut self.platforms));
         self.constraints = said(table.constraints).unwrap_or(std::mem::take(&mut self.constraints));
+        self.trusted_roots = said(table.trusted_root).unwrap_or(std::mem::take(&mut self.trusted_roots));
         if let Some(extras) = said(table.extras) {
             self.extras = names(extras)?;
         }

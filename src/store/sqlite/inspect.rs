@@ -92,7 +92,8 @@ pub(super) fn conflicts(
     // Files that clients ask for by path must be the same for that path in every repository of the ecosystem: its virtual
     // repository shows all of them. What has no path says what an upstream thinks of those files, which changes as
     // upstreams deprecate or withdraw them, and what is shown of it is what the source with precedence says. But who brings
-    // the files first is shown whatever its precedence, so then it must be the same.
+    // the files first is shown whatever its precedence, so then it must be the same. A name that is hosted is shown of its
+    // hosted repository alone, so what others have under it in repositories of their own is in nobody's way.
     const SQL: &str = "
         WITH shown (artifact) AS ({SHOWN})
         SELECT r.ecosystem, r.name AS repository, f.path, a.name, a.version, o.hosted, o.name AS holder
@@ -104,7 +105,7 @@ pub(super) fn conflicts(
             AND (l.until IS NULL OR l.until > o.visible)
         CROSS JOIN repository r ON r.id = a.repository
         CROSS JOIN repository q ON q.id = b.repository AND q.ecosystem = r.ecosystem
-            AND (q.id = r.id OR r.ecosystem NOT IN (SELECT value FROM json_each(:apart)))
+            AND (q.id = r.id OR o.hosted = 0 AND r.ecosystem NOT IN (SELECT value FROM json_each(:apart)))
         WHERE f.path <> ''
         UNION
         SELECT r.ecosystem, r.name, '', a.name, a.version, o.hosted, o.name

@@ -32,6 +32,7 @@ fn guarded(read: Read) -> Guarded {
         ecosystem: "fake".to_owned(),
         name: "team".to_owned(),
         write: vec!["*".to_owned()],
+        packages: Vec::new(),
         quota: None,
     };
     let accounts = Some(Arc::new(Accounts::open(path).unwrap()));

@@ -1,5 +1,5 @@
-//! A site that hosts repositories of images and indexes of Python releases, over a real store, and a client that pushes
-//! images request by request.
+//! A site that hosts repositories of images, indexes of Python releases and npm registries, over a real store, and a client that
+//! pushes images request by request.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -69,6 +69,7 @@ impl Hosting {
             ecosystem: ecosystem.to_owned(),
             name: name.to_owned(),
             write: write.iter().map(|account| (*account).to_owned()).collect(),
+            packages: Vec::new(),
             quota,
         };
         let hosted = vec![
@@ -76,6 +77,9 @@ impl Hosting {
             hosted("oci", "small", &["*"], Some(QUOTA)),
             hosted("pypi", "team", &["ada", "bob"], None),
             hosted("pypi", "small", &["*"], Some(QUOTA)),
+            hosted("npm", "team", &["ada", "bob"], None),
+            hosted("npm", "small", &["*"], Some(QUOTA)),
+            Hosted { packages: vec!["@owned/*".to_owned()], ..hosted("npm", "owner", &["ada"], None) },
         ];
         let accounts = Some(Arc::new(Accounts::open(home.join("accounts")).unwrap()));
         let settings = ServerSettings {

@@ -14,6 +14,7 @@ mod package_lock;
 mod package_lock_1;
 mod pnpm;
 mod read;
+mod rewrite;
 mod yaml;
 mod yarn;
 
@@ -21,6 +22,7 @@ use std::borrow::Cow;
 
 pub(super) use self::graph::{Overrides, Place, is_from_registry, place};
 pub(super) use self::read::{is_lockfile, load, must_be_readable};
+pub(super) use self::rewrite::rewrite;
 use super::names;
 use super::texts::{Id, Texts};
 use super::version::Version;

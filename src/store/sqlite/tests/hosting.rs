@@ -84,6 +84,21 @@ fn what_a_channel_shows_is_not_the_clients_to_take_out() {
 }
 
 #[test]
+fn what_is_hosted_is_in_nobodys_way_elsewhere() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    host(catalogue, &[artifact("a", "1", &["own"])]);
+    let mut strange = artifact("a", "1", &["a stranger's"]);
+    let same = prepare(catalogue, &prod(), Merge::Add, std::slice::from_ref(&strange)).unwrap();
+    assert_eq!(catalogue.conflicts(same, &[], 10).unwrap().len(), 1, "in the very repository it is");
+    if let Record::Artifact(it) = &mut strange {
+        it.repository = "elsewhere.example.test".to_owned();
+    }
+    let other = prepare(catalogue, &Source::Channel("dev".into()), Merge::Add, &[strange]).unwrap();
+    assert!(catalogue.conflicts(other, &[], 10).unwrap().is_empty());
+}
+
+#[test]
 fn a_deposit_keeps_its_blob_and_changes_nothing_that_is_derived() {
     let home = Home::new();
     let catalogue = home.catalogue();
