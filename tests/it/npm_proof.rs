@@ -127,3 +127,50 @@ fn a_lock_answers_on_another_machine_whatever_is_known_by_then() {
     assert!(upgraded.contains("-/npm/v1/security/advisories/plain"), "{upgraded}");
     assert_ne!(std::fs::read(sides.path("project/aftk.lock")).unwrap(), lock);
 }
+
+/// Attestations are carried where they are about the very tarball, and answered where their registry has them.
+#[test]
+fn attestations_are_carried_for_the_tarball_that_they_are_about() {
+    let (sides, registry) = (Sides::new(), Signing::start());
+    write_project(&sides, &registry.packages);
+    let hex = |package: &Package| {
+        use sha2::Digest as _;
+        sha2::Sha512::digest(&package.tarball).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let attest = |package: &Package, subject: &str, path: &str| {
+        let mut document = package.document();
+        document["versions"][package.version]["dist"]["attestations"] =
+            json!({ "url": "https://x.example.test/" });
+        registry.upstream.route(&package.document_path(), Reply::json(&document));
+        let statement = json!({ "_type": "https://in-toto.io/Statement/v1",
+                                "subject": [{ "name": subject, "digest": { "sha512": hex(package) } }] });
+        let envelope = json!({ "payload": STANDARD.encode(statement.to_string()),
+                               "payloadType": "application/vnd.in-toto+json", "signatures": [{ "sig": "AAAA" }] });
+        let attestations = json!({ "attestations": [{ "bundle": { "dsseEnvelope": envelope } }] });
+        registry.upstream.route(path, Reply::json(&attestations));
+        attestations
+    };
+    let [scoped, plain] = [&registry.packages[0], &registry.packages[1]];
+    attest(plain, "pkg:npm/other@1.4.0", "/-/npm/v1/attestations/plain@1.4.0");
+    let refused = registry.online(&sides, "out", &["collect", "--json"]);
+    assert_eq!((refused.code, &refused.json()["error"]["code"]), (Some(3), &json!("npm.attestation")));
+    let told = [
+        ("plain@1.4.0", attest(plain, "pkg:npm/plain@1.4.0", "/-/npm/v1/attestations/plain@1.4.0")),
+        (
+            "@scope%2fleaf@2.0.1",
+            attest(scoped, "pkg:npm/%40scope/leaf@2.0.1", "/-/npm/v1/attestations/@scope%2fleaf@2.0.1"),
+        ),
+    ];
+    registry.online(&sides, "out", &["collect", "--out", "../stick"]).done();
+    sides.trust();
+    sides.run("in", &["import", sides.path("stick").to_str().unwrap()]).done();
+    let serving = Serving::start(&sides);
+    for (version, document) in told {
+        let path = format!("/npm/all/-/npm/v1/attestations/{version}");
+        let answer = Client::connect(serving.address).ask("GET", &path, &[]);
+        assert_eq!(answer.status, 200, "{version}: {}", answer.text());
+        assert_eq!(serde_json::from_slice::<Value>(&answer.body).unwrap(), document);
+    }
+    let absent = Client::connect(serving.address).ask("GET", "/npm/all/-/npm/v1/attestations/top@0.3.0", &[]);
+    assert_eq!(absent.status, 404);
+}

@@ -19,6 +19,7 @@ mod advisories;
 mod advisory;
 #[cfg(test)]
 mod advisory_tests;
+mod attestations;
 mod audit;
 #[cfg(test)]
 mod audit_tests;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::host::{self, TARBALL};
 use super::keys::{self, Keys};
-use super::{KEYS, audit, hosted, names, packument, search, tarball_name};
+use super::{KEYS, attestations, audit, hosted, names, packument, search, tarball_name};
 use crate::ecosystem::host::Host;
 use crate::ecosystem::template::within_quotes;
 use crate::ecosystem::{ALL, Answer, ClientRequest, Content, Principal, Route, Serve, ServeContext, Takes};
@@ -27,6 +27,8 @@ static ROUTES: &[Route] = &[
     Route::get("-/whoami", "whoami"),
     Route::get("-/v1/search", "search"),
     Route::get("-/npm/v1/keys", "keys"),
+    Route::get("-/npm/v1/attestations/@{scope}/{spec}", "attestations"),
+    Route::get("-/npm/v1/attestations/{spec}", "attestations"),
     Route::get("-/package/@{scope}/{name}/dist-tags", "dist-tags"),
     Route::get("-/package/{package}/dist-tags", "dist-tags"),
     Route::post("-/npm/v1/security/advisories/bulk", "advisories"),
@@ -87,6 +89,7 @@ impl Serve for NpmServe {
                 Principal::Anonymous => refusal(401, "unauthorized", "nobody has signed in: npm login"),
             }),
             "search" => search::answer(context, repository, &request.query).map(answer),
+            "attestations" => attestations_of(request, context, repository),
             "keys" => keys_of(context, repository),
             "advisories" => audit::bulk(request, context, repository).map(|told| document(&told)),
             "audit" => audit::report(request, context, repository).map(|report| document(&report)),
@@ -197,6 +200,26 @@ impl Asked<'_> {
             format!("{what} is not in this mirror; collect it outside (npm:{what}) and import the bundle");
         refusal(404, "not_found", &help)
     }
+}
+
+/// The attestations of a version, as its registry has them.
+fn attestations_of(
+    request: &ClientRequest,
+    context: &dyn ServeContext,
+    repository: Option<&str>,
+) -> Result<Answer, Problem> {
+    let scope = capture(request, "scope");
+    let scope = if scope.is_empty() { String::new() } else { format!("@{scope}/") };
+    let path = format!("{}/{scope}{}", attestations::PLACE, capture(request, "spec"));
+    let found = context.file_at(repository, &path)?;
+    Ok(match found.filter(|found| found.file.role == attestations::ROLE) {
+        Some(found) => Answer::from(Content::Blob {
+            key: found.file.blob,
+            size: found.file.size,
+            media_type: JSON.to_owned(),
+        }),
+        None => refusal(404, "not_found", "no attestations of that version were brought here"),
+    })
 }
 
 /// The keys that the registries of what is here sign with, for `npm audit signatures`.
