@@ -114,6 +114,11 @@ pub trait Ecosystem: Send + Sync {
     fn as_of<'a>(&self, _artifact: &'a Artifact) -> Option<(&'static str, &'a str)> {
         None
     }
+    /// The files of an artifact that are of use by themselves, each with the name that upstream gives it; a slash in that
+    /// stands for a folder.
+    fn plain_files<'a>(&self, _artifact: &'a Artifact) -> Vec<(String, &'a bundle_format::File)> {
+        Vec::new()
+    }
     /// What upstream says of an artifact's licence, if its record knows that: an SPDX expression, or what people write.
     fn licence<'a>(&self, _artifact: &'a Artifact) -> Option<&'a str> {
         None

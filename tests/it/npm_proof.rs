@@ -174,3 +174,44 @@ fn attestations_are_carried_for_the_tarball_that_they_are_about() {
     let absent = Client::connect(serving.address).ask("GET", "/npm/all/-/npm/v1/attestations/top@0.3.0", &[]);
     assert_eq!(absent.status, 404);
 }
+
+/// Packages leave the store as plain files, named as upstream names them, together with files of other ecosystems.
+#[test]
+fn packages_are_exported_as_plain_files() {
+    let (sides, registry) = (Sides::new(), Signing::start());
+    write_project(&sides, &registry.packages);
+    registry.online(&sides, "out", &["collect", "--out", "../stick"]).done();
+    let export = |arguments: &[&str]| sides.run("out", &[&["export", "files"], arguments].concat());
+    let said = export(&["plain"]).done();
+    assert!(said.contains("plain: written, 4 files"), "{said}");
+    for package in &registry.packages {
+        let base = package.tarball_path();
+        let base = base.rsplit('/').next().unwrap();
+        let scope = package.name.split_once('/').map(|(scope, _)| format!("{scope}/")).unwrap_or_default();
+        let bytes = std::fs::read(sides.path("project/plain").join(format!("{scope}{base}"))).unwrap();
+        assert_eq!(bytes, package.tarball);
+    }
+    assert_eq!(
+        std::fs::read(sides.path("project/plain/manual.txt")).unwrap(),
+        "read me\n".repeat(300).as_bytes()
+    );
+    assert!(export(&["plain"]).done().contains("unchanged"));
+    export(&["some.tar", "npm:plain", "npm:@scope/*"]).done();
+    let archive = std::fs::File::open(sides.path("project/some.tar")).unwrap();
+    let mut archive = tar::Archive::new(archive);
+    let names: Vec<String> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+        .collect();
+    assert_eq!(names, ["@scope/leaf-2.0.1.tgz", "plain-1.4.0.tgz"]);
+    for (arguments, code) in [
+        (&["other", "npm:absent"][..], 4),
+        (&["plain", "npm:plain"], 6),
+        (&["other", "--platform", "linux/amd64"], 2),
+    ] {
+        let refused = export(arguments);
+        assert_eq!(refused.code, Some(code), "{arguments:?}: {}", refused.stderr);
+    }
+    assert!(!sides.path("project/other").exists());
+}

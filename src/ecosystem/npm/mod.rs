@@ -72,7 +72,7 @@ mod wanted;
 mod written;
 
 use async_trait::async_trait;
-use bundle_format::Artifact;
+use bundle_format::{Artifact, File};
 
 use super::{
     Admit, Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Serve, Setup, Upstreams,
@@ -141,6 +141,17 @@ impl Ecosystem for Npm {
 
     fn as_of<'a>(&self, artifact: &'a Artifact) -> Option<(&'static str, &'a str)> {
         Some(("advisories", advisory::made(artifact)?))
+    }
+
+    /// Tarballs, as `npm pack` names them; those of a scope stand in a folder, as two scopes may have packages of one name.
+    fn plain_files<'a>(&self, artifact: &'a Artifact) -> Vec<(String, &'a File)> {
+        let tarballs = artifact.files.iter().filter(|file| file.role == "tarball");
+        let named = tarballs.filter_map(|file| {
+            let name = file.path.rsplit('/').next()?;
+            let scope = names::scope(&artifact.name).map(|scope| format!("{scope}/")).unwrap_or_default();
+            Some((format!("{scope}{name}"), file))
+        });
+        named.collect()
     }
 
     fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {
