@@ -1,4 +1,4 @@
-//! `aftk export`: images as archives and directories that other programs read.
+//! `aftk export`: archives and directories that other programs read.
 
 use std::path::PathBuf;
 
@@ -12,11 +12,11 @@ use crate::ops::select::Selector;
 use crate::problem::Problem;
 use crate::units;
 
-/// Write images as an archive or directory that docker, podman, skopeo and containerd read
+/// Write images as docker, podman, skopeo and containerd read them, or packages as plain files
 ///
-/// All images of the store, or those that selectors name, with what belongs to them: the platforms that are carried,
-/// signatures and other things about them. Nothing is left under the name of OUT unless it is whole; the same images always
-/// make the same bytes.
+/// All that the store has of the kind, or what selectors name. Images come with what belongs to them: the platforms that are
+/// carried, signatures and other things about them. Nothing is left under the name of OUT unless it is whole; the same
+/// things always make the same bytes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// What to write
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         output::line(&format!(
             "{}: {verb}, {}, {}",
             report.out.display(),
-            units::count(report.items.len() as u64, "image"),
+            units::count(report.items.len() as u64, if report.kind == "files" { "file" } else { "image" }),
             units::bytes(report.bytes)
         ));
     })

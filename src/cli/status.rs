@@ -3,7 +3,7 @@
 use super::output;
 use super::session::Session;
 use crate::config::Site;
-use crate::ops::status::{self, ChannelStatus, NumberRange};
+use crate::ops::status::{self, AsOf, ChannelStatus, NumberRange};
 use crate::problem::Problem;
 use crate::store::Layout;
 use crate::units;
@@ -82,6 +82,9 @@ fn print(status: &ChannelStatus) {
     let sequence = visible.sequence.map(|sequence| format!("sequence {sequence}, ")).unwrap_or_default();
     let artifacts = units::count(visible.artifacts, "artifact");
     output::line(&format!("  visible   {sequence}{artifacts} (generation {})", visible.generation));
+    for AsOf { about, what, time, age } in &status.as_of {
+        output::line(&format!("  as of     {time} ({} ago): {what} of {about}", units::age(*age)));
+    }
 }
 
 fn ranges(ranges: &[NumberRange]) -> String {

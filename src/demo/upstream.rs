@@ -45,6 +45,7 @@ pub(super) fn start(store: &Store, cancel: &Cancel) -> Result<String, Problem> {
         ecosystems: Vec::new(),
         access: Access::default(),
         log: None,
+        warn: None,
     };
     let server = Server::bind(settings, served)?;
     let address = server.local_addresses().first().map(ToString::to_string).unwrap_or_default();

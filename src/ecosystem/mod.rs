@@ -110,6 +110,20 @@ pub trait Ecosystem: Send + Sync {
     fn proof(&self, _artifact: &Artifact) -> Option<String> {
         None
     }
+    /// Whether artifacts of a schema say what was so when somebody looked: they come out otherwise each time, so what a lock
+    /// has of them is as good as what would be found now.
+    fn is_of_its_day(&self, _schema: &str) -> bool {
+        false
+    }
+    /// What an artifact tells that gets old, in a word, and as of when (RFC 3339).
+    fn as_of<'a>(&self, _artifact: &'a Artifact) -> Option<(&'static str, &'a str)> {
+        None
+    }
+    /// The files of an artifact that are of use by themselves, each with the name that upstream gives it; a slash in that
+    /// stands for a folder.
+    fn plain_files<'a>(&self, _artifact: &'a Artifact) -> Vec<(String, &'a bundle_format::File)> {
+        Vec::new()
+    }
     /// What upstream says of an artifact's licence, if its record knows that: an SPDX expression, or what people write.
     fn licence<'a>(&self, _artifact: &'a Artifact) -> Option<&'a str> {
         None
@@ -325,6 +339,11 @@ pub trait CollectContext: Send + Sync {
         _header: &'static str,
     ) -> Result<Option<Metadata>, Problem> {
         self.metadata(request).await
+    }
+    /// What a server answers to a question of its own form, a JSON document (POST). It is asked anew each time, and neither
+    /// is kept. `Ok(None)` if the server takes no such question (404, 405, 410).
+    async fn answer(&self, _request: &MetadataRequest, _question: Bytes) -> Result<Option<Bytes>, Problem> {
+        Ok(None)
     }
     /// A page of a list. It is asked for anew each time and not kept: what a list says now is what is wanted, and its
     /// headers say where it goes on. `Ok(None)` if the upstream says that there is none (404, 410).

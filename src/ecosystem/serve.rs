@@ -254,6 +254,8 @@ pub trait ServeContext: Send + Sync {
         filling: &str,
         make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
     ) -> Result<Option<Bytes>, Problem>;
+    /// Says something to whoever runs the site; each code once in the life of the server.
+    fn warn_once(&self, _code: &'static str, _message: &str) {}
     /// Records that something was asked for and was not there.
     fn missed(&self, repository: Option<&str>, name: &str, version: &str);
 }

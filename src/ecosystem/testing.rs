@@ -26,6 +26,10 @@ pub trait FakeMachine: Send + Sync {
     async fn metadata(&self, _request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
         Ok(None)
     }
+    /// They take no question.
+    async fn answer(&self, _request: &MetadataRequest, _question: Bytes) -> Result<Option<Bytes>, Problem> {
+        Ok(None)
+    }
     /// They have no list.
     async fn page(&self, _request: &MetadataRequest) -> Result<Option<Page>, Problem> {
         Ok(None)
@@ -118,6 +122,9 @@ pub trait FakeMachine: Send + Sync {
 impl<T: FakeMachine> CollectContext for T {
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
         FakeMachine::metadata(self, request).await
+    }
+    async fn answer(&self, request: &MetadataRequest, question: Bytes) -> Result<Option<Bytes>, Problem> {
+        FakeMachine::answer(self, request, question).await
     }
     async fn page(&self, request: &MetadataRequest) -> Result<Option<Page>, Problem> {
         FakeMachine::page(self, request).await

@@ -107,6 +107,10 @@ impl ServeContext for Context<'_> {
         self.site.documents.get(self.revision(), (self.ecosystem, key), filling, make)
     }
 
+    fn warn_once(&self, code: &'static str, message: &str) {
+        self.site.warnings.say_once(code, message);
+    }
+
     fn missed(&self, repository: Option<&str>, name: &str, version: &str) {
         let what = [repository.unwrap_or(ALL), name, version];
         self.site.misses.note(self.ecosystem, what, self.is_look);

@@ -44,6 +44,7 @@ mod tls;
 mod token;
 mod uploads;
 mod upstreams;
+mod warnings;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -59,6 +60,7 @@ pub use gate::Access;
 pub use mount::Mount;
 pub use tls::{Certificate, Tls};
 pub use upstreams::{Upstream, Upstreams};
+pub use warnings::Warn;
 
 use crate::ecosystem::Ecosystem;
 use crate::problem::{Kind, Problem};
@@ -138,6 +140,8 @@ pub struct Served {
     pub access: Access,
     /// Who is told of every request.
     pub log: Option<AccessLog>,
+    /// Who is told what whoever runs the site should know.
+    pub warn: Option<Warn>,
 }
 
 impl std::fmt::Debug for Served {
@@ -171,6 +175,7 @@ impl Server {
             misses,
             metrics: metrics::Metrics::new(),
             log: served.log,
+            warnings: warnings::Warnings::new(served.warn),
             hosted: served.access.hosted.clone(),
             uploads: uploads::Uploads::default(),
             writing: Mutex::default(),

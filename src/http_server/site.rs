@@ -12,6 +12,7 @@ use super::documents::Documents;
 use super::metrics::Metrics;
 use super::misses::Misses;
 use super::uploads::Uploads;
+use super::warnings::Warnings;
 use crate::access::Hosted;
 use crate::problem::{Kind, Problem};
 use crate::store::{BlobFile, Blobs, Catalogue, Revision};
@@ -25,6 +26,7 @@ pub(super) struct Site {
     pub(super) misses: Misses,
     pub(super) metrics: Metrics,
     pub(super) log: Option<AccessLog>,
+    pub(super) warnings: Warnings,
     pub(super) hosted: Vec<Hosted>,
     pub(super) uploads: Uploads,
     /// Held between what a client's write is based on and its commit.

@@ -13,6 +13,7 @@ use super::body::Answer;
 use super::client::Client;
 use super::decode::{Decoder, Stop};
 use super::error::{Fault, NetError};
+use super::payload::Payload;
 use crate::problem::Problem;
 
 /// What an answer says of itself, so that one can ask later whether it changed (RFC 9110, section 8.8).
@@ -82,6 +83,44 @@ impl Client {
                 Ok(document) => return Ok(document),
                 Err(error) => budget.spend(error).await?,
             }
+        }
+    }
+
+    /// Asks with a JSON document (POST) and reads the answer, of at most `limit` decoded bytes; `None`, if the server takes
+    /// no such question (404, 405, 410).
+    ///
+    /// # Errors
+    /// As [`Client::document`].
+    pub async fn answer(
+        &self,
+        access: &Access,
+        limit: u64,
+        question: Bytes,
+    ) -> Result<Option<Document>, Problem> {
+        let mut headers = headers("application/json", &Validators::default());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let payload = Payload::Bytes(question);
+        let mut budget = self.budget();
+        loop {
+            match self.answer_once(access, &headers, limit, &payload).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => budget.spend(error).await?,
+            }
+        }
+    }
+
+    async fn answer_once(
+        &self,
+        access: &Access,
+        headers: &HeaderMap,
+        limit: u64,
+        payload: &Payload,
+    ) -> Result<Option<Document>, NetError> {
+        let answer = self.ask_with(Method::POST, access, headers, payload).await?;
+        match answer.status().as_u16() {
+            200 => read(answer, limit).await.map(Some),
+            404 | 405 | 410 => Ok(None),
+            _ => Err(answer.refused()),
         }
     }
 

@@ -276,6 +276,11 @@ impl CollectContext for Outside {
         self.fetch(request, cached).await
     }
 
+    async fn answer(&self, request: &MetadataRequest, question: Bytes) -> Result<Option<Bytes>, Problem> {
+        let asked = self.client.answer(&request.access, request.limit, question);
+        Ok(self.cancel.race(asked).await?.map(|document| document.bytes))
+    }
+
     async fn page(&self, request: &MetadataRequest) -> Result<Option<Page>, Problem> {
         let MetadataRequest { access, accept, limit, fresh } = request;
         let held = Validators::default();

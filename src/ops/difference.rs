@@ -86,13 +86,21 @@ impl Difference {
     }
 
     /// The same for the artifacts alone.
-    ///
-    /// # Errors
-    /// If a list cannot be read.
-    pub fn of_artifacts(before: &Lock, after: &Lock) -> Result<Difference, Problem> {
+    fn of_artifacts(before: &Lock, after: &Lock) -> Result<Difference, Problem> {
         let mut difference = Difference::default();
         let tell = &mut |moved| difference.push(moved);
         compare_artifacts(before.artifacts.iter(), after.artifacts.iter(), Left::Goes, tell)?;
+        Ok(difference)
+    }
+
+    /// The same for artifacts that come out alike whenever they are resolved.
+    ///
+    /// # Errors
+    /// If a list cannot be read.
+    pub fn of_lasting(before: &Lock, after: &Lock) -> Result<Difference, Problem> {
+        let mut difference = Difference::default();
+        let tell = &mut |moved| difference.push(moved);
+        compare_artifacts(before.lasting(), after.lasting(), Left::Goes, tell)?;
         Ok(difference)
     }
 

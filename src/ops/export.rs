@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::export_files::{self, Outcome};
+use super::plain_files;
 use super::preflight;
 use super::select::{self, Selector};
 use crate::cancel::Cancel;
@@ -56,7 +57,8 @@ pub struct ExportReport {
 
 /// The forms of this build.
 pub fn kinds() -> impl Iterator<Item = &'static ExportKind> {
-    registry::ECOSYSTEMS.iter().filter_map(|ecosystem| ecosystem.export()).flat_map(Export::kinds)
+    let own = registry::ECOSYSTEMS.iter().filter_map(|ecosystem| ecosystem.export()).flat_map(Export::kinds);
+    own.chain([&plain_files::PLAIN])
 }
 
 /// Exports what selectors select; all of the form's ecosystem, if there is none.
@@ -71,14 +73,7 @@ pub fn export(
     events: &dyn Events,
     cancel: &Cancel,
 ) -> Result<ExportReport, Problem> {
-    let (ecosystem, export, kind) = find(&request.kind)?;
-    let use_for = format!("{} can hold", kind.name);
-    let chosen = select::chosen(store, ecosystem.name(), selectors, &use_for)?;
-    if chosen.is_empty() {
-        return Err(select::nothing(format!("nothing is here that {use_for}")));
-    }
-    let context = Context { store, ecosystem: ecosystem.name() };
-    let exported = export.export(kind.name, &chosen, &request.platforms, &context)?;
+    let (exported, is_directory) = gather(request, selectors, store)?;
     must_be_held(&exported, store)?;
     let report = |outcome| ExportReport {
         kind: request.kind.clone(),
@@ -97,7 +92,7 @@ pub fn export(
     events.emit(Happening::Stage { name: "export".into(), items, bytes });
     let reading = export_files::Reading { store, events, cancel };
     let (out, files) = (request.out.as_path(), &exported.files);
-    let there = match kind.is_directory {
+    let there = match is_directory {
         true => reading.compare_directory(files, out)?,
         false => reading.compare_archive(files, out)?,
     };
@@ -105,11 +100,35 @@ pub fn export(
         return Ok(report(Some(Outcome::Unchanged)));
     }
     must_fit(out, planned.bytes)?;
-    match kind.is_directory {
+    match is_directory {
         true => reading.write_directory(files, out)?,
         false => reading.write_archive(files, out)?,
     }
     Ok(report(Some(Outcome::Written)))
+}
+
+/// What the export consists of, and whether it is a directory.
+fn gather(
+    request: &ExportRequest,
+    selectors: &[Selector],
+    store: &Store,
+) -> Result<(Exported, bool), Problem> {
+    if request.kind == plain_files::PLAIN.name {
+        if !request.platforms.is_empty() {
+            let message = "plain files are exported for all platforms that are here";
+            return Err(Problem::new(Kind::Usage, "export.platform", message).hint("leave --platform out"));
+        }
+        let is_archive = request.out.extension().is_some_and(|ending| ending == "tar");
+        return Ok((plain_files::gather(store, selectors)?, !is_archive));
+    }
+    let (ecosystem, export, kind) = find(&request.kind)?;
+    let use_for = format!("{} can hold", kind.name);
+    let chosen = select::chosen(store, ecosystem.name(), selectors, &use_for)?;
+    if chosen.is_empty() {
+        return Err(select::nothing(format!("nothing is here that {use_for}")));
+    }
+    let context = Context { store, ecosystem: ecosystem.name() };
+    Ok((export.export(kind.name, &chosen, &request.platforms, &context)?, kind.is_directory))
 }
 
 fn find(kind: &str) -> Result<(&'static dyn Ecosystem, &'static dyn Export, &'static ExportKind), Problem> {

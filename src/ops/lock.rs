@@ -11,7 +11,7 @@ use super::context::Outside;
 use super::difference::Difference;
 use super::lock_file::{AcceptedGap, Lock};
 use super::records::NamedList;
-use super::{recall, requests, resolve, upgrade};
+use super::{lock_file, recall, requests, resolve, upgrade};
 use crate::blocking::blocking;
 use crate::config::{AllowedGap, Project};
 use crate::ecosystem::{CollectContext, Gap, Gathered, Note, Proof, Request, registry};
@@ -375,11 +375,14 @@ async fn agree(
 ) -> Result<Locked, Problem> {
     let scratch = outside.scratch().to_owned();
     blocking(move || {
-        let difference = Difference::of_artifacts(&held, &fresh)?;
+        let difference = Difference::of_lasting(&held, &fresh)?;
         if difference.is_empty() {
             let mut lock = held;
-            let mut now = fresh.artifacts.iter();
+            let mut now = fresh.lasting();
             lock.artifacts = lock.artifacts.map(&scratch, |artifact| {
+                if lock_file::is_of_its_day(artifact) {
+                    return Ok(());
+                }
                 let fresh = now.next().transpose()?.map(|fresh| fresh.files).unwrap_or_default();
                 for (file, fresh) in artifact.files.iter_mut().zip(fresh) {
                     file.held = fresh.held;

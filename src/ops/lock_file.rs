@@ -6,7 +6,7 @@ use std::path::Path;
 use bundle_format::{Ref, Repository, canonical};
 use serde::{Deserialize, Serialize};
 
-use crate::ecosystem::{Evidence, Gap, Note, Planned};
+use crate::ecosystem::{Evidence, Gap, Note, Planned, registry};
 use crate::fsx;
 use crate::problem::{Kind, Problem};
 use crate::spill::{Sorted, Sorter};
@@ -61,10 +61,20 @@ enum Line {
     Note(Note),
 }
 
+/// Whether it says what was so when it was resolved, and comes out otherwise each time.
+pub(super) fn is_of_its_day(planned: &Planned) -> bool {
+    registry::find(&planned.ecosystem).is_some_and(|ecosystem| ecosystem.is_of_its_day(&planned.schema))
+}
+
 impl Lock {
     /// Whether it was made from these requests for these platforms.
     pub fn answers(&self, identities: &[String], platforms: &[String]) -> bool {
         self.identities == identities && self.platforms == platforms
+    }
+
+    /// The artifacts that come out alike whenever they are resolved.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = Result<Planned, Problem>> {
+        self.artifacts.iter().filter(|one| one.as_ref().map_or(true, |one| !is_of_its_day(one)))
     }
 
     /// Reads a lock; `None` if there is none. `scratch` is a directory for what outgrows memory.

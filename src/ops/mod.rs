@@ -48,6 +48,7 @@ pub mod login;
 pub mod media;
 pub mod pack;
 pub mod pack_store;
+mod plain_files;
 pub mod preflight;
 mod programs;
 pub mod project;

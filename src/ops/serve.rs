@@ -71,6 +71,8 @@ pub async fn serve(
     let tls = certificate.as_ref().map(|(tls, _)| tls.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
     let settings = ServerSettings { listen: addresses, tls, ..ServerSettings::default() };
+    let told = Arc::clone(events);
+    let warn = Arc::new(move |code: &str, message: &str| told.warn(code, message.to_owned()));
     let served = Served {
         blobs: Arc::clone(&store.blobs),
         catalogue: Arc::clone(&store.catalogue),
@@ -79,6 +81,7 @@ pub async fn serve(
         ecosystems: registry::ECOSYSTEMS.to_vec(),
         access,
         log,
+        warn: Some(warn),
     };
     let server = Server::bind(settings, served)?;
     make_editions(store, events, cancel).await?;

@@ -10,6 +10,7 @@ use super::{at_site, evidence, site_time, snapshots};
 use crate::cancel::Cancel;
 use crate::clock;
 use crate::config::ChannelRules;
+use crate::ecosystem::registry;
 use crate::problem::{Kind, Problem};
 use crate::store::{ChannelState, Cursor, Generation, SnapshotEntry, Source, Store};
 use crate::trust::Trust;
@@ -48,6 +49,9 @@ pub struct ChannelStatus {
     pub arriving: Vec<Arriving>,
     /// What clients see.
     pub visible: Visible,
+    /// What clients are told that gets old.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub as_of: Vec<AsOf>,
     /// What the newest snapshot lists, if it was packed here: others show it, so none of it is visible as this channel's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packed: Option<PackedHere>,
@@ -111,6 +115,19 @@ pub struct Visible {
     pub sequence: Option<u64>,
     /// How many artifacts that shows.
     pub artifacts: u64,
+}
+
+/// Something that clients are told and that gets old.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AsOf {
+    /// The ecosystem and repository that it is about.
+    pub about: String,
+    /// What it is, in a word: `advisories`.
+    pub what: String,
+    /// As of when it is, RFC 3339 UTC.
+    pub time: String,
+    /// How many seconds ago that was.
+    pub age: u64,
 }
 
 /// What a snapshot lists that was packed here.
@@ -177,7 +194,7 @@ pub fn status(
     cancel: &Cancel,
 ) -> Result<StatusReport, Problem> {
     let now = site_time::now(store, trust.root())?;
-    let counts = visible_artifacts(store, cancel)?;
+    let mut shown = visible_artifacts(store, now, cancel)?;
     let mut states: BTreeMap<String, Option<ChannelState>> =
         rules.keys().map(|name| (name.clone(), None)).collect();
     let known = store.catalogue.channels()?;
@@ -206,9 +223,10 @@ pub fn status(
     }
     let channels = states.into_iter().map(|(name, state)| {
         let max_age = rules.get(&name).and_then(|rules| rules.max_age);
-        let artifacts = counts.get(&name).copied().unwrap_or(0);
+        let Shown { artifacts, as_of } = shown.remove(&name).unwrap_or_default();
         let arriving = arriving.remove(&name).unwrap_or_default();
-        Ok(ChannelStatus { arriving, ..one(store, name, state.as_ref(), max_age, artifacts, (now, cancel))? })
+        let status = one(store, name, state.as_ref(), max_age, artifacts, (now, cancel))?;
+        Ok(ChannelStatus { arriving, as_of, ..status })
     });
     let channels = channels.collect::<Result<_, Problem>>()?;
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(now).unwrap_or(0));
@@ -254,6 +272,7 @@ fn one(
         snapshots: entries.len() as u64,
         not_arrived: gaps(&sequences, GAPS),
         arriving: Vec::new(),
+        as_of: Vec::new(),
         channel,
         newest,
         visible,
@@ -302,18 +321,37 @@ fn gaps(numbers: &[u64], most: usize) -> Vec<NumberRange> {
     gaps
 }
 
-/// How many artifacts each channel shows.
-fn visible_artifacts(store: &Store, cancel: &Cancel) -> Result<BTreeMap<String, u64>, Problem> {
-    let mut counts = BTreeMap::new();
+/// What clients see of a channel.
+#[derive(Default)]
+struct Shown {
+    artifacts: u64,
+    as_of: Vec<AsOf>,
+}
+
+/// Counts what each channel shows, and looks for what gets old in it.
+fn visible_artifacts(store: &Store, now: i64, cancel: &Cancel) -> Result<BTreeMap<String, Shown>, Problem> {
+    let mut all: BTreeMap<String, Shown> = BTreeMap::new();
     let mut cursor: Option<Cursor> = None;
     loop {
         cancel.check()?;
         let page = store.catalogue.list(cursor.as_ref(), PAGE)?;
-        let Some(last) = page.last() else { return Ok(counts) };
+        let Some(last) = page.last() else { return Ok(all) };
         cursor = Some(last.cursor.clone());
         for listed in page {
-            if let Source::Channel(name) = listed.linked.source {
-                *counts.entry(name).or_insert(0) += 1;
+            let artifact = &listed.linked.artifact;
+            if let Source::Channel(name) = &listed.linked.source {
+                let shown = all.entry(name.clone()).or_default();
+                shown.artifacts += 1;
+                let ecosystem = registry::find(&artifact.ecosystem);
+                if let Some((what, time)) = ecosystem.and_then(|ecosystem| ecosystem.as_of(artifact)) {
+                    let ago = clock::seconds(time).map_or(0, |time| now.saturating_sub(time));
+                    shown.as_of.push(AsOf {
+                        about: format!("{}/{}", artifact.ecosystem, artifact.repository),
+                        what: what.to_owned(),
+                        time: time.to_owned(),
+                        age: u64::try_from(ago).unwrap_or(0),
+                    });
+                }
             }
         }
     }

@@ -214,6 +214,7 @@ impl Site {
             ecosystems: vec![&Fake],
             access,
             log: Some(Arc::new(move |record| lines.lock().unwrap().push(record.to_string()))),
+            warn: None,
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -30,6 +30,7 @@ mod loss;
 mod net;
 mod npm_login;
 mod npm_network;
+mod npm_proof;
 mod npm_publish;
 mod npm_push;
 mod pack;

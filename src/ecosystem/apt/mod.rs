@@ -40,7 +40,7 @@ mod universe;
 mod unpacked;
 mod version;
 
-use bundle_format::Artifact;
+use bundle_format::{Artifact, File};
 use serde_json::Value;
 
 use super::{Admit, Collect, Ecosystem, Materialise, Serve, Setup};
@@ -127,6 +127,12 @@ impl Ecosystem for Apt {
 
     fn setup(&self) -> &[&dyn Setup] {
         setup::CLIENTS
+    }
+
+    /// Packages, and what source packages consist of.
+    fn plain_files<'a>(&self, artifact: &'a Artifact) -> Vec<(String, &'a File)> {
+        let files = artifact.files.iter().filter(|_| artifact.schema == SCHEMA);
+        files.filter_map(|file| Some((file.path.rsplit('/').next()?.to_owned(), file))).collect()
     }
 
     fn request_for(&self, _repository: &str, name: &str, version: &str) -> Option<String> {

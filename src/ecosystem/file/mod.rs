@@ -8,7 +8,7 @@ mod collect;
 mod path;
 mod serve;
 
-use bundle_format::Artifact;
+use bundle_format::{Artifact, File};
 
 use super::{Admit, Collect, Ecosystem, Serve};
 
@@ -40,6 +40,10 @@ impl Ecosystem for FileEcosystem {
     fn purl(&self, artifact: &Artifact) -> String {
         let checksum = artifact.files.first().map(|file| file.blob.to_string()).unwrap_or_default();
         format!("pkg:generic/{}?checksum={checksum}", path::escaped(&artifact.name))
+    }
+
+    fn plain_files<'a>(&self, artifact: &'a Artifact) -> Vec<(String, &'a File)> {
+        artifact.files.iter().map(|file| (artifact.name.clone(), file)).collect()
     }
 
     fn component_type(&self) -> &'static str {

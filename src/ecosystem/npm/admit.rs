@@ -6,7 +6,10 @@ use bytes::Bytes;
 
 use super::proof::{self, Proving};
 use super::version::Version;
-use super::{KEYS, SCHEMA, integrity, names, packument, signers, splice, tarball_name};
+use super::{
+    ADVISORIES, KEYS, SCHEMA, advisory, attestations, integrity, names, packument, signers, splice,
+    tarball_name,
+};
 use crate::ecosystem::{Admit, AdmitContext, Together, origin};
 use crate::problem::{Kind, Problem};
 
@@ -20,12 +23,15 @@ impl Admit for NpmAdmit {
         read: &mut dyn FnMut(&BlobKey) -> Result<Bytes, Problem>,
     ) -> Result<(), Problem> {
         let refuse = |why: &str| Err(untrusted(&artifact.name, &artifact.version, why));
-        if artifact.ecosystem != "npm" || !matches!(artifact.schema.as_str(), SCHEMA | KEYS) {
-            return refuse("its ecosystem or schema is another");
+        if artifact.ecosystem != "npm" {
+            return refuse("its ecosystem is another");
         }
-        if artifact.schema == KEYS {
-            check_repository(&artifact.repository).or_else(refuse)?;
-            return proof::admit_keys(artifact);
+        check_repository(&artifact.repository).or_else(refuse)?;
+        match artifact.schema.as_str() {
+            SCHEMA => {}
+            KEYS => return proof::admit_keys(artifact),
+            ADVISORIES => return advisory::check(artifact).or_else(|why| refuse(&why)),
+            _ => return refuse("its schema is another"),
         }
         if let Err(why) = check_name_and_version(&artifact.repository, &artifact.name, &artifact.version) {
             return refuse(why);
@@ -36,11 +42,12 @@ impl Admit for NpmAdmit {
         if let Err(why) = check_attributes(artifact) {
             return refuse(why);
         }
-        let (mut manifest, mut tarball) = (None, None);
+        let (mut manifest, mut tarball, mut attested) = (None, None, None);
         for file in &artifact.files {
             let place = match file.role.as_str() {
                 "manifest" => &mut manifest,
                 "tarball" => &mut tarball,
+                attestations::ROLE => &mut attested,
                 _ => return refuse("it has a file of an unknown role"),
             };
             if place.replace(file).is_some() {
@@ -64,6 +71,19 @@ impl Admit for NpmAdmit {
         };
         if published.name != artifact.name || published.version != artifact.version {
             return refuse("its version object is another package's or version's");
+        }
+        if let Some(attested) = attested {
+            let path = attestations::path(&artifact.name, &artifact.version);
+            let Some(tarball) =
+                tarball.filter(|_| attested.path == path && attested.size <= attestations::LARGEST)
+            else {
+                return refuse("its attestations are of no tarball, at another path, or larger than 1 MiB");
+            };
+            let document = read(&attested.blob)?;
+            let about = (artifact.name.as_str(), artifact.version.as_str());
+            if let Err(why) = attestations::check(&document, about, &tarball.checksums) {
+                return refuse(&why);
+            }
         }
         match tarball.map(|tarball| check_tarball(artifact, tarball, &published)) {
             Some(Err(why)) => refuse(why),

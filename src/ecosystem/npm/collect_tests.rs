@@ -97,7 +97,10 @@ async fn a_lockfile_becomes_artifacts_with_their_upstream_bytes() {
     .unwrap();
     assert_eq!(shown(&resolution), ["npm @s/real@1.0.0", "npm a@1.0.0", "npm b@1.0.0"]);
     assert_eq!(gaps(&resolution), [""; 0]);
-    assert_eq!(notes(&resolution), ["npm.bundled b@1.0.0", "npm.install-script a@1.0.0", "npm.no-keys npm"]);
+    assert_eq!(
+        notes(&resolution),
+        ["npm.bundled b@1.0.0", "npm.install-script a@1.0.0", "npm.no-keys npm", "npm.no-advisories npm"]
+    );
     assert!(resolution.notes[1].message.contains("install: get it"));
     assert_eq!(resolution.repositories.len(), 1);
     assert_eq!(resolution.repositories[0].origin, "");
@@ -151,7 +154,10 @@ async fn optional_packages_that_the_lockfile_left_out_are_found() {
         ["npm helper@1.0.0", "npm native@1.0.0", "npm native-linux@1.0.0", "npm native-mac@1.1.0"];
     assert_eq!(shown(&all), everything);
     assert_eq!(gaps(&all), [""; 0]);
-    assert_eq!(notes(&all), ["npm.absent-optional native-gone@^1", "npm.no-keys npm"]);
+    assert_eq!(
+        notes(&all),
+        ["npm.absent-optional native-gone@^1", "npm.no-keys npm", "npm.no-advisories npm"]
+    );
     assert_eq!(prove(&all), Proof::default());
     for (platform, expected) in [
         ("linux-x64-glibc", ["npm native-linux@1.0.0", "npm native-mac@1.1.0 (metadata)"]),
@@ -204,7 +210,10 @@ async fn what_cannot_be_had_is_a_gap() {
     let mut expected = expected.map(str::to_owned);
     expected.sort();
     assert_eq!(found, expected);
-    assert_eq!(notes(&resolution), ["npm.local-dependency local", "npm.no-keys npm"]);
+    assert_eq!(
+        notes(&resolution),
+        ["npm.local-dependency local", "npm.no-keys npm", "npm.no-advisories npm"]
+    );
     let git = resolution.gaps.iter().find(|gap| gap.name == "git").unwrap();
     assert!(git.detail.contains("needed by the project"), "{}", git.detail);
 }

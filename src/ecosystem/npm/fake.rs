@@ -29,6 +29,8 @@ pub(crate) struct Fake {
     documents: BTreeMap<String, Bytes>,
     /// What was kept.
     pub(crate) kept: Mutex<BTreeMap<BlobKey, Bytes>>,
+    /// The questions that were put.
+    pub(crate) questions: Mutex<Vec<String>>,
     /// What was asked for.
     pub(crate) asked: Mutex<Vec<String>>,
 }
@@ -61,6 +63,12 @@ impl FakeMachine for Fake {
         });
         self.asked.lock().unwrap().push(url);
         Ok(found)
+    }
+
+    async fn answer(&self, request: &MetadataRequest, question: Bytes) -> Result<Option<Bytes>, Problem> {
+        let url = request.access.url.to_string();
+        self.questions.lock().unwrap().push(String::from_utf8(question.to_vec()).unwrap());
+        Ok(self.documents.get(&url).cloned())
     }
 
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {

@@ -29,6 +29,8 @@ pub(super) struct FakeStore {
     pub(super) refs: Vec<LinkedRef>,
     pub(super) blobs: BTreeMap<BlobKey, Bytes>,
     pub(super) misses: Mutex<Vec<(String, String)>>,
+    /// The codes of what whoever runs the site was told.
+    pub(super) warned: Mutex<Vec<&'static str>>,
 }
 
 /// The sha1 of some bytes.
@@ -120,6 +122,11 @@ impl FakeStore {
 
     /// What a client gets for method and path below the virtual repository.
     pub(super) fn ask(&self, method: &str, path: &str) -> Answer {
+        self.put(method, path, Bytes::new(), "identity")
+    }
+
+    /// The same with a body in a coding.
+    pub(super) fn put(&self, method: &str, path: &str, body: Bytes, coding: &'static str) -> Answer {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let matched = NpmServe.routes().iter().find_map(|route| {
             let captures = (route.method == method).then(|| captures(route.pattern, path))??;
@@ -132,10 +139,13 @@ impl FakeStore {
             repository: None,
             base: BASE.to_owned(),
             query: query.to_owned(),
-            headers: [(http::header::USER_AGENT, http::HeaderValue::from_static("npm/11.0.0 node/v20"))]
-                .into_iter()
-                .collect(),
-            body: Bytes::new(),
+            headers: [
+                (http::header::USER_AGENT, http::HeaderValue::from_static("npm/11.0.0 node/v20")),
+                (http::header::CONTENT_ENCODING, http::HeaderValue::from_static(coding)),
+            ]
+            .into_iter()
+            .collect(),
+            body,
             form: Vec::new(),
             principal: Principal::Anonymous,
         };
@@ -213,6 +223,10 @@ impl ServeContext for FakeStore {
         make: &mut dyn FnMut() -> Result<Option<Template>, Problem>,
     ) -> Result<Option<Bytes>, Problem> {
         Ok(make()?.map(|template| template.fill(filling)))
+    }
+
+    fn warn_once(&self, code: &'static str, _: &str) {
+        self.warned.lock().unwrap().push(code);
     }
 
     fn missed(&self, _: Option<&str>, name: &str, version: &str) {

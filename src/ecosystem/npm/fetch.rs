@@ -7,6 +7,7 @@ use bundle_format::{BlobKey, Ref, Requirement};
 use serde_json::Value;
 
 use super::SCHEMA;
+use super::attestations;
 use super::cuttings::{Cutting, Cuttings};
 use super::documents::Documents;
 use super::lock::EdgeKind;
@@ -125,6 +126,20 @@ impl Fetcher<'_> {
                 planned.attributes.insert(signers::ATTRIBUTE.to_owned(), signed_by.into());
             }
             fetched.notes.extend(notes(&planned, &cutting));
+            let (checksums, version) = (&cutting.checksums, &cutting.version);
+            if cutting.object.is_attested
+                && planned.files.len() > 1
+                && attestations::can_be_checked(checksums)
+            {
+                match attestations::fetch(self, source, (name, version), checksums).await? {
+                    Some(file) => planned.files.push(file),
+                    None => fetched.notes.push(Note {
+                        code: "npm.no-attestations".to_owned(),
+                        subject: format!("{name}@{version}"),
+                        message: format!("says that it has attestations, and {} has none", source.base),
+                    }),
+                }
+            }
             fetched.carried.push(Carried {
                 planned,
                 edges: cutting.object.edges,

@@ -10,7 +10,7 @@
 //! and [`network`] know where packages come from, and on which way.
 //!
 //! [`signers`] knows which keys a registry signs with ([`keys`]) and holds versions to that ([`signature`]), outside; [`proof`]
-//! does inside.
+//! does inside. [`advisories`] takes along what is known of weaknesses ([`advisory`], [`osv`]), and [`audit`] answers it.
 //!
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it. [`host`] lets clients publish packages of
@@ -19,6 +19,14 @@
 //! lets people sign in for that. [`push`] publishes elsewhere.
 
 mod admit;
+mod advisories;
+mod advisory;
+#[cfg(test)]
+mod advisory_tests;
+mod attestations;
+mod audit;
+#[cfg(test)]
+mod audit_tests;
 mod closure;
 #[cfg(test)]
 mod collect_tests;
@@ -44,6 +52,7 @@ mod network;
 mod npmrc;
 mod options;
 mod origin;
+mod osv;
 mod package_json;
 mod packument;
 mod platform;
@@ -77,7 +86,7 @@ mod workspaces;
 mod written;
 
 use async_trait::async_trait;
-use bundle_format::Artifact;
+use bundle_format::{Artifact, File};
 
 use super::{
     Admit, Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Serve, Setup, Upstreams,
@@ -89,6 +98,8 @@ use crate::problem::{Kind, Problem};
 const SCHEMA: &str = "npm/1";
 /// The schema of the keys that a registry signs with.
 const KEYS: &str = "npm-keys/1";
+/// The schema of what is known of weaknesses of packages.
+const ADVISORIES: &str = "npm-advisories/1";
 
 /// The npm ecosystem.
 pub(super) struct Npm;
@@ -107,7 +118,7 @@ impl Ecosystem for Npm {
     }
 
     fn knows(&self, schema: &str) -> bool {
-        matches!(schema, SCHEMA | KEYS)
+        matches!(schema, SCHEMA | KEYS | ADVISORIES)
     }
 
     fn is_lockfile(&self, file_name: &str) -> bool {
@@ -120,7 +131,9 @@ impl Ecosystem for Npm {
 
     fn purl(&self, artifact: &Artifact) -> String {
         let name = artifact.name.replacen('@', "%40", 1);
-        format!("pkg:npm/{name}@{}", artifact.version)
+        let version =
+            if artifact.version.is_empty() { String::new() } else { format!("@{}", artifact.version) };
+        format!("pkg:npm/{name}{version}")
     }
 
     /// An optional package of a platform that nobody selected.
@@ -138,6 +151,25 @@ impl Ecosystem for Npm {
 
     fn proof(&self, artifact: &Artifact) -> Option<String> {
         (artifact.schema == KEYS).then(|| keys::shown(artifact))
+    }
+
+    fn is_of_its_day(&self, schema: &str) -> bool {
+        schema == ADVISORIES
+    }
+
+    fn as_of<'a>(&self, artifact: &'a Artifact) -> Option<(&'static str, &'a str)> {
+        Some(("advisories", advisory::made(artifact)?))
+    }
+
+    /// Tarballs, as `npm pack` names them; those of a scope stand in a folder, as two scopes may have packages of one name.
+    fn plain_files<'a>(&self, artifact: &'a Artifact) -> Vec<(String, &'a File)> {
+        let tarballs = artifact.files.iter().filter(|file| file.role == "tarball");
+        let named = tarballs.filter_map(|file| {
+            let name = file.path.rsplit('/').next()?;
+            let scope = names::scope(&artifact.name).map(|scope| format!("{scope}/")).unwrap_or_default();
+            Some((format!("{scope}{name}"), file))
+        });
+        named.collect()
     }
 
     fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {

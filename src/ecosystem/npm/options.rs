@@ -1,4 +1,4 @@
-//! What a project says to npm in its `[[npm]]` tables: whom registries are believed from.
+//! What a project says to npm in its `[[npm]]` tables: whom registries are believed from, and where advisories are.
 
 use std::path::Path;
 
@@ -10,13 +10,27 @@ use super::npmrc::registry_url;
 use super::origin::{PUBLIC, Source};
 use crate::ecosystem::CollectContext;
 use crate::problem::{Kind, Problem};
-use crate::settings::Settings;
+use crate::settings::{OneOrMore, Settings};
 
 /// All that is said.
 #[derive(Debug, Default)]
 pub(super) struct Options {
     /// The keys that registries have to sign with.
     pinned: Vec<Pinned>,
+    /// What is taken along of known weaknesses.
+    pub(super) advisories: Advisories,
+}
+
+/// What is taken along of known weaknesses.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) enum Advisories {
+    /// What registries tell.
+    #[default]
+    OfRegistries,
+    /// That, and what files say: paths, directories, or names with a `*`.
+    Files(Vec<String>),
+    /// Nothing.
+    None,
 }
 
 /// The keys of one registry.
@@ -34,6 +48,17 @@ struct Pinned {
 struct Table {
     registry: Option<String>,
     keys: Option<Written>,
+    advisories: Option<Wanted>,
+}
+
+/// Advisories, as they are written.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Wanted {
+    /// Whether any are.
+    Any(bool),
+    /// Files besides.
+    Files(OneOrMore),
 }
 
 /// Keys, as they are written.
@@ -75,6 +100,12 @@ impl Options {
                 Some(url.ok_or_else(|| wrong(format!("{text:?} is no address of a registry")))?)
             }
         };
+        match table.advisories {
+            None => {}
+            Some(Wanted::Any(true)) => self.advisories = Advisories::OfRegistries,
+            Some(Wanted::Any(false)) => self.advisories = Advisories::None,
+            Some(Wanted::Files(files)) => self.advisories = Advisories::Files(files.list()),
+        }
         let keys = match table.keys {
             None => return Ok(()),
             Some(Written::List(list)) => Keys::of_list(list).map_err(wrong)?,

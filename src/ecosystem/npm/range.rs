@@ -99,6 +99,14 @@ fn is_satisfiable<'a>(bounds: impl Iterator<Item = &'a Comparator>) -> bool {
     }
 }
 
+impl Range {
+    /// Whether a version lies in the range, prereleases as well: what is said of a weakness is meant so.
+    pub(crate) fn covers(&self, version: &Version) -> bool {
+        let fits = |comparators: &Vec<Comparator>| comparators.iter().all(|one| one.contains(version));
+        self.alternatives.iter().any(fits)
+    }
+}
+
 impl Comparator {
     fn contains(&self, version: &Version) -> bool {
         match self {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::advisories;
 use super::closure::Closure;
 use super::documents::Documents;
 use super::fetch::Fetcher;
@@ -37,6 +38,7 @@ pub(super) async fn resolve(
     let mut found = Found::new(context.scratch());
     let signers = Signers::load(context).await?;
     let documents = Documents::new(context);
+    let mut ways = advisories::Ways::new();
     for request in requests {
         let RequestBody::Document { path, digest } = &request.body else { continue };
         let project = context.directory().join(path.parent().unwrap_or(Path::new("")));
@@ -49,7 +51,9 @@ pub(super) async fn resolve(
             let ideal = Solver::new(&routes, &documents, context).await.solve(project).await?;
             let lock = report(ideal, &mut found);
             let listed = Listed { requests, lock, overrides, shown };
-            follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?;
+            ways.extend(
+                follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?,
+            );
             continue;
         }
         let lockfile = lock::load(path, path, context).await?.filter(|read| read.digest == *digest);
@@ -62,7 +66,7 @@ pub(super) async fn resolve(
         }
         let platforms = if lockfile.is_of_yarn_1 { &[] } else { &platforms[..] };
         let listed = Listed { requests, lock: lockfile.lock, overrides, shown };
-        follow(listed, routes, platforms, (&documents, &signers), context, &mut found).await?;
+        ways.extend(follow(listed, routes, platforms, (&documents, &signers), context, &mut found).await?);
     }
     for (requests, asked) in words(requests)? {
         let routes = Routes::load(context, context.directory()).await?;
@@ -71,10 +75,11 @@ pub(super) async fn resolve(
         let lock = report(solver.solve(project).await?, &mut found);
         let shown = requests.join(" ");
         let listed = Listed { requests, lock, overrides: Overrides::default(), shown };
-        follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?;
+        ways.extend(follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?);
     }
-    signers.conclude(&mut found)?;
-    blocking(move || found.settle()).await
+    let wish = signers.conclude(&mut found)?;
+    let resolution = blocking(move || found.settle()).await?;
+    advisories::add(resolution, &wish, &ways, context).await
 }
 
 fn changed(path: &Path) -> Problem {
@@ -92,7 +97,7 @@ struct Listed {
     shown: String,
 }
 
-/// Finds all that a lockfile lists and leads to.
+/// Finds all that a lockfile lists and leads to, and says how the registries were reached.
 async fn follow(
     listed: Listed,
     routes: Routes,
@@ -100,7 +105,7 @@ async fn follow(
     (documents, signers): (&Documents<'_>, &Signers),
     context: &dyn CollectContext,
     found: &mut Found,
-) -> Result<(), Problem> {
+) -> Result<advisories::Ways, Problem> {
     let Listed { requests, lock, overrides, shown } = listed;
     let routes = Arc::new(routes);
     routes.warn(context);
@@ -111,7 +116,8 @@ async fn follow(
     found.gaps.append(&mut wants.gaps);
     found.notes.append(&mut wants.notes);
     let fetcher = Fetcher { routes: &routes, platforms, bent: &wants.bent, documents, signers, context };
-    Closure::new(fetcher, number, found).follow(&wants).await
+    Closure::new(fetcher, number, found).follow(&wants).await?;
+    Ok(signers.sources().into_iter().map(|source| (source, routes.clone())).collect())
 }
 
 /// Notes down what a tree leaves to be wished for, and gives its lockfile.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::host::{self, TARBALL};
 use super::keys::{self, Keys};
-use super::{KEYS, hosted, names, packument, search, tarball_name};
+use super::{KEYS, attestations, audit, hosted, names, packument, search, tarball_name};
 use crate::ecosystem::host::Host;
 use crate::ecosystem::template::within_quotes;
 use crate::ecosystem::{
@@ -29,6 +29,8 @@ static ROUTES: &[Route] = &[
     Route::get("-/whoami", "whoami"),
     Route::get("-/v1/search", "search"),
     Route::get("-/npm/v1/keys", "keys"),
+    Route::get("-/npm/v1/attestations/@{scope}/{spec}", "attestations"),
+    Route::get("-/npm/v1/attestations/{spec}", "attestations"),
     Route::get("-/npm/v1/tokens", "tokens"),
     Route::post("-/npm/v1/tokens", "tokens"),
     Route::post("-/v1/login", "login-in-a-browser"),
@@ -92,14 +94,16 @@ impl Serve for NpmServe {
         let asked = Asked { request, context, repository: home };
         match request.action {
             "about" => Ok(document(&json!({ "db_name": repository.unwrap_or(ALL) }))),
-            "ping" | "advisories" => Ok(document(&json!({}))),
+            "ping" => Ok(document(&json!({}))),
             "whoami" => Ok(match &request.principal {
                 Principal::Account(account) => document(&json!({ "username": account })),
                 Principal::Anonymous => refusal(401, "unauthorized", "nobody has signed in: npm login"),
             }),
             "search" => search::answer(context, repository, &request.query).map(answer),
-            "keys" => asked.keys(),
-            "audit" => Ok(document(&empty_audit())),
+            "attestations" => attestations_of(request, context, repository),
+            "keys" => keys_of(context, repository),
+            "advisories" => audit::bulk(request, context, repository).map(|told| document(&told)),
+            "audit" => audit::report(request, context, repository).map(|report| document(&report)),
             "tokens" => Ok(refusal(
                 400,
                 "bad_request",
@@ -138,22 +142,6 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The keys that the registries of what is here sign with, for `npm audit signatures`.
-    fn keys(&self) -> Result<Answer, Problem> {
-        let mut keys = Keys::default();
-        for linked in self.context.artifacts(self.repository, keys::PLACE)? {
-            if linked.artifact.schema == KEYS
-                && let Ok(carried) = Keys::of(&linked.artifact.attributes)
-            {
-                keys.extend(carried);
-            }
-        }
-        if keys.is_empty() {
-            return Ok(refusal(404, "not_found", "no registry's keys were brought here"));
-        }
-        Ok(document(&keys.document()))
-    }
-
     fn packument(&self, name: &str) -> Result<Answer, Problem> {
         if !names::is_valid(name) {
             return Ok(no_such_name());
@@ -231,6 +219,42 @@ impl Asked<'_> {
     }
 }
 
+/// The attestations of a version, as its registry has them.
+fn attestations_of(
+    request: &ClientRequest,
+    context: &dyn ServeContext,
+    repository: Option<&str>,
+) -> Result<Answer, Problem> {
+    let scope = capture(request, "scope");
+    let scope = if scope.is_empty() { String::new() } else { format!("@{scope}/") };
+    let path = format!("{}/{scope}{}", attestations::PLACE, capture(request, "spec"));
+    let found = context.file_at(repository, &path)?;
+    Ok(match found.filter(|found| found.file.role == attestations::ROLE) {
+        Some(found) => Answer::from(Content::Blob {
+            key: found.file.blob,
+            size: found.file.size,
+            media_type: JSON.to_owned(),
+        }),
+        None => refusal(404, "not_found", "no attestations of that version were brought here"),
+    })
+}
+
+/// The keys that the registries of what is here sign with, for `npm audit signatures`.
+fn keys_of(context: &dyn ServeContext, repository: Option<&str>) -> Result<Answer, Problem> {
+    let mut keys = Keys::default();
+    for linked in context.artifacts(repository, keys::PLACE)? {
+        if linked.artifact.schema == KEYS
+            && let Ok(carried) = Keys::of(&linked.artifact.attributes)
+        {
+            keys.extend(carried);
+        }
+    }
+    if keys.is_empty() {
+        return Ok(refusal(404, "not_found", "no registry's keys were brought here"));
+    }
+    Ok(document(&keys.document()))
+}
+
 fn no_such_name() -> Answer {
     refusal(404, "not_found", "this is no package's name")
 }
@@ -253,22 +277,6 @@ pub(super) fn refusal(code: u16, word: &str, help: &str) -> Answer {
 /// A JSON document with another status than 200.
 pub(super) fn status(status: u16, body: &Value) -> Answer {
     Answer::from(Content::Status { status, media_type: JSON, body: Bytes::from(body.to_string()) })
-}
-
-/// The report of the older audit interface when nothing is known. A 404 here makes installs complain.
-fn empty_audit() -> Value {
-    json!({
-        "actions": [],
-        "advisories": {},
-        "muted": [],
-        "metadata": {
-            "vulnerabilities": { "info": 0, "low": 0, "moderate": 0, "high": 0, "critical": 0 },
-            "dependencies": 0,
-            "devDependencies": 0,
-            "optionalDependencies": 0,
-            "totalDependencies": 0,
-        },
-    })
 }
 
 #[cfg(test)]
@@ -380,19 +388,6 @@ mod tests {
         let mut store = store();
         store.hold("later", "1.0.0", |artifact| artifact.schema = "npm/2".to_owned());
         assert_eq!(outcome(&store.ask("GET", "later/-/later-1.0.0.tgz")), "404");
-    }
-
-    #[test]
-    fn audits_are_answered() {
-        let store = store();
-        assert_eq!(outcome(&store.ask("POST", "-/npm/v1/security/advisories/bulk")), "{}");
-        for path in ["-/npm/v1/security/audits/quick", "-/npm/v1/security/audits"] {
-            let Content::Document { body, .. } = store.ask("POST", path).content else {
-                panic!("a document")
-            };
-            let report: Value = serde_json::from_slice(&body).unwrap();
-            assert_eq!(report["metadata"]["vulnerabilities"]["critical"], 0, "{path}");
-        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::cuttings::Cutting;
 use super::fetch::Fetcher;
 use super::found::{Found, Sighting};
 use super::keys::{self, Keys};
-use super::options::Options;
+use super::options::{Advisories, Options};
 use super::origin::Source;
 use super::signature;
 use crate::ecosystem::{CollectContext, MetadataRequest, Note};
@@ -152,11 +152,17 @@ impl Signers {
         })
     }
 
-    /// Adds the keys to what was found, so that they are carried, and what a person should know.
+    /// The registries that turned up so far.
+    pub(super) fn sources(&self) -> Vec<Source> {
+        self.registries.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Adds the keys to what was found, so that they are carried, and what a person should know. Says which advisories the
+    /// project wants.
     ///
     /// # Errors
     /// If the disk is full.
-    pub(super) fn conclude(self, found: &mut Found) -> Result<(), Problem> {
+    pub(super) fn conclude(self, found: &mut Found) -> Result<Advisories, Problem> {
         let registries = self.registries.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (source, registry) in registries {
             let Some(Believed { keys, note }) = registry.keys.get() else { continue };
@@ -179,7 +185,7 @@ impl Signers {
             let planned = keys.planned(&source.repository);
             found.artifacts.push(Sighting { lockfile: 0, base: source.base.to_string(), planned })?;
         }
-        Ok(())
+        Ok(self.options.advisories)
     }
 }
 
@@ -204,7 +210,7 @@ async fn listed(fetcher: Fetcher<'_>, source: &Source) -> Result<Option<Keys>, P
 }
 
 /// Whether a server said that it has no such thing, in whatever words.
-fn is_an_answer(problem: &Problem) -> bool {
+pub(super) fn is_an_answer(problem: &Problem) -> bool {
     matches!(problem.code.as_ref(), "net.status" | "net.forbidden" | "net.unauthorized" | "net.too-large")
 }
 

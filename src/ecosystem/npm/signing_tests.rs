@@ -50,7 +50,8 @@ fn signers(resolution: &Resolution) -> Vec<String> {
 }
 
 fn notes(resolution: &Resolution) -> Vec<&str> {
-    resolution.notes.iter().map(|note| note.code.as_str()).collect()
+    let codes = resolution.notes.iter().map(|note| note.code.as_str());
+    codes.filter(|code| *code != "npm.no-advisories").collect()
 }
 
 fn carried_keys(resolution: &Resolution) -> Vec<Planned> {

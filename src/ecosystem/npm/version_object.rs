@@ -45,6 +45,8 @@ pub(crate) struct VersionObject {
     pub(crate) shasum: Option<String>,
     /// What its registry signed it with.
     pub(crate) signatures: Vec<Signature>,
+    /// Whether its registry keeps attestations of it.
+    pub(crate) is_attested: bool,
     /// The size of its files once they are unpacked, in bytes: its tarball is hardly ever larger.
     pub(crate) unpacked_size: Option<u64>,
     /// What it says of its licence.
@@ -196,6 +198,7 @@ impl VersionObject {
             integrity: dist("integrity"),
             shasum: dist("shasum"),
             signatures: signatures(&object),
+            is_attested: object.get("dist").is_some_and(|dist| is_true(dist.get("attestations"))),
             unpacked_size: object
                 .get("dist")
                 .and_then(|dist| dist.get("unpackedSize"))

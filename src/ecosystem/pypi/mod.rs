@@ -73,7 +73,7 @@ mod version;
 mod wheel;
 mod with_uv;
 
-use bundle_format::Artifact;
+use bundle_format::{Artifact, File};
 
 use super::{Admit, Collect, Ecosystem, Serve, Setup};
 
@@ -102,6 +102,12 @@ impl Ecosystem for Pypi {
 
     fn collect(&self) -> Option<&dyn Collect> {
         Some(&collect::PypiCollect)
+    }
+
+    /// Wheels and source distributions.
+    fn plain_files<'a>(&self, artifact: &'a Artifact) -> Vec<(String, &'a File)> {
+        let files = artifact.files.iter().filter(|file| matches!(file.role.as_str(), "wheel" | "sdist"));
+        files.filter_map(|file| Some((file.path.rsplit('/').next()?.to_owned(), file))).collect()
     }
 
     fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {

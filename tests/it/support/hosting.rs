@@ -96,6 +96,7 @@ impl Hosting {
             ecosystems: registry::ECOSYSTEMS.to_vec(),
             access: Access { read, hosted, accounts },
             log: None,
+            warn: None,
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
