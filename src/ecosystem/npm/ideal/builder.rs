@@ -32,6 +32,8 @@ pub(super) struct Builder<'a> {
     pub(super) known: &'a dyn Known,
     pub(super) settings: Settings,
     pub(super) needs: Needs,
+    /// What was looked up and can't be done without.
+    pub(super) looked_up: Needs,
     pub(super) effort: Cell<u64>,
     pub(super) trials: Trials,
     /// Of what came in with a set of peers: whose set that was.
@@ -67,6 +69,7 @@ impl<'a> Builder<'a> {
             known,
             settings,
             needs: Needs::new(),
+            looked_up: Needs::new(),
             effort,
             trials: Trials::new(),
             brought_by: HashMap::new(),

@@ -77,7 +77,12 @@ impl Builder<'_> {
             return Ok(self.link(&name, self.tree[workspace].link.unwrap_or(workspace), parent));
         }
         let manifest = match self.known.look(&name, &text) {
-            Look::Found(manifest) => manifest,
+            Look::Found(manifest) => {
+                if !self.tree.may_miss(edge) {
+                    self.looked_up.insert((name.clone(), text));
+                }
+                manifest
+            }
             Look::Absent => Arc::new(Manifest::nowhere(&name)),
             Look::Unknown => {
                 self.needs.insert((name, text));
