@@ -20,7 +20,7 @@ use super::origin::Routes;
 use super::package_json;
 use super::platform::Platform;
 use super::request;
-use super::solve::{Solver, words};
+use super::solve::{Solver, Together, words};
 use super::wanted::{Wants, gap};
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Note, Request, RequestBody, Resolution};
@@ -64,10 +64,10 @@ pub(super) async fn resolve(
         let listed = Listed { requests, lock, beside, overrides, shown };
         follow(listed, routes, platforms, &documents, context, &mut found).await?;
     }
-    for (requests, asked) in words(requests)? {
+    for Together { requests, words } in words(requests)? {
         let routes = Routes::load(context, context.directory()).await?;
         let mut solver = Solver::new(&routes, &documents, context).await;
-        let project = solver.project_of(&asked).await?;
+        let project = solver.project_of(&words).await?;
         let (lock, beside) = report(solver.solve(project).await?, &mut found);
         let shown = requests.join(" ");
         let listed = Listed { requests, lock, beside, overrides: Overrides::default(), shown };

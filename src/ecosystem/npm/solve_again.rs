@@ -50,9 +50,9 @@ pub(super) async fn prove(
     let carried = Carried::of(gathered)?;
     let settings = Routes::load(context, context.directory()).await?.settings();
     blocking(move || {
-        let by_name = words.iter().map(|(texts, words)| {
-            let project = solve::project_of(words, &carried);
-            (texts.join(" "), project)
+        let by_name = words.iter().map(|together| {
+            let project = solve::project_of(&together.words, &carried);
+            (together.requests.join(" "), project)
         });
         let all: Vec<(String, Project)> = by_name.chain(documents).collect();
         for (text, project) in all {

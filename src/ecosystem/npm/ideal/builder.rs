@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::check::Can;
 use super::collation::Rank;
-use super::known::{Known, Needs};
+use super::known::{Known, Look, Needs};
 use super::peers::Trials;
-use super::place::Placed;
+use super::place::{DEEPEST, Placed};
 use super::project::Project;
 use super::rules::Rules;
 use super::tree::{EdgeId, NodeId, Tree};
 use super::{Outcome, Settings};
+use crate::ecosystem::npm::spec::Spec;
 use crate::problem::Problem;
 
 /// Why building stopped.
@@ -148,7 +149,7 @@ impl<'a> Builder<'a> {
                 None => {
                     let mut required = HashSet::from([node]);
                     let trial = is_peer.then_some(trial);
-                    self.from_edge(edge, trial, None, &mut required, Builder::deepest())?
+                    self.bring(edge, trial, None, &mut required, DEEPEST)?
                 }
             };
             tasks.push((Rank::of(&self.tree[edge].name), edge, package));
@@ -211,9 +212,8 @@ impl<'a> Builder<'a> {
         for node in self.tree.subtree(self.tree.main) {
             for edge in self.open_edges(node) {
                 let (text, spec) = self.tree.rules.asked(&self.tree[edge]);
-                let is_unknown =
-                    matches!(self.known.look(&self.tree[edge].name, text), super::known::Look::Unknown);
-                if is_unknown && **spec != crate::ecosystem::npm::spec::Spec::Local {
+                let is_unknown = matches!(self.known.look(&self.tree[edge].name, text), Look::Unknown);
+                if is_unknown && **spec != Spec::Local {
                     self.needs.insert((self.tree[edge].name.clone(), text.clone()));
                 }
             }
