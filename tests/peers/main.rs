@@ -28,6 +28,7 @@ mod killed;
 mod materials;
 mod npm_clients;
 mod npm_hosted;
+mod npm_outside;
 mod outside;
 mod platform;
 mod pypi_attested;

@@ -433,3 +433,33 @@ async fn a_project_without_lockfile_is_solved_with_its_workspaces() {
     let problem = Npm.resolve(&[request], &[], &fake).await.unwrap_err();
     assert_eq!(problem.code, "npm.document-changed");
 }
+
+#[tokio::test]
+async fn what_npm_asks_for_without_installing_it_is_carried_as_metadata() {
+    let mut fake = Fake::with_registry();
+    let host = |text: &str| version("host", text, json!({"dependencies": {"never": "1"}}));
+    package(&mut fake, "host", "2.0.0", vec![host("1.0.0"), host("2.0.0")]);
+    one(&mut fake, "never", json!({}));
+    one(&mut fake, "plugin", json!({"peerDependencies": {"host": "^2"}}));
+    one(&mut fake, "helper", json!({"peerDependencies": {"host": "^1"}, "dependencies": {"plugin": "1"}}));
+    let resolution = collect_words(&fake, &["helper", "host@1.0.0"], &[]).await.unwrap();
+    let expected = [
+        "npm helper@1.0.0",
+        "npm host@1.0.0",
+        "npm host@2.0.0 (metadata)",
+        "npm never@1.0.0",
+        "npm plugin@1.0.0",
+    ];
+    assert_eq!(shown(&resolution), expected);
+    assert_eq!(notes(&resolution), ["npm.overruled-peer plugin@1.0.0"]);
+    let tagged: Vec<_> = resolution.refs.iter().map(|one| one.unwrap().name).collect();
+    assert!(!tagged.contains(&"host".to_owned()), "no tag leads to what cannot be installed: {tagged:?}");
+    assert_eq!(prove(&resolution).gaps, []);
+    let mut requests = Vec::new();
+    for words in ["helper", "host@1.0.0"] {
+        requests.push(Npm.parse("npm", words, &fake).await.unwrap());
+    }
+    let (artifacts, refs) = (&resolution.artifacts, &resolution.refs);
+    let gathered = Gathered { ecosystem: "npm", artifacts, refs };
+    Npm.prove_requests(&gathered, &requests, &[], &fake).await.unwrap();
+}
