@@ -78,6 +78,27 @@ step "import it" "$aftk" --home "$work/in" import "$work/stick"
 "$aftk" --home "$work/in" serve --listen 127.0.0.1:23861 >/dev/null 2>"$work/serve.log" &
 servers+=($!)
 until grep -q 'serving on' "$work/serve.log"; do sleep 0.1; done
+
+# What a machine that has nothing needs for one package, chosen from all of them. aptly alternates where apt chooses, so it
+# finds more; and it proves nothing.
+mkdir -p "$work/choosing" "$work/apt"/{etc/{apt.conf.d,preferences.d,sources.list.d},state/lists/partial,cache/archives/partial}
+sed -e 's/"apt:@all"/"apt:gnome-core"/' "$work/project/aftk.toml" >"$work/choosing/aftk.toml"
+printf '[[apt]]\nrecommends = false\n' >>"$work/choosing/aftk.toml"
+cp "$work/project/keyring.asc" "$work/choosing/"
+touch "$work/apt/status"
+echo "deb [signed-by=$work/project/keyring.asc arch=amd64] http://127.0.0.1:23860 stable main" >"$work/apt/etc/sources.list"
+cat >"$work/apt/apt.conf" <<EOF
+Dir "$work/apt/"; Dir::Etc "$work/apt/etc/"; Dir::State "$work/apt/state/"; Dir::State::status "$work/apt/status";
+Dir::Cache "$work/apt/cache/"; APT::Sandbox::User "root"; APT::Architecture "amd64"; APT::Architectures:: "amd64";
+Acquire::Languages "none"; Debug::NoLocking "1"; APT::Install-Recommends "false";
+EOF
+APT_CONFIG=$work/apt/apt.conf apt-get -q update >/dev/null
+(cd "$work/choosing" && "$aftk" --home "$work/warm" lock -n >/dev/null 2>&1)
+for _ in 1 2 3; do
+    (cd "$work/choosing" && step "choose gnome-core: aftk lock -n" "$aftk" --home "$work/warm" lock -n)
+    step "apt-get -s install" env APT_CONFIG="$work/apt/apt.conf" apt-get -q -s install gnome-core
+    step "aptly repo search -with-deps" "${aptly[@]}" repo search -with-deps bench gnome-core
+done
 deb=$(awk '$1 == "Filename:" {print $2; exit}' "$work/aptly/public/dists/stable/main/binary-amd64/Packages")
 files=(dists/stable/InRelease dists/stable/main/binary-amd64/Packages.xz "$deb")
 for file in "${files[@]}"; do

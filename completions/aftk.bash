@@ -1492,7 +1492,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__push)
-            opts="-n -j -C -q -y -v -h --from --map --keep-host --tag --no-move-tags --rewrite-location --realm-override --product --create-projects --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-n -j -C -q -y -v -h --from --map --keep-host --tag --no-move-tags --rewrite-location --realm-override --product --create-projects --signing-key --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1532,6 +1532,10 @@ _aftk() {
                     ;;
                 --create-projects)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --signing-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --ca-file)

@@ -351,6 +351,7 @@ nexus\t''
 aptly\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l create-projects -d 'Make projects that are not there (with --product harbor), for their members alone' -r -f -a "true\t''
 false\t''"
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l signing-key -d 'Let aptly sign what it publishes with KEY of its own keyring, a fingerprint or an id (with --product aptly); else it takes the first one' -r
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l ca-file -d 'Also trust the certificate authorities in FILE (PEM), whatever other settings say' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l insecure-host -d 'Speak plain HTTP with HOST, or HOST:PORT, although it is not this machine; where the client\'s own settings say so too (npm\'s `strict-ssl=false`), do not check its certificate either' -r
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l limit-rate -d 'Move at most so many bytes a second, for example 2MiB' -r

@@ -30,6 +30,27 @@ impl Settings {
     }
 }
 
+/// Words of which one may stand without brackets.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// `"one"`.
+    One(String),
+    /// `["one", "two"]`.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    /// All of them.
+    #[must_use]
+    pub fn list(self) -> Vec<String> {
+        match self {
+            OneOrMore::One(one) => vec![one],
+            OneOrMore::More(more) => more,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

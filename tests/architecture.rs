@@ -53,11 +53,15 @@ const ROOMS: &[(&str, &str)] = &[
 const ALONE: &[(&str, &[&str])] = &[
     // Cryptography. Hashing is no secret: whoever names a blob asks `bundle_format`.
     ("ed25519_dalek", &["src/trust/crypto.rs"]),
-    ("aws_lc_rs", &["src/trust/crypto.rs", "src/protocol/openpgp"]),
+    (
+        "aws_lc_rs",
+        &["src/trust/crypto.rs", "src/protocol/ecdsa.rs", "src/protocol/openpgp", "src/protocol/sigstore"],
+    ),
+    ("x509_parser", &["src/protocol/sigstore"]),
     ("bcrypt", &["src/trust/crypto.rs"]),
     ("pkcs8", &["src/trust/crypto.rs"]),
     // It issues certificates by its own calls of the same library.
-    ("rcgen", &["src/trust/site_authority.rs"]),
+    ("rcgen", &["src/trust/site_authority.rs", "src/protocol/sigstore/made.rs"]),
     ("sha1", &["src/store/hashes.rs"]),
     ("sha2", &["src/store/hashes.rs"]),
     // The catalogue.

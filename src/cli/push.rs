@@ -61,6 +61,10 @@ pub(super) struct Arguments {
     /// Make projects that are not there (with --product harbor), for their members alone
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = FalseyValueParser::new(), hide_possible_values = true)]
     create_projects: Option<bool>,
+    /// Let aptly sign what it publishes with KEY of its own keyring, a fingerprint or an id (with --product aptly); else it
+    /// takes the first one
+    #[arg(long, value_name = "KEY")]
+    signing_key: Option<String>,
     /// Only look what is there, and say what would be done
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -154,6 +158,7 @@ fn target(arguments: &Arguments, session: &Session) -> Result<Target, Problem> {
         realm_override: arguments.realm_override.clone().or(file.realm_override),
         product: arguments.product.or(file.product),
         create_projects: arguments.create_projects.or(file.create_projects),
+        signing_key: arguments.signing_key.clone().or(file.signing_key),
         ..file
     })
 }
@@ -175,6 +180,7 @@ fn order(target: Target, dry_run: bool) -> PushOrder {
             Some(Product::Aptly) => push_seam::Product::Aptly,
         },
         creates_projects: target.create_projects.unwrap_or(false),
+        signing_key: target.signing_key,
         dry_run,
     }
 }

@@ -1,6 +1,6 @@
 //! `aftk setup CLIENT`: point a client at a mirror.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::output;
 use super::session::Session;
@@ -10,6 +10,7 @@ use crate::ops::setup::{self, Change};
 use crate::problem::{Kind, Problem};
 use crate::store::{Layout, Store};
 use crate::trust::SiteAuthority;
+use crate::units;
 
 /// Print the configuration that points a client at a server
 #[derive(Debug, clap::Args)]
@@ -30,7 +31,11 @@ pub(super) struct Arguments {
     /// Take out what --write wrote
     #[arg(long)]
     undo: bool,
-    /// Only say what --write or --undo would change
+    /// Put the server's addresses into a lockfile of the client, in place of the registries' that it was made from;
+    /// nothing else in it changes
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["write", "undo", "ca"])]
+    rewrite_lock: Option<PathBuf>,
+    /// Only say what --write, --undo or --rewrite-lock would change
     #[arg(short = 'n', long)]
     dry_run: bool,
 }
@@ -38,6 +43,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
     if arguments.client == "ca" {
         return print_authority(&arguments, session);
+    }
+    if let Some(path) = &arguments.rewrite_lock {
+        return rewrite_lock(&arguments, path, session);
     }
     let authority = authority(&arguments, session)?;
     // A client's machine has none.
@@ -69,6 +77,19 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
             (Change::Removed, true) => "would be removed, nothing else is in it",
         };
         output::line(&format!("{}: {verb}", path.display()));
+    })
+}
+
+fn rewrite_lock(arguments: &Arguments, path: &Path, session: &Session) -> Result<(), Problem> {
+    let path = session.path(path);
+    let report = setup::rewrite_lock(&arguments.client, &arguments.server, &path, arguments.dry_run)?;
+    for address in &report.left {
+        session.say(&format!("{address} stays: no registry has what is there"));
+    }
+    session.finish(&report, || {
+        let word = if arguments.dry_run { "would be changed" } else { "changed" };
+        let addresses = units::count(report.changed as u64, "URL");
+        output::line(&format!("{}: {addresses} {word}", report.file.display()));
     })
 }
 

@@ -29,6 +29,8 @@ pub struct Target {
     pub product: Option<Product>,
     /// Whether projects that are missing there are made.
     pub create_projects: Option<bool>,
+    /// With which key of its own the target signs what it publishes.
+    pub signing_key: Option<String>,
     /// Certificate authorities to be trusted besides all others, in PEM; relative to the file's own directory.
     #[serde(default)]
     pub ca_file: Vec<PathBuf>,

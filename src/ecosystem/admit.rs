@@ -34,8 +34,8 @@ pub trait AdmitContext: Send + Sync {
     fn read(&self, key: &BlobKey, limit: u64) -> Result<Bytes, Problem>;
     /// Opens a blob that is held.
     fn open(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem>;
-    /// The keyrings of upstreams that are pinned at this side, each with its path.
-    fn keyrings(&self) -> Result<Vec<(PathBuf, Bytes)>, Problem>;
+    /// The keyrings of upstreams that are pinned at this side, each with its path: the files with one of these endings.
+    fn keyrings(&self, endings: &[&str]) -> Result<Vec<(PathBuf, Bytes)>, Problem>;
 }
 
 /// Checks the artifacts of a bundle together. All of them are shown to it twice, each admitted by itself before.

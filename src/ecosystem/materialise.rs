@@ -47,7 +47,7 @@ pub trait MaterialiseContext: Send + Sync {
     /// What the site says to this ecosystem alone.
     fn settings(&self) -> Result<Vec<Settings>, Problem>;
     /// The keyrings of those whom the site believes, as [`super::AdmitContext::keyrings`] has them.
-    fn keyrings(&self) -> Result<Vec<(PathBuf, Bytes)>, Problem>;
+    fn keyrings(&self, endings: &[&str]) -> Result<Vec<(PathBuf, Bytes)>, Problem>;
     /// Says what cannot be as the site wants it, and what is done instead.
     fn warn(&self, code: &str, text: &str);
     /// A document of the edition before, which begins at the file's start.

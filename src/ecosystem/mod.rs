@@ -36,7 +36,7 @@ mod pypi;
 
 use std::cmp::Ordering;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ pub use serve::{
     ALL, Answer, BASIC, ClientRequest, Content, LASTING, Principal, QUESTION, Route, Serve, ServeContext,
     Session, SignIn, Takes,
 };
-pub use setup::{ClientFile, Editions, Form, Setup, SetupServer};
+pub use setup::{ClientFile, Editions, Form, RewrittenLock, Setup, SetupServer};
 
 /// An ecosystem, by what it can do. Every part is optional.
 pub trait Ecosystem: Send + Sync {
@@ -81,6 +81,11 @@ pub trait Ecosystem: Send + Sync {
     /// Whether a path is a lockfile of this ecosystem by its name, so that it may be given without prefix.
     fn is_lockfile(&self, _file_name: &str) -> bool {
         false
+    }
+    /// Of files of one directory that are lockfiles by their names, those that say what its project needs: where several
+    /// say the same, the one that its clients go by.
+    fn that_count<'a>(&self, file_names: &[&'a str]) -> Vec<&'a str> {
+        file_names.to_vec()
     }
     /// Whether each of its repositories is shown by itself alone: then one path may have other bytes in another repository.
     fn repositories_stand_apart(&self) -> bool {
@@ -100,8 +105,8 @@ pub trait Ecosystem: Send + Sync {
     fn proved_by(&self, _artifact: &Artifact) -> Option<String> {
         None
     }
-    /// What an artifact that carries upstream's proof of others says of itself, for people: who signed what, and when it was
-    /// looked at.
+    /// What an artifact that carries upstream's proof, of others or of itself, says of it for people: who signed what, and
+    /// when it was looked at.
     fn proof(&self, _artifact: &Artifact) -> Option<String> {
         None
     }
@@ -302,6 +307,11 @@ pub struct HelperAnswer {
     pub output: Zeroizing<String>,
 }
 
+/// What can be read at any place of it.
+pub trait ReadSeek: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> ReadSeek for T {}
+
 /// What ops hand to a collecting ecosystem.
 #[async_trait]
 pub trait CollectContext: Send + Sync {
@@ -398,7 +408,7 @@ pub trait CollectContext: Send + Sync {
         Ok(None)
     }
     /// Opens a blob that is held. Reading it blocks.
-    async fn open_blob(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem> {
+    async fn open_blob(&self, key: &BlobKey) -> Result<Box<dyn ReadSeek>, Problem> {
         let bytes = self.held(key, u64::MAX).await?;
         Ok(Box::new(std::io::Cursor::new(bytes)))
     }

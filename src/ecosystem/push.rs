@@ -34,8 +34,23 @@ pub struct PushOrder {
     pub product: Product,
     /// Whether a project that is missing there is made, where the product has projects.
     pub creates_projects: bool,
+    /// With which key of its own the target signs what it publishes, if it signs.
+    pub signing_key: Option<String>,
     /// Only looks at what is there.
     pub dry_run: bool,
+}
+
+impl PushOrder {
+    /// Refuses a key to sign with, where the target signs nothing.
+    ///
+    /// # Errors
+    /// Usage.
+    pub(crate) fn must_sign_nothing(&self) -> Result<(), Problem> {
+        match self.signing_key {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(Kind::Usage, "push.options", "--signing-key is for --product aptly")),
+        }
+    }
 }
 
 /// Products whose ways differ from what all registries have in common.

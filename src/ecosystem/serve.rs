@@ -271,6 +271,10 @@ pub trait Serve: Send + Sync {
     fn place(&self, repository: Option<&str>) -> String {
         format!("{}/", repository.unwrap_or(ALL))
     }
+    /// Where an upstream whose address has this path has what the routes begin with.
+    fn root_of<'a>(&self, path: &'a str) -> &'a str {
+        path
+    }
     /// All that clients may ask.
     fn routes(&self) -> &'static [Route];
     /// Answers. Runs on a thread that may block.

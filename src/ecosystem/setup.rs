@@ -1,8 +1,10 @@
 //! Configuring clients: what each is told of a server, and how that stands in its own file.
 
+use std::path::Path;
+
 use bytes::Bytes;
 
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// Where Debian's and Ubuntu's `update-ca-certificates` looks for authorities of the site's own.
 pub(super) const AUTHORITY: &str = "/usr/local/share/ca-certificates/aftk.crt";
@@ -13,6 +15,30 @@ pub trait Setup: Send + Sync {
     fn client(&self) -> &'static str;
     /// The client's own file for a server.
     fn configuration(&self, server: &SetupServer<'_>) -> Result<ClientFile, Problem>;
+    /// The client's lockfile at `path`, with the server's addresses in it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or the client's lockfiles name no addresses.
+    fn rewrite_lock(
+        &self,
+        _server: &SetupServer<'_>,
+        path: &Path,
+        _bytes: &[u8],
+    ) -> Result<RewrittenLock, Problem> {
+        let message = format!("a lockfile of {} stays right wherever its packages come from", self.client());
+        Err(Problem::new(Kind::Usage, "setup.lock", message).at(path.display()))
+    }
+}
+
+/// A lockfile for another server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RewrittenLock {
+    /// All of it.
+    pub text: String,
+    /// How many addresses are others now.
+    pub changed: usize,
+    /// Addresses that no mirror has a place for, such as those of git.
+    pub left: Vec<String>,
 }
 
 /// What a client is pointed at.

@@ -219,7 +219,7 @@ impl Responder {
     /// Turns a request away in the words of whoever answers at its path.
     fn denied(&self, denied: Denied, parts: &Parts, origin: &Origin) -> Result<Reply, Refusal> {
         let path = Path::parse(parts.uri.path()).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, why))?;
-        let Some((_, mount)) = self.mounts.at(&path, origin) else {
+        let Some(mount) = self.mounts.at(&path, origin) else {
             return denied.refuse(|| BASIC.to_owned(), None);
         };
         let scope = match self.mounts.find(parts.method.as_str(), &path, origin) {

@@ -112,7 +112,7 @@ impl AdmitContext for Side<'_> {
         Ok(Box::new(blob.file.take(blob.length)))
     }
 
-    fn keyrings(&self) -> Result<Vec<(PathBuf, Bytes)>, Problem> {
+    fn keyrings(&self, endings: &[&str]) -> Result<Vec<(PathBuf, Bytes)>, Problem> {
         let directory = self.store.layout.ecosystem_keyrings(self.ecosystem);
         let unreadable = |error: std::io::Error| {
             Problem::new(Kind::Usage, "import.keyrings", "a pinned keyring cannot be read")
@@ -127,7 +127,7 @@ impl AdmitContext for Side<'_> {
         let mut keyrings = Vec::new();
         for entry in entries {
             let path = entry.map_err(unreadable)?.path();
-            if path.extension().is_some_and(|ending| ending == "asc" || ending == "gpg") {
+            if path.extension().is_some_and(|ending| endings.iter().any(|one| ending == *one)) {
                 let bytes = fsx::read_limited(&path, LARGEST_KEYRING).map_err(unreadable)?;
                 keyrings.extend(bytes.map(|bytes| (path, Bytes::from(bytes))));
             }

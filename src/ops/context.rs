@@ -17,7 +17,7 @@ use super::programs::Programs;
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::config;
-use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page, Planned};
+use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page, Planned, ReadSeek};
 use crate::events::{Events, Happening};
 use crate::fsx;
 use crate::net::{self, Access, DocumentAnswer, PartAnswer, Sink, Span, Validators};
@@ -450,12 +450,12 @@ impl CollectContext for Outside {
         }
     }
 
-    async fn open_blob(&self, key: &BlobKey) -> Result<Box<dyn Read + Send>, Problem> {
+    async fn open_blob(&self, key: &BlobKey) -> Result<Box<dyn ReadSeek>, Problem> {
         let (store, intake, key) = (self.store.clone(), self.intake.clone(), *key);
         blocking(move || {
             intake.flush()?;
             let blob = store.blobs.open(&key)?.ok_or(StoreError::Missing(key))?;
-            Ok(Box::new(blob.file.take(blob.length)) as Box<dyn Read + Send>)
+            Ok(Box::new(blob.file) as Box<dyn ReadSeek>)
         })
         .await
     }

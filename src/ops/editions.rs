@@ -237,8 +237,8 @@ impl MaterialiseContext for Maker<'_> {
         Ok(all.into_iter().filter(|settings| settings.ecosystem == self.ecosystem).collect())
     }
 
-    fn keyrings(&self) -> Result<Vec<(PathBuf, Bytes)>, Problem> {
-        self.side().keyrings()
+    fn keyrings(&self, endings: &[&str]) -> Result<Vec<(PathBuf, Bytes)>, Problem> {
+        self.side().keyrings(endings)
     }
 
     fn warn(&self, code: &str, text: &str) {

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ecosystem::{ClientFile, Editions, Form, SetupServer, registry};
+use crate::ecosystem::{ClientFile, Editions, Form, Setup, SetupServer, registry};
 use crate::fsx;
 use crate::problem::{Kind, Problem};
 use crate::store::{Store, edition_document};
 
 /// The most bytes that a client's file may have.
 const LIMIT: u64 = 1024 * 1024;
+
+/// The most bytes that a lockfile may have.
+const LARGEST_LOCK: u64 = 64 * 1024 * 1024;
 
 /// A client's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,27 +44,59 @@ pub fn configuration(
     authority: Option<&str>,
     store: Option<&Store>,
 ) -> Result<ClientFile, Problem> {
-    let mut known = Vec::new();
-    let setups =
-        registry::ECOSYSTEMS.iter().flat_map(|one| one.setup().iter().map(|setup| (one.name(), setup)));
-    for (ecosystem, setup) in setups {
-        if setup.client() == client {
-            // Nobody asks the server here: it may not run yet, or not be reached from this machine.
-            let address = server.trim_end_matches('/');
-            let here = store.map(|store| Here { store, ecosystem });
-            let repositories = here.as_ref().map(Here::repositories).transpose()?.unwrap_or_default();
-            let editions = here.as_ref().map(|here| here as &dyn Editions);
-            return setup.configuration(&SetupServer {
-                address,
-                repositories: &repositories,
-                editions,
-                authority,
-            });
-        }
-        known.push(setup.client());
+    let (ecosystem, setup) = find(client)?;
+    // Nobody asks the server here: it may not run yet, or not be reached from this machine.
+    let address = server.trim_end_matches('/');
+    let here = store.map(|store| Here { store, ecosystem });
+    let repositories = here.as_ref().map(Here::repositories).transpose()?.unwrap_or_default();
+    let editions = here.as_ref().map(|here| here as &dyn Editions);
+    setup.configuration(&SetupServer { address, repositories: &repositories, editions, authority })
+}
+
+/// The client of that name, and its ecosystem.
+fn find(client: &str) -> Result<(&'static str, &'static dyn Setup), Problem> {
+    let all =
+        registry::ECOSYSTEMS.iter().flat_map(|one| one.setup().iter().map(|setup| (one.name(), *setup)));
+    all.clone().find(|(_, setup)| setup.client() == client).ok_or_else(|| {
+        let known: Vec<_> = all.map(|(_, setup)| setup.client()).collect();
+        Problem::new(Kind::Usage, "setup.client", format!("no client is called {client:?} here"))
+            .hint(format!("this version knows: {}", known.join(", ")))
+    })
+}
+
+/// What became of a lockfile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockReport {
+    /// The lockfile.
+    pub file: PathBuf,
+    /// How many of its addresses are the server's now; in a dry run: would be.
+    pub changed: usize,
+    /// Addresses that stay: no registry has what is there.
+    pub left: Vec<String>,
+}
+
+/// Puts the server's addresses into a lockfile of a client, in place of those that it was made from. Nothing else in it
+/// changes.
+///
+/// # Errors
+/// If there is no such client, its lockfiles name no addresses, or this one cannot be read or written.
+pub fn rewrite_lock(client: &str, server: &str, path: &Path, dry_run: bool) -> Result<LockReport, Problem> {
+    let (_, setup) = find(client)?;
+    let failed = |what: &str, error: &std::io::Error| {
+        let message = format!("cannot {what} {}", path.display());
+        Problem::new(Kind::Usage, "setup.lock", message).caused_by(error)
+    };
+    let bytes = fsx::read_limited(path, LARGEST_LOCK).map_err(|error| failed("read", &error))?;
+    let bytes = bytes.ok_or_else(|| {
+        Problem::new(Kind::Usage, "setup.lock", "there is no such lockfile").at(path.display())
+    })?;
+    let server = SetupServer { address: server.trim_end_matches('/'), ..SetupServer::default() };
+    let rewritten = setup.rewrite_lock(&server, path, &bytes)?;
+    if rewritten.changed > 0 && !dry_run {
+        let written = fsx::replace_file(&followed(path), rewritten.text.as_bytes());
+        written.map_err(|error| failed("write", &error))?;
     }
-    Err(Problem::new(Kind::Usage, "setup.client", format!("no client is called {client:?} here"))
-        .hint(format!("this version knows: {}", known.join(", "))))
+    Ok(LockReport { file: path.to_owned(), changed: rewritten.changed, left: rewritten.left })
 }
 
 /// What the store of this machine has for clients.

@@ -178,7 +178,7 @@ impl WhyReport {
                 named: Named::of(artifact),
                 files: artifact.files.clone(),
                 locked: None,
-                upstream: None,
+                upstream: UpstreamProof::of(artifact).map(|proof| Upstream { proof, verdict: None }),
                 brought: Vec::new(),
                 pushes: Vec::new(),
                 artifact: artifact.clone(),
@@ -190,10 +190,9 @@ impl WhyReport {
 }
 
 impl Why {
-    /// The name of what proves it: of another artifact, or its own.
+    /// The name of the artifact that proves it.
     fn proved_by(&self) -> Option<String> {
-        let (it, ecosystem) = (&self.artifact, registry::find(&self.artifact.ecosystem)?);
-        ecosystem.proof(it).map(|_| it.name.clone()).or_else(|| ecosystem.proved_by(it))
+        registry::find(&self.artifact.ecosystem)?.proved_by(&self.artifact)
     }
 
     /// Takes an artifact for its proof, if it is. Where there are several, the one that is looked at last counts.

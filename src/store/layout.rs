@@ -10,6 +10,7 @@
 //!   trust/incarnation              what the store says of itself too, unless an old copy of it was put back
 //!   tls/                           the site's own certificate authority, for a listener that speaks TLS
 //!   apt/keys/FINGERPRINT.key       the keys that the site signs its own indices with (OpenPGP, armored)
+//!   npm/keyrings/*.json            the keys that registries of npm sign with, as the site believes them
 //!   apt/keyrings/*.asc, *.gpg      whose signatures the site believes of upstreams (OpenPGP)
 //!   channels/CHANNEL/              the lock and the ledger of collecting without a project
 //!   store/

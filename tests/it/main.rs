@@ -34,6 +34,7 @@ mod npm_publish;
 mod npm_push;
 mod pack;
 mod push;
+mod pypi_collect;
 mod pypi_push;
 mod pypi_serve;
 mod pypi_uploads;

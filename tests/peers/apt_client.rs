@@ -179,7 +179,7 @@ fn apt_believes_upstream_alone_where_the_site_serves_what_upstream_signed() {
     assert!(late.stderr.contains("is expired"), "{}", late.stderr);
 }
 
-/// aptly in the namespace, with a key of its own.
+/// aptly in the namespace, with two keys of its own.
 struct Aptly<'a> {
     site: &'a Site,
     process: Child,
@@ -192,19 +192,12 @@ impl<'a> Aptly<'a> {
         let configuration = site.inside.path("aptly.conf");
         let root = site.inside.path("aptly");
         fs::write(&configuration, format!("{{\"rootDir\": \"{}\"}}", root.display())).unwrap();
-        let mut gpg = site.inside.program("gpg");
-        gpg.args([
-            "--batch",
-            "--quiet",
-            "--passphrase",
-            "",
-            "--quick-generate-key",
-            "aptly",
-            "rsa3072",
-            "sign",
-            "never",
-        ]);
-        run(&mut gpg).succeeded();
+        // gpg would take the first one.
+        for name in ["other", "aptly"] {
+            let mut gpg = site.inside.program("gpg");
+            gpg.args(["--batch", "--quiet", "--passphrase", "", "--quick-generate-key", name]);
+            run(gpg.args(["rsa3072", "sign", "never"])).succeeded();
+        }
         let mut aptly = Command::new("ip");
         aptly.args(&site.inside.enter()[1..]).args(["aptly", "api", "serve", "-listen=127.0.0.1:8080"]);
         aptly.arg(format!("-config={}", configuration.display())).env("HOME", site.inside.user());
@@ -224,7 +217,15 @@ impl<'a> Aptly<'a> {
 
     fn push(&self, more: &[&str]) -> Outcome {
         let mut push = self.site.inside.aftk();
-        push.args(["push", &format!("apt:{APTLY}"), "--product", "aptly", "--json"]);
+        push.args([
+            "push",
+            &format!("apt:{APTLY}"),
+            "--product",
+            "aptly",
+            "--signing-key",
+            "aptly",
+            "--json",
+        ]);
         run(push.args(more))
     }
 

@@ -59,12 +59,16 @@ fn systems_are_built_and_extended_from_our_archive_alone() {
     let gpg = ["--batch", "--yes", "--dearmor", "-o"];
     run(inside.program("gpg").args(gpg).arg(key.with_extension("gpg")).arg(key.with_extension("asc")))
         .succeeded();
-    run(inside.program("gpgv").arg("--keyring").arg(key.with_extension("gpg")).arg({
-        let release = inside.path("InRelease");
-        inside.fetch(&format!("apt/debian/dists/{codename}/InRelease"), &release);
-        release
-    }))
-    .succeeded();
+    let release = inside.path("InRelease");
+    inside.fetch(&format!("apt/debian/dists/{codename}/InRelease"), &release);
+    run(inside.program("gpgv").arg("--keyring").arg(key.with_extension("gpg")).arg(&release)).succeeded();
+    // What apt verifies with since Debian 13, which refuses more than gpgv does.
+    let detached = ["Release.gpg", "Release"].map(|name| {
+        let path = inside.path(name);
+        inside.fetch(&format!("apt/debian/dists/{codename}/{name}"), &path);
+        path
+    });
+    run(inside.program("sqv").arg("--keyring").arg(key.with_extension("asc")).args(detached)).succeeded();
 
     let first = inside.path("by-mmdebstrap");
     run(inside

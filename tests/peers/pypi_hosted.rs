@@ -70,6 +70,33 @@ fn upload(inside: &Inside, uploader: &str, account: &str, files: &[PathBuf]) -> 
 }
 
 #[test]
+fn poetry_publishes_what_pip_installs() {
+    let inside = hosting();
+    let _server = inside.serve();
+    let project = ours().parent().unwrap();
+    let publish = |account: &str| {
+        let mut poetry = client(&inside, clients(), "poetry");
+        poetry.current_dir(project).env("COLUMNS", "500");
+        poetry.env("POETRY_REPOSITORIES_TEAM_URL", format!("{SERVER}/pypi/team/"));
+        poetry
+            .env("POETRY_HTTP_BASIC_TEAM_USERNAME", account)
+            .env("POETRY_HTTP_BASIC_TEAM_PASSWORD", "horse");
+        run(poetry.args(["publish", "--no-interaction", "--repository", "team"]))
+    };
+    let refused = publish("eve").ended(1);
+    let said = refused.stdout + &refused.stderr;
+    assert!(said.contains("403"), "{said}");
+    publish("ada").succeeded();
+    // The same again is no other.
+    publish("ada").succeeded();
+    let environment = inside.path("environment");
+    run(inside.program("python3").args(["-m", "venv"]).arg(&environment)).succeeded();
+    let mut pip = client(&inside, &environment.join("bin"), "pip");
+    run(pip.args(["install", "--no-cache-dir", "--quiet", "our-project"])).succeeded();
+    assert_eq!(says(&inside, &environment, "import our_project; print(our_project.number)"), "1");
+}
+
+#[test]
 fn twine_and_uv_upload_what_pip_installs() {
     let inside = hosting();
     let _server = inside.serve();

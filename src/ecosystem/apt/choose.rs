@@ -1,7 +1,6 @@
 //! From what was asked for to the places in indices where the packages stand that are needed for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 
 use super::deb822::Stanzas;
 use super::preferences::{self, Pin};
@@ -12,6 +11,7 @@ use super::status::Baseline;
 use super::suites::Suites;
 use super::systems::System;
 use super::universe::{Kind, NATIVE, Origin, PackageId, Priority, Universe, VersionId};
+use super::unpacked::Texts;
 use super::{bootstrap, leading, version};
 use crate::ecosystem::Note;
 use crate::problem::{self, Problem};
@@ -78,9 +78,6 @@ pub(super) struct Choice {
     indices: Vec<usize>,
 }
 
-/// The indices, opened, by their places in the list; each is read once.
-pub(super) type Packed = Vec<Option<Box<dyn Read + Send>>>;
-
 impl Choice {
     /// Reads all indices of binary packages for these architectures.
     ///
@@ -89,7 +86,7 @@ impl Choice {
     pub(super) fn read(
         suites: &Suites,
         architectures: &[String],
-        packed: &mut Packed,
+        texts: &mut Texts,
         chosen: &mut Chosen,
     ) -> Result<Choice, Problem> {
         let names: Vec<&str> = architectures.iter().map(String::as_str).collect();
@@ -101,10 +98,10 @@ impl Choice {
             if index.kind != SourceKind::Binary || !(is_for_us || index.component.is_empty()) {
                 continue;
             }
-            let Some(reader) = packed.get_mut(place).and_then(Option::take) else { continue };
+            let Some(reader) = texts.get_mut(place).and_then(Option::take) else { continue };
             let number = choice.universe.begin_index(suites.facts(index)).map_err(wrong)?;
             choice.indices.push(place);
-            let mut stanzas = index.index.stanzas(reader)?;
+            let mut stanzas = Stanzas::new(reader);
             while let Some(stanza) = stanzas.next().map_err(|error| index.index.damaged(&error))? {
                 // A flat repository lists the packages of all architectures in one index.
                 let is_foreign = |one: &str| one != "all" && !names.contains(&one);

@@ -163,6 +163,11 @@ impl Index {
         &self,
         packed: Box<dyn Read + Send>,
     ) -> Result<Stanzas<impl Read + use<>>, Problem> {
+        self.unpack(packed).map(Stanzas::new)
+    }
+
+    /// Its text, unpacked while it is read, and no more of it than it may have.
+    pub(super) fn unpack(&self, packed: Box<dyn Read + Send>) -> Result<impl Read + use<>, Problem> {
         let unpacked: Box<dyn Read + Send> = match self.packing {
             Packing::Plain => packed,
             Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
@@ -177,7 +182,7 @@ impl Index {
                 Box::new(decoder)
             }
         };
-        Ok(Stanzas::new(Bounded { inner: unpacked, left: self.largest }))
+        Ok(Bounded { inner: unpacked, left: self.largest })
     }
 
     /// That it cannot be read.

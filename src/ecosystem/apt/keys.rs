@@ -8,6 +8,8 @@ use crate::ecosystem::CollectContext;
 use crate::problem::{Kind, Problem};
 use crate::protocol::openpgp::Keyring;
 
+/// How the names of keyrings end.
+pub(super) const ENDINGS: &[&str] = &["asc", "gpg"];
 /// The largest keyring that is read, in bytes.
 const LARGEST: u64 = 16 << 20;
 

@@ -37,6 +37,7 @@ mod suites;
 mod systems;
 mod task;
 mod universe;
+mod unpacked;
 mod version;
 
 use bundle_format::Artifact;

@@ -9,7 +9,7 @@ use super::solve::Engine;
 use super::source::{Key, Reach, Source, SourceKind, Trust, base_of, is_path, repository_name};
 use crate::ecosystem::CollectContext;
 use crate::problem::{Kind, Problem};
-use crate::settings::Settings;
+use crate::settings::{OneOrMore, Settings};
 
 /// All that is said, in the project or by this machine's apt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,22 +53,6 @@ struct Table {
     preferences: Option<OneOrMore>,
     target_release: Option<String>,
     with_sources: Option<bool>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMore {
-    One(String),
-    More(Vec<String>),
-}
-
-impl OneOrMore {
-    fn list(self) -> Vec<String> {
-        match self {
-            OneOrMore::One(one) => vec![one],
-            OneOrMore::More(more) => more,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

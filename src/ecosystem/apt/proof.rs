@@ -16,6 +16,7 @@ use super::admit::untrusted;
 use super::deb;
 use super::deb822::Stanza;
 use super::index::Index;
+use super::keys::ENDINGS;
 use super::release::{self, Listed, Release};
 use super::source::evidence_name_of;
 use super::{EVIDENCE, SCHEMA};
@@ -52,7 +53,7 @@ impl<'a> Proving<'a> {
     /// Reads the keyrings that are pinned here.
     pub(super) fn begin(context: &'a dyn AdmitContext) -> Result<Proving<'a>, Problem> {
         let (mut pinned, mut any) = (BTreeMap::<String, Keyring>::new(), Keyring::default());
-        for (path, bytes) in context.keyrings()? {
+        for (path, bytes) in context.keyrings(ENDINGS)? {
             let keyring = super::keys::read(&bytes, &path)?;
             any.extend(keyring.clone());
             let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::choose::{Chosen, Outcome, Packed, Rules};
+use super::choose::{Chosen, Outcome, Rules};
 use super::solve::Engine;
 use super::source::SourceKind;
 use super::suites::{SuiteIndex, Suites};
 use super::task::Task;
+use super::unpacked::Texts;
 use super::{EVIDENCE, SCHEMA};
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Gathered, Planned, Request};
@@ -65,9 +66,9 @@ pub(super) async fn inside(
     for systems in task.of_same_architectures() {
         let (task, suites, artifacts) = (task.clone(), suites.clone(), artifacts.clone());
         let group = blocking(move || {
-            let mut packed = carried(&suites, &artifacts)?;
+            let mut texts = carried(&suites, &artifacts)?;
             let rules = Rules { engine: Engine::Exact, ..task.rules.clone() };
-            task.choose(&systems, &rules, (&suites, &mut packed), &mut Chosen::default())
+            task.choose(&systems, &rules, (&suites, &mut texts), &mut Chosen::default())
         });
         outcomes.push(group.await?);
     }
@@ -75,7 +76,7 @@ pub(super) async fn inside(
 }
 
 /// What is carried of each index, as it will be found inside.
-fn carried(suites: &Suites, artifacts: &Sorted<Planned>) -> Result<Packed, Problem> {
+fn carried(suites: &Suites, artifacts: &Sorted<Planned>) -> Result<Texts, Problem> {
     let mut texts: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     for artifact in artifacts.iter() {
         let artifact = artifact?;

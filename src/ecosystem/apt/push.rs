@@ -32,6 +32,9 @@ const AT_ONCE: usize = 8;
 impl Push for Apt {
     fn check(&self, order: &PushOrder) -> Result<(), Problem> {
         must_not_rename(order, "archives")?;
+        if order.product != Product::Aptly {
+            order.must_sign_nothing()?;
+        }
         if order.product == Product::Harbor {
             return Err(Problem::new(Kind::Usage, "push.product", "Harbor takes no archives of packages"));
         }
@@ -48,7 +51,7 @@ impl Push for Apt {
         let ways = Ways::load(&machine, &[], context.machine()).await?;
         let (base, dry_run) = (base(order)?, order.dry_run);
         let target = match order.product {
-            Product::Aptly => Target::Aptly(Aptly::new(base, ways, context, dry_run)?),
+            Product::Aptly => Target::Aptly(Aptly::new(base, ways, context, order)?),
             _ => Target::Raw(Raw { base, ways, context, dry_run }),
         };
         let stage = Happening::Stage { name: "push".to_owned(), items: None, bytes: None };

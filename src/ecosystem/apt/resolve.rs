@@ -7,14 +7,15 @@ use std::sync::Arc;
 use bundle_format::{BlobKey, Repository};
 use serde_json::Value;
 
-use super::choose::{Choice, Chosen, Outcome, Packed, Places};
+use super::choose::{Choice, Chosen, Outcome, Places};
 use super::credentials::Ways;
-use super::deb822::Stanza;
+use super::deb822::{Stanza, Stanzas};
 use super::request::Asked;
 use super::solve::Engine;
 use super::source::SourceKind;
 use super::suites::Suites;
 use super::task::Task;
+use super::unpacked::{Texts, Unpacked};
 use super::{EVIDENCE, prove, record, relation};
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Evidence, Gap, Note, Planned, Request, Resolution};
@@ -36,24 +37,28 @@ pub(super) async fn resolve(
     let suites = Suites::fetch(&task.options, &task.architectures(), of, context).await?;
     let (suites, task) = (Arc::new(suites), Arc::new(task));
 
+    let mut unpacked = Unpacked::default();
     let (mut chosen, mut outside) = (Chosen::default(), Vec::new());
     for systems in task.of_same_architectures() {
-        let mut packed = open(&suites, context, |_| true).await?;
+        let mut texts =
+            unpacked.open(&suites, context, |place| suites.is_of(place, SourceKind::Binary)).await?;
         let (suites, task) = (suites.clone(), task.clone());
         let group = blocking(move || {
-            let outcomes = task.choose(&systems, &task.rules, (&suites, &mut packed), &mut chosen)?;
+            let outcomes = task.choose(&systems, &task.rules, (&suites, &mut texts), &mut chosen)?;
             Ok((chosen, outcomes))
         });
         let outcomes;
         (chosen, outcomes) = group.await?;
         outside.push(outcomes);
     }
-    let mut resolution = take(&task, &suites, &chosen, context).await?;
+    let mut resolution = take(&task, (&suites, &mut unpacked), &chosen, context).await?;
     if resolution.gaps.is_empty() && !task.is_all_wanted() && task.rules.engine == Engine::Exact {
         let before = chosen.places.clone();
-        chosen = keep_what_is_there(&task, &suites, (&resolution, &outside), chosen, context).await?;
+        chosen =
+            keep_what_is_there(&task, (&suites, &mut unpacked), (&resolution, &outside), chosen, context)
+                .await?;
         if chosen.places != before {
-            resolution = take(&task, &suites, &chosen, context).await?;
+            resolution = take(&task, (&suites, &mut unpacked), &chosen, context).await?;
         }
     }
     resolution.notes.extend(chosen.notes);
@@ -64,7 +69,7 @@ pub(super) async fn resolve(
 /// one has to go. What a machine has and would lose by that is carried as it is there.
 async fn keep_what_is_there(
     task: &Arc<Task>,
-    suites: &Arc<Suites>,
+    (suites, unpacked): (&Arc<Suites>, &mut Unpacked),
     (resolution, outside): (&Resolution, &[Vec<Outcome>]),
     mut chosen: Chosen,
     context: &dyn CollectContext,
@@ -80,12 +85,13 @@ async fn keep_what_is_there(
         if lost.iter().all(BTreeSet::is_empty) {
             continue;
         }
-        let mut packed = open(suites, context, |_| true).await?;
+        let mut texts =
+            unpacked.open(suites, context, |place| suites.is_of(place, SourceKind::Binary)).await?;
         let (suites, task) = (suites.clone(), task.clone());
         chosen = blocking(move || {
             let systems = || systems.iter().filter_map(|number| task.systems.get(*number));
             let architectures = systems().next().map_or(&[][..], |first| &first.architectures);
-            let choice = Choice::read(&suites, architectures, &mut packed, &mut chosen)?;
+            let choice = Choice::read(&suites, architectures, &mut texts, &mut chosen)?;
             let requests: BTreeSet<usize> = (0..task.asked.len()).collect();
             for (system, lost) in systems().zip(&lost) {
                 for name in choice.keep(lost, (system, &requests), &mut chosen)? {
@@ -103,40 +109,27 @@ async fn keep_what_is_there(
 /// Takes what was chosen out of the indices.
 async fn take(
     task: &Arc<Task>,
-    suites: &Arc<Suites>,
+    (suites, unpacked): (&Arc<Suites>, &mut Unpacked),
     chosen: &Chosen,
     context: &dyn CollectContext,
 ) -> Result<Resolution, Problem> {
     let all = task.is_all_wanted();
-    let is_chosen = |place: usize| all || chosen.places.contains_key(&place);
-    let packed = open(suites, context, is_chosen).await?;
-    let of_sources = open(suites, context, |place| suites.indices[place].kind == SourceKind::Source).await?;
+    let is_chosen =
+        |place: usize| suites.is_of(place, SourceKind::Binary) && (all || chosen.places.contains_key(&place));
+    let is_source = |place: usize| task.options.with_sources && suites.is_of(place, SourceKind::Source);
+    let texts = unpacked.open(suites, context, is_chosen).await?;
+    let of_sources = unpacked.open(suites, context, is_source).await?;
     let (before, scratch) = (context.locked(EVIDENCE).await?, context.scratch().to_owned());
     let (task, suites, places) = (task.clone(), suites.clone(), chosen.places.clone());
     blocking(move || {
         let mut taking = Taking::new(&suites, &task.asked, &scratch);
-        taking.binaries(packed, if all { None } else { Some(&places) })?;
+        taking.binaries(texts, if all { None } else { Some(&places) })?;
         if task.options.with_sources {
             taking.sources(of_sources)?;
         }
         taking.finish(&before)
     })
     .await
-}
-
-async fn open(
-    suites: &Suites,
-    context: &dyn CollectContext,
-    is_wanted: impl Fn(usize) -> bool,
-) -> Result<Packed, Problem> {
-    let mut packed = Vec::new();
-    for (place, index) in suites.indices.iter().enumerate() {
-        packed.push(match index.index.held.filter(|_| is_wanted(place)) {
-            Some(key) => Some(context.open_blob(&key).await?),
-            None => None,
-        });
-    }
-    Ok(packed)
 }
 
 /// A package's repository, name, version and qualifier.
@@ -183,18 +176,18 @@ impl<'a> Taking<'a> {
     }
 
     /// Takes the binary packages at these places, or all.
-    fn binaries(&mut self, mut packed: Packed, places: Option<&Places>) -> Result<(), Problem> {
+    fn binaries(&mut self, mut texts: Texts, places: Option<&Places>) -> Result<(), Problem> {
         let suites = self.suites;
         let of_all: BTreeSet<usize> = (0..self.asked.len()).collect();
         for (place, index) in suites.indices.iter().enumerate() {
             let wanted = places.map(|places| places.get(&place));
-            let Some(reader) = packed.get_mut(place).and_then(Option::take) else { continue };
+            let Some(reader) = texts.get_mut(place).and_then(Option::take) else { continue };
             if index.kind != SourceKind::Binary || wanted == Some(None) {
                 continue;
             }
             let suite = &suites.suites[index.suite];
             let mut left = wanted.flatten().map(BTreeMap::len);
-            let mut stanzas = index.index.stanzas(reader)?;
+            let mut stanzas = Stanzas::new(reader);
             while left != Some(0) {
                 let stanza = stanzas.next().map_err(|error| index.index.damaged(&error))?;
                 let Some(stanza) = stanza else { break };
@@ -219,14 +212,14 @@ impl<'a> Taking<'a> {
     }
 
     /// Takes the source packages of what was taken.
-    fn sources(&mut self, mut packed: Packed) -> Result<(), Problem> {
+    fn sources(&mut self, mut texts: Texts) -> Result<(), Problem> {
         let suites = self.suites;
         for (place, index) in suites.indices.iter().enumerate() {
             if index.kind != SourceKind::Source {
                 continue;
             }
-            let Some(reader) = packed.get_mut(place).and_then(Option::take) else { continue };
-            let mut stanzas = index.index.stanzas(reader)?;
+            let Some(reader) = texts.get_mut(place).and_then(Option::take) else { continue };
+            let mut stanzas = Stanzas::new(reader);
             while let Some(stanza) = stanzas.next().map_err(|error| index.index.damaged(&error))? {
                 let field = |name| stanza.text(name).unwrap_or_default().to_owned();
                 let key = (field("Package"), field("Version"));

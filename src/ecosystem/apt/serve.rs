@@ -11,6 +11,10 @@ pub(super) struct AptServe;
 
 static ROUTES: &[Route] = &[Route::get("", "about"), Route::get("{path...}", "file")];
 
+/// Since when a package has been as it is. When upstream made it is not known here; but its path never has other bytes, so any
+/// date is right, and apt needs one to go on where it was interrupted.
+const ALWAYS: &str = "1980-01-01T00:00:00Z";
+
 const TEXT: &str = "text/plain; charset=utf-8";
 
 impl Serve for AptServe {
@@ -51,7 +55,7 @@ impl Serve for AptServe {
             let media_type = media_type(path).to_owned();
             let content = Content::Blob { key: found.file.blob, size: found.file.size, media_type };
             // Files of one path and other bytes are refused at import.
-            return Ok(Answer { lasting: true, ..Answer::from(content) });
+            return Ok(Answer { lasting: true, ..Answer::from(content) }.since(ALWAYS));
         }
         if let (Some((name, version)), false) = (package_of(path), is_index) {
             context.missed(repository, name, &version);

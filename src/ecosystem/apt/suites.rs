@@ -162,6 +162,11 @@ impl Suites {
         self.notes.push(Note { code: code.to_owned(), subject: source.suite_of_repository(), message });
     }
 
+    /// Whether the index at a place lists packages of that kind.
+    pub(super) fn is_of(&self, place: usize, kind: SourceKind) -> bool {
+        self.indices.get(place).is_some_and(|index| index.kind == kind)
+    }
+
     /// What pins may ask about an index.
     pub(super) fn facts(&self, index: &SuiteIndex) -> IndexFacts {
         let Suite { source, release, .. } = &self.suites[index.suite];

@@ -2,12 +2,13 @@
 
 use bundle_format::BlobKey;
 
-use super::choose::{self, Choice, Chosen, Outcome, Packed, Rules};
+use super::choose::{self, Choice, Chosen, Outcome, Rules};
 use super::machine::Machine;
 use super::options::Options;
 use super::request::{Asked, read_list};
 use super::suites::Suites;
 use super::systems::{System, systems};
+use super::unpacked::Texts;
 use crate::ecosystem::{CollectContext, Request, RequestBody};
 use crate::problem::{Kind, Problem};
 
@@ -85,12 +86,12 @@ impl Task {
         &self,
         systems: &[usize],
         rules: &Rules,
-        (suites, packed): (&Suites, &mut Packed),
+        (suites, texts): (&Suites, &mut Texts),
         chosen: &mut Chosen,
     ) -> Result<Vec<Outcome>, Problem> {
         let systems = || systems.iter().filter_map(|number| self.systems.get(*number));
         let architectures = systems().next().map_or(&[][..], |first| &first.architectures);
-        let choice = Choice::read(suites, architectures, packed, chosen)?;
+        let choice = Choice::read(suites, architectures, texts, chosen)?;
         choice.bootstrap(&self.asked, suites, chosen)?;
         systems().map(|system| choice.add(&self.asked, system, rules, chosen)).collect()
     }

@@ -1,10 +1,16 @@
-//! npm: lockfiles in, a registry out.
+//! npm: lockfiles, projects and packages by name in, a registry out.
 //!
-//! Collecting: [`request`] reads a request, [`lock`] the lockfile, [`wanted`] what it asks for. [`resolve`] turns that into artifacts: [`closure`] follows what leads further, [`fetch`] asks for
-//! a package, with [`cuttings`] from registry documents ([`version_object`]), and [`found`] gathers what came of it.
-//! [`prove`] checks that it is enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
+//! Collecting: [`request`] reads a request, [`lock`] the lockfile. Where there is none, [`solve`] finds out which one npm
+//! would write, for packages by name or a [`package_json`] with its [`workspaces`]: [`shelf`] looks ahead at what registries
+//! have, [`ideal`] builds the tree, for certain [`engines`]. [`wanted`] is what a lockfile asks for. [`resolve`] turns that
+//! into artifacts: [`closure`] follows what leads further, [`fetch`] asks for a package, with [`cuttings`] from registries'
+//! [`documents`] ([`version_object`]), and [`found`] gathers what came of it. [`prove`] and [`solve_again`] check that it is
+//! enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
 //! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`], [`origin`]
 //! and [`network`] know where packages come from, and on which way.
+//!
+//! [`signers`] knows which keys a registry signs with ([`keys`]) and holds versions to that ([`signature`]), outside; [`proof`]
+//! does inside.
 //!
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it. [`host`] lets clients publish packages of
@@ -17,6 +23,8 @@ mod closure;
 #[cfg(test)]
 mod collect_tests;
 mod cuttings;
+mod documents;
+mod engines;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
@@ -26,15 +34,20 @@ mod found;
 mod held;
 mod host;
 mod hosted;
+mod ideal;
 mod integrity;
+mod keys;
 mod lock;
 mod login;
 mod names;
 mod network;
 mod npmrc;
+mod options;
 mod origin;
+mod package_json;
 mod packument;
 mod platform;
+mod proof;
 mod prove;
 mod publish;
 mod push;
@@ -45,6 +58,13 @@ mod revise;
 mod search;
 mod serve;
 mod setup;
+mod shelf;
+mod signature;
+mod signers;
+#[cfg(test)]
+mod signing_tests;
+mod solve;
+mod solve_again;
 mod spec;
 mod splice;
 mod tarball;
@@ -53,6 +73,7 @@ mod texts;
 mod version;
 mod version_object;
 mod wanted;
+mod workspaces;
 mod written;
 
 use async_trait::async_trait;
@@ -66,6 +87,8 @@ use crate::problem::{Kind, Problem};
 
 /// The schema of npm's artifacts.
 const SCHEMA: &str = "npm/1";
+/// The schema of the keys that a registry signs with.
+const KEYS: &str = "npm-keys/1";
 
 /// The npm ecosystem.
 pub(super) struct Npm;
@@ -83,8 +106,16 @@ impl Ecosystem for Npm {
         SCHEMA
     }
 
+    fn knows(&self, schema: &str) -> bool {
+        matches!(schema, SCHEMA | KEYS)
+    }
+
     fn is_lockfile(&self, file_name: &str) -> bool {
-        lock::is_lockfile(file_name)
+        request::is_document(file_name)
+    }
+
+    fn that_count<'a>(&self, file_names: &[&'a str]) -> Vec<&'a str> {
+        request::first_that_counts(file_names).into_iter().collect()
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
@@ -95,6 +126,18 @@ impl Ecosystem for Npm {
     /// An optional package of a platform that nobody selected.
     fn is_metadata_only(&self, artifact: &Artifact) -> bool {
         !artifact.files.iter().any(|file| file.role == "tarball")
+    }
+
+    fn is_proof(&self, schema: &str) -> bool {
+        schema == KEYS
+    }
+
+    fn proved_by(&self, artifact: &Artifact) -> Option<String> {
+        artifact.attributes.contains_key(signers::ATTRIBUTE).then(|| keys::PLACE.to_owned())
+    }
+
+    fn proof(&self, artifact: &Artifact) -> Option<String> {
+        (artifact.schema == KEYS).then(|| keys::shown(artifact))
     }
 
     fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {
@@ -164,6 +207,16 @@ impl Collect for Npm {
 
     fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem> {
         prove::prove(gathered)
+    }
+
+    async fn prove_requests(
+        &self,
+        gathered: &Gathered<'_>,
+        requests: &[Request],
+        _platforms: &[String],
+        context: &dyn CollectContext,
+    ) -> Result<(), Problem> {
+        solve_again::prove(gathered, requests, context).await
     }
 }
 

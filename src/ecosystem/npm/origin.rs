@@ -7,6 +7,7 @@ use std::path::Path;
 
 use url::Url;
 
+use super::ideal::Settings;
 use super::names;
 use super::network::Network;
 use super::npmrc::{Npmrc, registry_url};
@@ -81,6 +82,17 @@ impl Routes {
         }
     }
 
+    /// How npm would build a tree here.
+    pub(crate) fn settings(&self) -> Settings {
+        let is_on = |key: &str| self.npmrc.setting(key).is_some();
+        Settings {
+            is_strict: is_on("strict-peer-deps"),
+            ignores_peers: is_on("legacy-peer-deps"),
+            prefers_fewer: is_on("prefer-dedupe"),
+            ..Settings::default()
+        }
+    }
+
     /// The route to the public registry.
     ///
     /// # Errors
@@ -132,6 +144,16 @@ impl Routes {
         Source { repository, base }
     }
 
+    /// Where a registry is said to be. The public one is where a client finds it that nobody told anything, as clients inside are told
+    /// nothing either, and not where the route leads that was taken to it; nowhere, if there is no such client here.
+    pub(crate) fn known_as(&self, source: &Source) -> String {
+        match &self.pristine {
+            _ if source.repository != PUBLIC => source.base.to_string(),
+            Some(pristine) => pristine.to_string(),
+            None => String::new(),
+        }
+    }
+
     fn is_public_host(&self, url: &Url) -> bool {
         [&self.pristine, &self.configured, &self.called_by_yarn]
             .into_iter()
@@ -142,6 +164,11 @@ impl Routes {
     /// The address of a package's metadata, with what lets one in.
     pub(crate) fn metadata(&self, source: &Source, name: &str) -> Result<Access, Problem> {
         self.below(&source.base, &name.replace('/', "%2f"))
+    }
+
+    /// The address of something else that a registry answers, by its path, with what lets one in.
+    pub(crate) fn beside(&self, source: &Source, path: &str) -> Result<Access, Problem> {
+        Ok(self.let_in(below(&source.base, path)?))
     }
 
     /// An address with the way to it and what lets one in. As npm has it, what opens a registry also opens what the

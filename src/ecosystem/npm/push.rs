@@ -40,6 +40,7 @@ const CONFLICT: &str = "push.conflict";
 impl Push for Npm {
     fn check(&self, order: &PushOrder) -> Result<(), Problem> {
         must_not_rename(order, "packages")?;
+        order.must_sign_nothing()?;
         base(&order.target).map(drop)
     }
 

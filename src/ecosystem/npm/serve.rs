@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::host::{self, TARBALL};
-use super::{hosted, names, packument, search, tarball_name};
+use super::keys::{self, Keys};
+use super::{KEYS, hosted, names, packument, search, tarball_name};
 use crate::ecosystem::host::Host;
 use crate::ecosystem::template::within_quotes;
 use crate::ecosystem::{
@@ -97,8 +98,7 @@ impl Serve for NpmServe {
                 Principal::Anonymous => refusal(401, "unauthorized", "nobody has signed in: npm login"),
             }),
             "search" => search::answer(context, repository, &request.query).map(answer),
-            // The registry's keys stay where its signatures are made; 404 tells `npm audit signatures` so.
-            "keys" => Ok(refusal(404, "not_found", "this mirror has no signing keys of its own")),
+            "keys" => asked.keys(),
             "audit" => Ok(document(&empty_audit())),
             "tokens" => Ok(refusal(
                 400,
@@ -138,6 +138,22 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// The keys that the registries of what is here sign with, for `npm audit signatures`.
+    fn keys(&self) -> Result<Answer, Problem> {
+        let mut keys = Keys::default();
+        for linked in self.context.artifacts(self.repository, keys::PLACE)? {
+            if linked.artifact.schema == KEYS
+                && let Ok(carried) = Keys::of(&linked.artifact.attributes)
+            {
+                keys.extend(carried);
+            }
+        }
+        if keys.is_empty() {
+            return Ok(refusal(404, "not_found", "no registry's keys were brought here"));
+        }
+        Ok(document(&keys.document()))
+    }
+
     fn packument(&self, name: &str) -> Result<Answer, Problem> {
         if !names::is_valid(name) {
             return Ok(no_such_name());
@@ -258,6 +274,7 @@ fn empty_audit() -> Value {
 #[cfg(test)]
 mod tests {
     use super::super::fake_store::{BASE, FakeStore};
+    use super::super::keys::testing::Signing;
     use super::*;
 
     fn store() -> FakeStore {
@@ -339,6 +356,23 @@ mod tests {
         ] {
             assert_eq!(outcome(&store.ask("GET", path)), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn the_keys_of_registries_are_answered_together() {
+        let (one, two) = (Signing::new("SHA256:one"), Signing::new("SHA256:two"));
+        let mut store = store();
+        for listed in [vec![one.key(None)], vec![one.key(None), two.key(None)]] {
+            let keys = Keys::read(json!({ "keys": listed }).to_string().as_bytes()).unwrap().unwrap();
+            store.hold("a", "1.0.0", |artifact| {
+                artifact.name = keys::PLACE.to_owned();
+                artifact.schema = KEYS.to_owned();
+                artifact.attributes = keys.planned("npm").attributes;
+            });
+        }
+        let Content::Document { body, .. } = store.ask("GET", keys::PLACE).content else { panic!("keys") };
+        let answered: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(answered, json!({ "keys": [one.key(None), two.key(None)] }));
     }
 
     #[test]

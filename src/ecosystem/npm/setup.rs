@@ -1,7 +1,10 @@
 //! Pointing npm, pnpm, yarn and bun at a mirror.
 
+use std::path::Path;
+
+use super::lock;
 use crate::ecosystem::setup::AUTHORITY;
-use crate::ecosystem::{ClientFile, Form, Setup, SetupServer, server_address};
+use crate::ecosystem::{ClientFile, Form, RewrittenLock, Setup, SetupServer, server_address};
 use crate::problem::Problem;
 
 /// The clients that can be configured.
@@ -59,6 +62,16 @@ impl Setup for Client {
                 authority_file: own_file(),
             },
         })
+    }
+
+    fn rewrite_lock(
+        &self,
+        server: &SetupServer<'_>,
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<RewrittenLock, Problem> {
+        let address = server_address::read(server.address)?;
+        lock::rewrite(path, bytes, &format!("{}/npm/all/", address.as_str().trim_end_matches('/')))
     }
 }
 

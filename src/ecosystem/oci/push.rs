@@ -46,6 +46,7 @@ impl Push for Oci {
             check_tag(tag).map_err(|why| Problem::new(Kind::Usage, "push.tag", why))?;
         }
         nexus::realm(order)?;
+        order.must_sign_nothing()?;
         if order.product == Product::Aptly {
             return Err(Problem::new(Kind::Usage, "push.product", "aptly takes no images"));
         }

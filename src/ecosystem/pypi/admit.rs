@@ -1,21 +1,23 @@
 //! What an index needs of a release before a mirror shows it: files that are the project's and the version's by their
 //! names, and metadata that is theirs by what it says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Cursor;
 
 use bundle_format::{Artifact, BlobKey, File, Ref};
 use bytes::Bytes;
 
+use super::attestations::Provenance;
 use super::facts::{
     Facts, FileFacts, METADATA, METADATA_END, PROVENANCE, PROVENANCE_END, SDIST, Status, WHEEL, Yanked,
 };
 use super::file_name::{FileName, Kind};
 use super::name::Name;
+use super::publishers::Publishers;
 use super::version::Version;
 use super::wheel::{self, LARGEST_METADATA};
 use super::{SCHEMA, metadata};
-use crate::ecosystem::{Admit, origin};
+use crate::ecosystem::{Admit, AdmitContext, Together, origin};
 use crate::problem::{self, Problem};
 
 /// Re-validates releases.
@@ -58,7 +60,8 @@ impl Admit for PypiAdmit {
                 }
                 PROVENANCE => {
                     release.belonging(artifact, file, PROVENANCE_END).map_err(&refuse)?;
-                    check_provenance(&read(&file.blob)?).map_err(&refuse)?;
+                    Provenance::read(&read(&file.blob)?)
+                        .map_err(|why| refuse(format!("its provenance is none: {why}")))?;
                 }
                 _ => return Err(refuse("it has a file of an unknown role".to_owned())),
             }
@@ -69,6 +72,10 @@ impl Admit for PypiAdmit {
     fn admit_ref(&self, reference: &Ref) -> Result<(), Problem> {
         let why = "Python's indexes have no movable names".to_owned();
         Err(untrusted(&reference.name, &reference.label, why))
+    }
+
+    fn together<'a>(&self, context: &'a dyn AdmitContext) -> Result<Option<Box<dyn Together + 'a>>, Problem> {
+        Publishers::begin(context)
     }
 }
 
@@ -188,10 +195,12 @@ fn check_facts(artifact: &Artifact) -> Result<(), String> {
             Yanked::Because(why) => Some(why),
             Yanked::Is(_) => None,
         };
+        let attested = facts.attested.iter().flat_map(|one| [&one.by, &one.issuer, &one.logged, &one.kind]);
         [&facts.requires_python, &facts.upload_time]
             .into_iter()
             .flatten()
             .chain(yanked)
+            .chain(attested)
             .all(|one| readable(one))
     };
     let status = facts.project_status.as_ref().map(Status::parts);
@@ -200,15 +209,6 @@ fn check_facts(artifact: &Artifact) -> Result<(), String> {
         return Ok(());
     }
     Err("it says something of its files that no one can read".to_owned())
-}
-
-/// Whether a document has the form of PEP 740. Clients decide themselves whom they believe.
-fn check_provenance(bytes: &[u8]) -> Result<(), String> {
-    let read = serde_json::from_slice::<BTreeMap<String, serde_json::Value>>(bytes);
-    match read {
-        Ok(members) if members.get("attestation_bundles").is_some_and(serde_json::Value::is_array) => Ok(()),
-        _ => Err("its provenance is none".to_owned()),
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::file_name::Kind as FileKind;
 use super::group::{Group, gap};
 use super::indexes::{Indexes, host_name};
 use super::inputs::lock::{File as LockedFile, Hash};
-use super::known::{Described, Known};
+use super::known::{Described, Known, Project};
 use super::name::Name;
 use super::options::Options;
 use super::release::{File, Formats};
@@ -62,7 +62,8 @@ pub(super) struct Release {
     pub(super) repository: String,
     pub(super) project: Name,
     pub(super) version: Version,
-    pub(super) from: Source,
+    /// Where it is from: several, where some requests look through further links for it.
+    pub(super) from: Vec<Source>,
     /// The files by their names, each with the targets that it serves, by their numbers.
     pub(super) files: BTreeMap<String, BTreeSet<usize>>,
     /// Checksums that lockfiles say of the files, besides those of the index.
@@ -113,12 +114,12 @@ impl Carried {
     /// What the files that are carried say of themselves and is not known yet.
     pub(super) fn needs(&self, known: &Known) -> HashSet<Need> {
         let of = |release: &Release| -> Vec<Need> {
-            let Source::Index(index) = release.from else { return Vec::new() };
-            let key = |file: &String| (index, release.project.clone(), file.clone());
-            let unknown = release.files.keys().filter(|file| !known.files.contains_key(&key(file)));
-            unknown
-                .map(|file| Need::Metadata { index, project: release.project.clone(), file: file.clone() })
-                .collect()
+            let unknown = release.files.keys().filter(|file| release.described(file, known).is_none());
+            let need = |file: &String| {
+                let index = release.index_of(file, known)?;
+                Some(Need::Metadata { index, project: release.project.clone(), file: file.clone() })
+            };
+            unknown.filter_map(need).collect()
         };
         self.releases().flat_map(of).collect()
     }
@@ -129,13 +130,16 @@ impl Carried {
             repository: repository.to_owned(),
             project: selection.project.clone(),
             version: version.clone(),
-            from: selection.from.clone(),
+            from: Vec::new(),
             files: BTreeMap::new(),
             checksums: BTreeMap::new(),
             groups: BTreeSet::new(),
             extras: BTreeMap::new(),
         });
         release.groups.insert(selection.group);
+        if !release.from.contains(&selection.from) {
+            release.from.push(selection.from.clone());
+        }
         release.extras.entry(selection.target).or_default().extend(selection.extras.iter().cloned());
         release
     }
@@ -244,19 +248,37 @@ impl Release {
         file: &str,
         known: &'k Known,
     ) -> Option<Result<&'k Described, &'k str>> {
-        let description = match &self.from {
-            Source::Index(index) => known.files.get(&(*index, self.project.clone(), file.to_owned()))?,
-            Source::Url(url) => &known.addresses.get(url)?.1,
-        };
-        Some(description.as_ref().map_err(String::as_str))
+        let description = self.from.iter().find_map(|from| match from {
+            Source::Index(index) => known.files.get(&(*index, self.project.clone(), file.to_owned())),
+            Source::Url(url) => known.addresses.get(url).filter(|(at, _)| at.name == file).map(|(_, it)| it),
+        });
+        Some(description?.as_ref().map_err(String::as_str))
     }
 
     /// What is listed of a file of it.
     pub(super) fn listed<'k>(&self, file: &str, known: &'k Known) -> Option<&'k Listed> {
-        match &self.from {
+        self.from.iter().find_map(|from| match from {
             Source::Index(index) => known.projects.get(&(*index, self.project.clone()))?.listed.get(file),
-            Source::Url(url) => Some(&known.addresses.get(url)?.0),
-        }
+            Source::Url(url) => known.addresses.get(url).map(|(at, _)| at).filter(|at| at.name == file),
+        })
+    }
+
+    /// The pages of it.
+    pub(super) fn pages<'k>(&self, known: &'k Known) -> impl Iterator<Item = &'k Project> {
+        let indexes = self.from.iter().filter_map(|from| match from {
+            Source::Index(index) => Some(*index),
+            Source::Url(_) => None,
+        });
+        indexes.filter_map(|index| known.projects.get(&(index, self.project.clone())))
+    }
+
+    /// The index that lists a file of it.
+    fn index_of(&self, file: &str, known: &Known) -> Option<usize> {
+        self.from.iter().find_map(|from| {
+            let Source::Index(index) = from else { return None };
+            let page = known.projects.get(&(*index, self.project.clone()))?;
+            page.listed.contains_key(file).then_some(*index)
+        })
     }
 
     /// The requests that lead to it.

@@ -9,18 +9,21 @@ use super::fetch::Fetcher;
 use super::file_name::Kind as FileKind;
 use super::group::{Group, Groups, Part, Wants, gap};
 use super::indexes::Indexes;
-use super::inputs::lock::{Lock, Origin as LockOrigin};
+use super::inputs::lock::{File as LockedFile, Lock, Origin as LockOrigin};
 use super::known::{Known, View};
 use super::marker::Chosen;
+use super::name::Name;
 use super::options::Options;
 use super::release::Formats;
 use super::resolve::{Need, Origin, Outcome, Wanted, solve};
 use super::sdist::Knows;
+use super::simple::{self, Listed};
 use super::target::Target;
 use super::version::Version;
 use crate::blocking::blocking;
 use crate::ecosystem::{Gap, Note};
 use crate::problem::{Kind, Problem};
+use url::Url;
 
 /// How often something further may follow before nobody believes in an end.
 const ROUNDS: usize = 10_000;
@@ -49,6 +52,8 @@ enum Step {
     Done {
         selections: Vec<Selection>,
         notes: Vec<String>,
+        /// Files that a lockfile knows of, and their index does not any more: by the index's number.
+        unlisted: Vec<(usize, Name, Listed)>,
     },
     Needs(Vec<Need>),
     Conflict(Vec<String>),
@@ -88,6 +93,7 @@ pub(super) async fn close(
             all.extend(closed.builders(&all, &targets, options, &mut builds));
             groups = Arc::new(all);
             if groups.len() == before {
+                fetcher.prove_publishers(&closed.carried, &mut closed.known).await?;
                 closed.say_what_is_missing(&targets, options);
                 closed.groups = groups;
                 return Ok(closed);
@@ -110,8 +116,12 @@ pub(super) async fn close(
         for (step, task) in steps {
             let Some(group) = groups.get(task.group) else { continue };
             match step {
-                Step::Done { selections, notes } => {
+                Step::Done { selections, notes, unlisted } => {
                     selected.extend(selections);
+                    for (index, project, file) in unlisted {
+                        let page = closed.known.projects.entry((index, project.clone()));
+                        page.or_default().add_unlisted(&project, file);
+                    }
                     let note = |message| Note {
                         code: "pypi.no-extra".to_owned(),
                         subject: group.name.clone(),
@@ -197,7 +207,7 @@ fn step(task: &Task, groups: &[Group], targets: &[Target], known: &Known, indexe
         ),
         Wants::Resolved(wanted) => {
             let view = View { known, numbers: &group.indexes, indexes };
-            match solve(wanted, target, &view) {
+            match solve(&group.wanted_for(wanted, target), target, &view) {
                 Outcome::Conflict(lines) => Step::Conflict(lines),
                 Outcome::Needs(needs) => {
                     Step::Needs(needs.into_iter().map(|need| globally(need, &group.indexes)).collect())
@@ -223,6 +233,7 @@ fn step(task: &Task, groups: &[Group], targets: &[Target], known: &Known, indexe
                     Step::Done {
                         selections: selections.collect(),
                         notes: solution.notes.into_iter().collect(),
+                        unlisted: Vec::new(),
                     }
                 }
             }
@@ -255,6 +266,7 @@ fn locked(
         return Step::Gaps(vec![gap(&group.name, &target.name, "target", detail)]);
     }
     let (mut selections, mut needs, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
+    let mut unlisted = Vec::new();
     for package in lock.packages_for(target, chosen) {
         let mut selection = Selection {
             project: package.name.clone(),
@@ -286,9 +298,14 @@ fn locked(
                         }
                     }
                 }
-                selection.from = Source::Index(
-                    found.or(named).unwrap_or_else(|| group.indexes.first().copied().unwrap_or_default()),
-                );
+                let index =
+                    found.or(named).unwrap_or_else(|| group.indexes.first().copied().unwrap_or_default());
+                if let Some(page) = known.projects.get(&(index, package.name.clone())) {
+                    let gone = package.files.iter().filter(|file| !page.listed.contains_key(&file.name));
+                    let had = gone.filter_map(listed_by_lock);
+                    unlisted.extend(had.map(|file| (index, package.name.clone(), file)));
+                }
+                selection.from = Source::Index(index);
                 selections.push(selection);
             }
             LockOrigin::Url(url) => {
@@ -309,9 +326,17 @@ fn locked(
     }
     match (needs.is_empty(), gaps.is_empty()) {
         (false, _) => Step::Needs(needs),
-        (true, true) => Step::Done { selections, notes: Vec::new() },
+        (true, true) => Step::Done { selections, notes: Vec::new(), unlisted },
         (true, false) => Step::Gaps(gaps),
     }
+}
+
+/// What a lockfile says of a file, if it says where that is.
+fn listed_by_lock(file: &LockedFile) -> Option<Listed> {
+    let (url, _) = simple::address(&Url::parse(file.url.as_deref()?).ok()?, "")?;
+    let checksums =
+        file.hashes.iter().filter_map(|hash| simple::digest(&hash.algorithm, &hash.hex)).collect();
+    Some(Listed { name: file.name.clone(), url, checksums, size: file.size, ..Listed::default() })
 }
 
 impl Closed {
@@ -387,6 +412,16 @@ impl Closed {
     fn say_what_is_missing(&mut self, targets: &[Target], options: &Options) {
         for release in self.carried.releases() {
             let (project, version) = (release.project.as_str(), release.version.to_string());
+            let unlisted = release.pages(&self.known).flat_map(|page| &page.unlisted);
+            for file in unlisted.filter(|file| release.files.contains_key(*file)) {
+                self.notes.push(Note {
+                    code: "pypi.unlisted".to_owned(),
+                    subject: format!("{project} {version}"),
+                    message: format!(
+                        "its index does not list {file} any more, so it is had from where the lockfile says"
+                    ),
+                });
+            }
             let taken_back =
                 release.files.keys().filter_map(|file| release.listed(file, &self.known)?.yanked.as_deref());
             if let Some(why) = taken_back.max() {

@@ -13,7 +13,7 @@ use super::group::{self, Groups};
 use super::indexes::Indexes;
 use super::options::{Options, circumstances};
 use super::request::Asked;
-use super::{prove, record};
+use super::{prove, publishers, record};
 use crate::blocking::blocking;
 use crate::ecosystem::{
     Collect, CollectContext, Gathered, Proof, Request, RequestBody, Resolution, Upstreams,
@@ -58,7 +58,7 @@ impl Collect for PypiCollect {
         let mut indexes = Indexes::load(&options, context).await?;
         let groups = Groups::of(requests, &options, &mut indexes, context).await?;
         let indexes = Arc::new(indexes);
-        let fetcher = Fetcher::new(&indexes, context);
+        let fetcher = Fetcher::new(&indexes, context, publishers::roots(&options, context).await?);
         let closed = close(groups, targets.clone(), &options, indexes.clone(), &fetcher).await?;
         let scratch = context.scratch().to_owned();
         blocking(move || {

@@ -335,3 +335,136 @@ async fn accounts_are_shown_to_their_own_indexes_alone() {
     }
     assert!(upstreams.access("own", "a.whl", &fake).await.is_err());
 }
+
+#[tokio::test]
+async fn what_an_index_lists_no_more_is_had_from_where_the_lockfile_says() {
+    let (old, new) = ("a-1-py3-none-any.whl", "a-2-py3-none-any.whl");
+    let lock = |file: &str| {
+        format!(
+            "version = 1\nrevision = 3\nrequires-python = \">=3.9\"\n[[package]]\nname = \"app\"\nversion = \"0\"\n\
+             source = {{ virtual = \".\" }}\ndependencies = [{{ name = \"a\" }}]\n[[package]]\nname = \"a\"\nversion = \"1\"\n\
+             source = {{ registry = \"{}\" }}\nwheels = [{{ url = \"{}\", hash = \"sha256:{}\", size = 9 }}]\n",
+            INDEX.trim_end_matches('/'),
+            wheel(file),
+            "1".repeat(64),
+        )
+    };
+    // The index lists another version, or nothing of that name.
+    for fake in [Fake::default().lists(INDEX, "a 2", new, &[], json!({})), Fake::default()] {
+        let metadata = "Metadata-Version: 2.1\nName: a\nVersion: 1\n";
+        let fake = fake.at(&format!("{}.metadata", wheel(old)), metadata).file("uv.lock", &lock(old));
+        let resolution = fake.resolve(&["uv.lock"]).await.unwrap();
+        assert_eq!(resolution.gaps, []);
+        assert_eq!(lines(&resolution), ["a 1: a-1-py3-none-any.whl"]);
+        let file = &artifacts(&resolution)[0].files[0];
+        assert_eq!((file.origin.as_str(), file.size), (wheel(old).as_str(), Some(9)));
+        assert_eq!(file.blob.unwrap().hex(), "1".repeat(64));
+        assert!(resolution.notes.iter().any(|note| note.code == "pypi.unlisted"), "{:?}", resolution.notes);
+    }
+}
+
+#[tokio::test]
+async fn links_are_looked_through_together_with_the_index() {
+    let page = "https://links.example.test/list.html";
+    let fake = || {
+        Fake::default()
+            .has("a 1", &[])
+            .has("b 1", &[])
+            .at(
+                page,
+                format!(
+                    "<a href='{}'>a</a><a href='{}'>c</a>",
+                    wheel("a-2-py3-none-any.whl"),
+                    wheel("c-1-py3-none-any.whl")
+                ),
+            )
+            .at(
+                &format!("{}.metadata", wheel("a-2-py3-none-any.whl")),
+                "Metadata-Version: 2.1\nName: a\nVersion: 2\nRequires-Dist: b\n",
+            )
+            .at(
+                &format!("{}.metadata", wheel("c-1-py3-none-any.whl")),
+                "Metadata-Version: 2.1\nName: c\nVersion: 1\n",
+            )
+    };
+    let with = |text: &str| fake().file("requirements.txt", text);
+    let expected = ["a 2: a-2-py3-none-any.whl", "b 1: b-1-py3-none-any.whl", "c 1: c-1-py3-none-any.whl"];
+    assert_eq!(with(&format!("-f {page}\na\nc\n")).carries(&["requirements.txt"]).await, expected);
+    // An address may be that of a file. What others ask for is not looked for there.
+    let one = with(&format!("-f {}#sha256={}\na\n", wheel("a-2-py3-none-any.whl"), "1".repeat(64)));
+    assert_eq!(one.carries(&["requirements.txt"]).await, expected[..2]);
+    assert_eq!(one.carries(&["a"]).await, ["a 1: a-1-py3-none-any.whl"]);
+    // Both asked for a release of one repository, of which each found another file.
+    let both = one.has("a 2", &["b"]).file("requirements-b.txt", "a==2\n");
+    assert_eq!(both.carries(&["requirements.txt", "requirements-b.txt"]).await, expected[..2]);
+    let alone = with(&format!("--no-index\n-f {page}\nc\n")).says(json!({ "with-installers": false }));
+    let resolution = alone.resolve(&["requirements.txt"]).await.unwrap();
+    assert_eq!(artifacts(&resolution)[0].repository, "links.example.test");
+    let problem =
+        with("-f https://gone.example.test/\na\n").resolve(&["requirements.txt"]).await.unwrap_err();
+    assert_eq!(problem.code, "pypi.find-links");
+}
+
+#[tokio::test]
+async fn a_project_tells_uv_where_its_packages_are_from() {
+    let (gpu, own) = ("https://gpu.example.test/simple/", "https://own.example.test/simple/");
+    let fake = || {
+        Fake::default()
+            .has("torch 2", &[])
+            .has("numpy 2", &[])
+            .lists(gpu, "torch 1", "torch-1-py3-none-any.whl", &["numpy"], json!({}))
+            .lists(gpu, "numpy 99", "numpy-99-py3-none-any.whl", &[], json!({}))
+            .lists(own, "inner 1", "inner-1-py3-none-any.whl", &[], json!({}))
+            .has("inner 9", &[])
+            .at(
+                &format!("{}.metadata", wheel("tool-1-py3-none-any.whl")),
+                "Metadata-Version: 2.1\nName: tool\nVersion: 1\n",
+            )
+    };
+    let project = "[project]\nname = 'app'\ndependencies = ['torch', 'inner', 'tool', 'member']\n[tool.uv]\n\
+                   constraint-dependencies = ['numpy<3']\n[[tool.uv.index]]\nname = 'GPU'\nurl = 'https://gpu.example.test/simple'\n\
+                   explicit = true\n[[tool.uv.index]]\nname = 'own'\nurl = 'https://own.example.test/simple'\n[tool.uv.sources]\n\
+                   member = { workspace = true }\ntool = { url = 'https://files.example.test/tool-1-py3-none-any.whl' }\n\
+                   torch = [{ index = 'GPU', marker = \"sys_platform == 'linux'\" }]\n";
+    let fake = fake().file("pyproject.toml", project).says(json!({ "targets": [TARGET, "cp312-win_amd64"] }));
+    let resolution = fake.resolve(&["pyproject.toml"]).await.unwrap();
+    let gaps: Vec<_> = resolution.gaps.iter().map(|gap| (gap.name.as_str(), gap.reason.as_str())).collect();
+    assert_eq!(gaps, [("member", "local")]);
+    let of: Vec<_> = artifacts(&resolution)
+        .into_iter()
+        .filter(|one| !["pip", "setuptools", "wheel"].contains(&one.name.as_str()))
+        .map(|one| format!("{} {} {}", one.repository, one.name, one.version))
+        .collect();
+    let expected =
+        ["files.example.test tool 1", "gpu torch 1", "own inner 1", "pypi numpy 2", "pypi torch 2"];
+    let mut of = of;
+    of.sort();
+    assert_eq!(of, expected, "torch is for Windows from the usual index");
+    // A file beside the project says of indexes what counts.
+    let other = "https://other.example.test/simple/";
+    let fake = Fake::default()
+        .lists(other, "a 1", "a-1-py3-none-any.whl", &[], json!({}))
+        .has("a 2", &[])
+        .file("pyproject.toml", "[project]\nname = 'app'\ndependencies = ['a']\n[tool.uv]\nindex-url = 'https://gone.example.test/'\n")
+        .file("uv.toml", "index-url = 'https://other.example.test/simple'\n");
+    assert_eq!(fake.carries(&["pyproject.toml"]).await, ["a 1: a-1-py3-none-any.whl"]);
+    // What the user tells uv holds for all that is asked for.
+    let fake = Fake::default()
+        .lists(own, "a 1", "a-1-py3-none-any.whl", &[], json!({}))
+        .lists(other, "a 2", "a-2-py3-none-any.whl", &[], json!({}))
+        .lists(other, "b 2", "b-2-py3-none-any.whl", &[], json!({}))
+        .says(json!({ "with-installers": false }))
+        .file(
+            "/home/user/.config/uv/uv.toml",
+            "index-url = 'https://other.example.test/simple'\n[[index]]\nurl = 'https://own.example.test/simple'\n",
+        );
+    assert_eq!(fake.carries(&["a", "b"]).await, ["a 1: a-1-py3-none-any.whl", "b 2: b-2-py3-none-any.whl"]);
+    let named = project.replace("index = 'GPU'", "index = 'unheard-of'");
+    let problem = fake
+        .file("pyproject.toml", &named)
+        .file("uv.toml", "")
+        .resolve(&["pyproject.toml"])
+        .await
+        .unwrap_err();
+    assert_eq!(problem.code, "pypi.unknown-index");
+}

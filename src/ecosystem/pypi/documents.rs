@@ -1,14 +1,16 @@
 //! The documents of projects, with what they include, read from this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use bundle_format::BlobKey;
-use bytes::Bytes;
 
+use super::file_name::FileName;
+use super::indexes::Link;
 use super::inputs::lock::{Hash, Lock};
 use super::inputs::pyproject::Pyproject;
 use super::inputs::requirements::Requirements;
+use super::inputs::uv_settings::UvSettings;
 use super::inputs::{pdm_lock, pipfile_lock, poetry_lock, pylock, uv_lock};
 use super::name::Name;
 use super::release::Formats;
@@ -30,7 +32,7 @@ pub(super) enum Said {
     /// What it asks for in its project's words.
     Project(Box<Pyproject>),
     /// What it was resolved to.
-    Locked(Box<Lock>),
+    Locked(Box<Lock>, Box<UvSettings>),
 }
 
 /// What files of requirements ask for, together.
@@ -47,7 +49,7 @@ pub(super) struct Asks {
     pub(super) index_url: Option<String>,
     pub(super) extra_index_urls: Vec<String>,
     pub(super) no_index: bool,
-    pub(super) find_links: Vec<String>,
+    pub(super) find_links: BTreeSet<Link>,
     pub(super) formats: BTreeMap<Name, Formats>,
     pub(super) other_formats: Option<Formats>,
     pub(super) with_prereleases: bool,
@@ -83,14 +85,40 @@ impl<'a> Reader<'a> {
         }
         let text = self.text(Path::new(place)).await?;
         let lock = match document.form {
-            Form::Pyproject => return Ok(Said::Project(Box::new(Pyproject::parse(&text, place)?))),
+            Form::Pyproject => {
+                let mut project = Pyproject::parse(&text, place)?;
+                if let Some(file) = self.uv_file(Path::new(place)).await? {
+                    project.uv = project.uv.under(file);
+                }
+                return Ok(Said::Project(Box::new(project)));
+            }
             Form::Uv => uv_lock::parse(&text, place)?,
             Form::Poetry => poetry_lock::parse(&text, place)?,
             Form::Pdm => pdm_lock::parse(&text, place)?,
             Form::Pipfile => pipfile_lock::parse(&text, place)?,
             Form::Pylock | Form::Requirements => pylock::parse(&text, place)?,
         };
-        Ok(Said::Locked(Box::new(lock)))
+        let uv = if document.form == Form::Uv { self.uv_settings(Path::new(place)).await? } else { None };
+        Ok(Said::Locked(Box::new(lock), Box::new(uv.unwrap_or_default())))
+    }
+
+    /// What uv is told in the project that a lockfile is of.
+    async fn uv_settings(&mut self, lockfile: &Path) -> Result<Option<UvSettings>, Problem> {
+        let file = self.uv_file(lockfile).await?;
+        let beside = lockfile.with_file_name("pyproject.toml");
+        let Some(text) = self.text_if_there(&beside).await? else { return Ok(file) };
+        let project = Pyproject::uv_settings(&text, &beside.display().to_string())?;
+        Ok(Some(match file {
+            Some(file) => project.under(file),
+            None => project,
+        }))
+    }
+
+    /// What stands in the `uv.toml` beside a document.
+    async fn uv_file(&mut self, document: &Path) -> Result<Option<UvSettings>, Problem> {
+        let beside = document.with_file_name("uv.toml");
+        let Some(text) = self.text_if_there(&beside).await? else { return Ok(None) };
+        UvSettings::parse(&text, &beside.display().to_string()).map(Some)
     }
 
     /// Reads files of constraints.
@@ -142,18 +170,37 @@ impl<'a> Reader<'a> {
                 seen.push(next.clone());
                 waiting.push(next);
             }
+            for link in &read.find_links {
+                let link = self.link(link, directory).await?;
+                asks.find_links.insert(link);
+            }
             asks.take(read, is_constraint);
         }
         Ok(())
     }
 
-    async fn text(&mut self, path: &Path) -> Result<String, Problem> {
-        let wrong = |message: &str| Problem::new(Kind::Usage, "pypi.document", message).at(path.display());
-        let bytes: Bytes =
-            self.context.read(path, LARGEST).await?.ok_or_else(|| wrong("there is no such file"))?;
-        self.read.push(BlobKey::of(&bytes));
-        String::from_utf8(bytes.into()).map_err(|_| wrong("it is no text in UTF-8"))
+    /// A place that `--find-links` names: a path stands beside the document, or where one works, as pip has it.
+    async fn link(&self, text: &str, beside: &Path) -> Result<Link, Problem> {
+        let path = plain(&beside.join(text));
+        let name = path.file_name().and_then(|name| name.to_str());
+        let is_file = name.is_some_and(|name| FileName::with_project(name).is_some());
+        let is_beside = is_file || !self.context.list(&path).await?.is_empty();
+        Ok(Link::read(text, |text| if is_beside { path } else { PathBuf::from(text) }))
     }
+
+    async fn text(&mut self, path: &Path) -> Result<String, Problem> {
+        self.text_if_there(path).await?.ok_or_else(|| wrong(path, "there is no such file"))
+    }
+
+    async fn text_if_there(&mut self, path: &Path) -> Result<Option<String>, Problem> {
+        let Some(bytes) = self.context.read(path, LARGEST).await? else { return Ok(None) };
+        self.read.push(BlobKey::of(&bytes));
+        String::from_utf8(bytes.into()).map(Some).map_err(|_| wrong(path, "it is no text in UTF-8"))
+    }
+}
+
+fn wrong(path: &Path, message: &str) -> Problem {
+    Problem::new(Kind::Usage, "pypi.document", message).at(path.display())
 }
 
 /// A path without what leads nowhere, so that each file has one.
@@ -186,7 +233,6 @@ impl Asks {
         self.index_url = read.index_url.or(self.index_url.take());
         self.extra_index_urls.extend(read.extra_index_urls);
         self.no_index |= read.no_index;
-        self.find_links.extend(read.find_links);
         self.formats.extend(read.formats);
         self.other_formats = read.other_formats.or(self.other_formats);
         self.with_prereleases |= read.with_prereleases;

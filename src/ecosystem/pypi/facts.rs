@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use bundle_format::Artifact;
 use serde::{Deserialize, Serialize};
 
+use super::attestations::Attested;
+
 /// The roles of files.
 pub(super) const WHEEL: &str = "wheel";
 pub(super) const SDIST: &str = "sdist";
@@ -43,6 +45,9 @@ pub(super) struct FileFacts {
     /// Whether it was taken back (PEP 592).
     #[serde(default, skip_serializing_if = "Yanked::is_no")]
     pub(super) yanked: Yanked,
+    /// Who published it, as that was verified outside (PEP 740).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) attested: Vec<Attested>,
 }
 
 /// Whether a file was taken back, and why.

@@ -3,10 +3,11 @@
 //! A wheel's metadata stands beside it where the index offers that (PEP 658), and often where it does not say so; else it is
 //! read out of the wheel in parts; else the wheel is had whole. A source distribution is always had whole.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::{Read, Seek};
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bundle_format::BlobKey;
 use bytes::Bytes;
@@ -14,8 +15,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use url::Url;
 
 use super::file_name::FileName;
-use super::indexes::Indexes;
+use super::indexes::{Indexes, Link};
 use super::known::{Build, Described, Description, Known, MetadataDocument, Project};
+use super::links::Linked;
 use super::metadata::Metadata;
 use super::name::Name;
 use super::parts::Parts;
@@ -28,9 +30,10 @@ use crate::ecosystem::{CollectContext, MetadataRequest};
 use crate::events::Happening;
 use crate::net::{Access, PartAnswer, Span};
 use crate::problem::{Kind, Problem};
+use crate::protocol::sigstore::Roots;
 
 /// How much is asked for at once; the client keeps to its own limits for each host.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 /// How much of the end of a wheel is asked for first: the list of its files, and often the metadata itself.
 const FIRST_PART: u64 = 65 << 10;
 /// How much is asked for after that at once.
@@ -40,10 +43,14 @@ const MOST_PARTS: u64 = 64 << 20;
 
 /// What asks.
 pub(super) struct Fetcher<'a> {
-    indexes: &'a Indexes,
-    context: &'a dyn CollectContext,
+    pub(super) indexes: &'a Indexes,
+    pub(super) context: &'a dyn CollectContext,
     /// Hosts that have no metadata beside their wheels, though nobody said so.
     without_metadata: Mutex<HashSet<String>>,
+    /// What is behind links that were looked at.
+    pub(super) linked: tokio::sync::Mutex<HashMap<Link, Arc<Linked>>>,
+    /// Whose attestations are believed.
+    pub(super) roots: Roots,
 }
 
 /// What came of a need.
@@ -54,8 +61,8 @@ enum Fetched {
 }
 
 impl<'a> Fetcher<'a> {
-    pub(super) fn new(indexes: &'a Indexes, context: &'a dyn CollectContext) -> Fetcher<'a> {
-        Fetcher { indexes, context, without_metadata: Mutex::default() }
+    pub(super) fn new(indexes: &'a Indexes, context: &'a dyn CollectContext, roots: Roots) -> Fetcher<'a> {
+        Fetcher { indexes, context, roots, without_metadata: Mutex::default(), linked: Default::default() }
     }
 
     /// Fetches what is needed; indexes have their numbers here, not those of a view.
@@ -103,8 +110,18 @@ impl<'a> Fetcher<'a> {
         Ok(())
     }
 
-    /// What an index lists of a project; nothing, if it has none of that name.
+    /// What an index lists of a project, with what it is looked through together with; nothing, if there is none.
     async fn project(&self, index: usize, project: &Name) -> Result<Project, Problem> {
+        let mut page = self.page(index, project).await?;
+        if let Some(index) = self.indexes.get(index)
+            && (index.are_links_enough || !page.releases.is_empty())
+        {
+            page.add(project, self.linked(&index.links, project).await?);
+        }
+        Ok(page)
+    }
+
+    async fn page(&self, index: usize, project: &Name) -> Result<Project, Problem> {
         let Some(access) = self.indexes.page(index, project) else { return Ok(Project::default()) };
         let url = access.url.clone();
         let request = MetadataRequest { access, accept: ACCEPT, limit: simple::LARGEST, fresh: false };
@@ -153,6 +170,11 @@ impl<'a> Fetcher<'a> {
         project: &Name,
         listed: &Listed,
     ) -> Result<Description, Problem> {
+        if listed.url.is_empty()
+            && let Some(key) = sha256(listed)
+        {
+            return self.local(project, listed, key).await;
+        }
         let Ok(url) = Url::parse(&listed.url) else { return Ok(Err("it has no address".to_owned())) };
         let repository =
             index.and_then(|index| self.indexes.get(index)).map(|index| index.repository.as_str());
@@ -174,6 +196,21 @@ impl<'a> Fetcher<'a> {
             Ok(document) => self.described(document.into(), String::new()).await,
             Err(why) => Ok(Err(why)),
         }
+    }
+
+    /// A file of this machine, which is held.
+    async fn local(&self, project: &Name, listed: &Listed, key: BlobKey) -> Result<Description, Problem> {
+        let (file, name, project) =
+            (self.context.open_blob(&key).await?, listed.name.clone(), project.clone());
+        if listed.name.ends_with(".whl") {
+            let read = move || Ok(wheel::metadata(file, &name, &project).map_err(|error| error.to_string()));
+            return match blocking(read).await? {
+                Ok(document) => self.described(document.into(), String::new()).await,
+                Err(why) => Ok(Err(why)),
+            };
+        }
+        let read = move || Ok(read_sdist(&name, file));
+        Ok(blocking(read).await?.map(of_sdist))
     }
 
     async fn described(&self, document: Bytes, origin: String) -> Result<Description, Problem> {
@@ -264,26 +301,16 @@ impl<'a> Fetcher<'a> {
     async fn sdist(&self, access: &Access, listed: &Listed) -> Result<Description, Problem> {
         let name = listed.name.clone();
         let read = match (sha256(listed), listed.size) {
-            (Some(key), Some(size)) if !name.ends_with(".zip") => {
+            (Some(key), Some(size)) => {
                 if self.context.obtain(access, &key.into(), size).await?.is_none() {
                     return Ok(Err(gone(access)));
                 }
                 let file = self.context.open_blob(&key).await?;
-                blocking(move || Ok(sdist::read(&name, file))).await?.map_err(|error| error.to_string())
+                blocking(move || Ok(read_sdist(&name, file))).await?
             }
-            _ => {
-                self.whole(access, move |file| match name.ends_with(".zip") {
-                    true => sdist::read_zip(file),
-                    false => sdist::read(&name, file),
-                })
-                .await?
-            }
+            _ => self.whole(access, move |file| read_sdist(&name, file)).await?,
         };
-        Ok(read.map(|sdist| Described {
-            metadata: sdist.metadata,
-            document: None,
-            build: Some(Build { requires: sdist.build_requires, knows: sdist.knows }),
-        }))
+        Ok(read.map(of_sdist))
     }
 
     /// Reads a file that has to be had whole, into a file that is gone afterwards.
@@ -306,7 +333,17 @@ fn listed(need: &Need, known: &Known) -> Option<Listed> {
     known.projects.get(&(*index, project.clone()))?.listed.get(file).cloned()
 }
 
-fn sha256(listed: &Listed) -> Option<BlobKey> {
+fn read_sdist(name: &str, file: impl Read + Seek) -> Result<sdist::Sdist, String> {
+    let read = if name.ends_with(".zip") { sdist::read_zip(file) } else { sdist::read(name, file) };
+    read.map_err(|error| error.to_string())
+}
+
+fn of_sdist(sdist: sdist::Sdist) -> Described {
+    let build = Build { requires: sdist.build_requires, knows: sdist.knows };
+    Described { metadata: sdist.metadata, document: None, build: Some(build) }
+}
+
+pub(super) fn sha256(listed: &Listed) -> Option<BlobKey> {
     listed.checksums.iter().find_map(bundle_format::Digest::blob_key)
 }
 

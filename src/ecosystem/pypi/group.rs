@@ -1,16 +1,21 @@
 //! What is resolved together, because it is to be installed together: what requests ask for, or what a lockfile says.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use super::documents::{Asks, Reader, Said};
 use super::indexes::Indexes;
 use super::inputs::lock::{Hash, Lock};
 use super::inputs::pyproject::Pyproject;
+use super::marker::{Chosen, Marker};
 use super::name::Name;
 use super::options::Options;
 use super::request::{Asked, Document};
 use super::requirement::Requirement;
 use super::resolve::Wanted;
+use super::target::Target;
+use super::with_uv;
 use crate::ecosystem::{CollectContext, Gap, Note, Request};
 use crate::problem::{Kind, Problem};
 
@@ -31,6 +36,8 @@ pub(super) struct Group {
     /// The targets that it is for, by their numbers; none for all.
     pub(super) targets: Vec<usize>,
     pub(super) part: Part,
+    /// Projects that are to be had from one index alone, by its place in `indexes`, on the targets where a marker holds.
+    pub(super) sources: Vec<(Name, Option<Marker>, usize)>,
 }
 
 /// What a group wants.
@@ -171,11 +178,18 @@ impl Groups {
         let group = match said {
             Said::Asks(asks) => self.asks(name, requests, *asks, (options, constraints), indexes)?,
             Said::Project(project) => {
+                let uv = project.uv.clone();
                 let required = required(*project, &document, options)?;
-                let wants = Wants::Resolved(wanted(options, required, constraints));
-                Group::new(name, requests, wants, indexes.usual()?, Part::Document)
+                let wanted = wanted(options, required, constraints);
+                let (group, gaps) =
+                    with_uv::group((name, requests), wanted, uv, Path::new(&document.path), indexes)?;
+                self.gaps.extend(gaps);
+                group
             }
-            Said::Locked(lock) => locked(name, requests, lock, &document, options, indexes)?,
+            Said::Locked(lock, uv) => {
+                with_uv::name_indexes(&uv, indexes)?;
+                locked(name, requests, lock, &document, options, indexes)?
+            }
         };
         self.groups.push(group);
         Ok(())
@@ -195,10 +209,6 @@ impl Groups {
             );
             self.gaps.push(gap(local, "", "local", detail));
         }
-        for links in &asks.find_links {
-            let message = format!("{links} is not looked at: packages come from indexes alone");
-            self.notes.push(Note { code: "pypi.find-links".to_owned(), subject: name.clone(), message });
-        }
         let mut wanted = wanted(options, asks.requirements, constraints);
         wanted.constraints.extend(asks.constraints);
         wanted.formats.extend(asks.formats);
@@ -212,8 +222,11 @@ impl Groups {
         match &asks.index_url {
             Some(url) => order.push(indexes.number(url, None)?),
             None if asks.no_index => {}
+            // Links may be all that there is.
+            None if !asks.find_links.is_empty() => order.extend(indexes.usual().unwrap_or_default()),
             None => order.extend(indexes.usual()?),
         }
+        let order = indexes.with_links(order, &asks.find_links);
         let mut group = Group::new(name, requests, Wants::Resolved(wanted), order, Part::Document);
         group.hashes = asks.hashes;
         group.hashes.retain(|_, hashes| !hashes.is_empty());
@@ -234,8 +247,21 @@ impl Group {
             Wants::Resolved(wanted) => Wants::Resolved(Wanted { indexes: indexes.len(), ..wanted }),
             wants => wants,
         };
-        let hashes = BTreeMap::new();
-        Group { name, requests, wants, indexes, hashes, require_hashes: false, targets: Vec::new(), part }
+        let (hashes, targets, sources) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Group { name, requests, wants, indexes, hashes, require_hashes: false, targets, part, sources }
+    }
+
+    /// What is to be resolved for a target.
+    pub(super) fn wanted_for<'a>(&self, wanted: &'a Wanted, target: &Target) -> Cow<'a, Wanted> {
+        let holds = |marker: &Option<Marker>| {
+            marker.as_ref().is_none_or(|marker| marker.holds(&target.environment, Chosen::default()))
+        };
+        let of = self.sources.iter().filter(|(_, marker, _)| holds(marker));
+        let index_of: HashMap<Name, usize> = of.map(|(name, _, index)| (name.clone(), *index)).collect();
+        match index_of.is_empty() {
+            true => Cow::Borrowed(wanted),
+            false => Cow::Owned(Wanted { index_of, ..wanted.clone() }),
+        }
     }
 }
 

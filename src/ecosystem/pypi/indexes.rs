@@ -3,30 +3,54 @@
 //! No host is written here. The public index is the one that untouched clients of this machine would use; one that is
 //! configured here is only a route to it, whatever host documents name.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::credentials::Ways;
+use super::inputs::uv_settings::UvSettings;
 use super::machine::Machine;
 use super::name::Name;
 use super::options::Options;
+use super::with_uv;
 use crate::ecosystem::CollectContext;
 use crate::net::{Access, Credential};
 use crate::problem::{Kind, Problem};
 
 /// The repository that stands for the public index.
 pub(super) const PUBLIC: &str = "pypi";
+/// The largest file of settings that is read, in bytes.
+const LARGEST_SETTINGS: u64 = 16 << 20;
+/// The repository of files of this machine alone.
+const LOCAL: &str = "local";
 
 /// An index.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Index {
     /// The repository's name.
     pub(super) repository: String,
-    /// Its address, without user and password, ending in a slash.
-    pub(super) base: Url,
+    /// Its address, without user and password, ending in a slash; none, where there are links alone.
+    pub(super) base: Option<Url>,
     credential: Option<Credential>,
     /// The projects that are to be had from it alone; see [`super::options::Declared`].
     packages: Vec<String>,
+    /// What it is looked through together with.
+    pub(super) links: BTreeSet<Link>,
+    /// Whether links alone may have a project, which this index has not.
+    pub(super) are_links_enough: bool,
+    /// The number of the same index without links.
+    itself: usize,
+}
+
+/// Where further files are, which no index lists.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Link {
+    /// A page that links to files, or the address of one.
+    Page(Url),
+    /// A directory of this machine, or a file there.
+    Directory(PathBuf),
 }
 
 /// All indexes that are in use, by their number.
@@ -50,6 +74,7 @@ impl Indexes {
         let mut indexes = Indexes { ways: Ways::load(&machine, context).await?, ..Indexes::default() };
         let pristine = machine.pristine_index.as_deref().and_then(|text| read(text).ok());
         indexes.public.extend(pristine.map(|(url, _)| url));
+        let of_user = uv_of_user(context).await?;
         let variable = |name: &str| context.environment(name).filter(|value| !value.is_empty());
         let of_variables =
             || ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"].into_iter().find_map(variable);
@@ -57,6 +82,7 @@ impl Indexes {
         let default = declared
             .map(|declared| declared.url.clone())
             .or_else(of_variables)
+            .or_else(|| of_user.indexes.iter().find(|index| index.is_default).map(|index| index.url.clone()))
             .or_else(|| machine.option("index-url").map(str::to_owned))
             .or_else(|| machine.pristine_index.clone());
         for declared in options.indexes.iter().filter(|declared| !declared.is_default) {
@@ -74,6 +100,10 @@ impl Indexes {
             let extra = extra.iter().flat_map(|list| list.split_whitespace());
             for url in extra.chain(machine.list("extra-index-url")) {
                 let number = indexes.number(url, None)?;
+                indexes.usual.push(number);
+            }
+            for index in of_user.indexes.iter().filter(|index| !index.is_default && !index.is_explicit) {
+                let number = with_uv::number(index, &mut indexes)?;
                 indexes.usual.push(number);
             }
         }
@@ -108,7 +138,8 @@ impl Indexes {
 
     /// The address of a repository's index.
     pub(super) fn origin(&self, repository: &str) -> Option<String> {
-        self.all.iter().find(|index| index.repository == repository).map(|index| index.base.to_string())
+        let base = self.all.iter().find(|index| index.repository == repository)?.base.as_ref();
+        base.map(Url::to_string)
     }
 
     /// The number of an index by its address, perhaps with a name before it (`name=https://…`); it is known from now on.
@@ -121,7 +152,8 @@ impl Indexes {
             _ => (None, text),
         };
         let (base, credential) = read(address)?;
-        if let Some(known) = self.all.iter().position(|index| same(&index.base, &base)) {
+        let is_it = |index: &Index| index.base.as_ref().is_some_and(|known| same(known, &base));
+        if let Some(known) = self.all.iter().position(is_it) {
             return Ok(known);
         }
         let is_public = self.public.iter().any(|public| same(public, &base));
@@ -137,12 +169,51 @@ impl Indexes {
         if let Some(other) = self.all.iter().find(|other| other.repository == repository) {
             let message = format!("two indexes would be called {repository}");
             return Err(Problem::new(Kind::Usage, "pypi.same-name", message)
-                .because(format!("{} and {base}", other.base))
+                .because(format!("{} and {base}", other.base.as_ref().map_or("links", Url::as_str)))
                 .hint("name them in aftk.toml: [[pypi]] index = \"…\", name = \"…\""));
         }
         let credential = credential.or_else(|| self.ways.of_index(&repository, &base));
-        self.all.push(Index { repository, base, credential, packages: Vec::new() });
-        Ok(self.all.len() - 1)
+        Ok(self.add(Index { repository, base: Some(base), credential, ..Index::default() }))
+    }
+
+    fn add(&mut self, index: Index) -> usize {
+        self.all.push(Index { itself: self.all.len(), ..index });
+        self.all.len() - 1
+    }
+
+    /// The same indexes, looked through together with links. What none of them has is had from the links alone.
+    pub(super) fn with_links(&mut self, numbers: Vec<usize>, links: &BTreeSet<Link>) -> Vec<usize> {
+        if links.is_empty() {
+            return numbers;
+        }
+        let mut with_links = Vec::new();
+        for (place, itself) in numbers.iter().enumerate() {
+            let Some(index) = self.all.get(*itself) else { continue };
+            let are_links_enough = place + 1 == numbers.len();
+            let index = Index { links: links.clone(), are_links_enough, ..index.clone() };
+            self.all.push(Index { itself: *itself, ..index });
+            with_links.push(self.all.len() - 1);
+        }
+        if with_links.is_empty() {
+            let host = links.iter().find_map(|link| match link {
+                Link::Page(url) => Some(host_name(url)),
+                Link::Directory(_) => None,
+            });
+            let repository = host.unwrap_or_else(|| LOCAL.to_owned());
+            let links = links.clone();
+            with_links.push(self.add(Index {
+                repository,
+                links,
+                are_links_enough: true,
+                ..Index::default()
+            }));
+        }
+        with_links
+    }
+
+    /// The number of the same index without links.
+    pub(super) fn without_links(&self, number: usize) -> usize {
+        self.all.get(number).map_or(number, |index| index.itself)
     }
 
     /// The index that alone has a project, by the word of the configuration.
@@ -162,19 +233,30 @@ impl Indexes {
     /// The way to a project's page.
     pub(super) fn page(&self, number: usize, project: &Name) -> Option<Access> {
         let index = self.all.get(number)?;
-        let url = index.base.join(&format!("{project}/")).ok()?;
+        let url = index.base.as_ref()?.join(&format!("{project}/")).ok()?;
         Some(self.let_in(url, Some(&index.repository)))
     }
 
     /// The way to a file of a repository. As with pip, what opens an index also opens what it keeps on its own origin.
     pub(super) fn let_in(&self, url: Url, repository: Option<&str>) -> Access {
         let of_repository = self.all.iter().filter(|index| Some(index.repository.as_str()) == repository);
-        let mut candidates =
-            of_repository.chain(&self.all).filter(|index| index.base.origin() == url.origin());
+        let is_near = |index: &&Index| index.base.as_ref().is_some_and(|base| base.origin() == url.origin());
+        let mut candidates = of_repository.chain(&self.all).filter(is_near);
         let credential = candidates.find_map(|index| index.credential.clone());
         let credential = credential.or_else(|| self.ways.credential(&url));
         Access { credential, route: self.ways.route(&url), ..Access::open(url) }
     }
+}
+
+/// What the user tells uv, wherever it is run.
+async fn uv_of_user(context: &dyn CollectContext) -> Result<UvSettings, Problem> {
+    let of_system = context.environment("XDG_CONFIG_HOME").map(PathBuf::from);
+    let directory = of_system.or_else(|| Some(context.home_directory()?.join(".config")));
+    let Some(path) = directory.map(|directory| directory.join("uv/uv.toml")) else {
+        return Ok(UvSettings::default());
+    };
+    let Some(bytes) = context.read(&path, LARGEST_SETTINGS).await? else { return Ok(UvSettings::default()) };
+    UvSettings::parse(&String::from_utf8_lossy(&bytes), &path.display().to_string())
 }
 
 /// An index's address, ending in a slash, and the user in it.

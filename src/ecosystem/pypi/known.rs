@@ -1,9 +1,11 @@
 //! What is known so far of indexes: pages, and what files say of themselves.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use bundle_format::BlobKey;
 
+use super::attestations::Attested;
 use super::indexes::Indexes;
 use super::metadata::Metadata;
 use super::name::Name;
@@ -24,6 +26,8 @@ pub(super) struct Project {
     pub(super) status: Option<String>,
     /// Where the page was had, and its digest.
     pub(super) page: Option<(String, BlobKey)>,
+    /// Files that the index does not list, though a lockfile says where they are.
+    pub(super) unlisted: HashSet<String>,
 }
 
 /// What a file says of itself.
@@ -64,22 +68,54 @@ pub(super) struct Known {
     pub(super) files: HashMap<(usize, Name, String), Description>,
     /// By the address, with what is listed of it.
     pub(super) addresses: HashMap<Box<str>, (Listed, Description)>,
+    /// What proves who published files, by the address of the proof.
+    pub(super) provenances: HashMap<String, Proven>,
+}
+
+/// What proves who published a file, which is held.
+#[derive(Debug)]
+pub(super) struct Proven {
+    pub(super) key: BlobKey,
+    pub(super) size: u64,
+    /// What it proved to those who pinned roots; nothing else was looked at.
+    pub(super) attested: Vec<Attested>,
 }
 
 impl Project {
     /// Reads what a page lists: of one file that is listed twice, the first counts.
     pub(super) fn of(project: &Name, page: Page) -> Project {
-        let mut listed: HashMap<String, Listed> = HashMap::with_capacity(page.files.len());
-        let mut files = Vec::new();
-        for file in page.files {
-            let (pythons, is_yanked) = (file.requires_python.as_deref(), file.yanked.is_some());
-            let Some(read) = File::read(project, &file.name, pythons, is_yanked) else { continue };
-            if let std::collections::hash_map::Entry::Vacant(place) = listed.entry(file.name.clone()) {
-                place.insert(file);
-                files.push(read);
+        let mut of = Project { status: page.status, ..Project::default() };
+        of.listed.reserve(page.files.len());
+        let files: Vec<File> = page.files.into_iter().filter_map(|file| of.enter(project, file)).collect();
+        of.releases = releases(files);
+        of
+    }
+
+    /// Takes in what is listed elsewhere, as far as it is not listed here.
+    pub(super) fn add(&mut self, project: &Name, files: impl IntoIterator<Item = Listed>) {
+        for file in files {
+            let Some(file) = self.enter(project, file) else { continue };
+            let version = &file.parsed.version;
+            match self.releases.binary_search_by(|release| release.version.cmp(version)) {
+                Ok(at) => self.releases.get_mut(at).into_iter().for_each(|one| one.files.push(file.clone())),
+                Err(at) => self.releases.insert(at, Release { version: version.clone(), files: vec![file] }),
             }
         }
-        Project { releases: releases(files), listed, status: page.status, page: None }
+    }
+
+    /// Takes in what a lockfile says of a file that the index does not list.
+    pub(super) fn add_unlisted(&mut self, project: &Name, file: Listed) {
+        self.unlisted.insert(file.name.clone());
+        self.add(project, [file]);
+    }
+
+    /// Remembers what is listed of a file: `None`, if it is none of the project's, or was listed before.
+    fn enter(&mut self, project: &Name, file: Listed) -> Option<File> {
+        let (pythons, is_yanked) = (file.requires_python.as_deref(), file.yanked.is_some());
+        let read = File::read(project, &file.name, pythons, is_yanked)?;
+        let Entry::Vacant(place) = self.listed.entry(file.name.clone()) else { return None };
+        place.insert(file);
+        Some(read)
     }
 }
 
@@ -95,9 +131,10 @@ impl Candidates for View<'_> {
     fn releases(&self, index: usize, project: &Name) -> Option<&[Release]> {
         let number = self.numbers.get(index)?;
         // A project that is said to be of one index is of no other.
+        let itself = self.indexes.without_links(*number);
         let is_asked = match self.indexes.of_project(project) {
-            Some(of) => of == *number,
-            None => !self.indexes.is_for_some(*number),
+            Some(of) => of == itself,
+            None => !self.indexes.is_for_some(itself),
         };
         if !is_asked {
             return Some(&[]);

@@ -10,9 +10,10 @@
 //! target.
 //!
 //! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`], [`indexes`] and [`credentials`]
-//! where and how it is to be had, and [`group`] what is installed together. [`closure`] resolves that in rounds, in which
-//! [`fetch`] asks for what is not [`known`]: pages ([`simple`], [`page_html`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
-//! [`carry`] chooses files, of which [`record`] makes artifacts. [`prove`] checks that they are enough.
+//! where and how it is to be had, and [`group`] what is installed together, as [`with_uv`] finds it told. [`closure`] resolves that in rounds, in which
+//! [`fetch`] asks for what is not [`known`]: pages ([`simple`], [`page_html`]) with what they are looked through together with
+//! ([`links`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
+//! [`publishers`] proves who published them, by [`attestations`]. [`carry`] chooses files, of which [`record`] makes artifacts. [`prove`] checks that they are enough.
 //!
 //! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
 //! what is [`listed`]: on [`pages`] for installers, and as [`project_json`] for those that ask the older interface. What an
@@ -20,6 +21,7 @@
 //! at it. [`push`] uploads into somebody else's index, with the account that [`pypirc`] has.
 
 mod admit;
+mod attestations;
 mod carry;
 mod closure;
 mod collect;
@@ -39,6 +41,7 @@ mod hostile_tests;
 mod indexes;
 mod inputs;
 mod known;
+mod links;
 mod listed;
 mod machine;
 mod marker;
@@ -50,6 +53,7 @@ mod pages;
 mod parts;
 mod project_json;
 mod prove;
+mod publishers;
 mod push;
 mod pypirc;
 mod record;
@@ -67,6 +71,7 @@ mod target;
 mod unreadable;
 mod version;
 mod wheel;
+mod with_uv;
 
 use bundle_format::Artifact;
 
@@ -110,6 +115,10 @@ impl Ecosystem for Pypi {
     /// A file's name may mean other bytes at another index. The one over all of them shows each under its digest.
     fn repositories_stand_apart(&self) -> bool {
         true
+    }
+
+    fn proof(&self, artifact: &Artifact) -> Option<String> {
+        publishers::shown(artifact)
     }
 
     fn admit(&self) -> Option<&dyn Admit> {

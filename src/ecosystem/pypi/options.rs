@@ -14,7 +14,7 @@ use super::target::Target;
 use super::unreadable::Unreadable;
 use crate::ecosystem::CollectContext;
 use crate::problem::{Kind, Problem};
-use crate::settings::Settings;
+use crate::settings::{OneOrMore, Settings};
 
 /// All that is said in the project and on the command line; of what is said twice, the last counts.
 #[derive(Debug, Default)]
@@ -34,6 +34,8 @@ pub(super) struct Options {
     pub(super) constraints: Vec<String>,
     /// What holds for what builds source distributions.
     pub(super) build_constraints: Vec<Requirement>,
+    /// Files that name whose attestations are believed.
+    pub(super) trusted_roots: Vec<String>,
     /// What may be used of some projects.
     pub(super) formats: BTreeMap<Name, Formats>,
     /// What may be used of all others.
@@ -77,6 +79,7 @@ struct Table {
     extras: Option<OneOrMore>,
     groups: Option<OneOrMore>,
     constraints: Option<OneOrMore>,
+    trusted_root: Option<OneOrMore>,
     build_constraints: Option<OneOrMore>,
     only_binary: Option<OneOrMore>,
     no_binary: Option<OneOrMore>,
@@ -84,22 +87,6 @@ struct Table {
     with_sdists: Option<bool>,
     with_installers: Option<bool>,
     system_packages: BTreeMap<String, Vec<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMore {
-    One(String),
-    More(Vec<String>),
-}
-
-impl OneOrMore {
-    fn list(self) -> Vec<String> {
-        match self {
-            OneOrMore::One(one) => vec![one],
-            OneOrMore::More(more) => more,
-        }
-    }
 }
 
 impl Options {
@@ -128,6 +115,7 @@ impl Options {
         self.pythons = said(table.python).unwrap_or(std::mem::take(&mut self.pythons));
         self.platforms = said(table.platforms).unwrap_or(std::mem::take(&mut self.platforms));
         self.constraints = said(table.constraints).unwrap_or(std::mem::take(&mut self.constraints));
+        self.trusted_roots = said(table.trusted_root).unwrap_or(std::mem::take(&mut self.trusted_roots));
         if let Some(extras) = said(table.extras) {
             self.extras = names(extras)?;
         }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bundle_format::Requirement as Edge;
 use serde_json::Value;
 
+use super::facts::{SDIST, WHEEL};
 use super::group::gap;
 use super::metadata::Metadata;
 use super::name::Name;
@@ -83,7 +84,7 @@ impl Carried {
         let (requires, build) = (of_kind("runtime"), of_kind("build"));
         let facts = artifact.attributes.get("files");
         let (mut targets, mut built_for) = (BTreeSet::new(), BTreeSet::new());
-        for file in artifact.files.iter().filter(|file| matches!(file.role.as_str(), "wheel" | "sdist")) {
+        for file in artifact.files.iter().filter(|file| matches!(file.role.as_str(), WHEEL | SDIST)) {
             let fact = facts.and_then(|facts| facts.get(&file.path));
             let pythons = fact.and_then(|fact| fact.get("requires_python")).and_then(Value::as_str);
             let is_yanked =
@@ -92,7 +93,7 @@ impl Carried {
             let serves =
                 fact.and_then(|fact| fact.get("targets")).and_then(Value::as_array).into_iter().flatten();
             let serves: Vec<&str> = serves.filter_map(Value::as_str).collect();
-            if file.role == "sdist" {
+            if file.role == SDIST {
                 built_for.extend(serves.iter().map(|&target| target.to_owned()));
             }
             targets.extend(serves.iter().map(|&target| target.to_owned()));

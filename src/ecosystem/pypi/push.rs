@@ -35,6 +35,7 @@ const LISTS: [&str; 2] = ["simple/", "+simple/"];
 impl Push for Pypi {
     fn check(&self, order: &PushOrder) -> Result<(), Problem> {
         must_not_rename(order, "releases")?;
+        order.must_sign_nothing()?;
         base(&order.target).map(drop)
     }
 

@@ -6,9 +6,10 @@ use bundle_format::{Digest, Requirement as Edge};
 use serde_json::{Map, Value};
 
 use super::SCHEMA;
-use super::carry::{Release, Source};
+use super::carry::Release;
+use super::facts::{METADATA, METADATA_END, PROVENANCE, PROVENANCE_END, SDIST, WHEEL};
 use super::group::{Group, gap};
-use super::known::{Described, Known};
+use super::known::{Described, Known, Proven};
 use super::requirement::Requirement;
 use super::simple::Listed;
 use super::target::Target;
@@ -50,18 +51,25 @@ pub(super) fn planned(
         let build = described.build.iter().flat_map(|build| &build.requires);
         requires.extend(build.map(|requirement| edge(requirement, "build")));
         let locked = release.checksums.get(name).map(Vec::as_slice).unwrap_or_default();
-        facts.insert(name.clone(), fact(listed, described, serves, targets));
+        let proven = listed.provenance.as_ref().and_then(|address| known.provenances.get_key_value(address));
+        let mut fact = fact(listed, described, serves, targets);
+        if let Some((address, proven)) = proven {
+            files.push(provenance(name, address, proven));
+            if !proven.attested.is_empty()
+                && let Ok(attested) = serde_json::to_value(&proven.attested)
+            {
+                fact.insert("attested".to_owned(), attested);
+            }
+        }
+        facts.insert(name.clone(), fact.into());
         add(&mut files, listed, described, locked);
     }
     attributes.insert("files".to_owned(), facts.into());
     if let Some(extras) = extras(release, targets) {
         attributes.insert("extras".to_owned(), extras);
     }
-    if let Source::Index(index) = release.from
-        && let Some(page) = known.projects.get(&(index, release.project.clone()))
-        && let Some(status) = &page.status
-    {
-        attributes.insert("project_status".to_owned(), status.clone().into());
+    if let Some(status) = release.pages(known).find_map(|page| page.status.clone()) {
+        attributes.insert("project_status".to_owned(), status.into());
     }
     Ok(Planned {
         ecosystem: "pypi".to_owned(),
@@ -79,8 +87,7 @@ pub(super) fn planned(
 
 /// The page that a release was found on.
 pub(super) fn evidence(release: &Release, known: &Known) -> Option<Evidence> {
-    let Source::Index(index) = release.from else { return None };
-    let (origin, digest) = known.projects.get(&(index, release.project.clone()))?.page.clone()?;
+    let (origin, digest) = release.pages(known).find_map(|page| page.page.clone())?;
     Some(Evidence { origin, digest })
 }
 
@@ -96,7 +103,7 @@ fn add(files: &mut Vec<PlannedFile>, listed: &Listed, described: &Described, loc
         _ => "application/octet-stream",
     };
     files.push(PlannedFile {
-        role: if is_wheel { "wheel" } else { "sdist" }.to_owned(),
+        role: if is_wheel { WHEEL } else { SDIST }.to_owned(),
         path: listed.name.clone(),
         media_type: media_type.to_owned(),
         origin: listed.url.clone(),
@@ -107,8 +114,8 @@ fn add(files: &mut Vec<PlannedFile>, listed: &Listed, described: &Described, loc
     });
     if let Some(document) = &described.document {
         files.push(PlannedFile {
-            role: "metadata".to_owned(),
-            path: format!("{}.metadata", listed.name),
+            role: METADATA.to_owned(),
+            path: format!("{}{METADATA_END}", listed.name),
             media_type: "text/plain".to_owned(),
             origin: document.origin.clone(),
             checksums: format!("sha256:{}", document.key.hex()).parse().into_iter().collect(),
@@ -120,7 +127,12 @@ fn add(files: &mut Vec<PlannedFile>, listed: &Listed, described: &Described, loc
 }
 
 /// What the index says of a file, and the targets that it is for.
-fn fact(listed: &Listed, described: &Described, serves: &BTreeSet<usize>, targets: &[Target]) -> Value {
+fn fact(
+    listed: &Listed,
+    described: &Described,
+    serves: &BTreeSet<usize>,
+    targets: &[Target],
+) -> Map<String, Value> {
     let mut fact = Map::new();
     let mut say = |name: &str, value: Option<Value>| value.map(|value| fact.insert(name.to_owned(), value));
     say("requires_python", listed.requires_python.clone().map(Value::from));
@@ -131,7 +143,21 @@ fn fact(listed: &Listed, described: &Described, serves: &BTreeSet<usize>, target
     say("metadata_sha256", described.document.as_ref().map(|document| document.key.hex().into()));
     let names = serves.iter().filter_map(|target| targets.get(*target));
     say("targets", Some(names.map(|target| target.name.clone()).collect()));
-    fact.into()
+    fact
+}
+
+/// What proves who published a file.
+fn provenance(of: &str, address: &str, proven: &Proven) -> PlannedFile {
+    PlannedFile {
+        role: PROVENANCE.to_owned(),
+        path: format!("{of}{PROVENANCE_END}"),
+        media_type: "application/vnd.pypi.integrity.v1+json".to_owned(),
+        origin: address.to_owned(),
+        checksums: vec![proven.key.into()],
+        blob: Some(proven.key),
+        size: Some(proven.size),
+        ..PlannedFile::default()
+    }
 }
 
 /// The extras that are wanted, by target, if there are any.

@@ -2,6 +2,7 @@
 
 pub(crate) mod connect_proxy;
 pub(crate) mod crash;
+pub(crate) mod fake_index;
 pub(crate) mod fake_registry;
 pub(crate) mod fake_store;
 pub(crate) mod fake_upstream;

@@ -23,6 +23,7 @@ use self::publish::Publisher;
 use self::release::{BACKDATED, Suite};
 use self::rules::Rules;
 use self::verbatim::{Evidence, Here};
+use super::keys::ENDINGS;
 use super::source::{directory_of, evidence_name_of, is_path};
 use super::{EVIDENCE, SCHEMA};
 use crate::ecosystem::{Materialise, MaterialiseContext};
@@ -66,7 +67,7 @@ impl Materialise for AptMaterialise {
     fn stamp(&self, context: &dyn MaterialiseContext) -> Result<String, Problem> {
         let settings = serde_json::to_vec(&context.settings()?).unwrap_or_default();
         let mut believed = bundle_format::BlobHasher::default();
-        for (_, keyring) in context.keyrings()? {
+        for (_, keyring) in context.keyrings(ENDINGS)? {
             believed.update(&keyring);
         }
         let (settings, believed) = (BlobKey::of(&settings).hex(), believed.finish().hex());
@@ -276,7 +277,7 @@ impl Plan {
     fn leave_as_they_are(&mut self, number: usize, here: &Here, world: &World<'_>) -> Result<(), Problem> {
         let World { repositories, context, now, .. } = *world;
         let (mut own, mut any) = (Keyring::default(), Keyring::default());
-        for (path, bytes) in context.keyrings()? {
+        for (path, bytes) in context.keyrings(ENDINGS)? {
             let keyring = super::keys::read(&bytes, &path)?;
             if path.file_stem().is_some_and(|name| name == repositories[number].as_str()) {
                 own.extend(keyring.clone());

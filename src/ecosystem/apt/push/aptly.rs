@@ -17,7 +17,7 @@ use super::aptly_interface::{Added, Interface, Publication, Shown, Source, flatt
 use super::{AT_ONCE, is_unreachable, outcome_of};
 use crate::ecosystem::apt::SCHEMA;
 use crate::ecosystem::apt::credentials::Ways;
-use crate::ecosystem::push::{Entry, Failure, Ledger, Outcome, Part, PartState, PushContext};
+use crate::ecosystem::push::{Entry, Failure, Ledger, Outcome, Part, PartState, PushContext, PushOrder};
 use crate::events::Happening;
 use crate::net::FilePart;
 use crate::problem::{Kind, Problem};
@@ -29,6 +29,8 @@ const ADDED_AT_ONCE: usize = 200;
 pub(super) struct Aptly<'a> {
     base: Url,
     interface: Interface<'a>,
+    /// Which key of its own it signs with, if not the first.
+    signing_key: Option<&'a str>,
     dry_run: bool,
 }
 
@@ -61,12 +63,13 @@ impl<'a> Aptly<'a> {
         base: Url,
         ways: Ways,
         context: &'a dyn PushContext,
-        dry_run: bool,
+        order: &'a PushOrder,
     ) -> Result<Aptly<'a>, Problem> {
         let api = base.join("api/").map_err(|error| {
             Problem::new(Kind::Usage, "push.target", "this is no address of an aptly").caused_by(&error)
         })?;
-        Ok(Aptly { base, interface: Interface { api, ways, context }, dry_run })
+        let interface = Interface { api, ways, context };
+        Ok(Aptly { base, interface, signing_key: order.signing_key.as_deref(), dry_run: order.dry_run })
     }
 
     pub(super) fn base(&self) -> &Url {
@@ -307,7 +310,7 @@ impl<'a> Aptly<'a> {
     ) -> Result<Outcome, Problem> {
         let there = published.iter().find(|one| one.prefix == repository && one.distribution == suite);
         sources.sort();
-        let signing = json!({ "Batch": true });
+        let signing = json!({ "Batch": true, "GpgKey": self.signing_key.unwrap_or_default() });
         let prefix = flattened(repository);
         let (method, path, order) = match there {
             None => {
@@ -343,7 +346,8 @@ impl<'a> Aptly<'a> {
         if !self.dry_run {
             self.interface.act::<Value>(method, &path, Some(order)).await.map_err(|problem| {
                 problem.hint(
-                    "aptly signs with the key of whoever runs it: `gpg --list-secret-keys` there shows it",
+                    "aptly signs with a key of whoever runs it: `gpg --list-secret-keys` there shows them, and \
+                     --signing-key names one",
                 )
             })?;
         }

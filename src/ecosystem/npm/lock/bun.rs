@@ -72,28 +72,8 @@ pub(super) fn read(text: &str) -> Result<(Lock, Vec<String>), Damage> {
         lock.push(&entry.at(&path));
     }
     lock.put_in_order();
-    mark_optional(&mut lock);
+    lock.mark_optional();
     Ok((lock, document.overrides.into_keys().collect()))
-}
-
-/// What one can do without: what only optional edges lead to.
-fn mark_optional(lock: &mut Lock) {
-    let mut needed = vec![false; lock.len()];
-    let mut edges: Vec<Vec<usize>> = vec![Vec::new(); lock.len()];
-    for edge in lock.edges().filter(|edge| !matches!(edge.kind, EdgeKind::Optional | EdgeKind::OptionalPeer))
-    {
-        if let (Some(to), Some(from)) = (edge.to, edges.get_mut(edge.from.number())) {
-            from.push(to.number());
-        }
-    }
-    let projects = lock.nodes().filter(|node| node.installed_name().is_none()).map(super::Node::number);
-    let mut open: Vec<usize> = projects.collect();
-    while let Some(number) = open.pop() {
-        if needed.get_mut(number).is_some_and(|known| !std::mem::replace(known, true)) {
-            open.extend(edges.get(number).into_iter().flatten());
-        }
-    }
-    lock.mark_optional(|number| needed.get(number) == Some(&false));
 }
 
 /// A package as it stands there.

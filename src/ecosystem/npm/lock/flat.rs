@@ -2,7 +2,7 @@
 //!
 //! Here they become what a tree is held as. A package's path is made of its name and version, and nothing is found by it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::read::Damage;
 use super::{EdgeKind, Flags, Lock, MOST, MOST_EDGES, Written, WrittenEdge};
@@ -118,12 +118,11 @@ impl Flat {
 
     /// What was read, held as a tree is.
     pub(super) fn into_lock(mut self) -> Lock {
-        let needed = self.needed();
         for entry in &mut self.entries {
             entry.edges.sort_by(|one, other| (&one.name, one.kind).cmp(&(&other.name, other.kind)));
         }
         let mut lock = Lock::default();
-        for (number, entry) in self.entries.iter().enumerate() {
+        for entry in &self.entries {
             let package = entry.package.as_ref();
             let edges = entry.edges.iter().map(|edge| WrittenEdge {
                 name: &edge.name,
@@ -138,7 +137,6 @@ impl Flat {
                 resolved: package.and_then(|package| package.resolved.as_deref()),
                 integrity: package.and_then(|package| package.integrity.as_deref()),
                 flags: Flags {
-                    optional: !self.is_without_projects && !needed.contains(&number),
                     has_install_script: package.is_some_and(|package| package.has_install_script),
                     ..Flags::default()
                 },
@@ -146,23 +144,9 @@ impl Flat {
             });
         }
         lock.put_in_order();
-        lock
-    }
-
-    /// What the project cannot do without, by number: what is reached by other edges than optional ones.
-    fn needed(&self) -> BTreeSet<usize> {
-        let mut needed = BTreeSet::new();
-        let projects = self.entries.iter().enumerate().filter(|(_, entry)| entry.package.is_none());
-        let mut open: Vec<usize> = projects.map(|(number, _)| number).collect();
-        while let Some(number) = open.pop() {
-            if !needed.insert(number) {
-                continue;
-            }
-            let edges = self.entries.get(number).into_iter().flat_map(|entry| &entry.edges);
-            open.extend(
-                edges.filter(|edge| edge.kind != EdgeKind::Optional).filter_map(|edge| Some(edge.to?.0)),
-            );
+        if !self.is_without_projects {
+            lock.mark_optional();
         }
-        needed
+        lock
     }
 }

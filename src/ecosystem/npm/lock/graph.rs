@@ -105,6 +105,26 @@ impl Lock {
         }
     }
 
+    /// Of each entry, by its number, whether the project needs it: others than optional edges lead to it.
+    pub(super) fn needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.len()];
+        let mut edges: Vec<Vec<usize>> = vec![Vec::new(); self.len()];
+        let strong = |edge: &Edge<'_>| !matches!(edge.kind, EdgeKind::Optional | EdgeKind::OptionalPeer);
+        for edge in self.edges().filter(strong) {
+            if let (Some(to), Some(from)) = (edge.to, edges.get_mut(edge.from.number())) {
+                from.push(to.number());
+            }
+        }
+        let projects = self.nodes().filter(|node| node.installed_name().is_none()).map(Node::number);
+        let mut open: Vec<usize> = projects.collect();
+        while let Some(number) = open.pop() {
+            if needed.get_mut(number).is_some_and(|known| !std::mem::replace(known, true)) {
+                open.extend(edges.get(number).into_iter().flatten());
+            }
+        }
+        needed
+    }
+
     /// The edges of registry packages that the project bends: by an override, or by putting something of its own in
     /// the place. By the package's real name and version: what its edges get instead, as edges of kind `override`.
     pub(crate) fn bent_edges(

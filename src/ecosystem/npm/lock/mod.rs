@@ -14,6 +14,7 @@ mod package_lock;
 mod package_lock_1;
 mod pnpm;
 mod read;
+mod rewrite;
 mod yaml;
 mod yarn;
 
@@ -21,6 +22,7 @@ use std::borrow::Cow;
 
 pub(super) use self::graph::{Overrides, Place, is_from_registry, place};
 pub(super) use self::read::{is_lockfile, load, must_be_readable};
+pub(super) use self::rewrite::rewrite;
 use super::names;
 use super::texts::{Id, Texts};
 use super::version::Version;
@@ -54,7 +56,7 @@ pub(crate) struct Node<'a> {
 
 /// An entry as the lockfile writes it.
 #[derive(Default)]
-pub(super) struct Written<'a> {
+pub(in crate::ecosystem::npm) struct Written<'a> {
     pub(super) path: &'a str,
     pub(super) name: Option<&'a str>,
     pub(super) version: Option<&'a str>,
@@ -66,7 +68,7 @@ pub(super) struct Written<'a> {
 }
 
 /// An edge as the lockfile writes it.
-pub(super) struct WrittenEdge<'a> {
+pub(in crate::ecosystem::npm) struct WrittenEdge<'a> {
     pub(super) name: &'a str,
     pub(super) range: &'a str,
     pub(super) kind: EdgeKind,
@@ -196,10 +198,11 @@ impl Lock {
         self.nodes().try_for_each(|node| check(node).map_err(|message| (node.path().to_owned(), message)))
     }
 
-    /// Marks entries as ones that can be done without, by their numbers.
-    fn mark_optional(&mut self, is_optional: impl Fn(usize) -> bool) {
-        for (number, entry) in self.entries.iter_mut().enumerate() {
-            entry.flags.optional |= is_optional(number);
+    /// Marks what the project can do without, where the lockfile doesn't say it: what only optional edges lead to.
+    fn mark_optional(&mut self) {
+        let needed = self.needed();
+        for (entry, needed) in self.entries.iter_mut().zip(needed) {
+            entry.flags.optional |= !needed;
         }
     }
 

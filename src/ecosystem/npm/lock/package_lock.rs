@@ -38,7 +38,7 @@ pub(super) async fn load(path: &Path, shown: &Path, context: &dyn CollectContext
     let Some(file) = context.open(path).await? else { return Ok(Loaded::Missing) };
     let fault = match blocking(move || Ok(read(file))).await? {
         Ok((lock, digest)) => return Ok(Loaded::Read(lock, digest)),
-        Err(Fault::Version(Some(1))) => return Ok(Loaded::Older),
+        Err(fault) if fault.is_older() => return Ok(Loaded::Older),
         Err(fault) => fault,
     };
     // Where the file cannot be read, is too large or no file at all, this says so.
@@ -86,6 +86,11 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// Whether it is a lockfile of version 1, which is read elsewhere.
+    pub(super) fn is_older(&self) -> bool {
+        matches!(self, Fault::Version(Some(1)))
+    }
+
     /// Says what is wrong, and in which line. `shown` is the lockfile's path, and `text` what it holds.
     pub(super) fn explain(self, shown: &Path, text: &[u8]) -> Problem {
         let damaged = |message: String, line: usize| {

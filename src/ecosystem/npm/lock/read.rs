@@ -127,6 +127,29 @@ pub(crate) async fn load(
         .await
 }
 
+/// Reads and checks a lockfile whose bytes are at hand, and gives it with its text. `shown` is its path, whose last part says whose it
+/// is.
+///
+/// # Errors
+/// As [`load`], and if no client calls its lockfile so.
+pub(super) fn read_text<'a>(shown: &Path, bytes: &'a [u8]) -> Result<(Lock, &'a str), Problem> {
+    let file_name = shown.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    must_be_readable(file_name, shown)?;
+    let Some(client) = Client::of(file_name) else {
+        let message = format!("no client of npm's registries calls its lockfile {file_name:?}");
+        return Err(Problem::new(Kind::Usage, "npm.no-lockfile", message).at(shown.display()).hint(
+            "these are read: package-lock.json, npm-shrinkwrap.json, yarn.lock, pnpm-lock.yaml, bun.lock",
+        ));
+    };
+    let lock = match (client, package_lock::read(bytes)) {
+        (Client::Npm, Ok((lock, _))) => lock,
+        (Client::Npm, Err(fault)) if !fault.is_older() => return Err(fault.explain(shown, bytes)),
+        _ => read(client, bytes).map_err(|damage| damage.explain(client, shown, bytes))?.lock,
+    };
+    // It was read as text.
+    Ok((lock, std::str::from_utf8(bytes).unwrap_or_default()))
+}
+
 /// Reads and checks a lockfile that is held as a whole.
 fn read(client: Client, bytes: &[u8]) -> Result<Lockfile, Damage> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);

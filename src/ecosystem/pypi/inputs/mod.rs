@@ -2,7 +2,7 @@
 //!
 //! Two kinds: documents that ask ([`requirements`], [`pyproject`]) are resolved for each target; lockfiles ([`pylock`],
 //! [`uv_lock`], [`poetry_lock`], [`pdm_lock`], [`pipfile_lock`]) have been resolved, and become a [`lock::Lock`], of which a
-//! target takes its part. Nothing is read from anywhere here: what a document includes is for its reader to bring.
+//! target takes its part. [`uv_settings`] say which indexes are meant. Nothing is read from anywhere here: what a document includes is for its reader to bring.
 
 pub(crate) mod lock;
 pub(crate) mod pdm_lock;
@@ -12,6 +12,7 @@ pub(crate) mod pylock;
 pub(crate) mod pyproject;
 pub(crate) mod requirements;
 pub(crate) mod uv_lock;
+pub(crate) mod uv_settings;
 
 use serde::de::DeserializeOwned;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::uv_settings::UvSettings;
 use super::{damaged, read_toml, unreadable};
 use crate::ecosystem::pypi::name::Name;
 use crate::ecosystem::pypi::requirement::Requirement;
@@ -27,6 +28,8 @@ pub(crate) struct Pyproject {
     pub(crate) build_requires: Option<Vec<Requirement>>,
     /// What is called to build it.
     pub(crate) build_backend: Option<String>,
+    /// What it says to uv.
+    pub(crate) uv: UvSettings,
 }
 
 #[derive(Deserialize, Default)]
@@ -82,7 +85,7 @@ impl Pyproject {
     /// # Errors
     /// If it is damaged, its groups include each other in a circle, or only Poetry could say what it needs.
     pub(crate) fn parse(text: &str, place: &str) -> Result<Pyproject, Problem> {
-        let document: Document = read_toml(text, place)?;
+        let mut document: Document = read_toml(text, place)?;
         if document.project.is_none()
             && document.tool.get("poetry").is_some_and(|poetry| poetry.get("dependencies").is_some())
         {
@@ -95,6 +98,9 @@ impl Pyproject {
         };
         let name = |text: &str| Name::parse(text).map_err(unreadable(place));
         let mut read = Pyproject::default();
+        if let Some(table) = document.tool.remove("uv") {
+            read.uv = UvSettings::of_table(table, place)?;
+        }
         if let Some(project) = &document.project {
             read.name = project.name.as_deref().map(name).transpose()?;
             let pythons = project.requires_python.as_deref().map(Specifiers::parse).transpose();
@@ -121,6 +127,22 @@ impl Pyproject {
             read.build_backend = build.build_backend;
         }
         Ok(read)
+    }
+}
+
+impl Pyproject {
+    /// What a project says to uv. Nothing else of the file is read.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub(crate) fn uv_settings(text: &str, place: &str) -> Result<UvSettings, Problem> {
+        #[derive(Deserialize)]
+        struct Telling {
+            #[serde(default)]
+            tool: BTreeMap<String, toml::Value>,
+        }
+        let table = read_toml::<Telling>(text, place)?.tool.remove("uv");
+        table.map_or_else(|| Ok(UvSettings::default()), |table| UvSettings::of_table(table, place))
     }
 }
 

@@ -1,0 +1,186 @@
+//! The log of signatures (Rekor): when was something signed? The log promises by its own signature that it took an entry in at
+//! a time, and shows that the entry is in the tree whose head it signed (RFC 6962).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bundle_format::BlobKey;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::roots::Log;
+use super::{Attestation, Fault, Hash, Roots, malformed};
+
+/// The most that a path in a log's tree may have: a tree has no more levels.
+const LONGEST_PATH: usize = 64;
+
+/// What a log says of one signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The log: the sha256 of its key.
+    pub log: BlobKey,
+    /// Its place among all entries of the log.
+    pub index: u64,
+    /// When the log took it in, in seconds since 1970.
+    pub integrated: i64,
+    /// What was taken in, in JSON.
+    pub body: Vec<u8>,
+    /// The log's promise: its signature over all of the above.
+    pub promise: Vec<u8>,
+    /// That it kept it; older attestations have only the promise.
+    pub inclusion: Option<Inclusion>,
+}
+
+/// What shows that an entry is in the tree of a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inclusion {
+    /// Its place in the tree.
+    pub index: u64,
+    /// How many entries the tree has.
+    pub size: u64,
+    /// The head of the tree.
+    pub root: Vec<u8>,
+    /// The hashes beside its way up.
+    pub path: Vec<Vec<u8>>,
+    /// The head as the log signed it: a note in text.
+    pub checkpoint: String,
+}
+
+/// The form in which a log keeps signatures of DSSE.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    kind: String,
+    api_version: String,
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    payload_hash: PayloadHash,
+    signatures: Vec<SignatureOf>,
+}
+
+#[derive(Deserialize)]
+struct PayloadHash {
+    algorithm: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+struct SignatureOf {
+    signature: String,
+    /// The certificate in PEM, in base64.
+    verifier: String,
+}
+
+impl Entry {
+    /// When an attestation was logged, by a log that is pinned.
+    pub(super) fn logged(&self, attestation: &Attestation, roots: &Roots) -> Result<Timestamp, Fault> {
+        let refuse = |why: &str| Fault::Log(why.to_owned());
+        let then = Timestamp::from_second(self.integrated).map_err(|_| malformed("its time is none"))?;
+        let log = roots.log(&self.log, then).ok_or_else(|| refuse("that has it is not pinned"))?;
+        self.check_body(attestation)?;
+        // As the log writes it: the keys in order, nothing between them.
+        let promised = format!(
+            "{{\"body\":\"{}\",\"integratedTime\":{},\"logID\":\"{}\",\"logIndex\":{}}}",
+            BASE64.encode(&self.body),
+            self.integrated,
+            self.log.hex(),
+            self.index
+        );
+        if !log.key.verifies(Hash::Sha256, promised.as_bytes(), &self.promise) {
+            return Err(refuse("did not promise to have it since then"));
+        }
+        match &self.inclusion {
+            Some(inclusion) => inclusion.check(&self.body, log)?,
+            None => {}
+        }
+        Ok(then)
+    }
+
+    /// Whether it is this attestation that was logged.
+    fn check_body(&self, attestation: &Attestation) -> Result<(), Fault> {
+        let body: Body = serde_json::from_slice(&self.body)
+            .map_err(|error| malformed(format!("what the log has of it: {error}")))?;
+        if (body.kind.as_str(), body.api_version.as_str()) != ("dsse", "0.0.1") {
+            return Err(malformed("the log has it in a form that is not known here"));
+        }
+        let [signed] = body.spec.signatures.as_slice() else {
+            return Err(malformed("the log has other than one signature of it"));
+        };
+        let hash = &body.spec.payload_hash;
+        let is_statement =
+            hash.algorithm == "sha256" && hash.value == BlobKey::of(&attestation.statement).hex();
+        let is_signature =
+            BASE64.decode(&signed.signature).is_ok_and(|signature| signature == attestation.signature);
+        let is_signer = certificate(&signed.verifier).is_some_and(|der| der == attestation.certificate);
+        if is_statement && is_signature && is_signer {
+            return Ok(());
+        }
+        Err(Fault::Log("has another statement, signature or certificate".to_owned()))
+    }
+}
+
+/// A certificate in PEM, in base64.
+fn certificate(text: &str) -> Option<Vec<u8>> {
+    let pem = String::from_utf8(BASE64.decode(text).ok()?).ok()?;
+    let inner = pem.trim().strip_prefix("-----BEGIN CERTIFICATE-----")?;
+    let inner = inner.strip_suffix("-----END CERTIFICATE-----")?;
+    let inner: String = inner.split_whitespace().collect();
+    BASE64.decode(inner).ok()
+}
+
+impl Inclusion {
+    fn check(&self, body: &[u8], log: &Log) -> Result<(), Fault> {
+        let refuse = |why: &str| Err(Fault::Log(why.to_owned()));
+        let root = self.root_above(BlobKey::of(&[&[0], body].concat()));
+        if root.is_none_or(|root| root.as_bytes().as_slice() != self.root) {
+            return refuse("does not show that it kept it");
+        }
+        // A note: lines of text, an empty one, and lines of signatures.
+        let Some((text, signatures)) = self.checkpoint.split_once("\n\n") else {
+            return refuse("signed no head of its tree");
+        };
+        let signed = format!("{text}\n");
+        let mut signatures = signatures.lines().take(16).filter_map(|line| {
+            let (_, encoded) = line.strip_prefix("\u{2014} ")?.rsplit_once(' ')?;
+            // Four bytes say which key it is.
+            Some(BASE64.decode(encoded).ok()?.get(4..)?.to_vec())
+        });
+        if !signatures.any(|signature| log.key.verifies(Hash::Sha256, signed.as_bytes(), &signature)) {
+            return refuse("signed no head of its tree");
+        }
+        let mut lines = text.lines().skip(1);
+        let size = lines.next().and_then(|line| line.parse::<u64>().ok());
+        let root = lines.next().and_then(|line| BASE64.decode(line).ok());
+        if size != Some(self.size) || root.as_ref() != Some(&self.root) {
+            return refuse("signed the head of another tree");
+        }
+        Ok(())
+    }
+
+    /// The head of the tree that has this leaf at the entry's place (RFC 9162, 2.1.3.2).
+    fn root_above(&self, leaf: BlobKey) -> Option<BlobKey> {
+        if self.index >= self.size || self.path.len() > LONGEST_PATH {
+            return None;
+        }
+        let (mut place, mut last, mut hash) = (self.index, self.size - 1, leaf);
+        for beside in &self.path {
+            if last == 0 || beside.len() != 32 {
+                return None;
+            }
+            let both = |left: &[u8], right: &[u8]| BlobKey::of(&[&[1], left, right].concat());
+            if place & 1 == 1 || place == last {
+                hash = both(beside, hash.as_bytes());
+                while place & 1 == 0 && place != 0 {
+                    (place, last) = (place >> 1, last >> 1);
+                }
+            } else {
+                hash = both(hash.as_bytes(), beside);
+            }
+            (place, last) = (place >> 1, last >> 1);
+        }
+        (last == 0).then_some(hash)
+    }
+}
