@@ -157,6 +157,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -s o -l out -d 'Write
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l key -d 'Sign with this key of the home, or this key file; made on first use' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l prove -d 'Prove more than by resolving once more: `install` has this machine\'s clients (pip, npm) install from the finished bundle alone, in a network namespace' -r -f -a "install\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l reissue -d 'Issue sequence SEQ of the channel once more, from what is held: nothing is resolved or downloaded' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l volume-size -d 'Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`. At a terminal, the next medium is asked for when one is full' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l recovery -d 'Write beside each file what mends it when up to PERCENT of it are damaged: `10%`' -r
@@ -766,6 +767,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand login" -s v -l verbose -d 'Pri
 complete -c aftk -n "__fish_aftk_using_subcommand login" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l server -d 'The server\'s address' -r
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l ca -d 'The certificate authority (PEM) that clients need to believe an https server [default: this site\'s own, if it has one]' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand setup" -l rewrite-lock -d 'Put the server\'s addresses into a lockfile of the client, in place of the registries\' that it was made from; nothing else in it changes' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -777,7 +779,7 @@ json\t''
 none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l write -d 'Write it into the client\'s own file, between marks'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l undo -d 'Take out what --write wrote'
-complete -c aftk -n "__fish_aftk_using_subcommand setup" -s n -l dry-run -d 'Only say what --write or --undo would change'
+complete -c aftk -n "__fish_aftk_using_subcommand setup" -s n -l dry-run -d 'Only say what --write, --undo or --rewrite-lock would change'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'

@@ -28,6 +28,7 @@ mod killed;
 mod materials;
 mod outside;
 mod platform;
+mod proved_by_installing;
 mod pypi_attested;
 mod pypi_hosted;
 mod pypi_inside;

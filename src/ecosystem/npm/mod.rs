@@ -2,7 +2,7 @@
 //!
 //! Collecting: [`request`] reads a request, [`lock`] the lockfile, [`wanted`] what it asks for. [`resolve`] turns that into artifacts: [`closure`] follows what leads further, [`fetch`] asks for
 //! a package, with [`cuttings`] from registry documents ([`version_object`]), and [`found`] gathers what came of it.
-//! [`prove`] checks that it is enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
+//! [`prove`] checks that it is enough, and [`install`] has npm install it. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
 //! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`], [`origin`]
 //! and [`network`] know where packages come from, and on which way.
 //!
@@ -25,6 +25,7 @@ mod found;
 mod held;
 mod host;
 mod hosted;
+mod install;
 mod integrity;
 mod lock;
 mod names;
@@ -92,6 +93,10 @@ impl Ecosystem for Npm {
     /// An optional package of a platform that nobody selected.
     fn is_metadata_only(&self, artifact: &Artifact) -> bool {
         !artifact.files.iter().any(|file| file.role == "tarball")
+    }
+
+    fn install(&self) -> Option<&dyn super::Install> {
+        Some(&install::NpmInstall)
     }
 
     fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {
