@@ -52,7 +52,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "repair" -d 'Mend damaged 
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundles and take them into the store'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "export" -d 'Write images as an archive or directory that docker, podman, skopeo and containerd read'
-complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images into a registry, Python releases into an index, or archives of packages into a server of files or aptly'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images or npm packages into a registry, Python releases into an index, or archives of packages into a server of files or aptly'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "status" -d 'Tell how channels stand: what arrived and what did not, how old it is, what clients see'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the store shows'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "why" -d 'Tell why something is here: request, lock, origin, signer, import, pushes'

@@ -53,7 +53,10 @@ const ROOMS: &[(&str, &str)] = &[
 const ALONE: &[(&str, &[&str])] = &[
     // Cryptography. Hashing is no secret: whoever names a blob asks `bundle_format`.
     ("ed25519_dalek", &["src/trust/crypto.rs"]),
-    ("aws_lc_rs", &["src/trust/crypto.rs", "src/protocol/openpgp", "src/protocol/sigstore"]),
+    (
+        "aws_lc_rs",
+        &["src/trust/crypto.rs", "src/protocol/ecdsa.rs", "src/protocol/openpgp", "src/protocol/sigstore"],
+    ),
     ("x509_parser", &["src/protocol/sigstore"]),
     ("bcrypt", &["src/trust/crypto.rs"]),
     ("pkcs8", &["src/trust/crypto.rs"]),

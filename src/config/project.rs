@@ -41,6 +41,9 @@ pub struct Project {
     /// What is said to apt, before it is known where.
     #[serde(default)]
     apt: Vec<Spanned<Map<String, Value>>>,
+    /// The same of npm.
+    #[serde(default)]
+    npm: Vec<Spanned<Map<String, Value>>>,
     /// The same of Python packages.
     #[serde(default)]
     pypi: Vec<Spanned<Map<String, Value>>>,
@@ -102,9 +105,11 @@ impl Project {
                 .hint("`aftk init` writes one, or name what to collect: `aftk collect npm:./package-lock.json --out DIR`")
         })?;
         let mut project: Project = super::parse(&text, path)?;
-        for (ecosystem, tables) in
-            [("apt", std::mem::take(&mut project.apt)), ("pypi", std::mem::take(&mut project.pypi))]
-        {
+        for (ecosystem, tables) in [
+            ("apt", std::mem::take(&mut project.apt)),
+            ("npm", std::mem::take(&mut project.npm)),
+            ("pypi", std::mem::take(&mut project.pypi)),
+        ] {
             project.settings.extend(super::settings(ecosystem, tables, &text, path));
         }
         let wrong =

@@ -4,11 +4,13 @@
 //! HOME/                            owner only
 //!   site.toml                      how this side serves
 //!   accounts                       who may use what is served: names and hashes of passwords, in htpasswd's form
+//!   tokens                         hashes of the tokens that accounts signed in for
 //!   keys/NAME.pem, NAME.pub        private keys (PKCS#8, PEM) and their public ones (SPKI, PEM)
 //!   trust/                         the chain of root documents
 //!   trust/incarnation              what the store says of itself too, unless an old copy of it was put back
 //!   tls/                           the site's own certificate authority, for a listener that speaks TLS
 //!   apt/keys/FINGERPRINT.key       the keys that the site signs its own indices with (OpenPGP, armored)
+//!   npm/keyrings/*.json            the keys that registries of npm sign with, as the site believes them
 //!   apt/keyrings/*.asc, *.gpg      whose signatures the site believes of upstreams (OpenPGP)
 //!   channels/CHANNEL/              the lock and the ledger of collecting without a project
 //!   store/

@@ -4,10 +4,10 @@
 use bundle_format::{Algorithm, Artifact, BlobKey, Digest, File, Ref};
 use bytes::Bytes;
 
-use super::SCHEMA;
+use super::proof::{self, Proving};
 use super::version::Version;
-use super::{integrity, names, packument, splice, tarball_name};
-use crate::ecosystem::{Admit, origin};
+use super::{KEYS, SCHEMA, integrity, names, packument, signers, splice, tarball_name};
+use crate::ecosystem::{Admit, AdmitContext, Together, origin};
 use crate::problem::{Kind, Problem};
 
 /// Re-validates npm's artifacts.
@@ -20,8 +20,12 @@ impl Admit for NpmAdmit {
         read: &mut dyn FnMut(&BlobKey) -> Result<Bytes, Problem>,
     ) -> Result<(), Problem> {
         let refuse = |why: &str| Err(untrusted(&artifact.name, &artifact.version, why));
-        if artifact.ecosystem != "npm" || artifact.schema != SCHEMA {
+        if artifact.ecosystem != "npm" || !matches!(artifact.schema.as_str(), SCHEMA | KEYS) {
             return refuse("its ecosystem or schema is another");
+        }
+        if artifact.schema == KEYS {
+            check_repository(&artifact.repository).or_else(refuse)?;
+            return proof::admit_keys(artifact);
         }
         if let Err(why) = check_name_and_version(&artifact.repository, &artifact.name, &artifact.version) {
             return refuse(why);
@@ -67,6 +71,10 @@ impl Admit for NpmAdmit {
         }
     }
 
+    fn together<'a>(&self, context: &'a dyn AdmitContext) -> Result<Option<Box<dyn Together + 'a>>, Problem> {
+        Ok(Some(Box::new(Proving::begin(context)?)))
+    }
+
     fn admit_ref(&self, reference: &Ref) -> Result<(), Problem> {
         let refuse = |why: &str| Err(untrusted(&reference.name, &reference.label, why));
         if reference.ecosystem != "npm" {
@@ -87,7 +95,7 @@ impl Admit for NpmAdmit {
     }
 }
 
-fn untrusted(name: &str, version: &str, why: &str) -> Problem {
+pub(super) fn untrusted(name: &str, version: &str, why: &str) -> Problem {
     // Neither is known to be harmless to a terminal yet.
     let shown = |text: &str| text.chars().take(256).collect::<String>().escape_debug().to_string();
     Problem::new(Kind::Untrusted, "npm.refused-artifact", "an npm package of the bundle is not acceptable")
@@ -96,7 +104,7 @@ fn untrusted(name: &str, version: &str, why: &str) -> Problem {
         .hint("collect it again outside with a current aftk; if it stays so, what upstream published is damaged")
 }
 
-fn check_name_and_version(repository: &str, name: &str, version: &str) -> Result<(), &'static str> {
+fn check_repository(repository: &str) -> Result<(), &'static str> {
     let sane = repository
         .bytes()
         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte));
@@ -109,6 +117,11 @@ fn check_name_and_version(repository: &str, name: &str, version: &str) -> Result
     {
         return Err("its repository's name is neither npm nor a host");
     }
+    Ok(())
+}
+
+fn check_name_and_version(repository: &str, name: &str, version: &str) -> Result<(), &'static str> {
+    check_repository(repository)?;
     if !names::is_valid(name) {
         return Err("npm allows no such package name");
     }
@@ -129,6 +142,9 @@ fn check_attributes(artifact: &Artifact) -> Result<(), &'static str> {
     }
     if artifact.attributes.get("selected").is_some_and(|selected| !selected.is_boolean()) {
         return Err("its attribute `selected` is neither true nor false");
+    }
+    if artifact.attributes.get(signers::ATTRIBUTE).is_some_and(|keys| !keys.is_array()) {
+        return Err("its attribute `signed_by` is no list");
     }
     // Ranges of old packages have tabs and line ends in them, which npm reads as spaces.
     let readable =

@@ -1,6 +1,6 @@
 //! A collecting context for tests: files and documents from tables, nothing of this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -10,8 +10,9 @@ use bundle_format::BlobKey;
 use bytes::Bytes;
 
 use crate::ecosystem::testing::FakeMachine;
-use crate::ecosystem::{Metadata, MetadataRequest};
+use crate::ecosystem::{Metadata, MetadataRequest, Planned};
 use crate::problem::Problem;
+use crate::settings::Settings;
 
 /// The registry that [`Fake::with_registry`] has.
 pub(crate) const REGISTRY: &str = "https://registry.example.test/";
@@ -20,6 +21,10 @@ pub(crate) const REGISTRY: &str = "https://registry.example.test/";
 pub(crate) struct Fake {
     pub(crate) pristine_registry: Option<String>,
     pub(crate) variables: BTreeMap<String, String>,
+    /// What the project says to npm.
+    pub(crate) settings: Vec<Settings>,
+    /// What its lock has.
+    pub(crate) locked: Vec<Planned>,
     files: BTreeMap<PathBuf, Bytes>,
     documents: BTreeMap<String, Bytes>,
     /// What was kept.
@@ -75,6 +80,20 @@ impl FakeMachine for Fake {
         Ok(found.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
     }
 
+    fn settings(&self, _: &str) -> Vec<Settings> {
+        self.settings.clone()
+    }
+
+    fn locked(&self) -> Vec<Planned> {
+        self.locked.clone()
+    }
+
+    async fn list(&self, directory: &Path) -> Result<Vec<PathBuf>, Problem> {
+        let below = self.files.keys().filter_map(|path| path.strip_prefix(directory).ok());
+        let names: BTreeSet<_> = below.filter_map(|path| path.components().next()).collect();
+        Ok(names.into_iter().map(|name| directory.join(name)).collect())
+    }
+
     fn environment(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }
@@ -89,9 +108,8 @@ impl FakeMachine for Fake {
     }
 
     async fn ask_client(&self, program: &str, arguments: &[&str], pristine: bool) -> Option<String> {
-        assert_eq!(program, "npm");
-        match (arguments, pristine) {
-            (["config", "get", "registry"], true) => self.pristine_registry.clone(),
+        match (program, arguments, pristine) {
+            ("npm", ["config", "get", "registry"], true) => self.pristine_registry.clone(),
             _ => None,
         }
     }

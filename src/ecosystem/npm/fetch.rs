@@ -8,11 +8,13 @@ use serde_json::Value;
 
 use super::SCHEMA;
 use super::cuttings::{Cutting, Cuttings};
+use super::documents::Documents;
 use super::lock::EdgeKind;
 use super::names;
 use super::origin::{Routes, Source};
 use super::platform::Platform;
 use super::range::Range;
+use super::signers::{self, Signers};
 use super::version_object::LARGEST_DOCUMENT;
 use super::wanted::{Package, Wanted, gap};
 use crate::blocking::blocking;
@@ -59,6 +61,10 @@ pub(crate) struct Fetcher<'a> {
     pub(crate) platforms: &'a [Platform],
     /// What edges get instead of what they ask for.
     pub(crate) bent: &'a BTreeMap<(String, String), BTreeSet<Requirement>>,
+    /// Who signs what registries publish.
+    pub(crate) signers: &'a Signers,
+    /// The registries' documents.
+    pub(crate) documents: &'a Documents<'a>,
     /// What ops hand us.
     pub(crate) context: &'a dyn CollectContext,
 }
@@ -111,9 +117,13 @@ impl Fetcher<'_> {
                 fetched.gaps.push(gap(name, &cutting.version, "no-checksum", detail));
                 continue;
             }
+            let signed_by = self.signers.verify(self, source, name, &cutting).await?;
             let size = cutting.manifest.len() as u64;
             let manifest = self.context.keep(cutting.manifest.clone()).await?;
-            let planned = self.plan(source, name, &cutting, (manifest, size))?;
+            let mut planned = self.plan(source, name, &cutting, (manifest, size))?;
+            if !signed_by.is_empty() {
+                planned.attributes.insert(signers::ATTRIBUTE.to_owned(), signed_by.into());
+            }
             fetched.notes.extend(notes(&planned, &cutting));
             fetched.carried.push(Carried {
                 planned,
@@ -133,7 +143,7 @@ impl Fetcher<'_> {
         name: &str,
         package: &Arc<Package>,
     ) -> Result<Option<(Evidence, Cuttings)>, Problem> {
-        let Some(document) = self.context.metadata(request).await? else { return Ok(None) };
+        let Some(document) = self.documents.get(request).await? else { return Ok(None) };
         let (name, package, place) = (name.to_owned(), package.clone(), request.access.url.to_string());
         let evidence = Evidence { origin: place.clone(), digest: document.digest };
         let cuttings = blocking(move || Cuttings::cut(&document.bytes, &name, &package, &place)).await?;

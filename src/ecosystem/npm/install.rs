@@ -1,11 +1,12 @@
-//! Installing with npm what was collected for a lockfile.
+//! Installing with npm what was collected: its lockfiles, projects and packages by name.
 
 use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::setup::NpmSetup;
+use super::request::PACKAGE_JSON;
+use super::setup::Client;
 use crate::ecosystem::{
     Attempt, Attempts, CollectContext, Install, Note, Request, RequestBody, Setup as _, SetupServer,
 };
@@ -47,28 +48,47 @@ async fn attempt(
     server: &str,
     context: &dyn CollectContext,
 ) -> Result<Result<Attempt, &'static str>, Problem> {
-    let RequestBody::Document { path, .. } = &request.body else { return Ok(Err("npm installs lockfiles")) };
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if !["package-lock.json", "npm-shrinkwrap.json"].contains(&name) {
-        return Ok(Err("npm reads package-lock.json and npm-shrinkwrap.json alone"));
+    let configuration = Client::Npm.configuration(&told(server))?;
+    let mut files = vec![(configuration.path.to_owned(), Bytes::from(configuration.text))];
+    let mut words = vec!["npm"];
+    match &request.body {
+        RequestBody::Words(package) => {
+            files.push((PACKAGE_JSON.to_owned(), Bytes::from_static(b"{}")));
+            words.extend(["install", package]);
+        }
+        RequestBody::Document { path, .. } => {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some(manifest) = context.read(&path.with_file_name(PACKAGE_JSON), LARGEST).await? else {
+                return Ok(Err("there is no package.json beside it"));
+            };
+            if has_workspaces(&manifest) {
+                return Ok(Err("its workspaces are in folders of their own"));
+            }
+            files.push((PACKAGE_JSON.to_owned(), manifest));
+            match name {
+                PACKAGE_JSON => words.push("install"),
+                "package-lock.json" | "npm-shrinkwrap.json" => {
+                    let lock = context.read(path, LARGEST).await?.unwrap_or_default();
+                    // Addresses of the registry that it was locked with lead nowhere inside.
+                    let lock = Client::Npm.rewrite_lock(&told(server), Path::new(name), &lock)?.text;
+                    files.push((name.to_owned(), lock.into()));
+                    words.push("ci");
+                }
+                _ => return Ok(Err("npm does not read it")),
+            }
+        }
+        RequestBody::Blob { .. } => return Ok(Err("it is a file")),
     }
-    let manifest = context.read(&path.with_file_name("package.json"), LARGEST).await?;
-    let (Some(manifest), Some(lock)) = (manifest, context.read(path, LARGEST).await?) else {
-        return Ok(Err("there is no package.json beside it"));
-    };
-    let told = SetupServer { address: server, ..SetupServer::default() };
-    let configuration = NpmSetup.configuration(&told)?;
-    // Addresses of the registry that it was locked with lead nowhere inside.
-    let lock = NpmSetup.rewrite_lock(&told, Path::new(name), &lock)?.text;
-    let npm = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-    Ok(Ok(Attempt {
-        what: request.text.clone(),
-        files: vec![
-            ("package.json".to_owned(), manifest),
-            (name.to_owned(), lock.into()),
-            (configuration.path.to_owned(), Bytes::from(configuration.text)),
-        ],
-        variables: Vec::new(),
-        steps: vec![npm.map(str::to_owned).to_vec()],
-    }))
+    words.extend(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+    let steps = vec![words.into_iter().map(str::to_owned).collect()];
+    Ok(Ok(Attempt { what: request.text.clone(), files, variables: Vec::new(), steps }))
+}
+
+fn told(address: &str) -> SetupServer<'_> {
+    SetupServer { address, ..SetupServer::default() }
+}
+
+/// Whether a project consists of several.
+fn has_workspaces(manifest: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(manifest).is_ok_and(|read| read.get("workspaces").is_some())
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_format::Ref;
 
+use super::SCHEMA;
 use super::held::Held;
 use super::spec::{Spec, without_alias};
 use super::version::Version;
@@ -36,7 +37,8 @@ enum Met {
 /// # Errors
 /// If it cannot be read.
 pub(super) fn prove(gathered: &Gathered<'_>) -> Result<Proof, Problem> {
-    prove_all(|| gathered.artifacts(), gathered.refs())
+    let is_version = |one: &Result<Planned, Problem>| one.as_ref().map_or(true, |one| one.schema == SCHEMA);
+    prove_all(|| gathered.artifacts().filter(is_version), gathered.refs())
 }
 
 /// Walks the artifacts twice: for what is carried, and for what they need.

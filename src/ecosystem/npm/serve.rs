@@ -7,10 +7,13 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::host::{self, TARBALL};
-use super::{hosted, names, packument, search, tarball_name};
+use super::keys::{self, Keys};
+use super::{KEYS, hosted, names, packument, search, tarball_name};
 use crate::ecosystem::host::Host;
 use crate::ecosystem::template::within_quotes;
-use crate::ecosystem::{ALL, Answer, ClientRequest, Content, Principal, Route, Serve, ServeContext, Takes};
+use crate::ecosystem::{
+    ALL, Answer, ClientRequest, Content, Principal, Route, Serve, ServeContext, Session, SignIn, Takes,
+};
 use crate::problem::Problem;
 
 /// Serves npm's clients.
@@ -26,6 +29,9 @@ static ROUTES: &[Route] = &[
     Route::get("-/whoami", "whoami"),
     Route::get("-/v1/search", "search"),
     Route::get("-/npm/v1/keys", "keys"),
+    Route::get("-/npm/v1/tokens", "tokens"),
+    Route::post("-/npm/v1/tokens", "tokens"),
+    Route::post("-/v1/login", "login-in-a-browser"),
     Route::get("-/package/@{scope}/{name}/dist-tags", "dist-tags"),
     Route::get("-/package/{package}/dist-tags", "dist-tags"),
     Route::post("-/npm/v1/security/advisories/bulk", "advisories"),
@@ -38,6 +44,8 @@ static ROUTES: &[Route] = &[
     Route::get("{package}/{version}", "version"),
     Route::get("{package}", "packument"),
     Route::get("{path...}", "unknown"),
+    put("-/user/org.couchdb.user:{user}", "login", Takes::SignIn(Session::Begins)),
+    Route { takes: Takes::SignIn(Session::Ends), ..delete("-/user/token/{token}", "logout") },
     put("-/package/@{scope}/{name}/dist-tags/{tag}", host::SET_TAG, Takes::Document(1024)),
     put("-/package/{package}/dist-tags/{tag}", host::SET_TAG, Takes::Document(1024)),
     delete("-/package/@{scope}/{name}/dist-tags/{tag}", host::DROP_TAG),
@@ -73,6 +81,10 @@ impl Serve for NpmServe {
         Some(self)
     }
 
+    fn sign_in(&self) -> Option<&dyn SignIn> {
+        Some(self)
+    }
+
     fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem> {
         let repository = request.repository.as_deref();
         let package = asked_package(request);
@@ -86,9 +98,14 @@ impl Serve for NpmServe {
                 Principal::Anonymous => refusal(401, "unauthorized", "nobody has signed in: npm login"),
             }),
             "search" => search::answer(context, repository, &request.query).map(answer),
-            // The registry's keys stay where its signatures are made; 404 tells `npm audit signatures` so.
-            "keys" => Ok(refusal(404, "not_found", "this mirror has no signing keys of its own")),
+            "keys" => asked.keys(),
             "audit" => Ok(document(&empty_audit())),
+            "tokens" => Ok(refusal(
+                400,
+                "bad_request",
+                "tokens are not listed here: npm login makes one, npm logout ends it, and another password ends all",
+            )),
+            "login-in-a-browser" => Ok(refusal(404, "not_found", "this site has no page to sign in")),
             "dist-tags" => asked.dist_tags(&package),
             "tarball" => asked.tarball(&package, capture(request, "file")),
             "version" => asked.version(&package, capture(request, "version")),
@@ -121,6 +138,22 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// The keys that the registries of what is here sign with, for `npm audit signatures`.
+    fn keys(&self) -> Result<Answer, Problem> {
+        let mut keys = Keys::default();
+        for linked in self.context.artifacts(self.repository, keys::PLACE)? {
+            if linked.artifact.schema == KEYS
+                && let Ok(carried) = Keys::of(&linked.artifact.attributes)
+            {
+                keys.extend(carried);
+            }
+        }
+        if keys.is_empty() {
+            return Ok(refusal(404, "not_found", "no registry's keys were brought here"));
+        }
+        Ok(document(&keys.document()))
+    }
+
     fn packument(&self, name: &str) -> Result<Answer, Problem> {
         if !names::is_valid(name) {
             return Ok(no_such_name());
@@ -241,6 +274,7 @@ fn empty_audit() -> Value {
 #[cfg(test)]
 mod tests {
     use super::super::fake_store::{BASE, FakeStore};
+    use super::super::keys::testing::Signing;
     use super::*;
 
     fn store() -> FakeStore {
@@ -322,6 +356,23 @@ mod tests {
         ] {
             assert_eq!(outcome(&store.ask("GET", path)), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn the_keys_of_registries_are_answered_together() {
+        let (one, two) = (Signing::new("SHA256:one"), Signing::new("SHA256:two"));
+        let mut store = store();
+        for listed in [vec![one.key(None)], vec![one.key(None), two.key(None)]] {
+            let keys = Keys::read(json!({ "keys": listed }).to_string().as_bytes()).unwrap().unwrap();
+            store.hold("a", "1.0.0", |artifact| {
+                artifact.name = keys::PLACE.to_owned();
+                artifact.schema = KEYS.to_owned();
+                artifact.attributes = keys.planned("npm").attributes;
+            });
+        }
+        let Content::Document { body, .. } = store.ask("GET", keys::PLACE).content else { panic!("keys") };
+        let answered: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(answered, json!({ "keys": [one.key(None), two.key(None)] }));
     }
 
     #[test]

@@ -1,0 +1,104 @@
+//! What a project says to npm in its `[[npm]]` tables: whom registries are believed from.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::keys::{self, Keys, RegistryKey};
+use super::npmrc::registry_url;
+use super::origin::{PUBLIC, Source};
+use crate::ecosystem::CollectContext;
+use crate::problem::{Kind, Problem};
+use crate::settings::Settings;
+
+/// All that is said.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    /// The keys that registries have to sign with.
+    pinned: Vec<Pinned>,
+}
+
+/// The keys of one registry.
+#[derive(Debug)]
+struct Pinned {
+    /// Which; the public one, where it is not said.
+    registry: Option<Url>,
+    keys: Keys,
+    place: String,
+}
+
+/// One `[[npm]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Table {
+    registry: Option<String>,
+    keys: Option<Written>,
+}
+
+/// Keys, as they are written.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    /// A file that has what the registry answers.
+    File(String),
+    /// One by one.
+    List(Vec<RegistryKey>),
+}
+
+impl Options {
+    /// Reads what is said, and the files that it names.
+    ///
+    /// # Errors
+    /// Usage, with the place of what is wrong.
+    pub(super) async fn load(context: &dyn CollectContext) -> Result<Options, Problem> {
+        let mut options = Options::default();
+        for settings in context.settings("npm") {
+            options.take(settings.read()?, &settings, context).await?;
+        }
+        Ok(options)
+    }
+
+    async fn take(
+        &mut self,
+        table: Table,
+        settings: &Settings,
+        context: &dyn CollectContext,
+    ) -> Result<(), Problem> {
+        let wrong = |why: String| {
+            Problem::new(Kind::Usage, "npm.settings", format!("[[npm]]: {why}")).at(&settings.place)
+        };
+        let registry = match &table.registry {
+            None => None,
+            Some(text) => {
+                let url = registry_url(text);
+                Some(url.ok_or_else(|| wrong(format!("{text:?} is no address of a registry")))?)
+            }
+        };
+        let keys = match table.keys {
+            None => return Ok(()),
+            Some(Written::List(list)) => Keys::of_list(list).map_err(wrong)?,
+            Some(Written::File(path)) => {
+                let document = context.read(Path::new(&path), keys::LARGEST).await?;
+                let document = document.ok_or_else(|| wrong(format!("there is no file {path}")))?;
+                let keys = Keys::read(&document).map_err(|why| wrong(format!("{path}: {why}")))?;
+                keys.unwrap_or_default()
+            }
+        };
+        if keys.is_empty() {
+            let why = "`keys` has no key; it is what the registry answers at -/npm/v1/keys, in a file or written out";
+            return Err(wrong(why.to_owned()));
+        }
+        self.pinned.push(Pinned { registry, keys, place: settings.place.clone() });
+        Ok(())
+    }
+
+    /// The keys that a registry has to sign with, and where that is written; `None`, if nobody says.
+    pub(super) fn keys_of(&self, source: &Source) -> Option<(&Keys, &str)> {
+        let is_it = |pinned: &&Pinned| match &pinned.registry {
+            Some(url) => *url == source.base,
+            None => source.repository == PUBLIC,
+        };
+        self.pinned.iter().rev().find(is_it).map(|pinned| (&pinned.keys, pinned.place.as_str()))
+    }
+}
