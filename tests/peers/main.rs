@@ -31,6 +31,7 @@ mod npm_hosted;
 mod npm_outside;
 mod outside;
 mod platform;
+mod proved_by_installing;
 mod pypi_attested;
 mod pypi_hosted;
 mod pypi_inside;
