@@ -26,6 +26,7 @@ mod inside;
 mod install;
 mod killed;
 mod materials;
+mod npm_audit;
 mod outside;
 mod platform;
 mod pypi_hosted;

@@ -134,7 +134,12 @@ pub(crate) fn key() -> PathBuf {
 
 /// The directory with the program `pnpm` of that major version, installed by npm.
 pub(crate) fn pnpm(major: &str) -> PathBuf {
-    let prefix = directory().join(format!("pnpm-{major}"));
+    pnpm_beside("install", major)
+}
+
+/// The same, for journeys that want one of their own.
+pub(crate) fn pnpm_beside(journey: &str, major: &str) -> PathBuf {
+    let prefix = directory().join(format!("pnpm-{journey}-{major}"));
     fs::create_dir(&prefix).unwrap();
     let mut npm = npm();
     npm.current_dir(&prefix).args(["install", "--no-audit", "--no-fund", "--prefix"]);
