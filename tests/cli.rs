@@ -178,7 +178,7 @@ fn a_wrong_call_is_2_and_prints_nothing_on_stdout() {
         &["-C", "gone", "ls"],
         &["--home", "here", "ls"],
         &["init", "bogus"],
-        &["init", "npm:left-pad@1"],
+        &["init", "npm:left-pad@./here"],
         &["init", "file:https://files.example.test/a"],
         &["collect", "file:./here", "--out", "here"],
         &["collect", "file:./here", "--out", "here/below"],
@@ -200,6 +200,23 @@ fn init_leaves_out_lockfiles_that_are_not_read() {
     write(&directory.path().join("package-lock.json"), "{}");
     let report = json(&aftk(directory.path(), &["init", "--json"]));
     assert_eq!(report["requests"], serde_json::json!(["npm:./package-lock.json"]));
+}
+
+#[test]
+fn init_takes_one_lockfile_of_several_that_say_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    write(&at.join("package.json"), "{}");
+    let dry = |at: &Path| json(&aftk(at, &["init", "--dry-run", "--json"]));
+    assert_eq!(dry(at)["requests"], serde_json::json!(["npm:./package.json"]));
+    for name in ["yarn.lock", "package-lock.json", "requirements.txt"] {
+        write(&at.join(name), "");
+    }
+    let report = dry(at);
+    assert_eq!(report["requests"], serde_json::json!(["npm:./package-lock.json", "pypi:./requirements.txt"]));
+    assert_eq!(report["passed_over"], serde_json::json!(["npm:./package.json", "npm:./yarn.lock"]));
+    let said = aftk(at, &["init"]);
+    assert!(stderr(&said).contains("left out, for another one says what is installed: npm:./package.json"));
 }
 
 #[test]

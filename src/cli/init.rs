@@ -24,6 +24,10 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     session.finish(&report, || {
         let verb = if arguments.dry_run { "would write" } else { "wrote" };
         output::line(&format!("{verb} {} with {}", report.file.display(), report.requests.join(", ")));
+        if !report.passed_over.is_empty() {
+            let others = report.passed_over.join(", ");
+            session.say(&format!("left out, for another one says what is installed: {others}"));
+        }
         if !arguments.dry_run {
             session.say("next: `aftk lock`, commit aftk.toml and aftk.lock, then `aftk collect --out DIR`");
         }

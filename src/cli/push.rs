@@ -16,15 +16,14 @@ use crate::problem::{Kind, Problem};
 use crate::store::Layout;
 use crate::units;
 
-/// Push images into a registry, Python releases into an index, or archives of packages into a server of files or aptly
+/// Push images or npm packages into a registry, Python releases into an index, or archives of packages into a server of files or aptly
 ///
 /// Uploads what is not there: blobs first, tags last; packages first, then indices, and each suite's InRelease last. What
-/// was interrupted goes on with what is missing. Accounts are those that docker, podman, twine and apt keep.
+/// was interrupted goes on with what is missing. Accounts are those that docker, podman, twine, npm and apt keep.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The registry, and what all names there begin with: `docker://registry.example.test/mirror`; or where twine uploads
-    /// to: `pypi:https://nexus.example.test/repository/pypi/`; or the
-    /// server, and the folder where archives go: `apt:https://nexus.example.test/repository/raw`; or, with --product aptly, where `aptly api serve` listens: `apt:https://aptly.example.test`; or the name of a [[target]] in site.toml, which says that and has what follows as keys (keep_host = true)
+    /// to: `pypi:https://nexus.example.test/repository/pypi/`; or the registry as `.npmrc` has it: `npm:https://nexus.example.test/repository/npm/`; or the server, and the folder where archives go: `apt:https://nexus.example.test/repository/raw`; or, with --product aptly, where `aptly api serve` listens: `apt:https://aptly.example.test`; or the name of a [[target]] in site.toml, which says that and has what follows as keys (keep_host = true)
     #[arg(value_name = "TARGET")]
     target: String,
     /// Only what matches, with all that belongs to it: `docker:redis`, `docker:registry.example.test/team/*:1.*`,

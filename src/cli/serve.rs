@@ -33,6 +33,10 @@ pub(super) struct Arguments {
     /// A name or address by which clients reach this server, for certificates of its own authority; several are possible
     #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
     tls_name: Vec<String>,
+    /// Answer for the upstreams of what was imported by their own names too, for clients that are led here for them by DNS or
+    /// /etc/hosts; with --tls-self, certificates are for these names as well
+    #[arg(long)]
+    impersonate: bool,
 }
 
 pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem> {
@@ -59,8 +63,9 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         events.emit(Happening::Message { message: record.to_string() });
     });
     let log = (!session.global.quiet).then_some(log);
-    let request =
-        ServeRequest { listen, certificate, read, hosted: site.hosted, mounts: site.mounts, accounts };
+    let impersonate = arguments.impersonate || site.serve.impersonate;
+    let Site { hosted, mounts, .. } = site;
+    let request = ServeRequest { listen, certificate, read, hosted, mounts, impersonate, accounts };
     session.block_on(serve::serve(&store, request, log, &session.events, &session.cancel, |addresses| {
         for address in addresses {
             session.events.emit(Happening::Serving { address });

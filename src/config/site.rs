@@ -111,6 +111,8 @@ pub struct Serve {
     pub tls: Option<SiteTls>,
     /// The names and addresses, besides those that are known here, by which clients reach the server.
     pub tls_names: Vec<String>,
+    /// Whether it answers for the upstreams of its repositories by their own names too.
+    pub impersonate: bool,
 }
 
 /// What the store keeps that nobody sees.
@@ -153,6 +155,7 @@ impl Default for Serve {
             tls_key: None,
             tls: None,
             tls_names: Vec::new(),
+            impersonate: false,
         }
     }
 }

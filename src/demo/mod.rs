@@ -324,6 +324,7 @@ async fn serve_and_install(
     let (serving, until) = (store.clone(), cancel.clone());
     let request = ServeRequest {
         mounts: Vec::new(),
+        impersonate: false,
         listen: vec!["127.0.0.1:0".to_owned()],
         certificate: None,
         read: Read::Open,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::cancel::Cancel;
 use crate::ecosystem::{Answer, ClientRequest, Content, Ecosystem, Route, Serve, ServeContext};
-use crate::http_server::{Access, Mount, Served, Server, ServerSettings};
+use crate::http_server::{Access, Mount, Served, Server, ServerSettings, Upstreams};
 use crate::problem::Problem;
 use crate::store::Store;
 
@@ -41,6 +41,7 @@ pub(super) fn start(store: &Store, cancel: &Cancel) -> Result<String, Problem> {
         blobs: store.blobs.clone(),
         catalogue: store.catalogue.clone(),
         mounts: vec![mount],
+        upstreams: Upstreams::default(),
         ecosystems: Vec::new(),
         access: Access::default(),
         log: None,

@@ -61,7 +61,7 @@ use pattern::Pattern;
 pub use planned::{Gathered, Planned, PlannedFile};
 pub use serve::{
     ALL, Answer, BASIC, ClientRequest, Content, LASTING, Principal, QUESTION, Route, Serve, ServeContext,
-    Takes,
+    Session, SignIn, Takes,
 };
 pub use setup::{ClientFile, Editions, Form, RewrittenLock, Setup, SetupServer};
 
@@ -81,6 +81,11 @@ pub trait Ecosystem: Send + Sync {
     /// Whether a path is a lockfile of this ecosystem by its name, so that it may be given without prefix.
     fn is_lockfile(&self, _file_name: &str) -> bool {
         false
+    }
+    /// Of files of one directory that are lockfiles by their names, those that say what its project needs: where several
+    /// say the same, the one that its clients go by.
+    fn that_count<'a>(&self, file_names: &[&'a str]) -> Vec<&'a str> {
+        file_names.to_vec()
     }
     /// Whether each of its repositories is shown by itself alone: then one path may have other bytes in another repository.
     fn repositories_stand_apart(&self) -> bool {

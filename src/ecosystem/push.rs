@@ -5,9 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bundle_format::BlobKey;
 use serde::Serialize;
+use serde_json::Value;
+use url::Url;
 
 use super::{Chosen, CollectContext};
-use crate::net::Client;
+use crate::net::{Client, Upload};
 use crate::problem::{Kind, Problem};
 use crate::store::{BlobFile, EditionDocuments, Linked, LinkedRef};
 
@@ -39,21 +41,6 @@ pub struct PushOrder {
 }
 
 impl PushOrder {
-    /// Refuses what only images have: other names, labels, projects, and places to sign in at.
-    ///
-    /// # Errors
-    /// Usage, beginning with `what`: how things are pushed here.
-    pub(crate) fn must_be_plain(&self, what: &str) -> Result<(), Problem> {
-        let is_of_images = !self.map.is_empty() || self.label.is_some() || self.keep_host;
-        if is_of_images || self.creates_projects || self.realm.is_some() {
-            let message = format!(
-                "{what}: --map, --tag, --keep-host, --create-projects and --realm-override are for images"
-            );
-            return Err(Problem::new(Kind::Usage, "push.options", message));
-        }
-        Ok(())
-    }
-
     /// Refuses a key to sign with, where the target signs nothing.
     ///
     /// # Errors
@@ -229,5 +216,111 @@ impl Ledger {
         self.refs.extend(other.refs);
         self.projects.extend(other.projects);
         self.failures.extend(other.failures);
+    }
+}
+
+/// That an order says nothing that is for images alone. `what` are pushed as they are called.
+///
+/// # Errors
+/// Usage, if it does.
+pub fn must_not_rename(order: &PushOrder, what: &str) -> Result<(), Problem> {
+    let is_of_images = !order.map.is_empty() || order.label.is_some() || order.keep_host;
+    if is_of_images || order.creates_projects || order.realm.is_some() {
+        let message = format!(
+            "{what} are pushed as they are called: --map, --tag, --keep-host, --create-projects and --realm-override are \
+             for images"
+        );
+        return Err(Problem::new(Kind::Usage, "push.options", message));
+    }
+    Ok(())
+}
+
+/// The address of a server that a target names, ending in a slash. `example` is how one is written, and `account` says where
+/// an account belongs.
+///
+/// # Errors
+/// Usage, if it is none, or says more than where the server is.
+pub fn address(target: &str, example: &str, account: &str) -> Result<Url, Problem> {
+    let wrong = |why: &str| {
+        Problem::new(
+            Kind::Usage,
+            "push.target",
+            format!("{target:?} is no address that something is pushed to"),
+        )
+        .because(why)
+        .hint(format!("write {example}"))
+    };
+    let mut url = Url::parse(target).map_err(|error| wrong(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(wrong("it is neither http:// nor https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong(&format!("an account does not belong into it; say it in {account}")));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("it has a query or a fragment"));
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+/// Sends something until it is taken, as often as trying again helps. `server` is what people call it.
+///
+/// # Errors
+/// If it is not taken, with what the server says of that.
+pub async fn deliver(client: &Client, upload: &Upload<'_>, server: &str) -> Result<(), Problem> {
+    let mut attempts = client.attempts();
+    while let Err(unsent) = client.send(upload, &TAKEN).await {
+        let said = said(unsent.words());
+        if let Err(last) = attempts.again(unsent).await {
+            let problem = Problem::from(last);
+            return Err(match said {
+                Some(said) => problem.because(format!("the {server} says: {said}")),
+                None => problem,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The answers that say that something was taken.
+const TAKEN: [u16; 4] = [200, 201, 202, 204];
+/// The most characters of what a server says that are passed on.
+const LONGEST_WORDS: usize = 500;
+
+/// What a server says of a refusal, if it is for people: as text, or in the usual members of a JSON object.
+fn said(words: &[u8]) -> Option<String> {
+    let text = match serde_json::from_slice::<Value>(words) {
+        Ok(body) => {
+            let members = ["error", "message", "reason"];
+            members.iter().find_map(|key| body.get(key).and_then(Value::as_str))?.to_owned()
+        }
+        Err(_) => String::from_utf8_lossy(words).into_owned(),
+    };
+    let text: String = text.trim().chars().take(LONGEST_WORDS).collect();
+    let is_plain = !text.is_empty() && !text.contains('<') && !text.chars().any(char::is_control);
+    is_plain.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_passed_on_if_it_is_for_people() {
+        for (words, expected) in [
+            ("no room", Some("no room")),
+            ("{\"error\": \"forbidden: no\"}", Some("forbidden: no")),
+            ("{\"ok\": false, \"message\": \"no\"}", Some("no")),
+            ("{\"ok\": false}", None),
+            ("<html>", None),
+            ("a\u{1b}[2J", None),
+            (" ", None),
+        ] {
+            assert_eq!(said(words.as_bytes()).as_deref(), expected, "{words}");
+        }
+        assert_eq!(said(&[b'a'; 10_000]).map(|text| text.len()), Some(LONGEST_WORDS));
     }
 }

@@ -6,6 +6,7 @@ use bundle_format::BlobKey;
 use bytes::Bytes;
 use http::header::LAST_MODIFIED;
 use http::{HeaderMap, HeaderValue};
+use zeroize::Zeroizing;
 
 use super::host::Host;
 use super::template::Template;
@@ -72,6 +73,29 @@ pub enum Takes {
     /// A change, in a JSON document of up to 16 MiB in which a file of any length may stand in base64, where these members
     /// lead. A `*` at the beginning of one stands for anything before the rest. In the request's body it is an empty text.
     Attachment(&'static [&'static str]),
+    /// Somebody signs in or out, with a body of at most [`QUESTION`] bytes, and needs to be nobody for that: [`Serve::sign_in`].
+    SignIn(Session),
+}
+
+/// What becomes of somebody's session with the site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    /// It begins: they show a name and a password, and get a token that lasts.
+    Begins,
+    /// It ends: their token counts no more.
+    Ends,
+}
+
+/// Signing in and out in the words of an ecosystem's clients. The server alone looks at passwords and makes tokens.
+pub trait SignIn: Send + Sync {
+    /// The name and password in a request; nothing, if it has none.
+    fn credentials(&self, request: &ClientRequest) -> Option<(String, Zeroizing<String>)>;
+    /// What whoever signed in is told, with their token: a JSON document.
+    fn signed_in(&self, account: &str, token: &str) -> Bytes;
+    /// The token that is to end.
+    fn token(&self, request: &ClientRequest) -> String;
+    /// What whoever signed out is told: a JSON document.
+    fn signed_out(&self) -> Bytes;
 }
 
 /// The largest body of a question in bytes.
@@ -249,6 +273,10 @@ pub trait Serve: Send + Sync {
     fn place(&self, repository: Option<&str>) -> String {
         format!("{}/", repository.unwrap_or(ALL))
     }
+    /// Where an upstream whose address has this path has what the routes begin with.
+    fn root_of<'a>(&self, path: &'a str) -> &'a str {
+        path
+    }
     /// All that clients may ask.
     fn routes(&self) -> &'static [Route];
     /// Answers. Runs on a thread that may block.
@@ -258,6 +286,10 @@ pub trait Serve: Send + Sync {
         None
     }
 
+    /// Signing in and out, for ecosystems whose clients keep a token that lasts.
+    fn sign_in(&self) -> Option<&dyn SignIn> {
+        None
+    }
     /// Whether clients ask this first, to learn how to sign in. Where there are accounts that may write, nobody is
     /// answered then who shows no credentials, even if everybody may read.
     fn is_greeting(&self, _action: &str) -> bool {

@@ -17,6 +17,7 @@ use http::header::AUTHORIZATION;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use super::lasting::{self, LastingTokens};
 use crate::blocking::blocking;
 use crate::clock;
 use crate::problem::{Kind, Problem};
@@ -50,6 +51,8 @@ pub struct Accounts {
     /// The mark of the password that was right, and until when it counts: one for each account at most.
     remembered: Mutex<HashMap<String, ([u8; SessionKey::MARK], Instant)>>,
     turns: Arc<Semaphore>,
+    /// What those have who signed in once.
+    pub(super) lasting: Arc<LastingTokens>,
 }
 
 /// What is known of the file.
@@ -105,6 +108,7 @@ impl Accounts {
     pub fn open(path: PathBuf) -> Result<Accounts, Problem> {
         let key = SessionKey::generate()
             .map_err(|reason| TrustError::Key { place: "the key of this process".to_owned(), reason })?;
+        let lasting = LastingTokens::at(path.with_file_name("tokens"));
         let (file, started) = (AccountsFile::at(path), clock::instant());
         let (stamp, list) = (file.stamp()?, Arc::new(file.read()?));
         Ok(Accounts {
@@ -114,6 +118,7 @@ impl Accounts {
             known: Mutex::new(Known { list: Ok(list), stamp, looked: started }),
             remembered: Mutex::default(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            lasting,
         })
     }
 
@@ -170,6 +175,10 @@ impl Accounts {
         match Shown::read(headers)? {
             Shown::Nothing => Ok(Asker::Nobody),
             Shown::Password(credentials) => self.sign_in(&list, credentials).await.map(Asker::Account),
+            Shown::Token(token) if lasting::is_lasting(token) => {
+                let account = self.lasting.account(&list, token).await?;
+                account.map(Asker::Account).ok_or(Denied::Wrong)
+            }
             Shown::Token(token) => self.bearer(&list, token, clock::instant()).ok_or(Denied::Wrong),
         }
     }

@@ -5,6 +5,7 @@ use http::HeaderMap;
 
 use super::attachment::{self, Attachment};
 use super::form::{self, Form};
+use super::receive::Patience;
 use crate::ecosystem::{ClientRequest, Takes};
 
 /// What is not what the route takes.
@@ -31,7 +32,7 @@ impl Envelope {
         match takes {
             Takes::Form(file) => Form::of(headers, file).map(Envelope::Form).ok_or(Malformed),
             Takes::Attachment(path) => Ok(Envelope::Attachment(Attachment::new(path))),
-            Takes::Question | Takes::Document(_) | Takes::Upload => Ok(Envelope::None),
+            Takes::Question | Takes::Document(_) | Takes::Upload | Takes::SignIn(_) => Ok(Envelope::None),
         }
     }
 
@@ -41,6 +42,14 @@ impl Envelope {
             Envelope::None => body,
             Envelope::Form(_) => body.saturating_sub(form::LARGEST as u64),
             Envelope::Attachment(_) => body.saturating_sub(attachment::LARGEST as u64) / 4 * 3,
+        }
+    }
+
+    /// How much of such a body is read if nobody wants it.
+    pub(super) fn patience(&self) -> Patience {
+        match self {
+            Envelope::None | Envelope::Form(_) => Patience::USUAL,
+            Envelope::Attachment(_) => Patience::LONG,
         }
     }
 

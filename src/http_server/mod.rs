@@ -27,6 +27,7 @@ mod form;
 mod gate;
 mod guard;
 mod hosting;
+mod lasting;
 mod listener;
 mod metrics;
 mod misses;
@@ -42,6 +43,7 @@ mod site;
 mod tls;
 mod token;
 mod uploads;
+mod upstreams;
 mod warnings;
 
 use std::future::Future;
@@ -57,6 +59,7 @@ pub use accounts::Accounts;
 pub use gate::Access;
 pub use mount::Mount;
 pub use tls::{Certificate, Tls};
+pub use upstreams::{Upstream, Upstreams};
 pub use warnings::Warn;
 
 use crate::ecosystem::Ecosystem;
@@ -129,6 +132,8 @@ pub struct Served {
     pub catalogue: Arc<dyn Catalogue>,
     /// What stands where; [`Mount::of`] each ecosystem for the usual places.
     pub mounts: Vec<Mount>,
+    /// The upstreams that are answered for by their own names.
+    pub upstreams: Upstreams,
     /// Whose clients `/setup/` knows.
     pub ecosystems: Vec<&'static dyn Ecosystem>,
     /// Who may read and write.
@@ -181,7 +186,7 @@ impl Server {
         let responder = responder::Responder {
             site: Arc::new(site),
             access: served.access,
-            mounts: mount::Mounts::compile(&served.mounts)?,
+            mounts: mount::Mounts::compile(&served.mounts, served.upstreams)?,
             pages: pages::Pages::new(&served.ecosystems, settings.tls.as_ref().and_then(Tls::authority))?,
             trusted_proxies: settings.trusted_proxies,
             body_timeout: settings.timeouts.body,

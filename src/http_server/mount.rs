@@ -1,10 +1,13 @@
 //! Where repositories stand: `/npm/<repository>/…`, or the root of a host that is impersonated.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 
 use super::origin::Origin;
 use super::reply::Refusal;
 use super::route::{Matched, Path, RouteTable};
+use super::upstreams::Upstreams;
 use crate::ecosystem::{ALL, Ecosystem, Serve, Takes};
 use crate::problem::{Kind, Problem};
 
@@ -66,30 +69,44 @@ pub(super) struct Destination {
 }
 
 /// All mounts.
-pub(super) struct Mounts(Vec<Mounted>);
+pub(super) struct Mounts {
+    mounts: Vec<Mounted>,
+    upstreams: Upstreams,
+}
+
+/// A place that a path leads to, and the mount that answers there.
+struct Place<'a> {
+    index: usize,
+    mount: &'a Mounted,
+    prefix: Cow<'a, [String]>,
+    /// `None`: the next segment names it, or it is the virtual one.
+    repository: Option<String>,
+}
 
 impl Mounts {
     /// Compiles them.
     ///
     /// # Errors
     /// For an ecosystem that does not serve or has a route that is not well-formed.
-    pub(super) fn compile(mounts: &[Mount]) -> Result<Mounts, Problem> {
-        mounts.iter().map(Mounted::new).collect::<Result<_, _>>().map(Mounts)
+    pub(super) fn compile(mounts: &[Mount], upstreams: Upstreams) -> Result<Mounts, Problem> {
+        let mounts = mounts.iter().map(Mounted::new).collect::<Result<_, _>>()?;
+        Ok(Mounts { mounts, upstreams })
     }
 
     /// A mount by its number.
     pub(super) fn get(&self, index: usize) -> Option<&Mounted> {
-        self.0.get(index)
+        self.mounts.get(index)
     }
 
     /// Those that any host has and that have all repositories of an ecosystem, for people.
     pub(super) fn visible(&self) -> impl Iterator<Item = &Mounted> {
-        self.0.iter().filter(|mount| mount.host.is_none() && mount.repository.is_none())
+        self.mounts.iter().filter(|mount| mount.is_usual())
     }
 
     /// Whether this host is impersonated: nothing but its mounts is to be seen there.
     pub(super) fn impersonates(&self, host: &str) -> bool {
-        self.0.iter().any(|mount| mount.is_host(host))
+        self.mounts.iter().any(|mount| mount.is_host(host))
+            || self.upstreams.all().iter().any(|upstream| upstream.host == host)
     }
 
     /// Finds what a request leads to. `Ok(None)`: no mount stands there.
@@ -99,19 +116,71 @@ impl Mounts {
         path: &Path<'_>,
         origin: &Origin,
     ) -> Result<Option<Destination>, Refusal> {
-        let Some((index, mount)) = self.at(path, origin) else { return Ok(None) };
-        mount.find(index, method, path, origin).map_err(|refusal| refusal.in_words_of(mount.serve))
+        let Some(place) = self.place(path, origin) else { return Ok(None) };
+        let serve = place.mount.serve;
+        place.find(method, path, origin).map_err(|refusal| refusal.in_words_of(serve))
     }
 
-    /// The mount that stands at a path, and its number.
-    pub(super) fn at(&self, path: &Path<'_>, origin: &Origin) -> Option<(usize, &Mounted)> {
+    /// The mount that answers at a path.
+    pub(super) fn at(&self, path: &Path<'_>, origin: &Origin) -> Option<&Mounted> {
+        self.place(path, origin).map(|place| place.mount)
+    }
+
+    fn place(&self, path: &Path<'_>, origin: &Origin) -> Option<Place<'_>> {
         let host = origin.host();
         let impersonated = self.impersonates(host);
-        let here = self.0.iter().enumerate().filter(|(_, mount)| {
+        let here = self.mounts.iter().enumerate().filter(|(_, mount)| {
             let same_host = if impersonated { mount.is_host(host) } else { mount.host.is_none() };
             same_host && path.begins_with(&mount.prefix)
         });
-        here.max_by_key(|(_, mount)| mount.prefix.len())
+        let here = here.max_by_key(|(_, mount)| mount.prefix.len());
+        if !impersonated || here.is_some() {
+            let (index, mount) = here?;
+            let (prefix, repository) = (Cow::Borrowed(&mount.prefix[..]), mount.repository.clone());
+            return Some(Place { index, mount, prefix, repository });
+        }
+        let upstreams = self.upstreams.all();
+        let there = upstreams.iter().filter(|one| one.host == host && path.begins_with(&one.prefix));
+        let upstream = there.max_by_key(|one| one.prefix.len())?;
+        let is_its = |mount: &Mounted| mount.is_usual() && mount.ecosystem == upstream.ecosystem;
+        let (index, mount) = self.mounts.iter().enumerate().find(|(_, mount)| is_its(mount))?;
+        let (prefix, repository) = (Cow::Owned(upstream.prefix.clone()), Some(upstream.repository.clone()));
+        Some(Place { index, mount, prefix, repository })
+    }
+}
+
+impl Place<'_> {
+    fn find(self, method: &str, path: &Path<'_>, origin: &Origin) -> Result<Option<Destination>, Refusal> {
+        let Place { index, mount, prefix, repository } = self;
+        let mut skip = prefix.len();
+        let mut base = format!("{origin}/");
+        for segment in prefix.iter() {
+            base.push_str(segment);
+            base.push('/');
+        }
+        let named = repository.is_none() && mount.serve.names_repository_first();
+        let repository = if named {
+            let Some(name) = path.text(skip) else { return Ok(None) };
+            if name.contains('@') {
+                return Err(Refusal::new(
+                    StatusCode::NOT_FOUND,
+                    "a repository at an older generation (`name@42`) cannot be asked for in this version",
+                ));
+            }
+            base.push_str(path.raw(skip).unwrap_or_default());
+            base.push('/');
+            skip += 1;
+            (name != ALL).then(|| name.to_owned())
+        } else {
+            repository
+        };
+        match mount.table.find(method, path, skip) {
+            Matched::Action(action, takes, captures) => {
+                Ok(Some(Destination { mount: index, action, takes, captures, repository, named, base }))
+            }
+            Matched::OtherMethods(allow) => Err(Refusal::method(allow)),
+            Matched::Nothing => Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")),
+        }
     }
 }
 
@@ -136,41 +205,8 @@ impl Mounted {
         self.host.as_deref() == Some(host)
     }
 
-    fn find(
-        &self,
-        index: usize,
-        method: &str,
-        path: &Path<'_>,
-        origin: &Origin,
-    ) -> Result<Option<Destination>, Refusal> {
-        let mut skip = self.prefix.len();
-        let mut base = format!("{origin}/");
-        for segment in &self.prefix {
-            base.push_str(segment);
-            base.push('/');
-        }
-        let named = self.repository.is_none() && self.serve.names_repository_first();
-        let repository = if named {
-            let Some(name) = path.text(skip) else { return Ok(None) };
-            if name.contains('@') {
-                return Err(Refusal::new(
-                    StatusCode::NOT_FOUND,
-                    "a repository at an older generation (`name@42`) cannot be asked for in this version",
-                ));
-            }
-            base.push_str(path.raw(skip).unwrap_or_default());
-            base.push('/');
-            skip += 1;
-            (name != ALL).then(|| name.to_owned())
-        } else {
-            self.repository.clone()
-        };
-        match self.table.find(method, path, skip) {
-            Matched::Action(action, takes, captures) => {
-                Ok(Some(Destination { mount: index, action, takes, captures, repository, named, base }))
-            }
-            Matched::OtherMethods(allow) => Err(Refusal::method(allow)),
-            Matched::Nothing => Err(Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")),
-        }
+    /// Whether any host has it, with all repositories of its ecosystem.
+    fn is_usual(&self) -> bool {
+        self.host.is_none() && self.repository.is_none()
     }
 }

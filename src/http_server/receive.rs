@@ -15,10 +15,21 @@ use crate::problem::Problem;
 
 /// How many bytes are written at once, about: enough that handing them over costs nothing.
 const BATCH: usize = 512 * 1024;
-/// How much of a body that nobody wants is read, in bytes: a document that is somewhat too large to its end.
-const DRAINED: usize = 8 * 1024 * 1024;
-/// How long a body that nobody wants is read, so that the client can read why.
-const DRAIN: Duration = Duration::from_secs(2);
+/// How much of a body that nobody wants is read, and for how long at most, so that the client can read why.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    bytes: usize,
+    time: Duration,
+}
+
+impl Patience {
+    /// A document that is somewhat too large is read to its end.
+    pub(super) const USUAL: Patience = Patience { bytes: 8 << 20, time: Duration::from_secs(2) };
+    /// For clients of Node.js with an account, which die of a connection that ends while they send, and show nobody why. The
+    /// longest text that Node.js can make is half as long.
+    pub(super) const LONG: Patience = Patience { bytes: 1 << 30, time: Duration::from_secs(60) };
+}
+
 /// Who sends nothing for so long is not in the middle of it.
 const QUIET: Duration = Duration::from_millis(250);
 
@@ -78,7 +89,8 @@ impl Drop for Carried {
 }
 
 /// Writes a body into an upload, which may have at most `most` bytes afterwards, and less by what others bring into the same
-/// repository from now on. Only the file in its envelope is written. A client that sends nothing for `stall` is gone.
+/// repository from now on. Only the file in its envelope is written. A client that sends nothing for `stall` is gone. One that
+/// `waits` for our 100 has sent nothing yet.
 ///
 /// # Errors
 /// If the upload cannot be written; it is lost then.
@@ -88,6 +100,7 @@ pub(super) async fn receive(
     carried: Carried,
     most: u64,
     stall: Duration,
+    waits: bool,
 ) -> Result<(Carried, BodyEnd), Problem> {
     let mut left = most.saturating_sub(carried.length());
     let beside = carried.beside();
@@ -96,16 +109,20 @@ pub(super) async fn receive(
         left = left.saturating_add(beside.saturating_sub(carried.clear_the_way()));
     }
     if expected > left {
+        if !waits {
+            drain(body, envelope.patience()).await;
+        }
         return Ok((carried, BodyEnd::TooLarge));
     }
-    let received = write_all(&mut Source { body, envelope }, carried, left, stall).await;
+    let received =
+        write_all(&mut Source { body: &mut *body, envelope: &mut *envelope }, carried, left, stall).await;
     if let Ok((carried, BodyEnd::TooLarge)) = &received {
         // For the client's next attempt.
         carried.clear_the_way();
     }
     // Who is in the middle of sending reads no answer yet, although it may have waited for our 100 before.
     if !body.is_end_stream() {
-        drain(body).await;
+        drain(body, envelope.patience()).await;
     }
     received
 }
@@ -168,15 +185,15 @@ async fn read(source: &mut Source<'_>, left: &mut u64, stall: Duration) -> (Vec<
 }
 
 /// Reads some of a body that nobody wants: an answer that is lost on the way would look like a broken connection.
-pub(super) async fn drain(body: &mut Incoming) {
+pub(super) async fn drain(body: &mut Incoming, patience: Patience) {
     let read = async {
         let mut read = 0;
         while let Ok(Some(Ok(frame))) = tokio::time::timeout(QUIET, body.frame()).await {
             read += frame.data_ref().map_or(0, Bytes::len);
-            if read > DRAINED {
+            if read > patience.bytes {
                 return;
             }
         }
     };
-    let _ = tokio::time::timeout(DRAIN, read).await;
+    let _ = tokio::time::timeout(patience.time, read).await;
 }

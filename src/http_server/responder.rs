@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use bundle_format::Repository;
 use bytes::{Bytes, BytesMut};
+use http::header::EXPECT;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
-use super::accounts::{Asker, Denied};
+use super::accounts::{Asker, Credentials, Denied};
 use super::answers::{self, Held};
 use super::body::Body;
 use super::completion::Completion;
@@ -24,7 +25,7 @@ use super::guard::Phase;
 use super::mount::{Destination, Mounted, Mounts};
 use super::origin::{self, Ends, Origin};
 use super::pages::{self, Pages};
-use super::receive::{self, Carried};
+use super::receive::{self, Carried, Patience};
 use super::reply::{Asked, Refusal, Reply};
 use super::route::Path;
 use super::site::Site;
@@ -33,7 +34,7 @@ use crate::access::Hosted;
 use crate::blocking::blocking;
 use crate::clock;
 use crate::ecosystem::host::{BodyEnd, Host, Receiving};
-use crate::ecosystem::{Answer, BASIC, ClientRequest, Content, Principal, QUESTION, Takes};
+use crate::ecosystem::{Answer, BASIC, ClientRequest, Content, Principal, QUESTION, Session, Takes};
 use crate::problem::{Kind, Problem};
 use crate::store::Revision;
 
@@ -65,12 +66,12 @@ impl Responder {
         let client = origin::client(&parts.headers, ends, &self.trusted_proxies);
         let completion = Completion::begin(Arc::clone(&self.site), phase, client, &parts);
         let is_head = parts.method == Method::HEAD;
-        let waits = parts.headers.contains_key(http::header::EXPECT);
+        let waits = parts.headers.contains_key(EXPECT);
         let reply = self.answer(parts, &mut body, ends).await.unwrap_or_else(Reply::from);
         // A connection closed on what the client is still sending loses the answer. One that waits for our 100 has sent
         // nothing yet.
         if !body.is_end_stream() && !waits {
-            receive::drain(&mut body).await;
+            receive::drain(&mut body, Patience::USUAL).await;
         }
         reply.respond(is_head, completion)
     }
@@ -87,6 +88,9 @@ impl Responder {
             return self.token(parts, body).await;
         }
         let is_get = parts.method == Method::GET;
+        if !is_get && let Some((destination, session)) = self.signs_in(&parts, &origin) {
+            return self.sign_in(destination, session, parts, body, &origin).await;
+        }
         let host = if self.mounts.impersonates(origin.host()) { origin.host() } else { "" };
         let is_everybodys = host.is_empty() && pages::is_everybodys(parts.uri.path());
         let asker = match self.access.asker(&parts.headers).await {
@@ -116,7 +120,7 @@ impl Responder {
             let serve = mount.serve;
             let principal = asker.into();
             let most = match destination.takes {
-                Takes::Question => QUESTION,
+                Takes::Question | Takes::SignIn(_) => QUESTION,
                 // Nobody writes without an account, so nothing of theirs needs to be in memory.
                 Takes::Document(_) if principal == Principal::Anonymous => {
                     let made = self.handle(destination, parts, Bytes::new(), principal, None).await;
@@ -161,10 +165,61 @@ impl Responder {
         }
     }
 
+    /// Where somebody who signs in or out is going, who may be nobody yet.
+    fn signs_in(&self, parts: &Parts, origin: &Origin) -> Option<(Destination, Session)> {
+        let path = Path::parse(parts.uri.path()).ok()?;
+        let destination = self.mounts.find(parts.method.as_str(), &path, origin).ok()??;
+        match destination.takes {
+            Takes::SignIn(session) => Some((destination, session)),
+            _ => None,
+        }
+    }
+
+    /// Lets somebody sign in or out.
+    async fn sign_in(
+        &self,
+        destination: Destination,
+        session: Session,
+        parts: Parts,
+        body: &mut Incoming,
+        origin: &Origin,
+    ) -> Result<Reply, Refusal> {
+        let mount = self.mounts.get(destination.mount);
+        let missing =
+            || Refusal::new(StatusCode::NOT_FOUND, "nobody signs in here: this site has no accounts");
+        let (Some(serve), Some(accounts)) = (mount.map(|mount| mount.serve), &self.access.accounts) else {
+            return Err(missing());
+        };
+        let Some(words) = serve.sign_in() else { return Err(missing()) };
+        let body = self.collect(&parts.method, body, QUESTION).await;
+        let body = body.map_err(|refusal| refusal.in_words_of(serve))?;
+        let request = client_request(destination, &parts, body, Principal::Anonymous);
+        let made = async {
+            if session == Session::Ends {
+                accounts.lasting.end(&words.token(&request)).await?;
+                return Ok(Some(Reply::secret(StatusCode::OK, words.signed_out())));
+            }
+            let Some((name, password)) = words.credentials(&request) else { return Ok(None) };
+            let list = accounts.list().await?;
+            let account = accounts.sign_in(&list, Credentials { name, password }).await?;
+            let token = accounts.lasting.give(&list, &account).await?;
+            Ok(Some(Reply::secret(StatusCode::CREATED, words.signed_in(&account, &token))))
+        };
+        match made.await {
+            Ok(Some(reply)) => Ok(reply),
+            Ok(None) => {
+                let refusal =
+                    Refusal::new(StatusCode::BAD_REQUEST, "a name and a password are needed to sign in");
+                Err(refusal.in_words_of(serve))
+            }
+            Err(denied) => Denied::refuse(denied, || serve.challenge(&origin.to_string(), ""), Some(serve)),
+        }
+    }
+
     /// Turns a request away in the words of whoever answers at its path.
     fn denied(&self, denied: Denied, parts: &Parts, origin: &Origin) -> Result<Reply, Refusal> {
         let path = Path::parse(parts.uri.path()).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, why))?;
-        let Some((_, mount)) = self.mounts.at(&path, origin) else {
+        let Some(mount) = self.mounts.at(&path, origin) else {
             return denied.refuse(|| BASIC.to_owned(), None);
         };
         let scope = match self.mounts.find(parts.method.as_str(), &path, origin) {
@@ -270,9 +325,9 @@ impl Responder {
                 let (carried, end) = match envelope {
                     Err(Malformed) => (carried, BodyEnd::Malformed),
                     Ok(mut envelope) => {
-                        let timeout = self.body_timeout;
-                        let received = receive::receive(body, &mut envelope, carried, most, timeout).await?;
-                        match received {
+                        let (timeout, waits) = (self.body_timeout, request.headers.contains_key(EXPECT));
+                        let received = receive::receive(body, &mut envelope, carried, most, timeout, waits);
+                        match received.await? {
                             (carried, BodyEnd::Whole) if envelope.open(&mut request).is_err() => {
                                 (carried, BodyEnd::Malformed)
                             }

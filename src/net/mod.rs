@@ -36,7 +36,7 @@ pub use document::{Document, DocumentAnswer, Validators};
 pub use download::{Downloaded, Sink};
 pub use head::Head;
 pub use part::{Part, PartAnswer, Span};
-pub use payload::{FilePart, Payload};
+pub use payload::{Encoding, FilePart, Payload};
 pub use redact::{Redacted, redact};
 pub use retry::{SystemTimer, Timer};
 pub use route::{Authorities, Identity, Proxy, Route};

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::timeout;
 
 use super::limits::Limits;
 
-/// How much of a file is read at once.
-const PIECE: u64 = 512 * 1024;
+/// How much of a file is read at once: a multiple of three bytes, which are four characters of base64.
+const PIECE: u64 = 3 * 128 * 1024;
 /// A server may look through what it got before it answers: it has a second more for every so many bytes.
 const BYTES_A_SECOND: u64 = 20 * 1024 * 1024;
 
@@ -29,15 +31,44 @@ pub enum Payload {
     Bytes(Bytes),
     /// A part of a file.
     File(FilePart),
-    /// The same between some bytes, as forms have it.
+    /// The same between some bytes, as forms and documents have it.
     Between {
         /// What comes first.
         before: Bytes,
         /// The part of a file.
         file: FilePart,
+        /// How it is written there.
+        encoding: Encoding,
         /// What comes last.
         after: Bytes,
     },
+}
+
+/// How a file is written into what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Plain,
+    /// In base64, with its padding.
+    Base64,
+}
+
+impl Encoding {
+    /// How many bytes so many have then.
+    fn length(self, plain: u64) -> u64 {
+        match self {
+            Encoding::Plain => plain,
+            Encoding::Base64 => plain.div_ceil(3).saturating_mul(4),
+        }
+    }
+
+    /// What a piece is written as; of all but the last one, the length is a multiple of three.
+    fn write(self, piece: Bytes) -> Bytes {
+        match self {
+            Encoding::Plain => piece,
+            Encoding::Base64 => STANDARD.encode(piece).into(),
+        }
+    }
 }
 
 /// A part of a file.
@@ -63,8 +94,8 @@ impl Payload {
             Payload::Nothing => 0,
             Payload::Bytes(bytes) => bytes.len() as u64,
             Payload::File(part) => part.length,
-            Payload::Between { before, file, after } => {
-                file.length.saturating_add((before.len() + after.len()) as u64)
+            Payload::Between { before, file, encoding, after } => {
+                encoding.length(file.length).saturating_add((before.len() + after.len()) as u64)
             }
         }
     }
@@ -75,9 +106,10 @@ impl Payload {
             Payload::Nothing => None,
             Payload::Bytes(bytes) => Some(bytes.clone().into()),
             Payload::File(part) => {
-                Some(reqwest::Body::wrap_stream(part.clone().pieces(sent.clone(), limits.clone())))
+                let pieces = part.clone().pieces(Encoding::Plain, sent.clone(), limits.clone());
+                Some(reqwest::Body::wrap_stream(pieces))
             }
-            Payload::Between { before, file, after } => {
+            Payload::Between { before, file, encoding, after } => {
                 let few = |bytes: &Bytes| {
                     let (bytes, sent) = (bytes.clone(), sent.clone());
                     stream::once(async move {
@@ -85,7 +117,7 @@ impl Payload {
                         Ok::<_, io::Error>(bytes)
                     })
                 };
-                let pieces = file.clone().pieces(sent.clone(), limits.clone());
+                let pieces = file.clone().pieces(*encoding, sent.clone(), limits.clone());
                 Some(reqwest::Body::wrap_stream(few(before).chain(pieces).chain(few(after))))
             }
         }
@@ -121,6 +153,7 @@ impl Payload {
 impl FilePart {
     fn pieces(
         self,
+        encoding: Encoding,
         sent: Arc<AtomicU64>,
         limits: Arc<Limits>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
@@ -133,10 +166,11 @@ impl FilePart {
                 }
                 let bytes = read(part.file, at, PIECE.min(end - at)).await?;
                 let count = bytes.len() as u64;
-                limits.pace(bytes.len()).await;
-                sent.fetch_add(count, Ordering::Relaxed);
+                let written = encoding.write(bytes);
+                limits.pace(written.len()).await;
+                sent.fetch_add(written.len() as u64, Ordering::Relaxed);
                 (part.progress)(count);
-                Ok(Some((bytes, at + count)))
+                Ok(Some((written, at + count)))
             }
         })
     }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::watch;
+
 use crate::blocking::blocking;
 use crate::clock;
 use crate::events::{Events, Happening};
@@ -52,6 +54,8 @@ enum Opened {
     Own {
         authority: SiteAuthority,
         names: Vec<String>,
+        /// Those of upstreams.
+        hosts: Vec<String>,
         ends: SystemTime,
     },
 }
@@ -61,7 +65,14 @@ impl CertificateSource {
     ///
     /// # Errors
     /// If a file cannot be read or is not what it should be, or a name is none.
-    pub fn open(&self, listen: &[SocketAddr], events: &dyn Events) -> Result<(Tls, Certificates), Problem> {
+    /// `named` are hosts that the site answers for besides, and `hosts` those that may become others.
+    pub fn open(
+        &self,
+        listen: &[SocketAddr],
+        named: Vec<String>,
+        hosts: &[String],
+        events: &dyn Events,
+    ) -> Result<(Tls, Certificates), Problem> {
         match self {
             CertificateSource::Files { chain, key } => {
                 let seen = (read(chain)?, read(key)?);
@@ -70,12 +81,13 @@ impl CertificateSource {
             }
             CertificateSource::Own { directory, names } => {
                 let (authority, made) = SiteAuthority::open_or_make(directory)?;
-                let names = all_names(names, listen);
-                let issued = authority.issue(&names, clock::now())?;
+                let given = [&names[..], &named].concat();
+                let (names, hosts) = (all_names(&given, listen), hosts.to_vec());
+                let issued = authority.issue(&[&names[..], &hosts].concat(), clock::now())?;
                 say(&authority, made, &names, events);
                 let first = Certificate::from_pem(issued.chain.as_bytes(), issued.key.as_bytes())?;
                 let tls = Tls::new(first, Some(authority.certificate().to_owned()))?;
-                Ok((tls, Certificates(Opened::Own { authority, names, ends: issued.ends })))
+                Ok((tls, Certificates(Opened::Own { authority, names, hosts, ends: issued.ends })))
             }
         }
     }
@@ -83,11 +95,18 @@ impl CertificateSource {
 
 impl Certificates {
     /// Shows another certificate whenever there is one. Never ends. What goes wrong is said once, and the one before stays.
-    pub async fn keep_fresh(mut self, tls: Tls, events: &dyn Events) {
+    /// `hosts` are those of upstreams; whoever sends them stays as long as this.
+    pub async fn keep_fresh(
+        mut self,
+        tls: Tls,
+        mut hosts: watch::Receiver<Vec<String>>,
+        events: &dyn Events,
+    ) {
         loop {
-            tokio::time::sleep(PAUSE).await;
+            let _ = tokio::time::timeout(PAUSE, hosts.changed()).await;
+            let hosts = hosts.borrow_and_update().clone();
             let looked = blocking(move || {
-                let next = self.next(clock::now());
+                let next = self.next(clock::now(), &hosts);
                 Ok((self, next))
             });
             let Ok((back, next)) = looked.await else { return };
@@ -106,7 +125,7 @@ impl Certificates {
     }
 
     /// Another certificate, if it is time for one.
-    fn next(&mut self, now: SystemTime) -> Result<Option<Certificate>, Problem> {
+    fn next(&mut self, now: SystemTime, upstreams: &[String]) -> Result<Option<Certificate>, Problem> {
         match &mut self.0 {
             Opened::Files { chain, key, seen } => {
                 let Ok(found) = read(chain).and_then(|bytes| Ok((bytes, read(key)?))) else {
@@ -119,11 +138,12 @@ impl Certificates {
                 *seen = found;
                 certificate(chain, key, seen).map(Some)
             }
-            Opened::Own { authority, names, ends } => {
-                if now + CERTIFICATE_LIFE / 3 < *ends {
+            Opened::Own { authority, names, hosts, ends } => {
+                if now + CERTIFICATE_LIFE / 3 < *ends && hosts == upstreams {
                     return Ok(None);
                 }
-                let issued = authority.issue(names, now)?;
+                let issued = authority.issue(&[&names[..], upstreams].concat(), now)?;
+                *hosts = upstreams.to_vec();
                 *ends = issued.ends;
                 Certificate::from_pem(issued.chain.as_bytes(), issued.key.as_bytes()).map(Some)
             }
@@ -202,31 +222,31 @@ mod tests {
         let (authority, _) = SiteAuthority::open_or_make(&directory.path().join("tls")).unwrap();
         let path = |name: &str| directory.path().join(name);
         let source = CertificateSource::Files { chain: path("chain.pem"), key: path("key.pem") };
-        assert_eq!(source.open(&[], &Silent).unwrap_err().code, "tls.file");
+        assert_eq!(source.open(&[], Vec::new(), &[], &Silent).unwrap_err().code, "tls.file");
         issue(&authority, directory.path());
-        let (_, mut certificates) = source.open(&[], &Silent).unwrap();
+        let (_, mut certificates) = source.open(&[], Vec::new(), &[], &Silent).unwrap();
         let now = clock::now();
-        assert!(certificates.next(now).unwrap().is_none());
+        assert!(certificates.next(now, &[]).unwrap().is_none());
         let old_key = std::fs::read(path("key.pem")).unwrap();
         issue(&authority, directory.path());
-        assert!(certificates.next(now).unwrap().is_some());
-        assert!(certificates.next(now).unwrap().is_none());
+        assert!(certificates.next(now, &[]).unwrap().is_some());
+        assert!(certificates.next(now, &[]).unwrap().is_none());
         // What does not go together is said once, and taken when it does.
         let new_key = std::fs::read(path("key.pem")).unwrap();
         fsx::replace_file(&path("key.pem"), &old_key).unwrap();
-        let problem = certificates.next(now).unwrap_err();
+        let problem = certificates.next(now, &[]).unwrap_err();
         assert_eq!(
-            (problem.code.as_ref(), source.open(&[], &Silent).unwrap_err().code.as_ref()),
+            (problem.code.as_ref(), source.open(&[], Vec::new(), &[], &Silent).unwrap_err().code.as_ref()),
             ("tls.key", "tls.key")
         );
-        assert!(certificates.next(now).unwrap().is_none());
+        assert!(certificates.next(now, &[]).unwrap().is_none());
         fsx::remove(&path("key.pem")).unwrap();
-        assert!(certificates.next(now).unwrap().is_none());
+        assert!(certificates.next(now, &[]).unwrap().is_none());
         fsx::replace_file(&path("key.pem"), &new_key).unwrap();
-        assert!(certificates.next(now).unwrap().is_some());
+        assert!(certificates.next(now, &[]).unwrap().is_some());
         for damaged in ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             fsx::replace_file(&path("chain.pem"), damaged.as_bytes()).unwrap();
-            assert_eq!(certificates.next(now).unwrap_err().code, "tls.certificate", "{damaged:?}");
+            assert_eq!(certificates.next(now, &[]).unwrap_err().code, "tls.certificate", "{damaged:?}");
         }
     }
 
@@ -234,12 +254,16 @@ mod tests {
     fn the_site_s_own_certificate_is_new_before_the_old_one_ends() {
         let directory = tempfile::tempdir().unwrap();
         let source = CertificateSource::Own { directory: directory.path().to_owned(), names: Vec::new() };
-        let (_, mut certificates) = source.open(&[], &Silent).unwrap();
+        let (_, mut certificates) = source.open(&[], Vec::new(), &[], &Silent).unwrap();
         let day = Duration::from_secs(24 * 60 * 60);
         let now = clock::now();
-        assert!(certificates.next(now + day * 59).unwrap().is_none());
-        assert!(certificates.next(now + day * 61).unwrap().is_some());
-        assert!(certificates.next(now + day * 61).unwrap().is_none());
+        assert!(certificates.next(now + day * 59, &[]).unwrap().is_none());
+        assert!(certificates.next(now + day * 61, &[]).unwrap().is_some());
+        assert!(certificates.next(now + day * 61, &[]).unwrap().is_none());
+        // Other upstreams need another one at once.
+        let upstreams = ["registry.example.test".to_owned()];
+        assert!(certificates.next(now + day * 61, &upstreams).unwrap().is_some());
+        assert!(certificates.next(now + day * 61, &upstreams).unwrap().is_none());
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub mod gather;
 pub mod gc;
 pub mod generations;
 mod heal;
+mod impersonation;
 pub mod import;
 mod ingest;
 pub mod init;

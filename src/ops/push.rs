@@ -116,7 +116,7 @@ fn find(target: &str) -> Result<(&'static dyn Ecosystem, &'static dyn Push, &str
     found.ok_or_else(|| {
         let message = format!("{target:?} is no target that this version pushes to");
         Problem::new(Kind::Usage, "push.target", message)
-            .hint("write docker://HOST/PREFIX, for example docker://registry.example.test/mirror, pypi:https://HOST/PATH/, or apt:https://HOST/PATH")
+            .hint("write docker://HOST/PREFIX, for example docker://registry.example.test/mirror, npm:https://HOST/PATH/, pypi:https://HOST/PATH/, or apt:https://HOST/PATH")
     })
 }
 

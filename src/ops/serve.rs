@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::certificates::CertificateSource;
 use super::editions;
+use super::impersonation::Impersonation;
 use crate::access::{Hosted, Read};
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
@@ -28,6 +29,8 @@ pub struct ServeRequest {
     pub hosted: Vec<Hosted>,
     /// Where repositories stand besides their own places.
     pub mounts: Vec<MountRule>,
+    /// Whether upstreams are answered for by their own names.
+    pub impersonate: bool,
     /// The file of the accounts, which need not be there yet.
     pub accounts: PathBuf,
 }
@@ -46,7 +49,7 @@ pub async fn serve(
     cancel: &Cancel,
     ready: impl FnOnce(Vec<String>),
 ) -> Result<(), Problem> {
-    let ServeRequest { listen, certificate, read, hosted, mounts: rules, accounts } = request;
+    let ServeRequest { listen, certificate, read, hosted, mounts: rules, impersonate, accounts } = request;
     let access = access(read, hosted, accounts)?;
     let mut addresses = Vec::new();
     for text in &listen {
@@ -57,7 +60,14 @@ pub async fn serve(
                 .hint("write address:port, such as 0.0.0.0:2385")
         })?);
     }
-    let certificate = certificate.map(|source| source.open(&addresses, &**events)).transpose()?;
+    let mut impersonation = Impersonation::new(store);
+    if impersonate {
+        impersonation.refresh(&**events).await?;
+    }
+    let hosts = impersonation.hosts();
+    let named: Vec<String> = rules.iter().filter_map(|rule| rule.host.clone()).collect();
+    let open = |source: CertificateSource| source.open(&addresses, named, &hosts.borrow(), &**events);
+    let certificate = certificate.map(open).transpose()?;
     let tls = certificate.as_ref().map(|(tls, _)| tls.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
     let settings = ServerSettings { listen: addresses, tls, ..ServerSettings::default() };
@@ -67,6 +77,7 @@ pub async fn serve(
         blobs: Arc::clone(&store.blobs),
         catalogue: Arc::clone(&store.catalogue),
         mounts: mounts(&rules)?,
+        upstreams: impersonation.upstreams(),
         ecosystems: registry::ECOSYSTEMS.to_vec(),
         access,
         log,
@@ -77,15 +88,23 @@ pub async fn serve(
     ready(server.local_addresses().iter().map(|address| format!("{scheme}://{address}/")).collect());
     let fresh = async {
         match certificate {
-            Some((tls, certificates)) => certificates.keep_fresh(tls, &**events).await,
+            Some((tls, certificates)) => certificates.keep_fresh(tls, hosts, &**events).await,
             None => std::future::pending().await,
         }
+    };
+    let impersonating = async {
+        if impersonate {
+            impersonation.keep_fresh(Arc::clone(events)).await;
+        }
+        // Whoever waits for other hosts waits for ever.
+        std::future::pending::<()>().await;
     };
     let serving = server.run(cancel.asked());
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
         () = fresh => serving.await,
+        () = impersonating => {}
         () = editions::keep_fresh(store, Arc::clone(events), cancel) => {}
     }
     Ok(())

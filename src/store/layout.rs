@@ -4,6 +4,7 @@
 //! HOME/                            owner only
 //!   site.toml                      how this side serves
 //!   accounts                       who may use what is served: names and hashes of passwords, in htpasswd's form
+//!   tokens                         hashes of the tokens that accounts signed in for
 //!   keys/NAME.pem, NAME.pub        private keys (PKCS#8, PEM) and their public ones (SPKI, PEM)
 //!   trust/                         the chain of root documents
 //!   trust/incarnation              what the store says of itself too, unless an old copy of it was put back

@@ -46,11 +46,7 @@ impl AccountsFile {
     /// # Errors
     /// If the file system does not answer.
     pub fn stamp(&self) -> Result<AccountsStamp, TrustError> {
-        match std::fs::metadata(&self.path).and_then(|file| Ok((file.modified()?, file.len(), file.ino()))) {
-            Ok(stamp) => Ok(Some(stamp)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(TrustError::io("read the accounts in", &self.path)(error)),
-        }
+        stamp(&self.path)
     }
 
     /// Whether an account could have this name.
@@ -102,6 +98,15 @@ impl AccountsFile {
         fsx::replace_private(&self.path, accounts.text().as_bytes())
             .map_err(TrustError::io("write", &self.path))?;
         Ok(done)
+    }
+}
+
+/// What a file of accounts, or of what is theirs, looks like now.
+pub(super) fn stamp(path: &Path) -> Result<AccountsStamp, TrustError> {
+    match std::fs::metadata(path).and_then(|file| Ok((file.modified()?, file.len(), file.ino()))) {
+        Ok(stamp) => Ok(Some(stamp)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(TrustError::io("read", path)(error)),
     }
 }
 

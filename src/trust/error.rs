@@ -99,6 +99,15 @@ pub enum TrustError {
     /// There is no such account.
     #[error("there is no account {0:?} here")]
     NoSuchAccount(String),
+    /// A file of tokens is not understood.
+    #[error("a line of the tokens is none")]
+    Tokens {
+        /// Where.
+        place: String,
+    },
+    /// There is no room for another token.
+    #[error("there are {0} tokens already, and no more are given")]
+    TooManyTokens(usize),
     /// A signer did not sign.
     #[error("{0}")]
     NotSigned(String),
@@ -181,6 +190,16 @@ impl TrustError {
                 "trust.no-such-account",
                 hint("`aftk account ls` shows the accounts that are here"),
             ),
+            TrustError::Tokens { .. } => (
+                Kind::Usage,
+                "trust.tokens",
+                hint("remove the file: everybody signs in anew then, and nothing else is in it"),
+            ),
+            TrustError::TooManyTokens(_) => (
+                Kind::Unavailable,
+                "trust.too-many-tokens",
+                hint("`npm logout` ends one, and another password all of an account"),
+            ),
             TrustError::NotSigned(_) => (Kind::Failed, "trust.not-signed", None),
         }
     }
@@ -193,7 +212,7 @@ impl From<TrustError> for Problem {
         match &error {
             TrustError::Io { source, .. } => problem = problem.because(source.to_string()),
             TrustError::DamagedChain { place, .. } => problem = problem.at(place.display()),
-            TrustError::Accounts { place, .. } => problem = problem.at(place),
+            TrustError::Accounts { place, .. } | TrustError::Tokens { place } => problem = problem.at(place),
             _ => {}
         }
         match hint {

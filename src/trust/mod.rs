@@ -19,6 +19,7 @@ mod site_authority;
 #[cfg(test)]
 mod testing;
 pub mod time;
+mod tokens;
 mod verifier;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub use root::{EVERY_CHANNEL, Principal, Require, Revocation, Role, Root};
 pub use sequence::Mark;
 pub use signer::{CommandSigner, KeySigner};
 pub use site_authority::{CERTIFICATE_LIFE, ListenerCertificate, SiteAuthority};
+pub use tokens::{TokenList, TokensFile};
 pub use verifier::TrustVerifier;
 
 /// The key that `collect` uses when none is named; made when it is first needed.

@@ -18,7 +18,7 @@ use aftk::ecosystem::{
     Answer, ClientFile, ClientRequest, Content, Ecosystem, Form, Route, Serve, ServeContext, Setup,
     SetupServer,
 };
-use aftk::http_server::{Access, Mount, Served, Server, ServerSettings, Timeouts};
+use aftk::http_server::{Access, Mount, Served, Server, ServerSettings, Timeouts, Upstreams};
 use aftk::problem::{Kind, Problem};
 use bundle_format::{Artifact, BlobKey, Repository};
 use bytes::Bytes;
@@ -210,6 +210,7 @@ impl Site {
             blobs: store.clone(),
             catalogue: store.clone(),
             mounts,
+            upstreams: Upstreams::default(),
             ecosystems: vec![&Fake],
             access,
             log: Some(Arc::new(move |record| lines.lock().unwrap().push(record.to_string()))),

@@ -3,6 +3,8 @@
 use crate::support::connect_proxy::ConnectProxy;
 use crate::support::fake_upstream::FakeUpstream;
 use crate::support::npm_project::{packages, publish, write_project};
+use crate::support::raw_http::Client;
+use crate::support::serving::Serving;
 use crate::support::sides::{Ran, Sides};
 use crate::support::tls::{authority, with_tls};
 
@@ -97,4 +99,45 @@ fn strict_ssl_has_to_be_given_up_twice() {
     let strict = npmrc.replace("false", "true");
     let refused = house.run(&strict, &[], &["lock", "--dry-run", "--insecure-host", "registry.example.test"]);
     assert_eq!(refused.code, Some(5), "{}", refused.stderr);
+}
+
+#[test]
+fn clients_that_know_the_registry_alone_find_it_by_its_own_name_inside() {
+    let house = House::new();
+    // What its lockfile names is a registry of its own here.
+    let npmrc = format!("https-proxy={}\ncafile={}", house.proxy.url(), cafile());
+    house.sides.write(".npmrc", npmrc);
+    house.sides.command("out").args(["collect", "--out", "../stick"]).output().map(Ran::from).unwrap().done();
+    house.sides.trust();
+    let site = "format = 1\n[serve]\nimpersonate = true\n[[mount]]\nrepository = \"npm/registry.example.test\"\npath = \"/\"\nhost = \"other.example.test\"\n";
+    std::fs::write(house.sides.path("in/site.toml"), site).unwrap();
+    let serving = Serving::start(&house.sides);
+    let ask = |host: &str, path: &str| {
+        let host = format!("Host: {host}");
+        Client::connect(serving.address).ask("GET", path, &[&host, "Accept: application/json"])
+    };
+    let package = &packages()[0];
+    let tarball = package.tarball_path();
+    // Nothing was imported, so this is a name like any other.
+    assert_eq!(ask("registry.example.test", "/npm/all/-/ping").status, 200);
+    let bundle = house.sides.medium().remove(0).display().to_string();
+    house.sides.run("in", &["import", &bundle]).done();
+    let begun = std::time::Instant::now();
+    while ask("registry.example.test", &tarball).status != 200 {
+        assert!(begun.elapsed().as_secs() < 60, "it is not answered for");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    for host in ["registry.example.test", "REGISTRY.example.test:443", "other.example.test"] {
+        assert_eq!(ask(host, &tarball).body, package.tarball, "{host}");
+        let document = ask(host, &package.document_path());
+        let document: serde_json::Value = serde_json::from_slice(&document.body).unwrap();
+        let version = document["versions"].as_object().unwrap().values().next().unwrap();
+        let expected = format!("http://{}{tarball}", host.to_lowercase());
+        assert_eq!(version["dist"]["tarball"], expected.as_str(), "{host}");
+        // Nothing else is to be seen there.
+        assert_eq!(ask(host, "/npm/all/-/ping").status, 404, "{host}");
+        assert_ne!(ask(host, "/").status, 404, "the registry says what it is: {host}");
+    }
+    assert_eq!(ask("mirror.example.test", &format!("/npm/all{tarball}")).status, 200);
+    assert_eq!(ask("mirror.example.test", &tarball).status, 404);
 }

@@ -5,52 +5,13 @@ use std::io::Write as _;
 use aftk::access::Read;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bundle_format::{Artifact, BlobKey, Digest, File, Record};
+use bundle_format::BlobKey;
 use serde_json::{Value, json};
-use sha1::Digest as _;
 
 use crate::support::hosting::{ADA, EVE, Hosting};
-use crate::support::published;
+use crate::support::npm_packages::{document, integrity, mirror, tarball};
 use crate::support::raw_http::{Client, Response};
 use crate::support::sides::scratch;
-
-/// A tarball whose package.json says this.
-fn tarball(package: &Value) -> Vec<u8> {
-    let mut builder =
-        tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
-    for (path, text) in [
-        ("package/index.js", "module.exports = 1\n".to_owned()),
-        ("package/package.json", package.to_string()),
-    ] {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(text.len() as u64);
-        builder.append_data(&mut header, path, text.as_bytes()).unwrap();
-    }
-    builder.into_inner().unwrap().finish().unwrap()
-}
-
-fn integrity(tarball: &[u8]) -> String {
-    format!("sha512-{}", STANDARD.encode(sha2::Sha512::digest(tarball)))
-}
-
-/// What npm sends to publish a version.
-fn document(name: &str, version: &str, tarball: &[u8]) -> Value {
-    let shasum = Digest::new(bundle_format::Algorithm::Sha1, &sha1::Sha1::digest(tarball)).unwrap().hex();
-    json!({
-        "_id": name,
-        "name": name,
-        "description": "An example",
-        "dist-tags": {"latest": version},
-        "versions": {version: {
-            "name": name, "version": version, "license": "MIT", "dependencies": {"other": "^1.0.0"},
-            "dist": {"integrity": integrity(tarball), "shasum": shasum, "tarball": "http://elsewhere.example.test/x"},
-        }},
-        "access": null,
-        "_attachments": {format!("{name}-{version}.tgz"): {
-            "content_type": "application/octet-stream", "data": STANDARD.encode(tarball), "length": tarball.len(),
-        }},
-    })
-}
 
 fn put(hosting: &Hosting, who: &'static str, path: &str, body: &Value) -> Response {
     let kind = "Content-Type: application/json";
@@ -223,6 +184,15 @@ fn half_a_gigabyte_is_refused_before_it_comes() {
 }
 
 #[test]
+fn who_publishes_too_much_may_send_all_of_it_and_is_told_then() {
+    let hosting = Hosting::start();
+    // A client of Node.js dies of a connection that ends before.
+    let body = vec![b' '; 40 << 20];
+    let refused = hosting.client().try_send("PUT", "/npm/small/a", &[], &body).expect("an answer");
+    assert_eq!(refused.status, 413, "{}", refused.text());
+}
+
+#[test]
 fn tags_are_set_and_taken_away() {
     let hosting = Hosting::start();
     for version in ["1.0.0", "1.1.0", "2.0.0-rc.1"] {
@@ -299,45 +269,13 @@ fn what_is_deprecated_says_so_and_what_is_unpublished_is_gone() {
     assert!(log.contains("\"total\":0"), "{log}");
 }
 
-/// Shows a package of a mirror, as an import would leave it.
-fn mirrored(home: &std::path::Path, name: &str, version: &str) {
-    let store = aftk::store::Store::open(home).unwrap();
-    let tarball = tarball(&json!({"name": name, "version": version, "by": "a stranger"}));
-    let object = document(name, version, &tarball)["versions"][version].to_string();
-    let file = |role: &str, path: String, bytes: &[u8]| File {
-        role: role.to_owned(),
-        path,
-        blob: published::blob(&store, bytes),
-        size: bytes.len() as u64,
-        media_type: String::new(),
-        checksums: Vec::new(),
-        origin: String::new(),
-    };
-    let base = name.rsplit('/').next().unwrap();
-    let artifact = Artifact {
-        ecosystem: "npm".to_owned(),
-        repository: "npm".to_owned(),
-        name: name.to_owned(),
-        version: version.to_owned(),
-        qualifier: String::new(),
-        schema: "npm/1".to_owned(),
-        attributes: Default::default(),
-        files: vec![
-            file("manifest", String::new(), object.as_bytes()),
-            file("tarball", format!("{name}/-/{base}-{version}.tgz"), &tarball),
-        ],
-        requires: Vec::new(),
-    };
-    published::publish(&store, &format!("of-{base}"), vec![Record::Artifact(artifact)]);
-}
-
 #[test]
 fn a_hosted_name_is_nobody_elses() {
     let directory = scratch();
     let home = directory.path().join("home");
     // What a stranger published under the same names, and newer.
-    mirrored(&home, "@owned/a", "99.0.0");
-    mirrored(&home, "lodash", "4.0.0");
+    mirror(&home, "@owned/a", "99.0.0");
+    mirror(&home, "lodash", "4.0.0");
     let hosting = Hosting::at(&home, Read::Open);
     // Before anything is published under it, too.
     assert_eq!(packument(&hosting, "all", "@owned/a"), Value::Null);
@@ -359,7 +297,7 @@ fn a_hosted_name_is_nobody_elses() {
     let refused = put(&hosting, ADA, "/npm/team/lodash", &document("lodash", "5.0.0", &bytes));
     assert_eq!((refused.status, error(&refused).contains("would hide from everybody")), (403, true));
     let own = publish(&hosting, "team", "tool", "1.0.0");
-    mirrored(&home, "tool", "1.0.0");
+    mirror(&home, "tool", "1.0.0");
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert_eq!(get(&hosting, "/npm/all/tool/-/tool-1.0.0.tgz").body, own);
     publish(&hosting, "all", "tool", "1.0.1");

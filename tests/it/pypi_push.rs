@@ -1,10 +1,13 @@
 //! Python releases pushed into an index: that of another site, which takes uploads as pypiserver, devpi and Nexus do.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use crate::support::fake_upstream::{FakeUpstream, Reply, Seen};
 use crate::support::hosting::Hosting;
 use crate::support::raw_http::Client;
 use crate::support::releases::Releases;
@@ -134,4 +137,69 @@ fn what_the_index_says_of_a_refusal_is_passed_on() {
         let refused = push.sides.run("in", &[&["push", target][..], words].concat());
         assert_eq!(refused.code, Some(2), "{target} {words:?}: {}", refused.stderr);
     }
+}
+
+/// A server that takes and lists files as Nexus' documentation has it: uploads at the repository's own address, pages below
+/// `simple/` for whoever has an account, and no file twice. Here its files are by name, with their sha256.
+fn nexus(held: Arc<Mutex<BTreeMap<String, String>>>) -> FakeUpstream {
+    let upstream = FakeUpstream::start();
+    let answer = move |seen: &Seen| {
+        if seen.header("authorization") != Some("Basic YWRhOmhvcnNl") {
+            let challenge = "BASIC realm=\"Sonatype Nexus Repository Manager\"";
+            return Reply::status(401).header("WWW-Authenticate", challenge);
+        }
+        let mut held = held.lock().unwrap();
+        if seen.method == "POST" && seen.path == "/repository/pypi/" {
+            let body = String::from_utf8_lossy(&seen.body).into_owned();
+            let after = |mark: &str| body.split(mark).nth(1).unwrap().to_owned();
+            let file = after("filename=\"").split('"').next().unwrap().to_owned();
+            let digest = after("name=\"sha256_digest\"").trim_start()[..64].to_owned();
+            assert!(body.contains("file_upload") && body.contains("name=\"metadata_version\""), "{body}");
+            if held.contains_key(&file) {
+                return Reply::ok("Repository does not allow updating assets: pypi").with_status(400);
+            }
+            held.insert(file, digest);
+            return Reply::status(200);
+        }
+        let Some(project) = seen.path.strip_prefix("/repository/pypi/simple/") else {
+            return Reply::status(404);
+        };
+        let start = project.trim_end_matches('/').replace('-', "_");
+        let of_project = held.iter().filter(|(file, _)| file.replace('-', "_").starts_with(&start));
+        let links = of_project.map(|(file, digest)| {
+            format!("<a href=\"../../packages/{start}/1/{file}#sha256={digest}\" rel=\"internal\">{file}</a><br/>\n")
+        });
+        let links: String = links.collect();
+        match links.is_empty() {
+            true => Reply::status(404),
+            false => {
+                Reply::ok(format!("<html><body>{links}</body></html>")).header("Content-Type", "text/html")
+            }
+        }
+    };
+    upstream.route("*", Reply::answer(answer));
+    upstream
+}
+
+#[test]
+fn nexus_takes_each_file_once_from_an_account_of_netrc() {
+    let push = Push::new();
+    let held = Arc::new(Mutex::new(BTreeMap::new()));
+    let nexus = nexus(held.clone());
+    let target = format!("pypi:{}/repository/pypi", nexus.url());
+    let pushed = || push.sides.run("in", &["push", &target, "--json"]);
+    let refused = pushed();
+    assert_ne!(refused.code, Some(0), "nobody said as whom");
+    assert!(held.lock().unwrap().is_empty());
+    let netrc = "machine http://127.0.0.1 login ada password horse\n";
+    std::fs::write(push.sides.path("user/.netrc"), netrc).unwrap();
+    assert_eq!(pushed().json()["totals"]["artifacts"], json!({ "uploaded": 3 }));
+    assert_eq!(held.lock().unwrap().len(), 6);
+    assert_eq!(pushed().json()["totals"]["artifacts"], json!({ "present": 3 }));
+    // Another file of the name stays.
+    let file = "other-1.0-py3-none-any.whl".to_owned();
+    held.lock().unwrap().insert(file, "0".repeat(64));
+    let conflict = pushed();
+    assert_eq!(conflict.code, Some(6), "{}", conflict.stderr);
+    assert_eq!(conflict.json()["totals"]["artifacts"], json!({ "present": 2, "conflict": 1 }));
 }

@@ -56,7 +56,7 @@ fn pnpm_12_installs_from_its_import_of_a_lockfile() {
 }
 
 fn pnpm_installs(major: &str) {
-    let programs = outside::pnpm(major);
+    let programs = outside::programs("pnpm", major);
     let collected = outside::collected(Lockfile::Bare);
     let inside = Inside::new();
     let project = inside.project(&collected.project);

@@ -134,7 +134,7 @@ fn pnpm_audits_what_it_installed() {
     inside.import(&stick);
     let _server = inside.serve();
     let project = inside.project(&project);
-    let programs = outside::pnpm_beside("audit", "10");
+    let programs = outside::programs("pnpm", "10");
     let pnpm = |words: &[&str]| {
         let mut pnpm = inside.program("pnpm");
         pnpm.env("PATH", outside::search_path(Some(&programs))).current_dir(&project).args(words);

@@ -1,8 +1,9 @@
 //! Outside: the real registry, the real npm, and what was collected with them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::{env, fs};
 
 use serde_json::Value;
@@ -132,19 +133,22 @@ pub(crate) fn key() -> PathBuf {
     path
 }
 
-/// The directory with the program `pnpm` of that major version, installed by npm.
-pub(crate) fn pnpm(major: &str) -> PathBuf {
-    pnpm_beside("install", major)
-}
-
-/// The same, for journeys that want one of their own.
-pub(crate) fn pnpm_beside(journey: &str, major: &str) -> PathBuf {
-    let prefix = directory().join(format!("pnpm-{journey}-{major}"));
-    fs::create_dir(&prefix).unwrap();
-    let mut npm = npm();
-    npm.current_dir(&prefix).args(["install", "--no-audit", "--no-fund", "--prefix"]);
-    run(npm.arg(&prefix).arg(format!("pnpm@{major}"))).succeeded();
-    prefix.join("node_modules/.bin")
+/// The directory with the programs of a package in that major version, installed by npm; once for all journeys.
+pub(crate) fn programs(package: &str, major: &str) -> PathBuf {
+    static INSTALLED: Mutex<BTreeMap<String, Arc<OnceLock<PathBuf>>>> = Mutex::new(BTreeMap::new());
+    let name = format!("{}-{major}", package.replace(['@', '/'], "_"));
+    let cell = Arc::clone(INSTALLED.lock().unwrap().entry(name.clone()).or_default());
+    cell.get_or_init(|| {
+        let prefix = directory().join(name);
+        fs::create_dir(&prefix).unwrap();
+        // Verdaccio asks for it by a tag, and not every way to the registry has its tags.
+        fs::write(prefix.join("package.json"), "{\"overrides\": {\"node-fetch\": \"2.6.7\"}}").unwrap();
+        let mut npm = npm();
+        npm.current_dir(&prefix).args(["install", "--no-audit", "--no-fund", "--prefix"]);
+        run(npm.arg(&prefix).arg(format!("{package}@{major}"))).succeeded();
+        prefix.join("node_modules/.bin")
+    })
+    .clone()
 }
 
 /// A search path with another directory before it.

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use super::command::{Outcome, bounded, run};
 use super::inside::{Inside, SERVER};
 use super::outside;
 use super::python::{IMPORTS, WANTED, client, clients, devpi, says, site};
+use super::running::Running;
 
 /// Wheel and source distribution of a project of our own, built outside: the number tells its bytes apart.
 fn built(number: u32) -> PathBuf {
@@ -71,6 +70,33 @@ fn upload(inside: &Inside, uploader: &str, account: &str, files: &[PathBuf]) -> 
 }
 
 #[test]
+fn poetry_publishes_what_pip_installs() {
+    let inside = hosting();
+    let _server = inside.serve();
+    let project = ours().parent().unwrap();
+    let publish = |account: &str| {
+        let mut poetry = client(&inside, clients(), "poetry");
+        poetry.current_dir(project).env("COLUMNS", "500");
+        poetry.env("POETRY_REPOSITORIES_TEAM_URL", format!("{SERVER}/pypi/team/"));
+        poetry
+            .env("POETRY_HTTP_BASIC_TEAM_USERNAME", account)
+            .env("POETRY_HTTP_BASIC_TEAM_PASSWORD", "horse");
+        run(poetry.args(["publish", "--no-interaction", "--repository", "team"]))
+    };
+    let refused = publish("eve").ended(1);
+    let said = refused.stdout + &refused.stderr;
+    assert!(said.contains("403"), "{said}");
+    publish("ada").succeeded();
+    // The same again is no other.
+    publish("ada").succeeded();
+    let environment = inside.path("environment");
+    run(inside.program("python3").args(["-m", "venv"]).arg(&environment)).succeeded();
+    let mut pip = client(&inside, &environment.join("bin"), "pip");
+    run(pip.args(["install", "--no-cache-dir", "--quiet", "our-project"])).succeeded();
+    assert_eq!(says(&inside, &environment, "import our_project; print(our_project.number)"), "1");
+}
+
+#[test]
 fn twine_and_uv_upload_what_pip_installs() {
     let inside = hosting();
     let _server = inside.serve();
@@ -90,34 +116,6 @@ fn twine_and_uv_upload_what_pip_installs() {
     run(pip.args(["install", "--no-cache-dir", "--quiet", "our-project"])).succeeded();
     assert_eq!(says(&inside, &environment, "import our_project, attrs; print(our_project.number)"), "1");
     run(inside.aftk().arg("check")).succeeded();
-}
-
-/// A server that is ended when it is dropped.
-struct Running(Child);
-
-impl Running {
-    /// Starts it in the namespace, and waits until something is answered there.
-    fn start(inside: &Inside, program: &Path, arguments: &[&str], address: &str) -> Running {
-        let [ip, words @ ..] = inside.enter();
-        let mut command = Command::new(ip);
-        command.args(words).arg(program).args(arguments).env("HOME", inside.user());
-        let running = Running(
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
-        );
-        let begun = Instant::now();
-        while run(inside.program("curl").args(["-sS", "-o", "/dev/null", address])).code != Some(0) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{program:?} is not ready");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        running
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Pushes all, twice: the second time all of it is there.

@@ -8,10 +8,10 @@ use crate::ecosystem::CollectContext;
 use crate::problem::{Kind, Problem};
 use crate::protocol::openpgp::Keyring;
 
-/// The largest keyring that is read, in bytes.
-const LARGEST: u64 = 16 << 20;
 /// How the names of keyrings end.
 pub(super) const ENDINGS: &[&str] = &["asc", "gpg"];
+/// The largest keyring that is read, in bytes.
+const LARGEST: u64 = 16 << 20;
 
 /// The keys that a source's Release has to be signed with; `None`, if somebody wrote that it need not be.
 ///

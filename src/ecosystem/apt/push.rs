@@ -18,7 +18,9 @@ use super::Apt;
 use super::credentials::Ways;
 use super::machine::Machine;
 use super::source::base_of;
-use crate::ecosystem::push::{Failure, Ledger, Outcome, Product, Push, PushContext, PushOrder};
+use crate::ecosystem::push::{
+    Failure, Ledger, Outcome, Product, Push, PushContext, PushOrder, must_not_rename,
+};
 use crate::events::Happening;
 use crate::net::{Access, Route};
 use crate::problem::{Kind, Problem};
@@ -29,7 +31,7 @@ const AT_ONCE: usize = 8;
 #[async_trait]
 impl Push for Apt {
     fn check(&self, order: &PushOrder) -> Result<(), Problem> {
-        order.must_be_plain("an archive is pushed as it is")?;
+        must_not_rename(order, "archives")?;
         if order.product != Product::Aptly {
             order.must_sign_nothing()?;
         }

@@ -3,6 +3,7 @@
 
 use super::edition::{KEYRING, KEYRING_OF_UPSTREAM, SUITES, SuiteFacts};
 use super::source::is_path;
+use crate::ecosystem::setup::AUTHORITY;
 use crate::ecosystem::{ClientFile, Form, Setup, SetupServer, server_address};
 use crate::problem::Problem;
 
@@ -17,9 +18,6 @@ struct Phases;
 
 /// Prints the script that captures a machine.
 struct Baseline;
-
-/// Where Debian's and Ubuntu's `update-ca-certificates` looks for authorities of the site's own.
-const AUTHORITY: &str = "/usr/local/share/ca-certificates/aftk.crt";
 
 impl Setup for Apt {
     fn client(&self) -> &'static str {

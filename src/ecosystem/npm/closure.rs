@@ -14,7 +14,7 @@ use super::found::{Found, Sighting};
 use super::held::Held;
 use super::lock::EdgeKind;
 use super::names;
-use super::origin::{PUBLIC, Source};
+use super::origin::Source;
 use super::spec::{Spec, without_alias};
 use super::wanted::{Package, Wanted, Wants, gap};
 use crate::events::Happening;
@@ -219,10 +219,10 @@ impl<'a> Closure<'a> {
             !self.held.meets(real, wanted)
         });
         self.found.absent.push(self.doubtful);
+        let routes = &self.fetcher.routes;
         self.found.repositories.extend(self.sources.into_keys().map(|source| Repository {
             ecosystem: "npm".to_owned(),
-            // The public registry is recorded without the route that was taken to it.
-            origin: if source.repository == PUBLIC { String::new() } else { source.base.to_string() },
+            origin: routes.known_as(&source),
             name: source.repository,
         }));
     }

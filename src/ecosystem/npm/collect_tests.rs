@@ -313,7 +313,7 @@ async fn a_lockfile_that_changes_before_it_is_resolved_is_refused() {
     let request = Npm.parse("npm", "package-lock.json", &fake).await.unwrap();
     fake.file("/project/package-lock.json", &lock("2.0.0").to_string());
     let problem = Npm.resolve(&[request], &[], &fake).await.unwrap_err();
-    assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Failed, "npm.lockfile-changed"));
+    assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Failed, "npm.document-changed"));
     assert!(!problem.hints.is_empty());
 }
 
@@ -340,4 +340,96 @@ async fn two_lockfiles_are_taken_together_and_what_is_absent_stays_marked() {
     assert_eq!((shared.files.len(), edges.as_slice()), (2, ["absent-optional"].as_slice()));
     assert_eq!((resolution.refs.len(), resolution.evidence.len(), resolution.repositories.len()), (3, 3, 1));
     assert_eq!(prove(&resolution), Proof::default());
+}
+
+async fn collect_words(fake: &Fake, words: &[&str], platforms: &[&str]) -> Result<Resolution, Problem> {
+    let mut requests = Vec::new();
+    for word in words {
+        requests.push(Npm.parse("npm", word, fake).await?);
+    }
+    let platforms: Vec<String> = platforms.iter().map(|platform| (*platform).to_owned()).collect();
+    Npm.resolve(&requests, &platforms, fake).await
+}
+
+#[tokio::test]
+async fn packages_by_name_bring_all_that_npm_would_install() {
+    let mut fake = Fake::with_registry();
+    one(
+        &mut fake,
+        "a",
+        json!({"dependencies": {"b": "^1", "gone": "^1"}, "optionalDependencies": {"lost": "1"}}),
+    );
+    one(&mut fake, "@s/b", json!({"peerDependencies": {"c": "1"}, "os": ["darwin"]}));
+    let both = vec![version("b", "1.0.0", json!({})), version("b", "2.0.0", json!({}))];
+    package(&mut fake, "b", "2.0.0", both);
+    one(&mut fake, "c", json!({"optionalDependencies": {"@s/b": "*"}}));
+    let resolution =
+        collect_words(&fake, &["a@latest", "other@npm:c", "b", "b@1.x"], &["linux-x64"]).await.unwrap();
+    let expected = ["npm @s/b@1.0.0 (metadata)", "npm a@1.0.0", "npm b@1.0.0", "npm b@2.0.0", "npm c@1.0.0"];
+    assert_eq!(shown(&resolution), expected);
+    assert_eq!(gaps(&resolution), ["not-found gone ^1"]);
+    assert_eq!(notes(&resolution), ["npm.absent-optional lost@1"]);
+    let requests = listed(&resolution).into_iter().map(|planned| planned.requests.join(" "));
+    let expected = ["a@latest b other@npm:c", "a@latest b other@npm:c", "a@latest b b@1.x other@npm:c"];
+    assert_eq!(requests.take(3).collect::<Vec<_>>(), expected);
+    // Each document was asked for once, and those that lack something once more.
+    let mut asked = fake.asked.lock().unwrap().clone();
+    asked.sort();
+    let before = asked.len();
+    asked.dedup();
+    assert_eq!(before - asked.len(), 2, "{asked:?}");
+}
+
+#[tokio::test]
+async fn wishes_that_contradict_are_shown_as_npm_shows_them() {
+    let mut fake = Fake::with_registry();
+    let both = vec![version("react", "18.3.1", json!({})), version("react", "19.0.0", json!({}))];
+    package(&mut fake, "react", "19.0.0", both);
+    let peers = json!({"peerDependencies": {"react": "^18.3.1"}});
+    package(&mut fake, "dom", "18.3.1", vec![version("dom", "18.3.1", peers)]);
+    let problem = collect_words(&fake, &["react@latest", "dom@18.3.1"], &[]).await.unwrap_err();
+    assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Incomplete, "npm.unsolvable"));
+    assert!(problem.causes[0].starts_with("found: react@19.0.0"), "{problem:?}");
+    assert_eq!(shown(&collect_words(&fake, &["react", "dom"], &[]).await.unwrap()).len(), 2);
+    fake.file("/home/user/.npmrc", "legacy-peer-deps=true");
+    assert_eq!(shown(&collect_words(&fake, &["react@latest", "dom"], &[]).await.unwrap()).len(), 2);
+}
+
+#[tokio::test]
+async fn a_project_without_lockfile_is_solved_with_its_workspaces() {
+    let mut fake = Fake::with_registry();
+    let all = |name: &str| ["1.0.0", "2.0.0"].map(|text| version(name, text, json!({}))).to_vec();
+    package(&mut fake, "a", "2.0.0", all("a"));
+    package(&mut fake, "b", "2.0.0", all("b"));
+    one(&mut fake, "c", json!({"dependencies": {"b": "*"}}));
+    fake.file(
+        "/project/package.json",
+        r#"{"workspaces":["apps/*"],"dependencies":{"a":"^1","c":"*","git":"github:x/git","tar":"https://files.example.test/t.tgz"},
+            "overrides":{"c":{"b":"1.0.0"}}}"#,
+    );
+    fake.file("/project/apps/one/package.json", r#"{"name":"one","devDependencies":{"a":"^2","two":"*"}}"#);
+    fake.file(
+        "/project/apps/two/package.json",
+        r#"{"name":"two","version":"1.0.0","dependencies":{"local":"file:./gone"}}"#,
+    );
+    let request = Npm.parse("npm", "./package.json", &fake).await.unwrap();
+    let resolution = Npm.resolve(std::slice::from_ref(&request), &[], &fake).await.unwrap();
+    let expected = ["npm a@1.0.0", "npm a@2.0.0", "npm b@1.0.0", "npm c@1.0.0"];
+    assert_eq!(shown(&resolution), expected);
+    assert_eq!(
+        gaps(&resolution),
+        ["git-dependency git github:x/git", "url-dependency tar https://files.example.test/t.tgz"]
+    );
+    assert_eq!(notes(&resolution), ["npm.local-dependency local"]);
+    assert_eq!(prove(&resolution), Proof::default());
+    let (artifacts, refs) = (&resolution.artifacts, &resolution.refs);
+    let gathered = Gathered { ecosystem: "npm", artifacts, refs };
+    Npm.prove_requests(&gathered, std::slice::from_ref(&request), &[], &fake).await.unwrap();
+    let words = Npm.parse("npm", "b@2", &fake).await.unwrap();
+    let problem = Npm.prove_requests(&gathered, &[request.clone(), words], &[], &fake).await.unwrap_err();
+    assert_eq!((problem.kind, problem.code.as_ref()), (Kind::Incomplete, "npm.unproved"));
+    assert_eq!(problem.causes, ["b@2 is missing, needed by the root project"]);
+    fake.file("/project/package.json", "{}");
+    let problem = Npm.resolve(&[request], &[], &fake).await.unwrap_err();
+    assert_eq!(problem.code, "npm.document-changed");
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bundle_format::Digest;
 use bytes::Bytes;
 
+use super::engines::Engines;
 use super::integrity;
 use super::spec::Spec;
 use super::version_object::{Upstream, VersionObject};
@@ -59,7 +60,7 @@ impl Cuttings {
         let mut chosen: BTreeMap<&str, (Wanted, bool)> =
             listed.map(|(version, wanted)| (version.as_str(), (wanted.clone(), true))).collect();
         for (range, wanted) in &package.ranges {
-            if let Some(version) = upstream.pick(&Spec::read(range)) {
+            if let Some(version) = upstream.pick(&Spec::read(range), &Engines::default()) {
                 let (chosen, _) = chosen.entry(version).or_insert_with(|| (wanted.clone(), false));
                 chosen.optional &= wanted.optional;
             } else {

@@ -1,6 +1,6 @@
 //! A collecting context for tests: files and documents from tables, nothing of this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -71,11 +71,6 @@ impl FakeMachine for Fake {
         Ok(self.documents.get(&url).cloned())
     }
 
-    async fn list(&self, directory: &Path) -> Result<Vec<PathBuf>, Problem> {
-        let files = self.files.keys().filter(|path| path.parent() == Some(directory));
-        Ok(files.cloned().collect())
-    }
-
     async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
         let key = BlobKey::of(&bytes);
         self.kept.lock().unwrap().insert(key, bytes);
@@ -101,6 +96,12 @@ impl FakeMachine for Fake {
         self.locked.clone()
     }
 
+    async fn list(&self, directory: &Path) -> Result<Vec<PathBuf>, Problem> {
+        let below = self.files.keys().filter_map(|path| path.strip_prefix(directory).ok());
+        let names: BTreeSet<_> = below.filter_map(|path| path.components().next()).collect();
+        Ok(names.into_iter().map(|name| directory.join(name)).collect())
+    }
+
     fn environment(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }
@@ -115,9 +116,8 @@ impl FakeMachine for Fake {
     }
 
     async fn ask_client(&self, program: &str, arguments: &[&str], pristine: bool) -> Option<String> {
-        assert_eq!(program, "npm");
-        match (arguments, pristine) {
-            (["config", "get", "registry"], true) => self.pristine_registry.clone(),
+        match (program, arguments, pristine) {
+            ("npm", ["config", "get", "registry"], true) => self.pristine_registry.clone(),
             _ => None,
         }
     }

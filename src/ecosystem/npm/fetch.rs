@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::SCHEMA;
 use super::attestations;
 use super::cuttings::{Cutting, Cuttings};
+use super::documents::Documents;
 use super::lock::EdgeKind;
 use super::names;
 use super::origin::{Routes, Source};
@@ -63,6 +64,8 @@ pub(crate) struct Fetcher<'a> {
     pub(crate) bent: &'a BTreeMap<(String, String), BTreeSet<Requirement>>,
     /// Who signs what registries publish.
     pub(crate) signers: &'a Signers,
+    /// The registries' documents.
+    pub(crate) documents: &'a Documents<'a>,
     /// What ops hand us.
     pub(crate) context: &'a dyn CollectContext,
 }
@@ -155,7 +158,7 @@ impl Fetcher<'_> {
         name: &str,
         package: &Arc<Package>,
     ) -> Result<Option<(Evidence, Cuttings)>, Problem> {
-        let Some(document) = self.context.metadata(request).await? else { return Ok(None) };
+        let Some(document) = self.documents.get(request).await? else { return Ok(None) };
         let (name, package, place) = (name.to_owned(), package.clone(), request.access.url.to_string());
         let evidence = Evidence { origin: place.clone(), digest: document.digest };
         let cuttings = blocking(move || Cuttings::cut(&document.bytes, &name, &package, &place)).await?;

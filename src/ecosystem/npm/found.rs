@@ -28,8 +28,8 @@ pub(crate) struct Found {
     pub(crate) notes: Vec<Note>,
     /// By lockfile: the optional dependencies, by name and range, that nothing meets.
     pub(crate) absent: Vec<BTreeSet<(String, String)>>,
-    /// By lockfile: the request that named it.
-    pub(crate) requests: Vec<String>,
+    /// By lockfile: the requests that it stands for.
+    pub(crate) requests: Vec<Vec<String>>,
     scratch: PathBuf,
 }
 
@@ -75,9 +75,9 @@ impl Found {
         let sightings = self.artifacts.finish()?;
         let artifacts = sightings.iter().map(|sighting| {
             let sighting = sighting?;
-            let request = self.requests.get(sighting.lockfile).cloned();
+            let requests = self.requests.get(sighting.lockfile).cloned();
             let mut planned = mark_absent(sighting, &self.absent);
-            planned.is_asked_for_by(request);
+            planned.is_asked_for_by(requests.into_iter().flatten());
             Ok(planned)
         });
         let artifacts = unite(artifacts, &self.scratch, merge)?;

@@ -1,8 +1,11 @@
-//! npm: lockfiles in, a registry out.
+//! npm: lockfiles, projects and packages by name in, a registry out.
 //!
-//! Collecting: [`request`] reads a request, [`lock`] the lockfile, [`wanted`] what it asks for. [`resolve`] turns that into artifacts: [`closure`] follows what leads further, [`fetch`] asks for
-//! a package, with [`cuttings`] from registry documents ([`version_object`]), and [`found`] gathers what came of it.
-//! [`prove`] checks that it is enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
+//! Collecting: [`request`] reads a request, [`lock`] the lockfile. Where there is none, [`solve`] finds out which one npm
+//! would write, for packages by name or a [`package_json`] with its [`workspaces`]: [`shelf`] looks ahead at what registries
+//! have, [`ideal`] builds the tree, for certain [`engines`]. [`wanted`] is what a lockfile asks for. [`resolve`] turns that
+//! into artifacts: [`closure`] follows what leads further, [`fetch`] asks for a package, with [`cuttings`] from registries'
+//! [`documents`] ([`version_object`]), and [`found`] gathers what came of it. [`prove`] and [`solve_again`] check that it is
+//! enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
 //! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`], [`origin`]
 //! and [`network`] know where packages come from, and on which way.
 //!
@@ -12,7 +15,8 @@
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it. [`host`] lets clients publish packages of
 //! their own: [`publish`] takes a version in, whose [`tarball`] has to be what its document says, [`revise`] changes what is
-//! said of it, both in packuments as clients [`written`] them, and [`hosted`] knows which names are hosted here.
+//! said of it, both in packuments as clients [`written`] them, and [`hosted`] knows which names are hosted here. [`login`]
+//! lets people sign in for that. [`push`] publishes elsewhere.
 
 mod admit;
 mod advisories;
@@ -27,6 +31,8 @@ mod closure;
 #[cfg(test)]
 mod collect_tests;
 mod cuttings;
+mod documents;
+mod engines;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
@@ -36,20 +42,24 @@ mod found;
 mod held;
 mod host;
 mod hosted;
+mod ideal;
 mod integrity;
 mod keys;
 mod lock;
+mod login;
 mod names;
 mod network;
 mod npmrc;
 mod options;
 mod origin;
 mod osv;
+mod package_json;
 mod packument;
 mod platform;
 mod proof;
 mod prove;
 mod publish;
+mod push;
 mod range;
 mod request;
 mod resolve;
@@ -57,10 +67,13 @@ mod revise;
 mod search;
 mod serve;
 mod setup;
+mod shelf;
 mod signature;
 mod signers;
 #[cfg(test)]
 mod signing_tests;
+mod solve;
+mod solve_again;
 mod spec;
 mod splice;
 mod tarball;
@@ -69,6 +82,7 @@ mod texts;
 mod version;
 mod version_object;
 mod wanted;
+mod workspaces;
 mod written;
 
 use async_trait::async_trait;
@@ -108,7 +122,11 @@ impl Ecosystem for Npm {
     }
 
     fn is_lockfile(&self, file_name: &str) -> bool {
-        lock::is_lockfile(file_name)
+        request::is_document(file_name)
+    }
+
+    fn that_count<'a>(&self, file_names: &[&'a str]) -> Vec<&'a str> {
+        request::first_that_counts(file_names).into_iter().collect()
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
@@ -175,8 +193,12 @@ impl Ecosystem for Npm {
         Some(&serve::NpmServe)
     }
 
+    fn push(&self) -> Option<&dyn super::push::Push> {
+        Some(self)
+    }
+
     fn setup(&self) -> &[&dyn Setup] {
-        &[&setup::NpmSetup]
+        setup::CLIENTS
     }
 }
 
@@ -217,6 +239,16 @@ impl Collect for Npm {
 
     fn prove(&self, gathered: &Gathered<'_>) -> Result<Proof, Problem> {
         prove::prove(gathered)
+    }
+
+    async fn prove_requests(
+        &self,
+        gathered: &Gathered<'_>,
+        requests: &[Request],
+        _platforms: &[String],
+        context: &dyn CollectContext,
+    ) -> Result<(), Problem> {
+        solve_again::prove(gathered, requests, context).await
     }
 }
 

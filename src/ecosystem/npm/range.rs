@@ -64,6 +64,39 @@ impl Range {
                     || comparators.iter().any(|comparator| comparator.allows_prerelease_of(version)))
         })
     }
+
+    /// Whether some version could be in both.
+    pub(crate) fn intersects(&self, other: &Range) -> bool {
+        self.alternatives
+            .iter()
+            .any(|left| other.alternatives.iter().any(|right| is_satisfiable(left.iter().chain(right))))
+    }
+}
+
+/// Whether bounds leave anything between them.
+fn is_satisfiable<'a>(bounds: impl Iterator<Item = &'a Comparator>) -> bool {
+    // Each bound with whether it is itself inside.
+    let (mut lower, mut upper): (Option<(&Version, bool)>, Option<(&Version, bool)>) = (None, None);
+    for bound in bounds {
+        let Comparator::Bound(operator, version) = bound else { continue };
+        let inclusive = !matches!(operator, Operator::Less | Operator::Greater);
+        if matches!(operator, Operator::Equal | Operator::Greater | Operator::GreaterOrEqual)
+            && lower.is_none_or(|(held, held_inclusive)| (version, !inclusive) > (held, !held_inclusive))
+        {
+            lower = Some((version, inclusive));
+        }
+        if matches!(operator, Operator::Equal | Operator::Less | Operator::LessOrEqual)
+            && upper.is_none_or(|(held, held_inclusive)| (version, inclusive) < (held, held_inclusive))
+        {
+            upper = Some((version, inclusive));
+        }
+    }
+    match (lower, upper) {
+        (Some((lower, with_lower)), Some((upper, with_upper))) => {
+            lower < upper || lower == upper && with_lower && with_upper
+        }
+        _ => true,
+    }
 }
 
 impl Range {

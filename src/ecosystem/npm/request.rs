@@ -1,36 +1,83 @@
-//! Requests: which documents of a project are read, and which are named with a hint instead.
+//! Requests: packages by name, and the documents of a project that say what it needs.
 
 use std::path::{Path, PathBuf};
 
 use bundle_format::BlobKey;
 use serde_json::Value;
 
-use super::lock;
+use super::solve::Word;
+use super::{lock, package_json};
 use crate::ecosystem::{CollectContext, Request, RequestBody};
 use crate::problem::{Kind, Problem};
 
-/// The largest `package.json` that is read, in bytes.
-const LARGEST_MANIFEST: u64 = 8 << 20;
+/// What a project without a lockfile says that it needs.
+const PACKAGE_JSON: &str = "package.json";
 
-/// Whether the words of a request are the path of a lockfile that is read.
+/// Whether a file is one that requests may be by its name.
+pub(super) fn is_document(file_name: &str) -> bool {
+    lock::is_lockfile(file_name) || is_package_json(Path::new(file_name))
+}
+
+/// The document that says what is installed, where several stand side by side: as npm goes by them, then those of other
+/// clients.
+pub(super) fn first_that_counts<'a>(file_names: &[&'a str]) -> Option<&'a str> {
+    const ORDER: [&str; 7] = [
+        "npm-shrinkwrap.json",
+        "package-lock.json",
+        "yarn.lock",
+        "pnpm-lock.yaml",
+        "bun.lock",
+        PACKAGE_JSON,
+        "bun.lockb",
+    ];
+    ORDER.iter().find_map(|name| file_names.iter().copied().find(|other| other == name))
+}
+
+/// Whether a path is of a `package.json`.
+pub(super) fn is_package_json(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == PACKAGE_JSON)
+}
+
+/// Whether the words of a request are the path of a document that is read, or a package by name.
 ///
 /// # Errors
 /// If they are something else.
 pub(super) fn check(what: &str) -> Result<(), Problem> {
-    let file_name = what.rsplit('/').next().unwrap_or_default();
-    if !lock::is_lockfile(file_name) && !["/", "./", "../"].iter().any(|start| what.starts_with(start)) {
-        return Err(not_built(what));
+    match is_path(what) {
+        true => lock::must_be_readable(file_name(what), Path::new(what)),
+        false => Word::read(what).map(drop),
     }
-    lock::must_be_readable(file_name, Path::new(what))
 }
 
-/// Reads a request: the path of a lockfile.
+fn file_name(what: &str) -> &str {
+    what.rsplit('/').next().unwrap_or_default()
+}
+
+fn is_path(what: &str) -> bool {
+    is_document(file_name(what)) || ["/", "./", "../"].iter().any(|start| what.starts_with(start))
+}
+
+/// Reads a request: the path of a lockfile or a `package.json`, or a package by name.
 ///
 /// # Errors
-/// As [`check`], or if the lockfile is missing, damaged or not of a form that is read.
+/// As [`check`], or if the document is missing, damaged or not of a form that is read.
 pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
     check(what)?;
+    if !is_path(what) {
+        let (text, identity) = (what.to_owned(), Word::read(what)?.identity());
+        return Ok(Request { ecosystem: "npm", text, identity, body: RequestBody::Words(what.to_owned()) });
+    }
     let path = context.directory().join(what);
+    if is_package_json(&path) {
+        let read = package_json::load(&path, context).await?.ok_or_else(|| {
+            Problem::new(Kind::Usage, "npm.no-package-json", "there is no such package.json")
+                .at(what)
+                .hint("npm writes one with: npm init")
+        })?;
+        let identity = format!("npm:project:{}", read.digest.hex());
+        let body = RequestBody::Document { path, digest: read.digest };
+        return Ok(Request { ecosystem: "npm", text: what.to_owned(), identity, body });
+    }
     let lockfile = lock::load(&path, Path::new(what), context).await?.ok_or_else(|| {
         Problem::new(Kind::Usage, "npm.no-lockfile", "there is no such lockfile")
             .at(what)
@@ -46,7 +93,7 @@ pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Re
     Ok(Request { ecosystem: "npm", text: what.to_owned(), identity, body })
 }
 
-/// The directories that lockfiles stand in, each once.
+/// The directories that documents stand in, each once.
 pub(super) fn projects(requests: &[Request]) -> Vec<PathBuf> {
     let documents = requests.iter().filter_map(|request| match &request.body {
         RequestBody::Document { path, .. } => path.parent().map(Path::to_owned),
@@ -58,13 +105,6 @@ pub(super) fn projects(requests: &[Request]) -> Vec<PathBuf> {
     projects
 }
 
-/// The problem with requests that aren't lockfiles.
-pub(super) fn not_built(what: &str) -> Problem {
-    let message = format!("npm packages are collected from lockfiles so far, and {what:?} is none");
-    Problem::new(Kind::Usage, "npm.not-a-lockfile", message)
-        .hint("write one with: npm install --package-lock-only, then ask for ./package-lock.json")
-}
-
 /// The `overrides` of the `package.json` beside a lockfile, which the lockfile doesn't repeat.
 ///
 /// # Errors
@@ -74,7 +114,7 @@ pub(super) async fn overrides(
     context: &dyn CollectContext,
 ) -> Result<Option<Value>, Problem> {
     let path = lockfile.with_file_name("package.json");
-    let Some(bytes) = context.read(&path, LARGEST_MANIFEST).await? else { return Ok(None) };
+    let Some(bytes) = context.read(&path, package_json::LARGEST).await? else { return Ok(None) };
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut manifest: Value = serde_json::from_slice(bytes).map_err(|error| {
         Problem::new(Kind::Usage, "npm.damaged-manifest", "package.json is damaged")
@@ -116,11 +156,13 @@ mod tests {
         for (what, code) in [
             ("../app/pnpm-lock.yaml", "npm.no-lockfile"),
             ("bun.lockb", "npm.binary-lockfile"),
-            ("react@^18", "npm.not-a-lockfile"),
-            ("", "npm.not-a-lockfile"),
-            ("@s/p", "npm.not-a-lockfile"),
+            ("", "npm.request"),
+            ("a b", "npm.request"),
+            ("react@github:a/b", "npm.request"),
+            ("react@./a", "npm.request"),
             ("./package-lock.json", "npm.no-lockfile"),
             ("./odd.json", "npm.no-lockfile"),
+            ("app/package.json", "npm.no-package-json"),
         ] {
             let problem = parse(what, &fake).await.unwrap_err();
             assert_eq!((problem.code.as_ref(), problem.kind), (code, Kind::Usage), "{what}");

@@ -1,26 +1,33 @@
-//! Resolving: from lockfiles to artifacts.
+//! Resolving: from requests to artifacts.
 //!
-//! A lockfile lists nearly all that is wanted. What npm leaves out of it, optional packages of other platforms, is
-//! found in the metadata of the listed ones and followed until nothing new turns up.
+//! Whatever is asked for becomes a lockfile: one that stands there already, or the one that npm would write. It
+//! lists nearly all that is wanted. What npm leaves out of its own, optional packages of other platforms, is found in the
+//! metadata of the listed ones and followed until nothing new turns up.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::advisories;
 use super::closure::Closure;
+use super::documents::Documents;
 use super::fetch::Fetcher;
 use super::found::Found;
-use super::lock::{self, Overrides};
+use super::ideal::Ideal;
+use super::lock::{self, Lock, Overrides};
 use super::origin::Routes;
+use super::package_json;
 use super::platform::Platform;
 use super::request;
 use super::signers::Signers;
-use super::wanted::Wants;
+use super::solve::{Solver, words};
+use super::wanted::{Wants, gap};
 use crate::blocking::blocking;
-use crate::ecosystem::{CollectContext, Request, RequestBody, Resolution};
+use crate::ecosystem::{CollectContext, Note, Request, RequestBody, Resolution};
 use crate::problem::{Kind, Problem};
 
-/// Resolves lockfiles for platforms; for all, if none is named.
+/// Resolves requests for platforms; for all, if none is named.
 pub(super) async fn resolve(
     requests: &[Request],
     platforms: &[String],
@@ -30,42 +37,96 @@ pub(super) async fn resolve(
         platforms.iter().map(|text| Platform::read(text)).collect::<Result<_, _>>()?;
     let mut found = Found::new(context.scratch());
     let signers = Signers::load(context).await?;
-    let mut ways = advisories::Ways::new();
-    for (number, request) in requests.iter().enumerate() {
-        let RequestBody::Document { path, digest } = &request.body else {
-            return Err(request::not_built(&request.text));
-        };
-        let lockfile = match lock::load(path, path, context).await? {
-            Some(read) if read.digest == *digest => read,
-            _ => {
-                let message = "the lockfile changed while it was being collected";
-                let problem = Problem::new(Kind::Failed, "npm.lockfile-changed", message);
-                return Err(problem.at(path.display()).hint("try again once nobody writes it any more"));
-            }
-        };
+    let documents = Documents::new(context);
+    for request in requests {
+        let RequestBody::Document { path, digest } = &request.body else { continue };
+        let project = context.directory().join(path.parent().unwrap_or(Path::new("")));
+        let mut routes = Routes::load(context, &project).await?;
+        let (requests, shown) = (vec![request.text.clone()], path.display().to_string());
+        if request::is_package_json(path) {
+            let read = package_json::load(path, context).await?.filter(|read| read.digest == *digest);
+            let project = read.ok_or_else(|| changed(path))?.project;
+            let overrides = Overrides::read(&Value::Object(project.overrides.clone()));
+            let ideal = Solver::new(&routes, &documents, context).await.solve(project).await?;
+            let lock = report(ideal, &mut found);
+            let listed = Listed { requests, lock, overrides, shown };
+            follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?;
+            continue;
+        }
+        let lockfile = lock::load(path, path, context).await?.filter(|read| read.digest == *digest);
+        let lockfile = lockfile.ok_or_else(|| changed(path))?;
         let overrides = request::overrides(path, context).await?;
         let mut overrides = overrides.as_ref().map(Overrides::read).unwrap_or_default();
         overrides.extend(lockfile.overridden);
-        let platforms = if lockfile.is_of_yarn_1 { &[] } else { &platforms[..] };
-        let lock = lockfile.lock;
-        let project = context.directory().join(path.parent().unwrap_or(Path::new("")));
-        let mut routes = Routes::load(context, &project).await?;
         if lockfile.is_of_yarn_1 {
             routes.learn_from_yarn(context).await;
         }
-        let routes = Arc::new(routes);
-        routes.warn(context);
-        let (shared, shown) = (routes.clone(), path.display().to_string());
-        let scratch = context.scratch().to_owned();
-        let mut wants = blocking(move || Wants::of(&lock, &overrides, &shared, &shown, &scratch)).await?;
-        found.requests.push(request.text.clone());
-        found.gaps.append(&mut wants.gaps);
-        found.notes.append(&mut wants.notes);
-        let fetcher = Fetcher { routes: &routes, platforms, bent: &wants.bent, signers: &signers, context };
-        Closure::new(fetcher, number, &mut found).follow(&wants).await?;
-        ways.extend(signers.sources().into_iter().map(|source| (source, routes.clone())));
+        let platforms = if lockfile.is_of_yarn_1 { &[] } else { &platforms[..] };
+        let listed = Listed { requests, lock: lockfile.lock, overrides, shown };
+        follow(listed, routes, platforms, (&documents, &signers), context, &mut found).await?;
     }
-    let wish = signers.conclude(&mut found)?;
+    for (requests, asked) in words(requests)? {
+        let routes = Routes::load(context, context.directory()).await?;
+        let mut solver = Solver::new(&routes, &documents, context).await;
+        let project = solver.project_of(&asked).await?;
+        let lock = report(solver.solve(project).await?, &mut found);
+        let shown = requests.join(" ");
+        let listed = Listed { requests, lock, overrides: Overrides::default(), shown };
+        follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?;
+    }
+    let (wish, ways) = signers.conclude(&mut found)?;
     let resolution = blocking(move || found.settle()).await?;
     advisories::add(resolution, &wish, &ways, context).await
+}
+
+fn changed(path: &Path) -> Problem {
+    let message = format!("{} changed while it was being collected", path.display());
+    let problem = Problem::new(Kind::Failed, "npm.document-changed", message);
+    problem.hint("try again once nobody writes it any more")
+}
+
+/// A lockfile, and what it stands for.
+struct Listed {
+    requests: Vec<String>,
+    lock: Lock,
+    overrides: Overrides,
+    /// Where it is from, for messages.
+    shown: String,
+}
+
+/// Finds all that a lockfile lists and leads to.
+async fn follow(
+    listed: Listed,
+    routes: Routes,
+    platforms: &[Platform],
+    (documents, signers): (&Documents<'_>, &Signers),
+    context: &dyn CollectContext,
+    found: &mut Found,
+) -> Result<(), Problem> {
+    let Listed { requests, lock, overrides, shown } = listed;
+    let routes = Arc::new(routes);
+    routes.warn(context);
+    let (shared, scratch) = (routes.clone(), context.scratch().to_owned());
+    let mut wants = blocking(move || Wants::of(&lock, &overrides, &shared, &shown, &scratch)).await?;
+    let number = found.requests.len();
+    found.requests.push(requests);
+    found.gaps.append(&mut wants.gaps);
+    found.notes.append(&mut wants.notes);
+    let fetcher = Fetcher { routes: &routes, platforms, bent: &wants.bent, documents, signers, context };
+    Closure::new(fetcher, number, found).follow(&wants).await?;
+    signers.are_reached_by(&routes);
+    Ok(())
+}
+
+/// Notes down what a tree leaves to be wished for, and gives its lockfile.
+fn report(ideal: Ideal, found: &mut Found) -> Lock {
+    for failed in ideal.failed {
+        let detail = format!("no registry has a version of it that fits; {}", failed.needed_by);
+        found.gaps.push(gap(&failed.name, &failed.text, "not-found", detail));
+    }
+    for (subject, edge, there) in ideal.overruled {
+        let message = format!("{edge} gets {there} instead, as npm would have it");
+        found.notes.push(Note { code: "npm.overruled-peer".to_owned(), subject, message });
+    }
+    ideal.lock
 }

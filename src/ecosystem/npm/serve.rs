@@ -11,7 +11,9 @@ use super::keys::{self, Keys};
 use super::{KEYS, attestations, audit, hosted, names, packument, search, tarball_name};
 use crate::ecosystem::host::Host;
 use crate::ecosystem::template::within_quotes;
-use crate::ecosystem::{ALL, Answer, ClientRequest, Content, Principal, Route, Serve, ServeContext, Takes};
+use crate::ecosystem::{
+    ALL, Answer, ClientRequest, Content, Principal, Route, Serve, ServeContext, Session, SignIn, Takes,
+};
 use crate::problem::Problem;
 
 /// Serves npm's clients.
@@ -29,6 +31,9 @@ static ROUTES: &[Route] = &[
     Route::get("-/npm/v1/keys", "keys"),
     Route::get("-/npm/v1/attestations/@{scope}/{spec}", "attestations"),
     Route::get("-/npm/v1/attestations/{spec}", "attestations"),
+    Route::get("-/npm/v1/tokens", "tokens"),
+    Route::post("-/npm/v1/tokens", "tokens"),
+    Route::post("-/v1/login", "login-in-a-browser"),
     Route::get("-/package/@{scope}/{name}/dist-tags", "dist-tags"),
     Route::get("-/package/{package}/dist-tags", "dist-tags"),
     Route::post("-/npm/v1/security/advisories/bulk", "advisories"),
@@ -41,6 +46,8 @@ static ROUTES: &[Route] = &[
     Route::get("{package}/{version}", "version"),
     Route::get("{package}", "packument"),
     Route::get("{path...}", "unknown"),
+    put("-/user/org.couchdb.user:{user}", "login", Takes::SignIn(Session::Begins)),
+    Route { takes: Takes::SignIn(Session::Ends), ..delete("-/user/token/{token}", "logout") },
     put("-/package/@{scope}/{name}/dist-tags/{tag}", host::SET_TAG, Takes::Document(1024)),
     put("-/package/{package}/dist-tags/{tag}", host::SET_TAG, Takes::Document(1024)),
     delete("-/package/@{scope}/{name}/dist-tags/{tag}", host::DROP_TAG),
@@ -76,6 +83,10 @@ impl Serve for NpmServe {
         Some(self)
     }
 
+    fn sign_in(&self) -> Option<&dyn SignIn> {
+        Some(self)
+    }
+
     fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem> {
         let repository = request.repository.as_deref();
         let package = asked_package(request);
@@ -93,6 +104,12 @@ impl Serve for NpmServe {
             "keys" => keys_of(context, repository),
             "advisories" => audit::bulk(request, context, repository).map(|told| document(&told)),
             "audit" => audit::report(request, context, repository).map(|report| document(&report)),
+            "tokens" => Ok(refusal(
+                400,
+                "bad_request",
+                "tokens are not listed here: npm login makes one, npm logout ends it, and another password ends all",
+            )),
+            "login-in-a-browser" => Ok(refusal(404, "not_found", "this site has no page to sign in")),
             "dist-tags" => asked.dist_tags(&package),
             "tarball" => asked.tarball(&package, capture(request, "file")),
             "version" => asked.version(&package, capture(request, "version")),

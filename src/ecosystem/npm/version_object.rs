@@ -10,6 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::engines::{BEST, Engines};
 use super::lock::EdgeKind;
 use super::signature::Signature;
 use super::spec::Spec;
@@ -114,6 +115,11 @@ impl<'a> Upstream<'a> {
         Ok(upstream)
     }
 
+    /// The objects of all versions.
+    pub(crate) fn versions(&self) -> &BTreeMap<String, &'a str> {
+        &self.versions
+    }
+
     /// The bytes of a version's object.
     pub(crate) fn cut(&self, version: &str) -> Option<&'a str> {
         self.versions.get(version).copied()
@@ -124,30 +130,39 @@ impl<'a> Upstream<'a> {
         serde_json::from_str(self.times.get(version)?).ok()
     }
 
-    /// The version that npm would choose: `latest` if it will do and isn't deprecated; else the highest that isn't;
-    /// else the highest. (npm also looks at its own node's version; the one inside isn't known here.)
-    pub(crate) fn pick(&self, spec: &Spec) -> Option<&str> {
+    /// The version that npm would choose: `latest` if it will do, isn't deprecated and runs; else the highest of which that
+    /// is so; else the highest that runs; else the highest that isn't deprecated; else the highest.
+    pub(crate) fn pick(&self, spec: &Spec, engines: &Engines) -> Option<&str> {
         if let Spec::Tag(tag) = spec {
             let version = self.tags.get(tag)?;
             return self.versions.get_key_value(version).map(|(version, _)| version.as_str());
         }
-        let read = |text: &str| Version::parse(text).filter(|version| spec.admits(version));
-        let deprecated = |text: &str| {
-            let object = self.versions.get(text).and_then(|raw| serde_json::from_str::<Value>(raw).ok());
-            object.is_some_and(|object| is_true(object.get("deprecated")))
-        };
+        let rank = |text: &str| self.versions.get(text).map_or(0, |object| engines.rank(object));
         let latest = self.tags.get("latest").and_then(|version| self.versions.get_key_value(version));
         if let Some((latest, _)) = latest
-            && read(latest).is_some()
-            && !deprecated(latest)
+            && (*spec == Spec::Any || Version::parse(latest).is_some_and(|version| spec.admits(&version)))
+            && rank(latest) == BEST
         {
             return Some(latest);
         }
-        let mut fitting: Vec<_> =
-            self.versions.keys().filter_map(|text| Some((read(text)?, text.as_str()))).collect();
+        let fits = |version: &Version| match spec {
+            Spec::Any => !version.is_prerelease(),
+            spec => spec.admits(version),
+        };
+        let read = self.versions.keys().filter_map(|text| Some((Version::parse(text)?, text.as_str())));
+        let mut fitting: Vec<_> = read.filter(|(version, _)| fits(version)).collect();
         fitting.sort_by(|left, right| right.cmp(left));
-        let best = fitting.iter().find(|(_, text)| !deprecated(text));
-        best.or(fitting.first()).map(|(_, text)| *text)
+        let mut best: Option<(u8, &str)> = None;
+        for (_, text) in fitting {
+            let rank = rank(text);
+            if best.is_none_or(|(held, _)| rank > held) {
+                best = Some((rank, text));
+            }
+            if rank == BEST {
+                break;
+            }
+        }
+        best.map(|(_, text)| text)
     }
 }
 
@@ -251,7 +266,7 @@ fn texts(value: Option<&Value>) -> Vec<String> {
 }
 
 /// Whether JavaScript takes a value for true.
-fn is_true(value: Option<&Value>) -> bool {
+pub(crate) fn is_true(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => false,
         Some(Value::Bool(value)) => *value,
@@ -345,7 +360,7 @@ mod tests {
 
     fn pick(document: &str, range: &str) -> Option<String> {
         let upstream = Upstream::read(document.as_bytes(), &PLACE).unwrap();
-        upstream.pick(&Spec::read(range)).map(str::to_owned)
+        upstream.pick(&Spec::read(range), &Engines::default()).map(str::to_owned)
     }
 
     #[test]
@@ -452,7 +467,7 @@ mod tests {
                 *place = byte;
             }
             if let Ok(upstream) = Upstream::read(&bytes, &PLACE) {
-                let _ = upstream.pick(&Spec::read("^1"));
+                let _ = upstream.pick(&Spec::read("^1"), &Engines::default());
                 let raw = upstream.cut("1.0.0").unwrap_or_default();
                 let _ = VersionObject::read(raw, "a", "1.0.0", &PLACE);
             }

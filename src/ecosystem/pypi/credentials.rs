@@ -35,19 +35,7 @@ impl Ways {
     /// # Errors
     /// If a file that it names cannot be read.
     pub(super) async fn load(machine: &Machine, context: &dyn CollectContext) -> Result<Ways, Problem> {
-        let of_user = context.environment("NETRC").map(PathBuf::from);
-        let of_user = of_user.or_else(|| Some(context.home_directory()?.join(".netrc")));
-        let mut accounts = Vec::new();
-        if let Some(path) = of_user
-            && let Some(bytes) = context.read(&path, LARGEST).await?
-        {
-            // What is wrong with it is not shown: it has passwords in it.
-            let text = std::str::from_utf8(&bytes).map_err(|_| {
-                Problem::new(Kind::Usage, "pypi.netrc", "the accounts in netrc are no UTF-8")
-                    .at(path.display())
-            })?;
-            accounts = netrc::read(text);
-        }
+        let accounts = accounts(context).await?;
         let mut route = Route::default();
         if let Some(address) = machine.option("proxy") {
             let address = Zeroizing::new(address.to_owned());
@@ -108,6 +96,22 @@ impl std::fmt::Debug for Ways {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ways").field("route", &self.route).finish_non_exhaustive()
     }
+}
+
+/// The accounts of the user's netrc.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) async fn accounts(context: &dyn CollectContext) -> Result<Vec<Account>, Problem> {
+    let of_user = context.environment("NETRC").map(PathBuf::from);
+    let of_user = of_user.or_else(|| Some(context.home_directory()?.join(".netrc")));
+    let Some(path) = of_user else { return Ok(Vec::new()) };
+    let Some(bytes) = context.read(&path, LARGEST).await? else { return Ok(Vec::new()) };
+    // What is wrong with it is not shown: it has passwords in it.
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        Problem::new(Kind::Usage, "pypi.netrc", "the accounts in netrc are no UTF-8").at(path.display())
+    })?;
+    Ok(netrc::read(text))
 }
 
 async fn file(path: &str, setting: &str, context: &dyn CollectContext) -> Result<Bytes, Problem> {

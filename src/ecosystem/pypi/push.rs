@@ -18,24 +18,23 @@ use super::simple::{ACCEPT, LARGEST, Page};
 use super::wheel::LARGEST_METADATA;
 use super::{Pypi, SCHEMA, metadata, pypirc};
 use crate::ecosystem::push::{
-    Entry, Failure, Ledger, Outcome, Part, PartState, Push, PushContext, PushOrder,
+    Entry, Failure, Ledger, Outcome, Part, PartState, Push, PushContext, PushOrder, address, deliver,
+    must_not_rename,
 };
 use crate::ecosystem::{Chosen, MetadataRequest};
 use crate::events::Happening;
-use crate::net::{Access, FilePart, Payload, Route, Upload};
+use crate::net::{Access, Encoding, FilePart, Payload, Route, Upload};
 use crate::problem::{Kind, Problem};
 
 /// How many projects at once; the client has its own limit for each host.
 const AT_ONCE: usize = 4;
-/// The answers that say that a file was taken.
-const TAKEN: [u16; 4] = [200, 201, 202, 204];
 /// Where servers list what they have, below where they take uploads. devpi has it elsewhere.
 const LISTS: [&str; 2] = ["simple/", "+simple/"];
 
 #[async_trait]
 impl Push for Pypi {
     fn check(&self, order: &PushOrder) -> Result<(), Problem> {
-        order.must_be_plain("releases are pushed as they are called")?;
+        must_not_rename(order, "releases")?;
         order.must_sign_nothing()?;
         base(&order.target).map(drop)
     }
@@ -69,27 +68,9 @@ impl Push for Pypi {
 
 /// Where releases go: `https://nexus.example.test/repository/pypi/`.
 fn base(target: &str) -> Result<Url, Problem> {
-    let wrong = |why: &str| {
-        Problem::new(Kind::Usage, "push.target", format!("{target:?} is no address that releases are uploaded to"))
-            .because(why)
-            .hint("write pypi:https://HOST/PATH/, as twine has it: pypi:https://nexus.example.test/repository/pypi/")
-    };
-    let mut url = Url::parse(target).map_err(|error| wrong(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(wrong("it is neither http:// nor https://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong(
-            "an account does not belong into it; say it in TWINE_USERNAME and TWINE_PASSWORD, or .pypirc",
-        ));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("it has a query or a fragment"));
-    }
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    Ok(url)
+    let example =
+        "pypi:https://HOST/PATH/, as twine has it: pypi:https://nexus.example.test/repository/pypi/";
+    address(target, example, "TWINE_USERNAME and TWINE_PASSWORD, or .pypirc")
 }
 
 /// An index elsewhere.
@@ -213,20 +194,12 @@ impl Target<'_> {
             length: file.size,
             progress: self.context.progress(),
         };
-        let payload = Payload::Between { before, file: part, after };
+        let payload = Payload::Between { before, file: part, encoding: Encoding::Plain, after };
         let kind = format!("multipart/form-data; boundary={boundary}");
         let headers: HeaderMap =
             HeaderValue::try_from(kind).ok().map(|kind| (CONTENT_TYPE, kind)).into_iter().collect();
         let upload = Upload { method: Method::POST, access: &self.access, headers, payload };
-        let mut attempts = self.context.client().attempts();
-        while let Err(unsent) = self.context.client().send(&upload, &TAKEN).await {
-            let said: String = String::from_utf8_lossy(unsent.words()).trim().chars().take(500).collect();
-            if let Err(last) = attempts.again(unsent).await {
-                let problem = Problem::from(last);
-                let plain = !said.is_empty() && !said.contains('<') && !said.chars().any(char::is_control);
-                return Err(if plain { problem.because(format!("the index says: {said}")) } else { problem });
-            }
-        }
+        deliver(self.context.client(), &upload, "index").await?;
         self.context.machine().events().emit(Happening::ItemDone { item: file.path.clone() });
         Ok(())
     }

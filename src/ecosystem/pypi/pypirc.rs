@@ -1,8 +1,9 @@
-//! Who twine uploads as: its variables, and `.pypirc`, which other uploaders read too.
+//! Who twine uploads as: its variables, `.pypirc`, which other uploaders read too, and netrc.
 
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::credentials::accounts;
 use crate::ecosystem::CollectContext;
 use crate::net::Credential;
 use crate::problem::Problem;
@@ -19,10 +20,16 @@ pub(super) async fn account(url: &Url, context: &dyn CollectContext) -> Result<O
     if let (Some(user), Some(password)) = (context.environment("TWINE_USERNAME"), password) {
         return Ok(Some(Credential::basic(url, &user, &password)));
     }
-    let Some(home) = context.home_directory() else { return Ok(None) };
-    let Some(bytes) = context.read(&home.join(".pypirc"), LARGEST).await? else { return Ok(None) };
-    let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
-    Ok(find(&text, url))
+    if let Some(home) = context.home_directory()
+        && let Some(bytes) = context.read(&home.join(".pypirc"), LARGEST).await?
+    {
+        let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+        if let Some(found) = find(&text, url) {
+            return Ok(Some(found));
+        }
+    }
+    let accounts = accounts(context).await?;
+    Ok(accounts.iter().find(|account| account.is_for(url)).map(|account| account.credential(url)))
 }
 
 /// The account of the section for this address, whatever name that has.

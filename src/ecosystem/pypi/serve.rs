@@ -46,6 +46,12 @@ impl Serve for PypiServe {
         "pypi"
     }
 
+    /// An index is called by the place of its pages.
+    fn root_of<'a>(&self, path: &'a str) -> &'a str {
+        let path = path.trim_end_matches('/');
+        path.strip_suffix("/simple").unwrap_or(path)
+    }
+
     fn routes(&self) -> &'static [Route] {
         ROUTES
     }

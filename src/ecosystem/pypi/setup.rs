@@ -2,6 +2,7 @@
 
 use url::{Host, Url};
 
+use crate::ecosystem::setup::AUTHORITY;
 use crate::ecosystem::{ClientFile, Form, Setup, SetupServer, server_address};
 use crate::problem::Problem;
 
@@ -16,9 +17,6 @@ enum Client {
     Poetry,
     Pdm,
 }
-
-/// Where Debian's and Ubuntu's `update-ca-certificates` looks for authorities of the site's own.
-const AUTHORITY: &str = "/usr/local/share/ca-certificates/aftk.crt";
 
 impl Setup for Client {
     fn client(&self) -> &'static str {

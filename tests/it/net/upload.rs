@@ -4,8 +4,10 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aftk::net::{Access, Account, Credential, FilePart, Payload, SignIn, Upload};
+use aftk::net::{Access, Account, Credential, Encoding, FilePart, Payload, SignIn, Upload};
 use aftk::problem::Problem;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Method};
 
 use super::{hasty, impatient};
@@ -41,7 +43,8 @@ async fn a_part_of_a_file_arrives_with_its_length() {
     // As forms have it, and what the server says of it is heard.
     upstream.route("/form", Reply::ok("taken"));
     let (Payload::File(file), counted) = part("0123456789", 4) else { panic!() };
-    let payload = Payload::Between { before: "head ".into(), file, after: " tail".into() };
+    let payload =
+        Payload::Between { before: "head ".into(), file, encoding: Encoding::Plain, after: " tail".into() };
     let form = Access::open(upstream.at("/form"));
     let sent = impatient().send(&put(&form, payload), &[200]).await.unwrap();
     let seen = &upstream.requests()[1];
@@ -50,10 +53,19 @@ async fn a_part_of_a_file_arrives_with_its_length() {
         (b"head 456789 tail".as_slice(), Some("16"))
     );
     assert_eq!((&sent.words()[..], counted.load(Ordering::SeqCst)), (b"taken".as_slice(), 6));
+    // And as JSON has it: in base64, of a file that is read in several pieces.
+    let text = "0123456789".repeat(100_000) + "x";
+    let (Payload::File(file), counted) = part(&text, 0) else { panic!() };
+    let (before, after) = ("{\"data\":\"".into(), "\"}".into());
+    let payload = Payload::Between { before, file, encoding: Encoding::Base64, after };
+    impatient().send(&put(&form, payload), &[200]).await.unwrap();
+    let seen: serde_json::Value = serde_json::from_slice(&upstream.requests()[2].body).unwrap();
+    assert_eq!(STANDARD.decode(seen["data"].as_str().unwrap()).unwrap(), text.as_bytes());
+    assert_eq!(counted.load(Ordering::SeqCst), text.len() as u64);
     // A POST of nothing says so.
     let upload = Upload { method: Method::POST, ..put(&access, Payload::Nothing) };
     impatient().send(&upload, &[201]).await.unwrap();
-    assert_eq!(upstream.requests()[2].header("content-length"), Some("0"));
+    assert_eq!(upstream.requests()[3].header("content-length"), Some("0"));
 }
 
 #[tokio::test]

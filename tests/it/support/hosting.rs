@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aftk::access::{Hosted, Read};
 use aftk::ecosystem::registry;
-use aftk::http_server::{Access, Accounts, Mount, Served, Server, ServerSettings, Timeouts};
+use aftk::http_server::{Access, Accounts, Mount, Served, Server, ServerSettings, Timeouts, Upstreams};
 use aftk::store::Store;
 use bundle_format::BlobKey;
 use serde_json::{Value, json};
@@ -92,6 +92,7 @@ impl Hosting {
             blobs: Arc::clone(&store.blobs),
             catalogue: Arc::clone(&store.catalogue),
             mounts: registry::ECOSYSTEMS.iter().flat_map(|ecosystem| Mount::of(*ecosystem)).collect(),
+            upstreams: Upstreams::default(),
             ecosystems: registry::ECOSYSTEMS.to_vec(),
             access: Access { read, hosted, accounts },
             log: None,

@@ -8,6 +8,7 @@ pub(crate) mod fake_store;
 pub(crate) mod fake_upstream;
 pub(crate) mod hosting;
 pub(crate) mod images;
+pub(crate) mod npm_packages;
 pub(crate) mod npm_project;
 pub(crate) mod published;
 pub(crate) mod raw_http;

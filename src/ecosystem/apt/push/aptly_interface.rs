@@ -14,7 +14,7 @@ use url::Url;
 use super::access_to_write;
 use crate::ecosystem::apt::credentials::Ways;
 use crate::ecosystem::push::PushContext;
-use crate::net::{Document, DocumentAnswer, FilePart, Payload, Unsent, Upload, Validators};
+use crate::net::{Document, DocumentAnswer, Encoding, FilePart, Payload, Unsent, Upload, Validators};
 use crate::problem::{Kind, Problem};
 
 /// The longest answer that is read, in bytes: the keys of half a million packages.
@@ -177,6 +177,7 @@ impl Interface<'_> {
         let payload = Payload::Between {
             before: before.into(),
             file,
+            encoding: Encoding::Plain,
             after: Bytes::from(format!("\r\n--{BOUNDARY}--\r\n")),
         };
         let headers = said_to_be(&format!("multipart/form-data; boundary={BOUNDARY}"));

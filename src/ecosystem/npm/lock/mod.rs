@@ -56,7 +56,7 @@ pub(crate) struct Node<'a> {
 
 /// An entry as the lockfile writes it.
 #[derive(Default)]
-pub(super) struct Written<'a> {
+pub(in crate::ecosystem::npm) struct Written<'a> {
     pub(super) path: &'a str,
     pub(super) name: Option<&'a str>,
     pub(super) version: Option<&'a str>,
@@ -68,7 +68,7 @@ pub(super) struct Written<'a> {
 }
 
 /// An edge as the lockfile writes it.
-pub(super) struct WrittenEdge<'a> {
+pub(in crate::ecosystem::npm) struct WrittenEdge<'a> {
     pub(super) name: &'a str,
     pub(super) range: &'a str,
     pub(super) kind: EdgeKind,

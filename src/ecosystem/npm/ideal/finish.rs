@@ -1,0 +1,101 @@
+//! The tree that was built, as the lockfile that npm would write.
+
+use std::collections::HashSet;
+
+use super::Ideal;
+use super::builder::Builder;
+use super::manifest::Origin;
+use super::tree::{EdgeId, NodeId, Tree};
+use crate::ecosystem::npm::lock::{EdgeKind, Flags, Lock, Written, WrittenEdge};
+
+/// Something needed that could not be had.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failed {
+    /// The name that it goes by.
+    pub(crate) name: String,
+    /// What is asked for.
+    pub(crate) text: String,
+    /// Who asks, for messages.
+    pub(crate) needed_by: String,
+}
+
+impl Builder<'_> {
+    /// What came of it.
+    pub(super) fn finish(self) -> Ideal {
+        let tree = &self.tree;
+        let needed = tree.needed();
+        let mut ideal = Ideal::default();
+        for id in tree.subtree(tree.main) {
+            if tree.is_failed(id) {
+                // What can be done without is missed again, and told, when the lockfile is followed.
+                if !needed.contains(&id) {
+                    continue;
+                }
+                ideal.failed.extend(tree[id].edges_in.iter().map(|edge| {
+                    let (text, _) = tree.rules.asked(&tree[*edge]);
+                    Failed {
+                        name: tree[id].name.to_string(),
+                        text: text.to_string(),
+                        needed_by: format!("needed by {}", tree.show(tree[*edge].from)),
+                    }
+                }));
+                continue;
+            }
+            tree.write(id, !needed.contains(&id), &mut ideal.lock);
+        }
+        ideal.lock.put_in_order();
+        let stays = |edge: &EdgeId| tree[tree[*edge].from].root == tree.main && !tree.is_valid(*edge);
+        for edge in self.given_up.iter().filter(|edge| stays(edge)) {
+            if let Some(to) = tree[*edge].to {
+                ideal.overruled.push((tree.show(tree[*edge].from), tree.explain_edge(*edge), tree.show(to)));
+            }
+        }
+        ideal.overruled.sort();
+        ideal.overruled.dedup();
+        ideal
+    }
+}
+
+impl Tree {
+    /// What cannot be done without: what other than optional edges lead to.
+    fn needed(&self) -> HashSet<NodeId> {
+        let (mut all, mut open) = (HashSet::new(), vec![self.main]);
+        while let Some(id) = open.pop() {
+            if all.insert(id) {
+                open.extend(self[id].link);
+                let edges = self[id].edges.iter().filter(|edge| !self[**edge].is_optional());
+                open.extend(edges.filter_map(|edge| self[*edge].to));
+            }
+        }
+        all
+    }
+
+    fn write(&self, id: NodeId, optional: bool, lock: &mut Lock) {
+        let node = &self[id];
+        let path = self.location(id);
+        let target = node.link.map(|target| self.location(target));
+        let edges = node.edges.iter().map(|edge| &self[*edge]).filter(|edge| {
+            // What could not be had is reported by itself.
+            edge.to.is_none_or(|to| !self.is_failed(to)) || edge.kind == EdgeKind::Optional
+        });
+        let mut edges: Vec<WrittenEdge<'_>> = edges
+            .map(|edge| WrittenEdge { name: &edge.name, range: &edge.text, kind: edge.kind, to: None })
+            .collect();
+        edges.sort_by_key(|edge| edge.name);
+        let resolved = match (&target, &node.manifest.origin) {
+            (Some(target), _) => Some(target.as_str()),
+            (None, Origin::Address(address)) => Some(address.as_str()),
+            _ => None,
+        };
+        let is_plain = target.is_none() && !node.manifest.version.is_empty();
+        lock.push(&Written {
+            path: &path,
+            name: (target.is_none() && node.manifest.name != node.name).then_some(&*node.manifest.name),
+            version: is_plain.then_some(&*node.manifest.version),
+            resolved,
+            integrity: None,
+            flags: Flags { link: target.is_some(), optional, ..Flags::default() },
+            edges: if target.is_some() { Vec::new() } else { edges },
+        });
+    }
+}

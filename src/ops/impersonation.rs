@@ -1,0 +1,113 @@
+//! Answering for upstreams by their own names: clients whose locks name an upstream, or that know no other, ask as they would ask
+//! that, where the site's own names lead them here.
+//!
+//! Which upstreams those are, the repositories say. It is asked again whenever the store has changed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use url::{Host, Url};
+
+use crate::blocking::blocking;
+use crate::ecosystem::registry;
+use crate::events::{Events, Happening};
+use crate::http_server::{Upstream, Upstreams};
+use crate::problem::Problem;
+use crate::store::{Revision, Store};
+
+/// How often it is asked whether the store has changed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a server answers for.
+pub(super) struct Impersonation {
+    store: Store,
+    upstreams: Upstreams,
+    /// Those that certificates have to name.
+    hosts: watch::Sender<Vec<String>>,
+    seen: Option<Revision>,
+}
+
+impl Impersonation {
+    /// Nothing yet.
+    pub(super) fn new(store: &Store) -> Impersonation {
+        let (upstreams, hosts) = (Upstreams::default(), watch::Sender::default());
+        Impersonation { store: store.clone(), upstreams, hosts, seen: None }
+    }
+
+    /// What the server asks.
+    pub(super) fn upstreams(&self) -> Upstreams {
+        self.upstreams.clone()
+    }
+
+    /// The hosts, as they become others.
+    pub(super) fn hosts(&self) -> watch::Receiver<Vec<String>> {
+        self.hosts.subscribe()
+    }
+
+    /// Answers for the upstreams of what the store has now.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(super) async fn refresh(&mut self, events: &dyn Events) -> Result<(), Problem> {
+        let (store, seen) = (self.store.clone(), self.seen);
+        let found = blocking(move || {
+            let revision = store.catalogue.revision()?;
+            if seen == Some(revision) {
+                return Ok(None);
+            }
+            Ok(Some((revision, upstreams(&store)?)))
+        });
+        let Some((revision, upstreams)) = found.await? else { return Ok(()) };
+        self.seen = Some(revision);
+        let hosts: BTreeSet<&str> = upstreams.iter().map(|one| one.host.as_str()).collect();
+        let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
+        if *self.hosts.borrow() != hosts {
+            let message = match hosts.is_empty() {
+                true => "no upstream is known by its name any more".to_owned(),
+                false => format!("answers for {} too, where clients are led here for it", hosts.join(", ")),
+            };
+            events.emit(Happening::Message { message });
+            self.hosts.send_replace(hosts);
+        }
+        self.upstreams.replace(upstreams);
+        Ok(())
+    }
+
+    /// Does that whenever the store has changed. Never ends.
+    pub(super) async fn keep_fresh(mut self, events: Arc<dyn Events>) {
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            // What cannot be read now is asked for again in a second; whoever asks meanwhile is told what is wrong.
+            let _ = self.refresh(&*events).await;
+        }
+    }
+}
+
+/// The upstreams of all repositories, as far as they have names of their own: a number is no name that could be led elsewhere.
+fn upstreams(store: &Store) -> Result<Vec<Upstream>, Problem> {
+    let mut found = Vec::new();
+    for repository in store.catalogue.repositories()? {
+        let ecosystem = registry::ECOSYSTEMS.iter().find(|one| one.name() == repository.ecosystem);
+        let Some(ecosystem) = ecosystem else { continue };
+        let Some(serve) = ecosystem.serve().filter(|serve| serve.names_repository_first()) else { continue };
+        let Ok(url) = Url::parse(&repository.origin) else { continue };
+        let Some(Host::Domain(host)) = url.host().filter(|_| matches!(url.scheme(), "http" | "https")) else {
+            continue;
+        };
+        if host == "localhost" || host.ends_with(".localhost") {
+            continue;
+        }
+        let prefix = serve.root_of(url.path()).split('/').filter(|part| !part.is_empty());
+        found.push(Upstream {
+            host: host.to_ascii_lowercase(),
+            prefix: prefix.map(str::to_owned).collect(),
+            ecosystem: ecosystem.name(),
+            repository: repository.name,
+        });
+    }
+    found.sort();
+    found.dedup_by(|next, first| (&next.host, &next.prefix) == (&first.host, &first.prefix));
+    Ok(found)
+}
