@@ -436,7 +436,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__collect)
-            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --no-recommends --with-sources --python --out --key --passphrase-file --sign-command --locked --dry-run --no-readback --reissue --volume-size --recovery --survive --receipt --since --assume-held --missing --full-every --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --no-recommends --with-sources --python --out --key --passphrase-file --sign-command --locked --dry-run --prove --no-readback --reissue --volume-size --recovery --survive --receipt --since --assume-held --missing --full-every --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -484,6 +484,10 @@ _aftk() {
                     ;;
                 --sign-command)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prove)
+                    COMPREPLY=($(compgen -W "install" -- "${cur}"))
                     return 0
                     ;;
                 --reissue)
@@ -1818,7 +1822,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__serve)
-            opts="-C -q -y -v -h --listen --tls-cert --tls-key --tls-self --tls-name --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-C -q -y -v -h --listen --tls-cert --tls-key --tls-self --tls-name --impersonate --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -51,7 +51,7 @@ complete -c aftk -n "__fish_aftk_needs_command" -f -a "verify" -d 'Verify bundle
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "repair" -d 'Mend damaged volumes, and make lost ones again'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "import" -d 'Verify bundles and take them into the store'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "serve" -d 'Serve the store to clients'
-complete -c aftk -n "__fish_aftk_needs_command" -f -a "export" -d 'Write images as an archive or directory that docker, podman, skopeo and containerd read'
+complete -c aftk -n "__fish_aftk_needs_command" -f -a "export" -d 'Write images as docker, podman, skopeo and containerd read them, or packages as plain files'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "push" -d 'Push images or npm packages into a registry, Python releases into an index, or archives of packages into a server of files or aptly'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "status" -d 'Tell how channels stand: what arrived and what did not, how old it is, what clients see'
 complete -c aftk -n "__fish_aftk_needs_command" -f -a "ls" -d 'List what the store shows'
@@ -157,6 +157,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand collect" -s o -l out -d 'Write
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l key -d 'Sign with this key of the home, or this key file; made on first use' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l passphrase-file -d 'Read the passphrase of the key from FILE' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l sign-command -d 'Let COMMAND sign, for keys in tokens: it gets what is to be signed on stdin and prints the raw signature; --key names the file of the public key' -r
+complete -c aftk -n "__fish_aftk_using_subcommand collect" -l prove -d 'Prove more than by resolving once more: `install` has this machine\'s clients (pip, npm) install from the finished bundle alone, in a network namespace' -r -f -a "install\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l reissue -d 'Issue sequence SEQ of the channel once more, from what is held: nothing is resolved or downloaded' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l volume-size -d 'Cut the bundle into volumes of at most SIZE: `4GiB`, `700MiB`, or what a medium takes: `fat32`, `dvd`, `bd`, `diode`. At a terminal, the next medium is asked for when one is full' -r
 complete -c aftk -n "__fish_aftk_using_subcommand collect" -l recovery -d 'Write beside each file what mends it when up to PERCENT of it are damaged: `10%`' -r
@@ -314,6 +315,7 @@ plain\t''
 json\t''
 none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -l tls-self -d 'Speak TLS with certificates of this site\'s own authority, which is made if there is none'
+complete -c aftk -n "__fish_aftk_using_subcommand serve" -l impersonate -d 'Answer for the upstreams of what was imported by their own names too, for clients that are led here for them by DNS or /etc/hosts; with --tls-self, certificates are for these names as well'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'

@@ -36,16 +36,26 @@ pub(super) struct Arguments {
     /// Stop before anything but metadata is downloaded
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Prove more than by resolving once more: `install` has this machine's clients (pip, npm) install from the finished
+    /// bundle alone, in a network namespace
+    #[arg(long, value_name = "HOW", conflicts_with = "dry_run")]
+    prove: Option<Prove>,
     /// Do not read the finished bundle back from the medium
     #[arg(long)]
     no_readback: bool,
     /// Issue sequence SEQ of the channel once more, from what is held: nothing is resolved or downloaded
-    #[arg(long, value_name = "SEQ", conflicts_with_all = ["locked", "dry_run", "full_every", "requests"])]
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["locked", "dry_run", "prove", "full_every", "requests"])]
     reissue: Option<u64>,
     #[command(flatten)]
     carry: CarryArguments,
     #[command(flatten)]
     network: NetworkArguments,
+}
+
+/// How more is proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Prove {
+    Install,
 }
 
 /// What to lock or collect.
@@ -181,6 +191,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         volumes: arguments.carry.volumes(),
         basis,
         full_every: arguments.carry.full_every,
+        must_install: arguments.prove == Some(Prove::Install),
     };
     let result = session.block_on(async {
         let outside =
@@ -196,5 +207,8 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
         }
         let artifacts = units::count(report.artifacts.len(), "artifact");
         session.say(&format!("{}, {artifacts}", carried(bundle)));
+        for one in &report.installed {
+            session.say(&format!("installed from it alone: {} ({:.1} s)", one.what, one.seconds));
+        }
     })
 }

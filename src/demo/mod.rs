@@ -267,6 +267,7 @@ async fn collect_project(
         volumes: Volumes::default(),
         basis: None,
         full_every: None,
+        must_install: false,
     };
     let mut settings = Settings::from_environment(config::variable);
     // A demonstration that finds no network should say so soon.

@@ -7,6 +7,7 @@ mod admit;
 mod archive_index;
 mod export;
 pub mod host;
+mod install;
 mod materialise;
 #[cfg(any(feature = "apt", feature = "pypi"))]
 mod netrc;
@@ -56,6 +57,7 @@ use crate::spill::{Entry, Sorted};
 pub use admit::{Admit, AdmitContext, Together, Verdict};
 pub use archive_index::ArchiveIndex;
 pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
+pub use install::{Attempt, Attempts, Install};
 pub use materialise::{DocumentWrite, Materialise, MaterialiseContext};
 use pattern::Pattern;
 pub use planned::{Gathered, Planned, PlannedFile};
@@ -139,6 +141,10 @@ pub trait Ecosystem: Send + Sync {
     }
     /// Collecting, outside.
     fn collect(&self) -> Option<&dyn Collect> {
+        None
+    }
+    /// Installing what was collected, to prove it.
+    fn install(&self) -> Option<&dyn Install> {
         None
     }
     /// Signing in to its upstreams.

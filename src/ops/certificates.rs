@@ -83,8 +83,9 @@ impl CertificateSource {
                 let (authority, made) = SiteAuthority::open_or_make(directory)?;
                 let given = [&names[..], &named].concat();
                 let (names, hosts) = (all_names(&given, listen), hosts.to_vec());
-                let issued = authority.issue(&[&names[..], &hosts].concat(), clock::now())?;
-                say(&authority, made, &names, events);
+                let all = [&names[..], &hosts].concat();
+                let issued = authority.issue(&all, clock::now())?;
+                say(&authority, made, &all, events);
                 let first = Certificate::from_pem(issued.chain.as_bytes(), issued.key.as_bytes())?;
                 let tls = Tls::new(first, Some(authority.certificate().to_owned()))?;
                 Ok((tls, Certificates(Opened::Own { authority, names, hosts, ends: issued.ends })))

@@ -10,6 +10,7 @@ use super::accession::{Accession, Papers, View};
 use super::at_site::{self, Basis};
 use super::context::Outside;
 use super::fetch;
+use super::install::{self, Installed};
 use super::intake::Intake;
 use super::issue::{self, Issuing};
 use super::lock::{self, Order, Resolving};
@@ -48,6 +49,8 @@ pub struct CollectRequest {
     pub basis: Option<Basis>,
     /// Every so many sequences, nothing is left out.
     pub full_every: Option<u64>,
+    /// Whether the clients of this machine have to be able to install from the finished bundle alone.
+    pub must_install: bool,
 }
 
 /// What was collected.
@@ -66,6 +69,9 @@ pub struct CollectReport {
     pub gaps: Vec<AcceptedGap>,
     /// What a person should know, such as what cannot be replayed inside.
     pub notes: Vec<Note>,
+    /// What clients of this machine installed from the bundle.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub installed: Vec<Installed>,
 }
 
 /// Collects an order into a bundle. `signer` is asked for only when the preflight is passed, and `next_medium` when a volume
@@ -102,6 +108,7 @@ pub async fn collect(
         artifacts: NamedList::of(&locked.lock),
         gaps: locked.lock.gaps.clone(),
         notes: locked.lock.notes.clone(),
+        installed: Vec::new(),
     };
     // Whoever can be asked for another medium need not have all of it in one.
     let out = Some(how.out.as_path()).filter(|_| next_medium.is_none());
@@ -110,6 +117,10 @@ pub async fn collect(
     if how.dry_run {
         return Ok(report(preflight, None, &locked));
     }
+    let ready = match how.must_install {
+        true => Some(install::prepare(&locked.requests, &order.platforms, outside).await?),
+        false => None,
+    };
     // Before the download: a passphrase that is wrong should be known now.
     let signer = signer()?;
     if !locked.kept {
@@ -127,7 +138,7 @@ pub async fn collect(
     }
 
     let (asked, outside_now) = (request.clone(), outside.clone());
-    let (locked, packed) = blocking(move || {
+    let (locked, packed, key) = blocking(move || {
         let ledger = asked.order.ledger();
         let store = outside_now.store();
         let events = outside_now.shared_events();
@@ -155,10 +166,16 @@ pub async fn collect(
             pack::pack(&locked.lock, &packing, store, outside_now.intake(), &*events, outside_now.cancel())?;
         let packed = made.packed.clone();
         commit(store, &locked.lock, made, signer.key_id(), outside_now.cancel())?;
-        Ok((locked, packed))
+        Ok((locked, packed, signer.key_id().to_owned()))
     })
     .await?;
-    Ok(report(preflight, Some(packed), &locked))
+    let mut report = report(preflight, Some(packed.clone()), &locked);
+    if let Some(ready) = ready {
+        let (installed, notes) = ready.install(&packed.files, &key, outside).await?;
+        report.installed = installed;
+        report.notes.extend(notes);
+    }
+    Ok(report)
 }
 
 /// A wish to issue a snapshot once more.

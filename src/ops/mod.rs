@@ -36,6 +36,7 @@ pub mod import;
 mod ingest;
 pub mod init;
 pub mod inspect;
+mod install;
 mod intake;
 pub mod issue;
 pub use self::at_site::Basis;

@@ -27,10 +27,18 @@ fn found(serving: &Serving, path: &str) -> Vec<u8> {
 fn release(serving: &Serving) -> String {
     let keys = Keyring::read(&found(serving, "aftk-archive-keyring.asc")).unwrap();
     let now = jiff::Timestamp::try_from(aftk::clock::now()).unwrap();
-    let (text, _) = verify_inline(&found(serving, "dists/stable/InRelease"), &keys, now).unwrap();
-    assert_eq!(text, found(serving, "dists/stable/Release"));
-    verify_detached(&text, &found(serving, "dists/stable/Release.gpg"), &keys, now).unwrap();
-    String::from_utf8(text).unwrap()
+    loop {
+        let inline = found(serving, "dists/stable/InRelease");
+        let parts = ["Release", "Release.gpg"].map(|name| found(serving, &format!("dists/stable/{name}")));
+        // They go together as long as there was no other edition in between.
+        if found(serving, "dists/stable/InRelease") != inline {
+            continue;
+        }
+        let (text, _) = verify_inline(&inline, &keys, now).unwrap();
+        assert_eq!(text, parts[0]);
+        verify_detached(&text, &parts[1], &keys, now).unwrap();
+        return String::from_utf8(text).unwrap();
+    }
 }
 
 /// The digest of a file that a Release lists.

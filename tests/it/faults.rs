@@ -111,6 +111,7 @@ impl Small {
                 volumes: Volumes { size: volume_size, recovery: None },
                 basis: None,
                 full_every: None,
+                must_install: false,
             };
             collect::collect(&request, &outside, || Ok(signer), None).await
         })?;

@@ -104,12 +104,16 @@ fn strict_ssl_has_to_be_given_up_twice() {
 #[test]
 fn clients_that_know_the_registry_alone_find_it_by_its_own_name_inside() {
     let house = House::new();
-    // What its lockfile names is a registry of its own here.
+    // Where a client finds it that nobody told anything is what is known of the public registry inside.
+    let client = house.sides.path("bin/npm");
+    std::fs::create_dir_all(client.parent().unwrap()).unwrap();
+    std::fs::write(&client, "#!/bin/sh\necho https://registry.example.test/\n").unwrap();
+    std::fs::set_permissions(&client, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", client.parent().unwrap().display());
     let npmrc = format!("https-proxy={}\ncafile={}", house.proxy.url(), cafile());
-    house.sides.write(".npmrc", npmrc);
-    house.sides.command("out").args(["collect", "--out", "../stick"]).output().map(Ran::from).unwrap().done();
+    house.run(&npmrc, &[("PATH", &path)], &["collect", "--out", "../stick"]).done();
     house.sides.trust();
-    let site = "format = 1\n[serve]\nimpersonate = true\n[[mount]]\nrepository = \"npm/registry.example.test\"\npath = \"/\"\nhost = \"other.example.test\"\n";
+    let site = "format = 1\n[serve]\nimpersonate = true\n[[mount]]\nrepository = \"npm/npm\"\npath = \"/\"\nhost = \"other.example.test\"\n";
     std::fs::write(house.sides.path("in/site.toml"), site).unwrap();
     let serving = Serving::start(&house.sides);
     let ask = |host: &str, path: &str| {

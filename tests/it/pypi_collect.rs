@@ -1,5 +1,8 @@
 //! Python packages from an index into a bundle, and from there to what installers are shown inside.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
 use aftk::protocol::sigstore::made::{IDENTITY, Made, THEN, VOUCHER, pep740, statement};
 use bundle_format::BlobKey;
 use serde_json::{Value, json};
@@ -9,6 +12,7 @@ use crate::support::fake_upstream::Reply;
 use crate::support::raw_http::Client;
 use crate::support::releases::wheel;
 use crate::support::serving::Serving;
+use crate::support::sides::Ran;
 
 const JSON: &str = "Accept: application/vnd.pypi.simple.v1+json";
 
@@ -368,4 +372,40 @@ fn an_attestation_that_does_not_hold_is_worse_than_none() {
     index.write("[\"pypi:app\"]", "trusted-root = \"gone.json\"");
     let ran = index.run(&["lock"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+}
+
+/// A machine whose Python says that it is one, and which has nothing else.
+fn with_a_python(index: &FakeIndex) -> Command {
+    let folder = index.sides.path("bin");
+    std::fs::create_dir_all(&folder).unwrap();
+    let says = "#!/bin/sh\ncase \"$2\" in *executable*) echo /nowhere/python3.12;; *) echo '3.12 linux-x86_64';; esac\n";
+    for name in ["python3", "python3.12"] {
+        std::fs::write(folder.join(name), says).unwrap();
+        std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut command = index.sides.command("out");
+    command.env("PATH", folder).args(["collect", "--prove", "install", "--out", "../stick"]);
+    command
+}
+
+#[test]
+fn whether_a_machine_can_install_is_known_before_anything_is_downloaded() {
+    let mut index = FakeIndex::new();
+    index.has("app", "1.0", &[]);
+    index.write("[\"pypi:app\"]", "");
+    let told = |ran: Ran, why: &str| {
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("cannot be proved by installing") && ran.stderr.contains(why),
+            "{}",
+            ran.stderr
+        );
+        assert!(index.sides.medium().is_empty());
+        assert!(index.upstream.requests_to("/files/app-1.0-py3-none-any.whl").is_empty());
+    };
+    told(index.run(&["collect", "--prove", "install", "--out", "../stick"]), "has no python3.12");
+    // There is neither unshare nor ip.
+    told(with_a_python(&index).output().unwrap().into(), "namespaces are not permitted here");
+    let ran = index.run(&["collect", "--prove", "install", "-n"]);
+    assert_eq!(ran.code, Some(2), "a dry run proves nothing so: {}", ran.stderr);
 }

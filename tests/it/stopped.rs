@@ -80,6 +80,7 @@ fn collect(sides: &Sides, events: &Arc<Impatient>) -> Result<(), Problem> {
         volumes: Volumes::default(),
         basis: None,
         full_every: None,
+        must_install: false,
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(collect::collect(&request, &outside, || Ok(signer), None)).map(drop)

@@ -4,6 +4,7 @@
 //! more for what was chosen from it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
 use std::sync::Arc;
@@ -40,14 +41,14 @@ impl Unpacked {
                 texts.push(None);
                 continue;
             };
-            if !self.0.contains_key(&place) {
+            if let Entry::Vacant(entry) = self.0.entry(place) {
                 let (packed, index): (Box<dyn Read + Send>, _) =
                     (context.open_blob(&key).await?, index.clone());
                 let scratch = context.scratch().to_owned();
                 let unpack = move || {
                     spill::to_file(&mut index.unpack(packed)?, &scratch).map_err(|error| said(&index, &error))
                 };
-                self.0.insert(place, blocking(unpack).await?);
+                entry.insert(blocking(unpack).await?);
             }
             let again = |file: &File| file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
             let file = self.0.get(&place).map(again).transpose().map_err(|error| said(index, &error))?;

@@ -126,7 +126,10 @@ impl<'a> Closure<'a> {
         if self.held.len() > MOST {
             return Err(endless(&format!("it leads to more than {MOST} versions")));
         }
-        let held = |version: &str| self.held.contains(name, version, number);
+        // No tag leads to what cannot be installed.
+        let only_known: BTreeSet<&str> =
+            new.iter().filter(|one| one.only_known).map(|one| one.planned.version.as_str()).collect();
+        let held = |version: &str| self.held.contains(name, version, number) && !only_known.contains(version);
         self.found.refs.extend(refs(&source.repository, name, &fetched.tags, &held))?;
         for carried in new {
             self.ask(source, &carried)?;
@@ -140,6 +143,9 @@ impl<'a> Closure<'a> {
     /// a lockfile may leave out; of one chosen here all that it needs.
     fn ask(&mut self, asking: &Source, from: &Carried) -> Result<(), Problem> {
         let needed_by = format!("needed by {}@{}", from.planned.name, from.planned.version);
+        if from.only_known {
+            return Ok(());
+        }
         for (name, range, kind) in &from.edges {
             let followed = match kind {
                 EdgeKind::Optional => true,
@@ -186,6 +192,7 @@ impl<'a> Closure<'a> {
                 checksums: Vec::new(),
                 optional,
                 install_script: false,
+                only_known: false,
                 needed_by: needed_by.clone(),
             });
             asked.optional &= optional;

@@ -103,7 +103,7 @@ async fn a_lockfile_becomes_artifacts_with_their_upstream_bytes() {
     );
     assert!(resolution.notes[1].message.contains("install: get it"));
     assert_eq!(resolution.repositories.len(), 1);
-    assert_eq!(resolution.repositories[0].origin, "");
+    assert_eq!(resolution.repositories[0].origin, REGISTRY);
     assert_eq!(resolution.evidence.len(), 3);
     let scoped = &listed(&resolution)[0];
     let [manifest, tarball] = scoped.files.as_slice() else { panic!("{scoped:?}") };
@@ -297,7 +297,7 @@ async fn packages_of_other_registries_keep_their_own_repository() {
     assert_eq!(shown(&resolution), expected);
     let origins: Vec<_> =
         resolution.repositories.iter().map(|repository| repository.origin.as_str()).collect();
-    assert_eq!(origins, ["", "https://other.example.test/", "https://scope.example.test:8443/r/"]);
+    assert_eq!(origins, [REGISTRY, "https://other.example.test/", "https://scope.example.test:8443/r/"]);
     let tarball = &listed(&resolution)[2].files[1];
     assert_eq!(tarball.origin, "https://other.example.test/download/1");
     assert_eq!(tarball.checksums.len(), 2);
@@ -368,7 +368,10 @@ async fn packages_by_name_bring_all_that_npm_would_install() {
     let expected = ["npm @s/b@1.0.0 (metadata)", "npm a@1.0.0", "npm b@1.0.0", "npm b@2.0.0", "npm c@1.0.0"];
     assert_eq!(shown(&resolution), expected);
     assert_eq!(gaps(&resolution), ["not-found gone ^1"]);
-    assert_eq!(notes(&resolution), ["npm.absent-optional lost@1"]);
+    assert_eq!(
+        notes(&resolution),
+        ["npm.absent-optional lost@1", "npm.no-keys npm", "npm.no-advisories npm"]
+    );
     let requests = listed(&resolution).into_iter().map(|planned| planned.requests.join(" "));
     let expected = ["a@latest b other@npm:c", "a@latest b other@npm:c", "a@latest b b@1.x other@npm:c"];
     assert_eq!(requests.take(3).collect::<Vec<_>>(), expected);
@@ -420,7 +423,10 @@ async fn a_project_without_lockfile_is_solved_with_its_workspaces() {
         gaps(&resolution),
         ["git-dependency git github:x/git", "url-dependency tar https://files.example.test/t.tgz"]
     );
-    assert_eq!(notes(&resolution), ["npm.local-dependency local"]);
+    assert_eq!(
+        notes(&resolution),
+        ["npm.local-dependency local", "npm.no-keys npm", "npm.no-advisories npm"]
+    );
     assert_eq!(prove(&resolution), Proof::default());
     let (artifacts, refs) = (&resolution.artifacts, &resolution.refs);
     let gathered = Gathered { ecosystem: "npm", artifacts, refs };
@@ -432,4 +438,34 @@ async fn a_project_without_lockfile_is_solved_with_its_workspaces() {
     fake.file("/project/package.json", "{}");
     let problem = Npm.resolve(&[request], &[], &fake).await.unwrap_err();
     assert_eq!(problem.code, "npm.document-changed");
+}
+
+#[tokio::test]
+async fn what_npm_asks_for_without_installing_it_is_carried_as_metadata() {
+    let mut fake = Fake::with_registry();
+    let host = |text: &str| version("host", text, json!({"dependencies": {"never": "1"}}));
+    package(&mut fake, "host", "2.0.0", vec![host("1.0.0"), host("2.0.0")]);
+    one(&mut fake, "never", json!({}));
+    one(&mut fake, "plugin", json!({"peerDependencies": {"host": "^2"}}));
+    one(&mut fake, "helper", json!({"peerDependencies": {"host": "^1"}, "dependencies": {"plugin": "1"}}));
+    let resolution = collect_words(&fake, &["helper", "host@1.0.0"], &[]).await.unwrap();
+    let expected = [
+        "npm helper@1.0.0",
+        "npm host@1.0.0",
+        "npm host@2.0.0 (metadata)",
+        "npm never@1.0.0",
+        "npm plugin@1.0.0",
+    ];
+    assert_eq!(shown(&resolution), expected);
+    assert_eq!(notes(&resolution), ["npm.overruled-peer plugin@1.0.0"]);
+    let tagged: Vec<_> = resolution.refs.iter().map(|one| one.unwrap().name).collect();
+    assert!(!tagged.contains(&"host".to_owned()), "no tag leads to what cannot be installed: {tagged:?}");
+    assert_eq!(prove(&resolution).gaps, []);
+    let mut requests = Vec::new();
+    for words in ["helper", "host@1.0.0"] {
+        requests.push(Npm.parse("npm", words, &fake).await.unwrap());
+    }
+    let (artifacts, refs) = (&resolution.artifacts, &resolution.refs);
+    let gathered = Gathered { ecosystem: "npm", artifacts, refs };
+    Npm.prove_requests(&gathered, &requests, &[], &fake).await.unwrap();
 }

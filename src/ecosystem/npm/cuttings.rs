@@ -63,6 +63,7 @@ impl Cuttings {
             if let Some(version) = upstream.pick(&Spec::read(range), &Engines::default()) {
                 let (chosen, _) = chosen.entry(version).or_insert_with(|| (wanted.clone(), false));
                 chosen.optional &= wanted.optional;
+                chosen.only_known &= wanted.only_known;
             } else {
                 missing.push((range.clone(), wanted.clone(), false));
             }

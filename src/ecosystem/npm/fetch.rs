@@ -36,6 +36,8 @@ pub(crate) struct Carried {
     pub(crate) listed: bool,
     /// Whether one can do without it.
     pub(crate) optional: bool,
+    /// Whether clients only have to know what it says.
+    pub(crate) only_known: bool,
 }
 
 /// What came of one package.
@@ -145,6 +147,7 @@ impl Fetcher<'_> {
                 edges: cutting.object.edges,
                 listed: cutting.listed,
                 optional: cutting.wanted.optional,
+                only_known: cutting.wanted.only_known,
             });
         }
         fetched.tags = cuttings.tags;
@@ -174,9 +177,9 @@ impl Fetcher<'_> {
         (manifest, size): (BlobKey, u64),
     ) -> Result<Planned, Problem> {
         let Cutting { version, object, .. } = cutting;
-        let selected = !cutting.wanted.optional
-            || self.platforms.is_empty()
-            || self.platforms.iter().any(|platform| platform.fits(object));
+        let fits =
+            || self.platforms.is_empty() || self.platforms.iter().any(|platform| platform.fits(object));
+        let selected = !cutting.wanted.only_known && (!cutting.wanted.optional || fits());
         let mut files = vec![PlannedFile {
             role: "manifest".to_owned(),
             path: String::new(),
@@ -213,7 +216,10 @@ impl Fetcher<'_> {
         } else {
             attributes.insert("selected".to_owned(), Value::Bool(false));
         }
-        let edges = object.edges.iter().map(|(name, range, kind)| Requirement {
+        // Of what is only known, only that counts which it wants beside it.
+        let counts = |kind: &EdgeKind| matches!(kind, EdgeKind::Peer | EdgeKind::OptionalPeer);
+        let edges = object.edges.iter().filter(|(_, _, kind)| !cutting.wanted.only_known || counts(kind));
+        let edges = edges.map(|(name, range, kind)| Requirement {
             name: name.clone(),
             range: range.clone(),
             kind: kind.name().to_owned(),

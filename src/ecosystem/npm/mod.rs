@@ -5,7 +5,7 @@
 //! have, [`ideal`] builds the tree, for certain [`engines`]. [`wanted`] is what a lockfile asks for. [`resolve`] turns that
 //! into artifacts: [`closure`] follows what leads further, [`fetch`] asks for a package, with [`cuttings`] from registries'
 //! [`documents`] ([`version_object`]), and [`found`] gathers what came of it. [`prove`] and [`solve_again`] check that it is
-//! enough. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
+//! enough, and [`install`] has npm install it. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
 //! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`], [`origin`]
 //! and [`network`] know where packages come from, and on which way.
 //!
@@ -43,6 +43,7 @@ mod held;
 mod host;
 mod hosted;
 mod ideal;
+mod install;
 mod integrity;
 mod keys;
 mod lock;
@@ -139,6 +140,10 @@ impl Ecosystem for Npm {
     /// An optional package of a platform that nobody selected.
     fn is_metadata_only(&self, artifact: &Artifact) -> bool {
         !artifact.files.iter().any(|file| file.role == "tarball")
+    }
+
+    fn install(&self) -> Option<&dyn super::Install> {
+        Some(&install::NpmInstall)
     }
 
     fn is_proof(&self, schema: &str) -> bool {

@@ -128,9 +128,14 @@ pub(super) fn dist_tags<'a>(
             tags.entry(reference.label).or_insert(&held.artifact.version);
         }
     }
+    // What can be installed comes before what is only there to be known.
     let by_first = |held: &&Held| Some(&held.origin) == package.first.as_ref();
-    let latest = highest_stable(package.versions.iter().filter(by_first));
-    if let Some(latest) = latest.or_else(|| highest_stable(package.versions.iter())) {
+    let is_whole = |held: &&Held| file(&held.artifact, "tarball").is_some();
+    let all = || package.versions.iter();
+    let latest = highest_stable(all().filter(by_first).filter(is_whole))
+        .or_else(|| highest_stable(all().filter(by_first)))
+        .or_else(|| highest_stable(all()));
+    if let Some(latest) = latest {
         tags.entry(LATEST.to_owned()).or_insert(&latest.artifact.version);
     }
     Ok(tags)

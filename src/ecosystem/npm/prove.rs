@@ -113,6 +113,10 @@ fn prove_one(artifact: &Planned, carried: &Carried, findings: &mut Findings) {
             }
             continue;
         }
+        if kind == "peer" && !whole {
+            // Nobody installs it here.
+            continue;
+        }
         if kind == "peer" {
             let message = format!("wants {name}@{} beside it, which the lockfile leaves out", edge.range);
             findings.notes.insert(Note { code: "npm.open-peer".to_owned(), subject: needs.clone(), message });

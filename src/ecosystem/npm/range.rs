@@ -73,10 +73,12 @@ impl Range {
     }
 }
 
+/// A bound, with whether it is itself inside; `None` where there is none.
+type Limit<'a> = Option<(&'a Version, bool)>;
+
 /// Whether bounds leave anything between them.
 fn is_satisfiable<'a>(bounds: impl Iterator<Item = &'a Comparator>) -> bool {
-    // Each bound with whether it is itself inside.
-    let (mut lower, mut upper): (Option<(&Version, bool)>, Option<(&Version, bool)>) = (None, None);
+    let (mut lower, mut upper): (Limit<'_>, Limit<'_>) = (None, None);
     for bound in bounds {
         let Comparator::Bound(operator, version) = bound else { continue };
         let inclusive = !matches!(operator, Operator::Less | Operator::Greater);

@@ -11,7 +11,7 @@ use crate::ecosystem::{CollectContext, Request, RequestBody};
 use crate::problem::{Kind, Problem};
 
 /// What a project without a lockfile says that it needs.
-const PACKAGE_JSON: &str = "package.json";
+pub(super) const PACKAGE_JSON: &str = "package.json";
 
 /// Whether a file is one that requests may be by its name.
 pub(super) fn is_document(file_name: &str) -> bool {

@@ -4,6 +4,7 @@
 //! lists nearly all that is wanted. What npm leaves out of its own, optional packages of other platforms, is found in the
 //! metadata of the listed ones and followed until nothing new turns up.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use super::package_json;
 use super::platform::Platform;
 use super::request;
 use super::signers::Signers;
-use super::solve::{Solver, words};
+use super::solve::{Solver, Together, words};
 use super::wanted::{Wants, gap};
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Note, Request, RequestBody, Resolution};
@@ -38,6 +39,7 @@ pub(super) async fn resolve(
     let mut found = Found::new(context.scratch());
     let signers = Signers::load(context).await?;
     let documents = Documents::new(context);
+    let mut ways = advisories::Ways::new();
     for request in requests {
         let RequestBody::Document { path, digest } = &request.body else { continue };
         let project = context.directory().join(path.parent().unwrap_or(Path::new("")));
@@ -48,9 +50,11 @@ pub(super) async fn resolve(
             let project = read.ok_or_else(|| changed(path))?.project;
             let overrides = Overrides::read(&Value::Object(project.overrides.clone()));
             let ideal = Solver::new(&routes, &documents, context).await.solve(project).await?;
-            let lock = report(ideal, &mut found);
-            let listed = Listed { requests, lock, overrides, shown };
-            follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?;
+            let (lock, beside) = report(ideal, &mut found);
+            let listed = Listed { requests, lock, beside, overrides, shown };
+            ways.extend(
+                follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?,
+            );
             continue;
         }
         let lockfile = lock::load(path, path, context).await?.filter(|read| read.digest == *digest);
@@ -62,19 +66,20 @@ pub(super) async fn resolve(
             routes.learn_from_yarn(context).await;
         }
         let platforms = if lockfile.is_of_yarn_1 { &[] } else { &platforms[..] };
-        let listed = Listed { requests, lock: lockfile.lock, overrides, shown };
-        follow(listed, routes, platforms, (&documents, &signers), context, &mut found).await?;
+        let (lock, beside) = (lockfile.lock, BTreeSet::new());
+        let listed = Listed { requests, lock, beside, overrides, shown };
+        ways.extend(follow(listed, routes, platforms, (&documents, &signers), context, &mut found).await?);
     }
-    for (requests, asked) in words(requests)? {
+    for Together { requests, words } in words(requests)? {
         let routes = Routes::load(context, context.directory()).await?;
         let mut solver = Solver::new(&routes, &documents, context).await;
-        let project = solver.project_of(&asked).await?;
-        let lock = report(solver.solve(project).await?, &mut found);
+        let project = solver.project_of(&words).await?;
+        let (lock, beside) = report(solver.solve(project).await?, &mut found);
         let shown = requests.join(" ");
-        let listed = Listed { requests, lock, overrides: Overrides::default(), shown };
-        follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?;
+        let listed = Listed { requests, lock, beside, overrides: Overrides::default(), shown };
+        ways.extend(follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?);
     }
-    let (wish, ways) = signers.conclude(&mut found)?;
+    let wish = signers.conclude(&mut found)?;
     let resolution = blocking(move || found.settle()).await?;
     advisories::add(resolution, &wish, &ways, context).await
 }
@@ -89,12 +94,14 @@ fn changed(path: &Path) -> Problem {
 struct Listed {
     requests: Vec<String>,
     lock: Lock,
+    /// What clients have to know besides, by name and version.
+    beside: BTreeSet<(String, String)>,
     overrides: Overrides,
     /// Where it is from, for messages.
     shown: String,
 }
 
-/// Finds all that a lockfile lists and leads to.
+/// Finds all that a lockfile lists and leads to, and says how the registries were reached.
 async fn follow(
     listed: Listed,
     routes: Routes,
@@ -102,24 +109,24 @@ async fn follow(
     (documents, signers): (&Documents<'_>, &Signers),
     context: &dyn CollectContext,
     found: &mut Found,
-) -> Result<(), Problem> {
-    let Listed { requests, lock, overrides, shown } = listed;
+) -> Result<advisories::Ways, Problem> {
+    let Listed { requests, lock, beside, overrides, shown } = listed;
     let routes = Arc::new(routes);
     routes.warn(context);
     let (shared, scratch) = (routes.clone(), context.scratch().to_owned());
-    let mut wants = blocking(move || Wants::of(&lock, &overrides, &shared, &shown, &scratch)).await?;
+    let mut wants =
+        blocking(move || Wants::of((&lock, &beside), &overrides, &shared, &shown, &scratch)).await?;
     let number = found.requests.len();
     found.requests.push(requests);
     found.gaps.append(&mut wants.gaps);
     found.notes.append(&mut wants.notes);
     let fetcher = Fetcher { routes: &routes, platforms, bent: &wants.bent, documents, signers, context };
     Closure::new(fetcher, number, found).follow(&wants).await?;
-    signers.are_reached_by(&routes);
-    Ok(())
+    Ok(signers.sources().into_iter().map(|source| (source, routes.clone())).collect())
 }
 
-/// Notes down what a tree leaves to be wished for, and gives its lockfile.
-fn report(ideal: Ideal, found: &mut Found) -> Lock {
+/// Notes down what a tree leaves to be wished for, and gives its lockfile, with what clients have to know besides.
+fn report(ideal: Ideal, found: &mut Found) -> (Lock, BTreeSet<(String, String)>) {
     for failed in ideal.failed {
         let detail = format!("no registry has a version of it that fits; {}", failed.needed_by);
         found.gaps.push(gap(&failed.name, &failed.text, "not-found", detail));
@@ -128,5 +135,5 @@ fn report(ideal: Ideal, found: &mut Found) -> Lock {
         let message = format!("{edge} gets {there} instead, as npm would have it");
         found.notes.push(Note { code: "npm.overruled-peer".to_owned(), subject, message });
     }
-    ideal.lock
+    (ideal.lock, ideal.beside)
 }

@@ -12,7 +12,7 @@ pub(super) static CLIENTS: &[&dyn Setup] = &[&Client::Npm, &Client::Pnpm, &Clien
 
 /// A client.
 #[derive(Debug, Clone, Copy)]
-enum Client {
+pub(super) enum Client {
     Npm,
     /// It reads npm's file.
     Pnpm,

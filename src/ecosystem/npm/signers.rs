@@ -4,18 +4,17 @@
 //! and stand in the lock from then on. A registry that lists other keys later is not believed until a person has looked.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
 use super::KEYS;
-use super::advisories::Ways;
 use super::cuttings::Cutting;
 use super::fetch::Fetcher;
 use super::found::{Found, Sighting};
 use super::keys::{self, Keys};
 use super::options::{Advisories, Options};
-use super::origin::{Routes, Source};
+use super::origin::Source;
 use super::signature;
 use crate::ecosystem::{CollectContext, MetadataRequest, Note};
 use crate::problem::{Kind, Problem};
@@ -39,8 +38,6 @@ pub(crate) struct Signers {
 struct Registry {
     /// Its keys, once somebody asked; none, if it has none.
     keys: OnceCell<Believed>,
-    /// How it is reached.
-    way: OnceLock<Arc<Routes>>,
     tally: Mutex<Tally>,
 }
 
@@ -155,24 +152,19 @@ impl Signers {
         })
     }
 
-    /// Remembers the way to the registries that turned up so far, for what is asked of them at the end.
-    pub(super) fn are_reached_by(&self, routes: &Arc<Routes>) {
-        let registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
-        for registry in registries.values() {
-            registry.way.get_or_init(|| routes.clone());
-        }
+    /// The registries that turned up so far.
+    pub(super) fn sources(&self) -> Vec<Source> {
+        self.registries.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     /// Adds the keys to what was found, so that they are carried, and what a person should know. Says which advisories the
-    /// project wants, and how its registries are reached.
+    /// project wants.
     ///
     /// # Errors
     /// If the disk is full.
-    pub(super) fn conclude(self, found: &mut Found) -> Result<(Advisories, Ways), Problem> {
-        let mut ways = Ways::new();
+    pub(super) fn conclude(self, found: &mut Found) -> Result<Advisories, Problem> {
         let registries = self.registries.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (source, registry) in registries {
-            ways.extend(registry.way.get().map(|routes| (source.clone(), routes.clone())));
             let Some(Believed { keys, note }) = registry.keys.get() else { continue };
             let subject = source.repository.clone();
             let mut tell = |code: &str, message: String| {
@@ -193,7 +185,7 @@ impl Signers {
             let planned = keys.planned(&source.repository);
             found.artifacts.push(Sighting { lockfile: 0, base: source.base.to_string(), planned })?;
         }
-        Ok((self.options.advisories, ways))
+        Ok(self.options.advisories)
     }
 }
 

@@ -54,24 +54,31 @@ impl Word {
     }
 }
 
+/// Packages by name that are installed together.
+#[derive(Debug, Default)]
+pub(crate) struct Together {
+    /// The requests, as they were written.
+    pub(crate) requests: Vec<String>,
+    /// What they ask for.
+    pub(crate) words: Vec<Word>,
+}
+
 /// The requests by name, those together that are installed together: all, but the second of one name with others of
 /// its kind, and so on.
-pub(crate) fn words(requests: &[Request]) -> Result<Vec<(Vec<String>, Vec<Word>)>, Problem> {
-    let mut groups: Vec<(Vec<String>, Vec<Word>)> = Vec::new();
+pub(crate) fn words(requests: &[Request]) -> Result<Vec<Together>, Problem> {
+    let mut groups: Vec<Together> = Vec::new();
     for request in requests {
         let RequestBody::Words(what) = &request.body else { continue };
         let word = Word::read(what)?;
-        let free = groups.iter_mut().find(|(_, words)| words.iter().all(|other| other.name != word.name));
-        let (texts, words) = match free {
-            Some(group) => group,
-            None => {
-                groups.push(Default::default());
-                let Some(group) = groups.last_mut() else { continue };
-                group
-            }
-        };
-        texts.push(request.text.clone());
-        words.push(word);
+        let is_free = |group: &Together| group.words.iter().all(|other| other.name != word.name);
+        let place = groups.iter().position(is_free).unwrap_or_else(|| {
+            groups.push(Together::default());
+            groups.len() - 1
+        });
+        if let Some(group) = groups.get_mut(place) {
+            group.requests.push(request.text.clone());
+            group.words.push(word);
+        }
     }
     Ok(groups)
 }

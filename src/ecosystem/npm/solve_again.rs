@@ -1,7 +1,7 @@
 //! The proof that npm inside finds what it needs where no lockfile tells it: the tree is built once more, from what is
 //! carried alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::ideal::{Dependency, Known, Look, Manifest, Origin, Outcome, Project, build};
@@ -19,6 +19,8 @@ use crate::problem::{Kind, Problem};
 struct Carried {
     /// By name, the highest version first.
     versions: HashMap<String, Vec<(Version, Arc<Manifest>)>>,
+    /// The names and versions of which there is no more than what they say.
+    only_known: HashSet<(String, String)>,
     /// The versions that tags point at, by name and tag.
     tags: HashMap<(String, String), String>,
 }
@@ -48,9 +50,9 @@ pub(super) async fn prove(
     let carried = Carried::of(gathered)?;
     let settings = Routes::load(context, context.directory()).await?.settings();
     blocking(move || {
-        let by_name = words.iter().map(|(texts, words)| {
-            let project = solve::project_of(words, &carried);
-            (texts.join(" "), project)
+        let by_name = words.iter().map(|together| {
+            let project = solve::project_of(&together.words, &carried);
+            (together.requests.join(" "), project)
         });
         let all: Vec<(String, Project)> = by_name.chain(documents).collect();
         for (text, project) in all {
@@ -83,6 +85,9 @@ impl Carried {
             let artifact = artifact?;
             if let Some(number) = Version::parse(&artifact.version) {
                 let manifest = Arc::new(manifest(&artifact));
+                if !artifact.files.iter().any(|file| file.role == "tarball") {
+                    carried.only_known.insert((artifact.name.clone(), artifact.version.clone()));
+                }
                 carried.versions.entry(artifact.name).or_default().push((number, manifest));
             }
         }
@@ -96,6 +101,10 @@ impl Carried {
         Ok(carried)
     }
 
+    fn is_whole(&self, manifest: &Manifest) -> bool {
+        !self.only_known.contains(&(manifest.name.to_string(), manifest.version.to_string()))
+    }
+
     fn tagged(&self, name: &str, tag: &str) -> Option<&(Version, Arc<Manifest>)> {
         let version = self.tags.get(&(name.to_owned(), tag.to_owned()))?;
         self.versions.get(name)?.iter().find(|(_, manifest)| *manifest.version == **version)
@@ -104,7 +113,8 @@ impl Carried {
     /// What npm would choose of what is carried.
     fn pick(&self, name: &str, spec: &Spec) -> Option<Arc<Manifest>> {
         let versions = self.versions.get(name)?;
-        let stable = || versions.iter().find(|(version, _)| !version.is_prerelease());
+        let whole = || versions.iter().filter(|(_, manifest)| self.is_whole(manifest));
+        let stable = || whole().find(|(version, _)| !version.is_prerelease()).or(whole().next());
         // As the mirror says it inside: see `packument::dist_tags`.
         let latest = || self.tagged(name, "latest").or_else(stable).or(versions.first());
         let found = match spec {

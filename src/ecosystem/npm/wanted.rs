@@ -35,6 +35,8 @@ pub(crate) struct Wanted {
     pub(crate) optional: bool,
     /// Whether a lockfile says that it runs scripts when it is installed.
     pub(crate) install_script: bool,
+    /// Whether it is never installed, and clients only have to know what it says.
+    pub(crate) only_known: bool,
     /// Who needs it, for messages.
     pub(crate) needed_by: String,
 }
@@ -66,6 +68,7 @@ struct Listed {
     checksums: Vec<Digest>,
     optional: bool,
     install_script: bool,
+    only_known: bool,
     needed_by: String,
 }
 
@@ -82,13 +85,13 @@ impl Listed {
 }
 
 impl Wants {
-    /// Finds out what a lockfile asks for. `path` is its path, for messages; `scratch` gets what outgrows memory. It
-    /// blocks.
+    /// Finds out what a lockfile asks for, and what clients have to know `beside`, by name and version. `path` is its path,
+    /// for messages; `scratch` gets what outgrows memory. It blocks.
     ///
     /// # Errors
     /// If no registry is known, or the lockfile contradicts itself about a checksum or has one that none could be.
     pub(crate) fn of(
-        lock: &Lock,
+        (lock, beside): (&Lock, &BTreeSet<(String, String)>),
         overrides: &Overrides,
         routes: &Routes,
         path: &str,
@@ -103,7 +106,7 @@ impl Wants {
             gaps: Vec::new(),
             notes: Vec::new(),
         };
-        wants.list(lock, routes, scratch)?;
+        wants.list(lock, beside, routes, scratch)?;
         for edge in lock.unmet_by_project(overrides) {
             let detail = "the lockfile is behind package.json; bring it up to date with: npm install \
                           --package-lock-only";
@@ -114,10 +117,15 @@ impl Wants {
         Ok(Wants { count, ..wants })
     }
 
-    fn list(&mut self, lock: &Lock, routes: &Routes, scratch: &Path) -> Result<(), Problem> {
+    fn list(
+        &mut self,
+        lock: &Lock,
+        beside: &BTreeSet<(String, String)>,
+        routes: &Routes,
+        scratch: &Path,
+    ) -> Result<(), Problem> {
         let by_address = lock.asked_for_by_address();
         let askers = Askers::of(lock);
-        let mut numbers = BTreeMap::new();
         let mut listed = Sorter::new(scratch);
         for node in lock.nodes().filter(|node| node.installed_name().is_some()) {
             let Some(name) = node.name() else { continue };
@@ -155,20 +163,39 @@ impl Wants {
                 continue;
             };
             listed.push(Listed {
-                source: *numbers.entry(source).or_insert_with_key(|source| {
-                    self.sources.push(source.clone());
-                    self.sources.len() - 1
-                }),
+                source: self.number(source),
                 name: name.to_owned(),
                 version: version.to_owned(),
                 checksums: self.checksums(node, name, version)?,
                 optional: node.flags().optional,
                 install_script: node.flags().has_install_script,
+                only_known: false,
                 needed_by: askers.needed_by(node),
+            })?;
+        }
+        for (name, version) in beside {
+            let Some(source) = routes.source(name, None)? else { continue };
+            listed.push(Listed {
+                source: self.number(source),
+                name: name.clone(),
+                version: version.clone(),
+                checksums: Vec::new(),
+                optional: true,
+                install_script: false,
+                only_known: true,
+                needed_by: "looked at while the tree is built".to_owned(),
             })?;
         }
         self.listed = listed.finish()?;
         Ok(())
+    }
+
+    /// A registry's place among those that are asked.
+    fn number(&mut self, source: Source) -> usize {
+        self.sources.iter().position(|other| *other == source).unwrap_or_else(|| {
+            self.sources.push(source);
+            self.sources.len() - 1
+        })
     }
 
     /// What the lockfile says of a tarball's bytes.
@@ -215,9 +242,11 @@ impl Wants {
                 checksums: checksums.clone(),
                 optional: one.optional,
                 install_script: one.install_script,
+                only_known: one.only_known,
                 needed_by: one.needed_by,
             });
             wanted.optional &= one.optional;
+            wanted.only_known &= one.only_known;
             if checksums.is_empty() || checksums == wanted.checksums {
                 continue;
             }

@@ -179,7 +179,7 @@ fn tasks(groups: &[Group], from: usize, targets: usize) -> Vec<Task> {
 }
 
 /// Each of the requirements of a group by itself.
-fn taken_apart(group: &Group, target: usize) -> Vec<Group> {
+pub(super) fn taken_apart(group: &Group, target: usize) -> Vec<Group> {
     let Wants::Resolved(wanted) = &group.wants else { return Vec::new() };
     let alone = wanted.requirements.iter().map(|requirement| {
         let wanted = Wanted { requirements: vec![requirement.clone()], ..wanted.clone() };

@@ -13,7 +13,8 @@
 //! where and how it is to be had, and [`group`] what is installed together, as [`with_uv`] finds it told. [`closure`] resolves that in rounds, in which
 //! [`fetch`] asks for what is not [`known`]: pages ([`simple`], [`page_html`]) with what they are looked through together with
 //! ([`links`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
-//! [`publishers`] proves who published them, by [`attestations`]. [`carry`] chooses files, of which [`record`] makes artifacts. [`prove`] checks that they are enough.
+//! [`publishers`] proves who published them, by [`attestations`]. [`carry`] chooses files, of which [`record`] makes artifacts. [`prove`] checks that they are enough, and [`install`] has pip install
+//! them.
 //!
 //! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
 //! what is [`listed`]: on [`pages`] for installers, and as [`project_json`] for those that ask the older interface. What an
@@ -40,6 +41,7 @@ mod host;
 mod hostile_tests;
 mod indexes;
 mod inputs;
+mod install;
 mod known;
 mod links;
 mod listed;
@@ -108,6 +110,10 @@ impl Ecosystem for Pypi {
     fn plain_files<'a>(&self, artifact: &'a Artifact) -> Vec<(String, &'a File)> {
         let files = artifact.files.iter().filter(|file| matches!(file.role.as_str(), "wheel" | "sdist"));
         files.filter_map(|file| Some((file.path.rsplit('/').next()?.to_owned(), file))).collect()
+    }
+
+    fn install(&self) -> Option<&dyn super::Install> {
+        Some(&install::PypiInstall)
     }
 
     fn licence<'a>(&self, artifact: &'a Artifact) -> Option<&'a str> {

@@ -92,9 +92,8 @@ impl Entry {
         if !log.key.verifies(Hash::Sha256, promised.as_bytes(), &self.promise) {
             return Err(refuse("did not promise to have it since then"));
         }
-        match &self.inclusion {
-            Some(inclusion) => inclusion.check(&self.body, log)?,
-            None => {}
+        if let Some(inclusion) = &self.inclusion {
+            inclusion.check(&self.body, log)?;
         }
         Ok(then)
     }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::check::Can;
 use super::collation::Rank;
-use super::known::{Known, Needs};
+use super::known::{Known, Look, Needs};
 use super::peers::Trials;
-use super::place::Placed;
+use super::place::{DEEPEST, Placed};
 use super::project::Project;
 use super::rules::Rules;
 use super::tree::{EdgeId, NodeId, Tree};
 use super::{Outcome, Settings};
+use crate::ecosystem::npm::spec::Spec;
 use crate::problem::Problem;
 
 /// Why building stopped.
@@ -32,6 +33,8 @@ pub(super) struct Builder<'a> {
     pub(super) known: &'a dyn Known,
     pub(super) settings: Settings,
     pub(super) needs: Needs,
+    /// What was looked up and can't be done without.
+    pub(super) looked_up: Needs,
     pub(super) effort: Cell<u64>,
     pub(super) trials: Trials,
     /// Of what came in with a set of peers: whose set that was.
@@ -67,6 +70,7 @@ impl<'a> Builder<'a> {
             known,
             settings,
             needs: Needs::new(),
+            looked_up: Needs::new(),
             effort,
             trials: Trials::new(),
             brought_by: HashMap::new(),
@@ -145,7 +149,7 @@ impl<'a> Builder<'a> {
                 None => {
                     let mut required = HashSet::from([node]);
                     let trial = is_peer.then_some(trial);
-                    self.from_edge(edge, trial, None, &mut required, Builder::deepest())?
+                    self.bring(edge, trial, None, &mut required, DEEPEST)?
                 }
             };
             tasks.push((Rank::of(&self.tree[edge].name), edge, package));
@@ -208,9 +212,8 @@ impl<'a> Builder<'a> {
         for node in self.tree.subtree(self.tree.main) {
             for edge in self.open_edges(node) {
                 let (text, spec) = self.tree.rules.asked(&self.tree[edge]);
-                let is_unknown =
-                    matches!(self.known.look(&self.tree[edge].name, text), super::known::Look::Unknown);
-                if is_unknown && **spec != crate::ecosystem::npm::spec::Spec::Local {
+                let is_unknown = matches!(self.known.look(&self.tree[edge].name, text), Look::Unknown);
+                if is_unknown && **spec != Spec::Local {
                     self.needs.insert((self.tree[edge].name.clone(), text.clone()));
                 }
             }

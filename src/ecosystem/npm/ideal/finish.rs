@@ -4,9 +4,11 @@ use std::collections::HashSet;
 
 use super::Ideal;
 use super::builder::Builder;
+use super::known::Look;
 use super::manifest::Origin;
 use super::tree::{EdgeId, NodeId, Tree};
 use crate::ecosystem::npm::lock::{EdgeKind, Flags, Lock, Written, WrittenEdge};
+use crate::ecosystem::npm::spec::Spec;
 
 /// Something needed that could not be had.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,7 +27,8 @@ impl Builder<'_> {
         let tree = &self.tree;
         let needed = tree.needed();
         let mut ideal = Ideal::default();
-        for id in tree.subtree(tree.main) {
+        let all = tree.subtree(tree.main);
+        for id in all.iter().copied() {
             if tree.is_failed(id) {
                 // What can be done without is missed again, and told, when the lockfile is followed.
                 if !needed.contains(&id) {
@@ -44,6 +47,19 @@ impl Builder<'_> {
             tree.write(id, !needed.contains(&id), &mut ideal.lock);
         }
         ideal.lock.put_in_order();
+        for (name, text) in &self.looked_up {
+            let Look::Found(manifest) = self.known.look(name, text) else { continue };
+            let spec = Spec::read(text);
+            let (_, wanted) = spec.target(name);
+            let is_there = |id: &NodeId| {
+                let placed = &tree[*id].manifest;
+                let version = placed.number.as_ref().filter(|_| placed.name == manifest.name);
+                version.is_some_and(|version| wanted.admits(version))
+            };
+            if manifest.origin == Origin::Registry && !all.iter().any(is_there) {
+                ideal.beside.insert((manifest.name.to_string(), manifest.version.to_string()));
+            }
+        }
         let stays = |edge: &EdgeId| tree[tree[*edge].from].root == tree.main && !tree.is_valid(*edge);
         for edge in self.given_up.iter().filter(|edge| stays(edge)) {
             if let Some(to) = tree[*edge].to {

@@ -25,6 +25,8 @@ mod rules;
 mod tests;
 mod tree;
 
+use std::collections::BTreeSet;
+
 pub(crate) use self::finish::Failed;
 pub(crate) use self::known::{Known, Look, Need, Needs};
 pub(crate) use self::manifest::{Dependency, Manifest, Origin};
@@ -62,6 +64,9 @@ impl Default for Settings {
 pub(crate) struct Ideal {
     /// As the lockfile that npm would write, without addresses and checksums.
     pub(crate) lock: Lock,
+    /// Names and versions that are nowhere in it, but that npm asks registries for while it builds it: it cannot go on
+    /// without knowing what they want beside them.
+    pub(crate) beside: BTreeSet<(String, String)>,
     /// What is needed and could not be had.
     pub(crate) failed: Vec<Failed>,
     /// The peers that don't get what they ask for: who asks, for what, and what is there instead.

@@ -9,7 +9,6 @@ use super::builder::{Builder, Stop};
 use super::collation::Rank;
 use super::known::Look;
 use super::manifest::{Manifest, Origin};
-use super::place::DEEPEST;
 use super::tree::{EdgeId, NodeId};
 use crate::ecosystem::npm::spec::Spec;
 
@@ -30,7 +29,7 @@ impl Builder<'_> {
 
     /// What an edge asks for, with its peers, in the tree `trial`, or in one that is made for it. `second` is an edge that
     /// would like to find the same. What cannot be done without is added to `required`.
-    pub(super) fn from_edge(
+    pub(super) fn bring(
         &mut self,
         edge: EdgeId,
         trial: Option<NodeId>,
@@ -42,10 +41,10 @@ impl Builder<'_> {
             return Err(Stop::Endless);
         }
         let parent = trial.unwrap_or_else(|| self.trial(self.tree[edge].from, false));
-        let first = self.from_spec(edge, parent)?;
+        let first = self.bring_alone(edge, parent)?;
         // Where the first is too much for the second, one that pleases both is looked for.
         let other = match second.filter(|second| !self.tree.is_valid(*second)) {
-            Some(second) => Some(self.from_spec(second, parent)?),
+            Some(second) => Some(self.bring_alone(second, parent)?),
             None => None,
         };
         let node = other.filter(|_| self.tree.is_valid(edge)).unwrap_or(first);
@@ -62,12 +61,12 @@ impl Builder<'_> {
     }
 
     /// The package that an edge asks for, in a tree.
-    fn from_spec(&mut self, edge: EdgeId, parent: NodeId) -> Result<NodeId, Stop> {
+    fn bring_alone(&mut self, edge: EdgeId, parent: NodeId) -> Result<NodeId, Stop> {
         let name = self.tree[edge].name.clone();
         let (text, spec) = self.tree.rules.asked(&self.tree[edge]);
         let (text, spec) = (text.clone(), spec.clone());
         if *spec == Spec::Local {
-            return Ok(self.from_directory(edge, &text, parent));
+            return Ok(self.bring_directory(edge, &text, parent));
         }
         let key = &self.tree[edge].key;
         let workspace = self.tree.edge_named(self.tree.main, key).and_then(|own| self.tree[own].to);
@@ -77,7 +76,12 @@ impl Builder<'_> {
             return Ok(self.link(&name, self.tree[workspace].link.unwrap_or(workspace), parent));
         }
         let manifest = match self.known.look(&name, &text) {
-            Look::Found(manifest) => manifest,
+            Look::Found(manifest) => {
+                if !self.tree.may_miss(edge) {
+                    self.looked_up.insert((name.clone(), text));
+                }
+                manifest
+            }
             Look::Absent => Arc::new(Manifest::nowhere(&name)),
             Look::Unknown => {
                 self.needs.insert((name, text));
@@ -91,7 +95,7 @@ impl Builder<'_> {
     }
 
     /// A link to a directory of the project; for anything else of this machine, something that is no registry's.
-    fn from_directory(&mut self, edge: EdgeId, text: &str, parent: NodeId) -> NodeId {
+    fn bring_directory(&mut self, edge: EdgeId, text: &str, parent: NodeId) -> NodeId {
         let (name, from) = (self.tree[edge].name.clone(), self.tree[edge].from);
         let asking = self.tree[from].stands_for.unwrap_or(from);
         let base = self.tree.location(self.tree[asking].link.unwrap_or(asking));
@@ -138,10 +142,10 @@ impl Builder<'_> {
             let may_conflict = !self.tree.is_of_project(source) && !self.settings.is_strict;
             let Some(current) = self.tree[edge].to else {
                 let Some(parents) = parents else {
-                    self.from_edge(edge, Some(parent), None, required, deeper - 1)?;
+                    self.bring(edge, Some(parent), None, required, deeper - 1)?;
                     continue;
                 };
-                let found = self.from_edge(parents, Some(parent), Some(edge), required, deeper - 1)?;
+                let found = self.bring(parents, Some(parent), Some(edge), required, deeper - 1)?;
                 if self.tree.is_valid(edge) {
                     continue;
                 }
@@ -154,10 +158,10 @@ impl Builder<'_> {
                 }
                 return Err(Stop::Conflict(self.explain_peer(edge, Some(parents))));
             };
-            let wanted = self.from_edge(edge, None, None, required, deeper - 1)?;
+            let wanted = self.bring(edge, None, None, required, deeper - 1)?;
             if self.tree.can_replace(wanted, current, &HashSet::new()) {
                 if let Some(parent) = self.tree[node].parent {
-                    self.from_edge(edge, Some(parent), None, required, deeper - 1)?;
+                    self.bring(edge, Some(parent), None, required, deeper - 1)?;
                 }
             } else if !may_conflict && required.contains(&self.tree[edge].from) {
                 return Err(Stop::Conflict(self.explain_peer(edge, parents)));
@@ -178,11 +182,6 @@ impl Builder<'_> {
             next += 1;
         }
         None
-    }
-
-    /// How deep peers may lead.
-    pub(super) fn deepest() -> usize {
-        DEEPEST
     }
 }
 
