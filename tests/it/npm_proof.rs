@@ -91,7 +91,10 @@ fn signatures_and_advisories_cross_the_gap() {
     std::fs::write(keyrings.join("npm.json"), registry.keys().to_string()).unwrap();
     sides.run("in", &["import", stick]).done();
     let why = sides.run("in", &["why", "npm:plain"]).done();
-    assert!(why.contains("signs with SHA256:one") && why.contains("3 signed by SHA256:one"), "{why}");
+    assert!(
+        why.contains("signs with SHA256:one") && why.contains("3 packages signed by SHA256:one"),
+        "{why}"
+    );
     let status = sides.run("in", &["status"]).done();
     assert!(status.contains("advisories of npm/npm"), "{status}");
 

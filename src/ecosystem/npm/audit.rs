@@ -30,6 +30,9 @@ const OLD: i64 = 30;
 /// What a client has: of each package the versions, each with where it stands in the tree, if that is said.
 type Installed = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
+/// The advisories on its packages, each with the versions that have it.
+type Found = BTreeMap<String, Vec<(Advisory, Vec<String>)>>;
+
 /// The advisories that the packages of a question have, by name: the answer to `advisories/bulk`.
 ///
 /// # Errors
@@ -142,7 +145,7 @@ fn found(
     installed: &Installed,
     context: &dyn ServeContext,
     repository: Option<&str>,
-) -> Result<BTreeMap<String, Vec<(Advisory, Vec<String>)>>, Problem> {
+) -> Result<Found, Problem> {
     let days = context.artifacts(repository, advisory::PLACE)?;
     let Some(made) = days.iter().filter_map(|day| advisory::made(&day.artifact)).max() else {
         context.warn_once(

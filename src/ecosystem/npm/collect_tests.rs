@@ -103,7 +103,7 @@ async fn a_lockfile_becomes_artifacts_with_their_upstream_bytes() {
     );
     assert!(resolution.notes[1].message.contains("install: get it"));
     assert_eq!(resolution.repositories.len(), 1);
-    assert_eq!(resolution.repositories[0].origin, "");
+    assert_eq!(resolution.repositories[0].origin, REGISTRY);
     assert_eq!(resolution.evidence.len(), 3);
     let scoped = &listed(&resolution)[0];
     let [manifest, tarball] = scoped.files.as_slice() else { panic!("{scoped:?}") };
@@ -297,7 +297,7 @@ async fn packages_of_other_registries_keep_their_own_repository() {
     assert_eq!(shown(&resolution), expected);
     let origins: Vec<_> =
         resolution.repositories.iter().map(|repository| repository.origin.as_str()).collect();
-    assert_eq!(origins, ["", "https://other.example.test/", "https://scope.example.test:8443/r/"]);
+    assert_eq!(origins, [REGISTRY, "https://other.example.test/", "https://scope.example.test:8443/r/"]);
     let tarball = &listed(&resolution)[2].files[1];
     assert_eq!(tarball.origin, "https://other.example.test/download/1");
     assert_eq!(tarball.checksums.len(), 2);
@@ -368,7 +368,10 @@ async fn packages_by_name_bring_all_that_npm_would_install() {
     let expected = ["npm @s/b@1.0.0 (metadata)", "npm a@1.0.0", "npm b@1.0.0", "npm b@2.0.0", "npm c@1.0.0"];
     assert_eq!(shown(&resolution), expected);
     assert_eq!(gaps(&resolution), ["not-found gone ^1"]);
-    assert_eq!(notes(&resolution), ["npm.absent-optional lost@1"]);
+    assert_eq!(
+        notes(&resolution),
+        ["npm.absent-optional lost@1", "npm.no-keys npm", "npm.no-advisories npm"]
+    );
     let requests = listed(&resolution).into_iter().map(|planned| planned.requests.join(" "));
     let expected = ["a@latest b other@npm:c", "a@latest b other@npm:c", "a@latest b b@1.x other@npm:c"];
     assert_eq!(requests.take(3).collect::<Vec<_>>(), expected);
@@ -420,7 +423,10 @@ async fn a_project_without_lockfile_is_solved_with_its_workspaces() {
         gaps(&resolution),
         ["git-dependency git github:x/git", "url-dependency tar https://files.example.test/t.tgz"]
     );
-    assert_eq!(notes(&resolution), ["npm.local-dependency local"]);
+    assert_eq!(
+        notes(&resolution),
+        ["npm.local-dependency local", "npm.no-keys npm", "npm.no-advisories npm"]
+    );
     assert_eq!(prove(&resolution), Proof::default());
     let (artifacts, refs) = (&resolution.artifacts, &resolution.refs);
     let gathered = Gathered { ecosystem: "npm", artifacts, refs };

@@ -17,6 +17,7 @@ use super::version_object::VersionObject;
 use super::{KEYS, SCHEMA};
 use crate::ecosystem::{AdmitContext, Together, Verdict};
 use crate::problem::{Kind, Problem};
+use crate::units;
 
 /// The proof of the packages of one bundle.
 pub(super) struct Proving<'a> {
@@ -127,14 +128,15 @@ impl Together for Proving<'_> {
             let mut parts = Vec::new();
             if proved > 0 {
                 let signers: Vec<String> = signers.into_iter().collect();
-                parts.push(format!("{proved} signed by {}", signers.join(" ")));
+                parts.push(format!("{} signed by {}", units::count(proved, "package"), signers.join(" ")));
             }
             if unpinned > 0 {
-                let where_to = "HOME/npm/keyrings";
-                parts.push(format!("{unpinned} signed by keys that are not pinned in {where_to}"));
+                let count = units::count(unpinned, "package");
+                parts.push(format!("{count} signed by keys that are not pinned in HOME/npm/keyrings"));
             }
             if unsigned > 0 {
-                parts.push(format!("{unsigned} not signed by a known key, such as {example}"));
+                let count = units::count(unsigned, "package");
+                parts.push(format!("{count} not signed by a known key, such as {example}"));
             }
             let subject = format!("{repository} {}", keys::PLACE);
             Verdict { subject, is_proved: unpinned + unsigned == 0, text: parts.join("; ") }
@@ -256,10 +258,11 @@ mod tests {
         site.bring("a", |message| vec![one.sign(message)]);
         assert_eq!(site.verdict(), Ok(String::new()), "nobody knows anything");
         site.bring_keys(&keys);
-        let unpinned = "false npm -/npm/v1/keys 1 signed by keys that are not pinned in HOME/npm/keyrings";
+        let unpinned =
+            "false npm -/npm/v1/keys 1 package signed by keys that are not pinned in HOME/npm/keyrings";
         assert_eq!(site.verdict(), Ok(unpinned.to_owned()));
         site.pinned = vec![("public.json", keys.clone())];
-        assert_eq!(site.verdict(), Ok("true npm -/npm/v1/keys 1 signed by SHA256:one".to_owned()));
+        assert_eq!(site.verdict(), Ok("true npm -/npm/v1/keys 1 package signed by SHA256:one".to_owned()));
         site.pinned = vec![("public.json", others.clone())];
         assert_eq!(site.verdict(), Ok(unpinned.to_owned()));
         site.pinned = vec![("npm.json", others.clone()), ("public.json", keys.clone())];
@@ -270,8 +273,7 @@ mod tests {
         site.bring("b", |_| Vec::new());
         assert_eq!(site.verdict().unwrap_err(), "its registry did not sign it");
         site.pinned = vec![("public.json", keys)];
-        let some =
-            "false npm -/npm/v1/keys 1 signed by SHA256:one; 1 not signed by a known key, such as b@1.0.0";
+        let some = "false npm -/npm/v1/keys 1 package signed by SHA256:one; 1 package not signed by a known key, such as b@1.0.0";
         assert_eq!(site.verdict(), Ok(some.to_owned()));
     }
 

@@ -11,8 +11,11 @@ use crate::settings::Settings;
 
 const KEYS_AT: &str = "https://registry.example.test/-/npm/v1/keys";
 
+/// What signs a message.
+type Sign<'a> = &'a dyn Fn(&str) -> Vec<Value>;
+
 /// A registry that lists these keys, and has `a` and `b` with these signatures.
-fn registry(keys: &[Value], signed: [&dyn Fn(&str) -> Vec<Value>; 2]) -> Fake {
+fn registry(keys: &[Value], signed: [Sign<'_>; 2]) -> Fake {
     use base64::Engine as _;
     let mut fake = Fake::with_registry();
     let integrity = format!("sha512-{}", base64::engine::general_purpose::STANDARD.encode([1; 64]));
