@@ -82,7 +82,7 @@ const PACKAGES: [&str; 66] = [
     "@isaacs/cliui@8.0.2",
 ];
 /// How many of them are compared in every run.
-const FEW: usize = 10;
+const FEW: usize = 6;
 /// Where an answer of ours differs from npm's, and why it may: lines of `NAME: why`.
 const DIFFERENCES: &str = include_str!("../../fixtures/npm/differences-from-npm.txt");
 

@@ -62,7 +62,7 @@ pub(super) async fn resolve(
         let platforms = if lockfile.is_of_yarn_1 { &[] } else { &platforms[..] };
         let (lock, beside) = (lockfile.lock, BTreeSet::new());
         let listed = Listed { requests, lock, beside, overrides, shown };
-        follow(listed, routes, platforms, &documents, context, &mut found).await?;
+        follow(listed, routes, platforms, &Documents::passing(context), context, &mut found).await?;
     }
     for Together { requests, words } in words(requests)? {
         let routes = Routes::load(context, context.directory()).await?;
