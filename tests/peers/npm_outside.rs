@@ -175,7 +175,7 @@ fn of_applications(names: &[&str]) -> Vec<(String, Value)> {
 
 #[test]
 fn npm_chooses_what_we_choose() {
-    let packages = PACKAGES.iter().take(FEW).map(|package| of_package(&package));
+    let packages = PACKAGES.iter().take(FEW).map(of_package);
     compare(packages.chain(of_applications(&["vite-react", "express-realworld"])));
 }
 
@@ -184,7 +184,7 @@ fn npm_chooses_what_we_choose() {
 fn npm_chooses_what_we_choose_for_all() {
     let applications =
         ["vite-react", "express-realworld", "nest-starter", "next-shop", "react-scripts-redux"];
-    let packages = PACKAGES.iter().map(|package| of_package(&package));
+    let packages = PACKAGES.iter().map(of_package);
     compare(packages.chain(of_applications(&applications)));
 }
 
