@@ -1,5 +1,5 @@
-//! What resolving a large lockfile costs in memory, seen from outside: the most that this process ever had. So this is
-//! a program of one test.
+//! What resolving a large lockfile costs in memory, and what choosing from a large document does, seen from outside: the most
+//! that this process had. So this is a program of one test.
 //!
 //! The context stands in for the network and the store, so what is measured is the ecosystem's own.
 
@@ -23,7 +23,36 @@ const COUNT: usize = 20_000;
 /// allocator keeps for itself, which differs by some 5 MiB from run to run.
 const LIMIT: usize = 2 * (8 << 20) + COUNT * 450 + (6 << 20);
 
+/// The most that choosing from a document of 20 MiB may cost, itself included.
+const LIMIT_OF_DOCUMENT: usize = 32 << 20;
+/// So many versions it has.
+const VERSIONS: usize = 4_000;
+
 #[tokio::test]
+async fn little_memory_is_needed() {
+    a_large_document_needs_little_more_than_itself().await;
+    a_large_lockfile_needs_little_memory().await;
+}
+
+async fn a_large_document_needs_little_more_than_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let context = Context { directory: directory.path().to_owned() };
+    let npm: &dyn Collect = registry::find("npm").unwrap().collect().unwrap();
+    // The program's own pages come into memory as they are used for the first time.
+    let small = npm.parse("npm", "small", &context).await.unwrap();
+    assert_eq!(npm.resolve(&[small], &[], &context).await.unwrap().artifacts.len(), 1);
+    let before = kibibytes("VmRSS:") << 10;
+    let mut requests = Vec::new();
+    for words in ["large@^1", "large@1.0.7", "large@latest"] {
+        requests.push(npm.parse("npm", words, &context).await.unwrap());
+    }
+    let resolution = npm.resolve(&requests, &[], &context).await.unwrap();
+    let used = (kibibytes("VmHWM:") << 10) - before;
+    assert_eq!(resolution.artifacts.len(), 2);
+    assert!(large_document("large", VERSIONS).len() > 20 << 20);
+    assert!(used < LIMIT_OF_DOCUMENT, "{} KiB were used", used >> 10);
+}
+
 async fn a_large_lockfile_needs_little_memory() {
     let project = tempfile::tempdir().unwrap();
     write_lockfile(project.path());
@@ -90,6 +119,24 @@ fn packument(name: &str) -> String {
     )
 }
 
+/// The document of a package with many versions, each with much to say.
+fn large_document(name: &str, versions: usize) -> String {
+    let words = "x".repeat(5_100);
+    let mut text = String::with_capacity(versions * 5_400 + 1_000);
+    let latest = versions - 1;
+    text.push_str(&format!(r#"{{"name":"{name}","dist-tags":{{"latest":"1.0.{latest}"}},"versions":{{"#));
+    for number in 0..versions {
+        let comma = if number == 0 { "" } else { "," };
+        let integrity = integrity(number);
+        let object = format!(
+            r#"{comma}"1.0.{number}":{{"name":"{name}","version":"1.0.{number}","description":"{words}","dist":{{"integrity":"{integrity}"}}}}"#
+        );
+        text.push_str(&object);
+    }
+    text.push_str("}}");
+    text
+}
+
 struct Context {
     directory: PathBuf,
 }
@@ -97,9 +144,19 @@ struct Context {
 #[async_trait]
 impl FakeMachine for Context {
     async fn metadata(&self, request: &MetadataRequest) -> Result<Option<Metadata>, Problem> {
-        let bytes = Bytes::from(packument(request.access.url.path().trim_matches('/')));
+        let bytes = match request.access.url.path().trim_matches('/') {
+            "large" => Bytes::from(large_document("large", VERSIONS)),
+            "small" => Bytes::from(large_document("small", 1)),
+            name => Bytes::from(packument(name)),
+        };
         let digest = BlobKey::of(&bytes);
         Ok(Some(Metadata { bytes, digest, content_type: "application/json".to_owned() }))
+    }
+
+    async fn held(&self, key: &BlobKey, _: u64) -> Result<Bytes, Problem> {
+        let bytes = Bytes::from(large_document("large", VERSIONS));
+        assert_eq!(BlobKey::of(&bytes), *key);
+        Ok(bytes)
     }
 
     async fn read(&self, path: &Path, limit: u64) -> Result<Option<Bytes>, Problem> {

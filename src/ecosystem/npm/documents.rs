@@ -24,7 +24,8 @@ pub(crate) struct Document {
 /// The documents that were asked for.
 pub(crate) struct Documents<'a> {
     context: &'a dyn CollectContext,
-    known: Mutex<Known>,
+    /// `None` if none is read twice.
+    known: Option<Mutex<Known>>,
 }
 
 #[derive(Default)]
@@ -39,7 +40,12 @@ struct Known {
 impl<'a> Documents<'a> {
     /// None yet.
     pub(crate) fn new(context: &'a dyn CollectContext) -> Documents<'a> {
-        Documents { context, known: Mutex::default() }
+        Documents { context, known: Some(Mutex::default()) }
+    }
+
+    /// Those that are read once each, as a lockfile asks for them: nothing of them is kept.
+    pub(crate) fn passing(context: &'a dyn CollectContext) -> Documents<'a> {
+        Documents { context, known: None }
     }
 
     /// A document; `None` if the registry has none. With `request.fresh`, it is asked for again.
@@ -60,16 +66,19 @@ impl<'a> Documents<'a> {
             }
         }
         let found = self.context.metadata(request).await?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.digests.insert(place, found.as_ref().map(|document| document.digest));
-        Ok(found.map(|document| {
-            known.hold(document.digest, &document.bytes);
-            Document { bytes: document.bytes, digest: document.digest }
-        }))
+        let found = found.map(|document| Document { bytes: document.bytes, digest: document.digest });
+        if let Some(known) = &self.known {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.digests.insert(place, found.as_ref().map(|document| document.digest));
+            if let Some(Document { bytes, digest }) = &found {
+                known.hold(*digest, bytes);
+            }
+        }
+        Ok(found)
     }
 
     fn known(&self, place: &str) -> Option<Option<(BlobKey, Option<Bytes>)>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let digest = *known.digests.get(place)?;
         Some(digest.map(|digest| {
             let held = known.held.iter().find(|(held, _)| *held == digest);

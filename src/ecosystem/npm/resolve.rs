@@ -68,7 +68,8 @@ pub(super) async fn resolve(
         let platforms = if lockfile.is_of_yarn_1 { &[] } else { &platforms[..] };
         let (lock, beside) = (lockfile.lock, BTreeSet::new());
         let listed = Listed { requests, lock, beside, overrides, shown };
-        ways.extend(follow(listed, routes, platforms, (&documents, &signers), context, &mut found).await?);
+        let passing = Documents::passing(context);
+        ways.extend(follow(listed, routes, platforms, (&passing, &signers), context, &mut found).await?);
     }
     for Together { requests, words } in words(requests)? {
         let routes = Routes::load(context, context.directory()).await?;
