@@ -1818,7 +1818,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__serve)
-            opts="-C -q -y -v -h --listen --tls-cert --tls-key --tls-self --tls-name --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-C -q -y -v -h --listen --tls-cert --tls-key --tls-self --tls-name --impersonate --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1868,7 +1868,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__setup)
-            opts="-n -C -q -y -v -h --server --ca --write --undo --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-n -C -q -y -v -h --server --ca --write --undo --rewrite-lock --dry-run --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1879,6 +1879,10 @@ _aftk() {
                     return 0
                     ;;
                 --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rewrite-lock)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

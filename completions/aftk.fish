@@ -314,6 +314,7 @@ plain\t''
 json\t''
 none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -l tls-self -d 'Speak TLS with certificates of this site\'s own authority, which is made if there is none'
+complete -c aftk -n "__fish_aftk_using_subcommand serve" -l impersonate -d 'Answer for the upstreams of what was imported by their own names too, for clients that are led here for them by DNS or /etc/hosts; with --tls-self, certificates are for these names as well'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand serve" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
@@ -335,7 +336,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand export" -s q -l quiet -d 'Prin
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aftk -n "__fish_aftk_using_subcommand push" -l from -d 'Push what REQUEST stands for, read as collect does, in place of what the store has: docker-archive:FILE, oci-archive:FILE, oci:DIR, docker-daemon:IMAGE; it is staged in TMPDIR. Several are possible' -r
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l from -d 'Push what REQUEST stands for, read as collect does, in place of what the store has: docker-archive:FILE, oci-archive:FILE, oci:DIR, docker-daemon:IMAGE, npm-tarball:FILE (a .tgz, or a directory or tar of them); it is staged in TMPDIR. Several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l map -d 'What names become: \'docker.io/library/*=base/*\'; the first that matches counts' -r
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l keep-host -d 'Keep the host of the source in names: docker.io/library/redis; else they begin after it' -r -f -a "true\t''
 false\t''"
@@ -766,6 +767,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand login" -s v -l verbose -d 'Pri
 complete -c aftk -n "__fish_aftk_using_subcommand login" -s h -l help -d 'Print help'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l server -d 'The server\'s address' -r
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l ca -d 'The certificate authority (PEM) that clients need to believe an https server [default: this site\'s own, if it has one]' -r -F
+complete -c aftk -n "__fish_aftk_using_subcommand setup" -l rewrite-lock -d 'Put the server\'s addresses into a lockfile of the client, in place of the registries\' that it was made from; nothing else in it changes' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l home -d 'Keep everything of this side (store, keys, trust, configuration) in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -s C -l directory -d 'Work in DIR' -r -F
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l color -d 'When to use colour; auto: on a terminal' -r -f -a "auto\t''
@@ -777,7 +779,7 @@ json\t''
 none\t''"
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l write -d 'Write it into the client\'s own file, between marks'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l undo -d 'Take out what --write wrote'
-complete -c aftk -n "__fish_aftk_using_subcommand setup" -s n -l dry-run -d 'Only say what --write or --undo would change'
+complete -c aftk -n "__fish_aftk_using_subcommand setup" -s n -l dry-run -d 'Only say what --write, --undo or --rewrite-lock would change'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -l json -d 'Print one JSON object on stdout'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -s q -l quiet -d 'Print only results and errors'
 complete -c aftk -n "__fish_aftk_using_subcommand setup" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
