@@ -101,7 +101,7 @@ for server in aftk verdaccio; do
     fresh $server
     npm install -s --ignore-scripts --replace-registry-host=always >/dev/null
     while read -r path; do echo "url=$(registry verdaccio)$path"; echo "output=/dev/null"; done <"$work/tarballs" >"$work/curl"
-    [ $server = aftk ] || curl -sZ --parallel-max 8 --config "$work/curl"
+    [ $server = aftk ] || curl -sZ --parallel-max 8 --config "$work/curl" 2>/dev/null
 done
 fresh aftk
 "$bin/pnpm" import >/dev/null 2>&1

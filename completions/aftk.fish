@@ -337,7 +337,7 @@ complete -c aftk -n "__fish_aftk_using_subcommand export" -s q -l quiet -d 'Prin
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s y -l yes -d 'Answer yes to what would be asked; nothing is asked but at a terminal'
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s v -l verbose -d 'Print more; given twice, every item'
 complete -c aftk -n "__fish_aftk_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aftk -n "__fish_aftk_using_subcommand push" -l from -d 'Push what REQUEST stands for, read as collect does, in place of what the store has: docker-archive:FILE, oci-archive:FILE, oci:DIR, docker-daemon:IMAGE; it is staged in TMPDIR. Several are possible' -r
+complete -c aftk -n "__fish_aftk_using_subcommand push" -l from -d 'Push what REQUEST stands for, read as collect does, in place of what the store has: docker-archive:FILE, oci-archive:FILE, oci:DIR, docker-daemon:IMAGE, npm-tarball:FILE (a .tgz, or a directory or tar of them); it is staged in TMPDIR. Several are possible' -r
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l map -d 'What names become: \'docker.io/library/*=base/*\'; the first that matches counts' -r
 complete -c aftk -n "__fish_aftk_using_subcommand push" -l keep-host -d 'Keep the host of the source in names: docker.io/library/redis; else they begin after it' -r -f -a "true\t''
 false\t''"

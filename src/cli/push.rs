@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
     /// Push what REQUEST stands for, read as collect does, in place of what the store has: docker-archive:FILE,
-    /// oci-archive:FILE, oci:DIR, docker-daemon:IMAGE; it is staged in TMPDIR. Several are possible
+    /// oci-archive:FILE, oci:DIR, docker-daemon:IMAGE, npm-tarball:FILE (a .tgz, or a directory or tar of them); it is staged in TMPDIR. Several are possible
     #[arg(long, value_name = "REQUEST")]
     from: Vec<String>,
     /// What names become: 'docker.io/library/*=base/*'; the first that matches counts

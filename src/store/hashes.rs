@@ -95,12 +95,35 @@ pub fn has_digest(bytes: &[u8], digest: &Digest) -> Result<bool, StoreError> {
 ///
 /// # Errors
 /// For md5, which proves nothing; if they cannot be read.
-pub fn reads_as(mut file: impl std::io::Read, digest: &Digest) -> Result<bool, StoreError> {
-    let mut hashes = Hashes::new(&[digest.algorithm()], true)?;
+pub fn reads_as(file: impl std::io::Read, digest: &Digest) -> Result<bool, StoreError> {
+    let (hashes, length) = read(file, &[digest.algorithm()])?;
+    let expected = Expected { checksums: vec![digest.clone()], ..Expected::default() };
+    match hashes.found().check(length, &expected) {
+        Ok(()) => Ok(true),
+        Err(StoreError::Mismatch { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The digests of bytes that are read from a file, in the order of the algorithms, each once.
+///
+/// # Errors
+/// For md5, which proves nothing; if they cannot be read.
+pub fn digests_of(file: impl std::io::Read, algorithms: &[Algorithm]) -> Result<Vec<Digest>, StoreError> {
+    let Found { key, others } = read(file, algorithms)?.0.found();
+    let sha256 = key.filter(|_| algorithms.contains(&Algorithm::Sha256)).map(Digest::from);
+    let mut digests: Vec<Digest> = others.into_iter().chain(sha256).collect();
+    digests.sort();
+    Ok(digests)
+}
+
+/// Hashes bytes that are read from a file, and counts them.
+fn read(mut file: impl std::io::Read, algorithms: &[Algorithm]) -> Result<(Hashes, u64), StoreError> {
+    let mut hashes = Hashes::new(algorithms, true)?;
     let (mut buffer, mut length) = (vec![0; 256 * 1024], 0);
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => break,
+            Ok(0) => return Ok((hashes, length)),
             Ok(count) => {
                 hashes.update(buffer.get(..count).unwrap_or_default());
                 length += count as u64;
@@ -110,12 +133,6 @@ pub fn reads_as(mut file: impl std::io::Read, digest: &Digest) -> Result<bool, S
                 return Err(StoreError::Io { what: "cannot read a blob again".to_owned(), source });
             }
         }
-    }
-    let expected = Expected { checksums: vec![digest.clone()], ..Expected::default() };
-    match hashes.found().check(length, &expected) {
-        Ok(()) => Ok(true),
-        Err(StoreError::Mismatch { .. }) => Ok(false),
-        Err(error) => Err(error),
     }
 }
 

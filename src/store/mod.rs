@@ -40,7 +40,7 @@ pub use edition::{
 };
 pub use error::{CATALOGUE_DAMAGED, CATALOGUE_LOST, RESTORE_CATALOGUE, StoreError};
 pub use forgotten::{Forgotten, forgotten};
-pub use hashes::{has_digest, reads_as};
+pub use hashes::{digests_of, has_digest, reads_as};
 pub use layout::Layout;
 pub use listing::{Cursor, Listed};
 #[cfg(any(test, feature = "faults"))]

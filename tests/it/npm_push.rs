@@ -254,3 +254,56 @@ fn nexus_refuses_with_400_what_it_took_already_when_its_answer_was_lost() {
     );
     assert!(pushed.json()["failures"].as_array().unwrap().is_empty());
 }
+
+#[test]
+fn tarballs_of_this_machine_are_pushed_without_a_store() {
+    let push = Push::new();
+    let [one, two, three] = ["1.0.0", "1.10.0", "1.9.0"].map(|version| {
+        tarball(&json!({"name": "@own/tool", "version": version, "license": "MIT", "dependencies": {"other": "^1"}}))
+    });
+    push.sides.write("tool-1.0.0.tgz", &one);
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in [("deep/tool-1.10.0.tgz", &two), ("tool-1.9.0.tgz", &three), ("README", &one)] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        archive.append_data(&mut header, name, &bytes[..]).unwrap();
+    }
+    push.sides.write("all.tar", archive.into_inner().unwrap());
+    let from = ["--from", "npm-tarball:./tool-1.0.0.tgz", "--from", "npm-tarball:./all.tar"];
+    let pushed = push.push("ada", &from);
+    assert_eq!(pushed.code, Some(0), "{}{}", pushed.stderr, pushed.stdout);
+    assert_eq!(pushed.json()["totals"]["artifacts"], json!({"uploaded": 3}), "{}", pushed.stdout);
+    let there = push.packument("@own%2ftool");
+    assert_eq!(there["dist-tags"], json!({"latest": "1.10.0"}));
+    for (version, bytes) in [("1.0.0", &one), ("1.10.0", &two), ("1.9.0", &three)] {
+        let object = &there["versions"][version];
+        assert_eq!(object["dist"]["integrity"], integrity(bytes));
+        assert_eq!(object["dependencies"], json!({"other": "^1"}));
+    }
+    // A directory of them, of which all is there already.
+    let again = push.push("ada", &["--from", "npm-tarball:."]);
+    assert_eq!(
+        again.json()["totals"]["artifacts"],
+        json!({"present": 1}),
+        "{}{}",
+        again.stderr,
+        again.stdout
+    );
+
+    push.sides.write("other.tgz", tarball(&json!({"name": "@own/tool", "version": "1.0.0", "other": true})));
+    push.sides.write("text.tgz", "text");
+    push.sides.write("bad.tgz", tarball(&json!({"name": "../x", "version": "1.0.0"})));
+    for (from, code, why) in [
+        ("npm-tarball:./text.tgz", 2, "no tarball of a package"),
+        ("npm-tarball:./bad.tgz", 2, "could not be published"),
+        ("npm-tarball:./nothing.tgz", 2, "cannot be read"),
+        ("npm-tarball:./empty", 2, "cannot be read"),
+    ] {
+        std::fs::create_dir_all(push.sides.path("project").join("empty")).unwrap();
+        let refused = push.push("ada", &["--from", from]);
+        assert_eq!(refused.code, Some(code), "{from}: {}{}", refused.stderr, refused.stdout);
+        assert!((refused.stderr.clone() + &refused.stdout).contains(why), "{from}: {}", refused.stderr);
+    }
+    let both = ["--from", "npm-tarball:./tool-1.0.0.tgz", "--from", "npm-tarball:./other.tgz"];
+    assert_eq!(push.push("ada", &both).code, Some(6));
+}

@@ -16,7 +16,8 @@
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it. [`host`] lets clients publish packages of
 //! their own: [`publish`] takes a version in, whose [`tarball`] has to be what its document says, [`revise`] changes what is
 //! said of it, both in packuments as clients [`written`] them, and [`hosted`] knows which names are hosted here. [`login`]
-//! lets people sign in for that. [`push`] publishes elsewhere.
+//! lets people sign in for that. [`push`] publishes elsewhere, also what is
+//! [`packed`] on this machine; both ways a [`publication`] becomes an artifact.
 
 mod admit;
 mod advisories;
@@ -55,10 +56,12 @@ mod options;
 mod origin;
 mod osv;
 mod package_json;
+mod packed;
 mod packument;
 mod platform;
 mod proof;
 mod prove;
+mod publication;
 mod publish;
 mod push;
 mod range;
@@ -111,7 +114,7 @@ impl Ecosystem for Npm {
     }
 
     fn words(&self) -> &'static [&'static str] {
-        &["npm"]
+        &["npm", packed::WORD]
     }
 
     fn schema(&self) -> &'static str {
@@ -209,11 +212,14 @@ impl Ecosystem for Npm {
 
 #[async_trait]
 impl Collect for Npm {
-    fn check(&self, _word: &str, what: &str) -> Result<(), Problem> {
-        request::check(what)
+    fn check(&self, word: &str, what: &str) -> Result<(), Problem> {
+        if word == packed::WORD { Ok(()) } else { request::check(what) }
     }
 
-    async fn parse(&self, _word: &str, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+    async fn parse(&self, word: &str, what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+        if word == packed::WORD {
+            return packed::parse(what, context).await;
+        }
         request::parse(what, context).await
     }
 
@@ -223,6 +229,9 @@ impl Collect for Npm {
         platforms: &[String],
         context: &dyn CollectContext,
     ) -> Result<Resolution, Problem> {
+        if requests.iter().any(packed::is_packed) {
+            return packed::resolve(requests, context).await;
+        }
         resolve::resolve(requests, platforms, context).await
     }
 

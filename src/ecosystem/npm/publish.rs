@@ -1,18 +1,17 @@
 //! `npm publish`: one version with its tarball, in a document that says what it is.
 
-use std::collections::BTreeMap;
-
-use bundle_format::{Artifact, BlobKey, Digest, File, Ref, Requirement};
+use bundle_format::{BlobKey, Digest, Ref};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::admit::NpmAdmit;
 use super::host::{SCOPE, Writer, bad_request, forbidden};
+use super::publication::Publication;
 use super::serve::status;
 use super::version::Version;
 use super::version_object::VersionObject;
 use super::written::Written;
-use super::{SCHEMA, hosted, integrity, names, revise, tarball};
+use super::{hosted, integrity, revise, tarball};
 use crate::clock;
 use crate::ecosystem::host::{Stop, Upload};
 use crate::ecosystem::{Admit as _, Answer};
@@ -24,19 +23,19 @@ pub(super) fn received(writer: &Writer<'_>, upload: Upload) -> Result<Answer, St
     if !written.has_tarball {
         return revise::changed(writer, &written);
     }
-    let publication = Publication::read(writer, &written)?;
-    publication.must_be_new()?;
+    let given = Given::read(writer, &written)?;
+    given.must_be_new()?;
     let (context, whose) = (writer.context, (writer.hosted, SCOPE));
-    let Some((key, size)) = context.finish_upload(whose, upload, &publication.digests)? else {
+    let Some((key, size)) = context.finish_upload(whose, upload, &given.digests)? else {
         let message = "the tarball is not what dist.integrity and dist.shasum say, or was damaged on the way";
         return Err(bad_request(message).into());
     };
-    publication.must_be_of(&key)?;
-    publication.take(key, size)
+    given.must_be_of(&key)?;
+    given.take(key, size)
 }
 
 /// A version that is to be published.
-struct Publication<'a> {
+struct Given<'a> {
     writer: &'a Writer<'a>,
     version: &'a str,
     /// Its object, as it was written.
@@ -48,8 +47,8 @@ struct Publication<'a> {
     tags: Vec<&'a str>,
 }
 
-impl<'a> Publication<'a> {
-    fn read(writer: &'a Writer<'a>, written: &'a Written<'a>) -> Result<Publication<'a>, Answer> {
+impl<'a> Given<'a> {
+    fn read(writer: &'a Writer<'a>, written: &'a Written<'a>) -> Result<Given<'a>, Answer> {
         if written.name != writer.name {
             let message =
                 format!("the document is about {:?}, and its address about {}", written.name, writer.name);
@@ -71,7 +70,7 @@ impl<'a> Publication<'a> {
             return Err(bad_request("dist.integrity has to say a sha512 of the tarball"));
         }
         let tags = written.tags.iter().filter(|(_, target)| *target == version).map(|(tag, _)| tag.as_str());
-        Ok(Publication { writer, version, text, object, digests, tags: tags.collect() })
+        Ok(Given { writer, version, text, object, digests, tags: tags.collect() })
     }
 
     /// Turns away a version that is there, or a name that is another's.
@@ -121,7 +120,17 @@ impl<'a> Publication<'a> {
         let Writer { context, hosted, name, .. } = self.writer;
         let text = Bytes::copy_from_slice(self.text.as_bytes());
         let manifest = context.take_in(&text)?;
-        let artifact = self.artifact((manifest, text.len() as u64), (tarball, size));
+        let publication = Publication {
+            repository: &hosted.name,
+            name,
+            version: self.version,
+            object: &self.object,
+            manifest: (manifest, text.len() as u64),
+            tarball: (tarball, size),
+            digests: &self.digests,
+            time: Some(clock::now_text()),
+        };
+        let artifact = publication.artifact();
         let refuse = |problem: crate::problem::Problem| {
             bad_request(&problem.causes.first().cloned().unwrap_or(problem.message))
         };
@@ -141,44 +150,5 @@ impl<'a> Publication<'a> {
         context.commit(changes, "push", &[("package", &self.writer.subject(self.version))])?;
         let id = format!("{name}@{}", self.version);
         Ok(status(201, &json!({ "ok": true, "id": id, "success": true })))
-    }
-
-    fn artifact(&self, manifest: (BlobKey, u64), tarball: (BlobKey, u64)) -> Artifact {
-        let mut attributes = BTreeMap::from([("time".to_owned(), Value::from(clock::now_text()))]);
-        if let Some(licence) = &self.object.licence {
-            attributes.insert("licence".to_owned(), licence.as_str().into());
-        }
-        let file = |role: &str, path: String, (blob, size), media_type: &str, checksums| File {
-            role: role.to_owned(),
-            path,
-            blob,
-            size,
-            media_type: media_type.to_owned(),
-            checksums,
-            origin: String::new(),
-        };
-        let (name, version) = (self.writer.name.clone(), self.version.to_owned());
-        let path = names::tarball_path(&name, &version);
-        let edges = self.object.edges.iter().map(|(name, range, kind)| Requirement {
-            name: name.clone(),
-            range: range.clone(),
-            kind: kind.name().to_owned(),
-        });
-        let mut requires: Vec<Requirement> = edges.collect();
-        requires.sort();
-        Artifact {
-            ecosystem: "npm".to_owned(),
-            repository: self.writer.hosted.name.clone(),
-            name,
-            version,
-            qualifier: String::new(),
-            schema: SCHEMA.to_owned(),
-            attributes,
-            files: vec![
-                file("manifest", String::new(), manifest, "application/json", Vec::new()),
-                file("tarball", path, tarball, "application/octet-stream", self.digests.clone()),
-            ],
-            requires,
-        }
     }
 }

@@ -223,9 +223,7 @@ impl<'a> Package<'a> {
         members.retain(|(key, _)| key != "deprecated");
         let message = message.map(|message| Value::from(message).to_string());
         members.extend(message.as_deref().map(|message| ("deprecated".to_owned(), message)));
-        let members: Vec<String> =
-            members.into_iter().map(|(key, value)| format!("{}:{value}", Value::from(key))).collect();
-        let object = Bytes::from(format!("{{{}}}", members.join(",")));
+        let object = Bytes::from(splice::object(&members));
         if object.len() as u64 > VERSION_OBJECT_LIMIT {
             return Err(bad_request("the message is too long").into());
         }

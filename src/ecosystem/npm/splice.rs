@@ -23,6 +23,15 @@ pub(super) fn last<'a>(members: &[(String, &'a str)], name: &str) -> Option<&'a 
     members.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value)
 }
 
+/// The JSON object of these members, whose values are JSON.
+pub(super) fn object(members: &[(String, &str)]) -> String {
+    let members: Vec<String> = members
+        .iter()
+        .map(|(key, value)| format!("{}:{value}", serde_json::Value::from(key.as_str())))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
 /// The version object with `dist.tarball` saying `path` behind a gap for the mirror's address, and every other byte as it was.
 /// An object without one gets one. If a key stands there twice, each is replaced: it must not matter which one a client takes.
 ///

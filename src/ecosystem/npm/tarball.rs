@@ -23,6 +23,24 @@ pub(super) struct Identity {
 /// # Errors
 /// What is wrong with it.
 pub(super) fn identity(file: impl Read) -> io::Result<Identity> {
+    Identity::read(&package_json(file)?)
+}
+
+impl Identity {
+    /// Reads a `package.json`.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(super) fn read(text: &str) -> io::Result<Identity> {
+        serde_json::from_str(text).map_err(|error| damaged(&format!("its package.json is damaged: {error}")))
+    }
+}
+
+/// The `package.json` of a tarball, all of which can be unpacked. Blocks.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn package_json(file: impl Read) -> io::Result<String> {
     let mut archive = tar::Archive::new(MultiGzDecoder::new(file).take(MOST_UNPACKED));
     let mut found = None;
     // Raw: what extends an entry's header may be as large as it likes, and a client's own paths are short.
@@ -45,7 +63,7 @@ pub(super) fn identity(file: impl Read) -> io::Result<Identity> {
     if text.starts_with(byte_order_mark) {
         text.drain(..byte_order_mark.len());
     }
-    serde_json::from_slice(&text).map_err(|error| damaged(&format!("its package.json is damaged: {error}")))
+    String::from_utf8(text).map_err(|_| damaged("its package.json is not UTF-8"))
 }
 
 /// Whether a path is that of a `package.json` in a tarball's one folder, which npm takes away whatever it is called.
