@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 
+use super::attestations::Provenance;
 use super::file_name::FileName;
 use super::inputs::requirements::Requirements;
+use super::inputs::uv_settings::UvSettings;
 use super::inputs::{pdm_lock, pipfile_lock, poetry_lock, pylock, pyproject, uv_lock};
 use super::marker::{Chosen, Marker};
 use super::metadata::Metadata;
@@ -120,6 +122,8 @@ proptest! {
         let _ = Metadata::parse(text.as_bytes());
         let _ = Requirements::parse(&text, "requirements.txt", &|_| None);
         let _ = pyproject::Pyproject::parse(&text, "pyproject.toml");
+        let _ = UvSettings::parse(&text, "uv.toml");
+        let _ = Provenance::read(text.as_bytes());
         for parse in [pylock::parse, uv_lock::parse, poetry_lock::parse, pdm_lock::parse, pipfile_lock::parse] {
             let _ = parse(&text, "lock");
         }

@@ -1,6 +1,9 @@
 //! What is believed of an attestation, and each lie by itself.
 
+use std::sync::LazyLock;
+
 use bundle_format::BlobKey;
+use proptest::prelude::*;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType};
 use serde_json::{Value, json};
 
@@ -155,5 +158,32 @@ fn roots_are_believed_whole_and_in_their_time() {
         |root| *root = json!([]),
     ] {
         assert!(changed(change).is_err());
+    }
+}
+
+/// An attestation and those who are believed, made once.
+static GOOD: LazyLock<(Attestation, Roots)> = LazyLock::new(|| {
+    let made = Made::new().unwrap();
+    (attested(&made), roots(&made))
+});
+
+proptest! {
+    #[test]
+    fn no_bit_of_it_may_be_another(part in 0..6usize, at in any::<prop::sample::Index>(), bit in 0..8u8) {
+        let (good, roots) = &*GOOD;
+        let mut changed = good.clone();
+        let entry = &mut changed.entries[0];
+        let bytes = match part {
+            0 => &mut changed.certificate,
+            1 => &mut changed.statement,
+            2 => &mut changed.signature,
+            3 => &mut entry.body,
+            4 => &mut entry.promise,
+            _ => &mut entry.inclusion.as_mut().unwrap().root,
+        };
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        prop_assert!(changed.verify(roots).is_err());
+        prop_assert!(good.verify(roots).is_ok());
     }
 }
