@@ -29,7 +29,7 @@ timed() { # NAME COMMAND…
     cp -r "$work/project" "$work/cold"
     (cd "$work/cold" && /usr/bin/time -f '%e %M' -o "$work/time" "$@" >"$work/said" 2>&1) ||
         { cat "$work/said"; exit 1; }
-    cat "$work/time" >>"$work/$name"
+    cat "$work/time" >>"$work/times.$name"
     echo "$name $(cat "$work/time")"
 }
 
@@ -41,6 +41,6 @@ for _ in $(seq "$runs"); do
         --ignore-scripts --store-dir "$work/store"
 done
 for name in aftk npm pnpm; do
-    sort -n "$work/$name" | awk -v name="$name" '{ s[NR] = $1; if ($2 > m) m = $2 }
+    sort -n "$work/times.$name" | awk -v name="$name" '{ s[NR] = $1; if ($2 > m) m = $2 }
         END { printf "%-5s median %.2f s, at most %.0f MiB\n", name, s[int((NR + 1) / 2)], m / 1024 }'
 done
