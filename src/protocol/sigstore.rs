@@ -4,7 +4,7 @@
 //! done in those minutes is what an append-only log says, with a signature of its own. So an attestation proves itself for
 //! good to whoever knows the authorities and logs beforehand ([`Roots`]); nobody is asked.
 //!
-//! - [`roots`]: whom one believes · [`certificate`]: who signed · [`log`]: when · [`statement`]: what
+//! - `roots`: whom one believes · `certificate`: who signed · `log`: when · `statement`: what
 //!
 //! Not looked at: whether the certificate itself was logged (its SCT), which tells of authorities that issue in secret.
 

@@ -61,19 +61,23 @@ fn what_clients_missed_is_added_outside() {
 
     let toml = "# Ours.\nformat = 1\nrequests = [\n  # the manual\n  \"file:./manual.txt\",\n]\n";
     sides.write("aftk.toml", toml);
-    for (name, text) in [("wanted.txt", list), ("wanted.json", report.to_string())] {
+    let list = format!("{list}npm:No Name\n");
+    for (name, text, code) in [("wanted.txt", list, 4), ("wanted.json", report.to_string(), 0)] {
         sides.write(name, text);
         let dry = sides.run("out", &["add", "--from", name, "--dry-run"]);
         assert_eq!(
             (dry.code, dry.stdout.as_str()),
-            (Some(4), "+ docker:registry.example.test/team/app:1.2\n")
+            (Some(code), "+ docker:registry.example.test/team/app:1.2\n+ npm:left-pad\n")
         );
-        assert!(dry.stderr.contains("not added: npm:left-pad: "), "{}", dry.stderr);
+        assert_eq!(dry.stderr.contains("not added: npm:No Name: "), code == 4, "{}", dry.stderr);
         assert_eq!(std::fs::read_to_string(sides.path("project/aftk.toml")).unwrap(), toml);
     }
     assert_eq!(sides.run("out", &["add", "--from", "wanted.txt"]).code, Some(4));
     let added = std::fs::read_to_string(sides.path("project/aftk.toml")).unwrap();
-    assert_eq!(added, toml.replace("]\n", "  \"docker:registry.example.test/team/app:1.2\",\n]\n"));
+    assert_eq!(
+        added,
+        toml.replace("]\n", "  \"docker:registry.example.test/team/app:1.2\",\n  \"npm:left-pad\",\n]\n")
+    );
 
     let cleared = sides.run("in", &["wanted", "--clear"]);
     assert!(cleared.stderr.contains("forgotten here"), "{}", cleared.stderr);

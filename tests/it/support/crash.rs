@@ -151,7 +151,13 @@ impl Collects {
 fn bodies(upstream: &FakeUpstream) -> BTreeMap<String, u64> {
     let mut bodies = BTreeMap::new();
     for seen in upstream.requests() {
-        if seen.method == "GET" && seen.header("range").is_none() && seen.header("if-none-match").is_none() {
+        // What the registry says of itself, and has no body here, is no package's.
+        let is_of_package = !seen.path.starts_with("/-/");
+        if is_of_package
+            && seen.method == "GET"
+            && seen.header("range").is_none()
+            && seen.header("if-none-match").is_none()
+        {
             *bodies.entry(seen.path).or_default() += 1;
         }
     }
