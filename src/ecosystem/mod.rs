@@ -65,7 +65,7 @@ pub use serve::{
     ALL, Answer, BASIC, ClientRequest, Content, LASTING, Principal, QUESTION, Route, Serve, ServeContext,
     Session, SignIn, Takes,
 };
-pub use setup::{ClientFile, Editions, Form, RewrittenLock, Setup, SetupServer};
+pub use setup::{AUTHORITY, ClientFile, Editions, Form, RewrittenLock, Setup, SetupServer};
 
 /// An ecosystem, by what it can do. Every part is optional.
 pub trait Ecosystem: Send + Sync {

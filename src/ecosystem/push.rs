@@ -45,7 +45,7 @@ impl PushOrder {
     ///
     /// # Errors
     /// Usage.
-    pub(crate) fn must_sign_nothing(&self) -> Result<(), Problem> {
+    pub fn must_sign_nothing(&self) -> Result<(), Problem> {
         match self.signing_key {
             None => Ok(()),
             Some(_) => Err(Problem::new(Kind::Usage, "push.options", "--signing-key is for --product aptly")),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::problem::{Kind, Problem};
 
 /// Where Debian's and Ubuntu's `update-ca-certificates` looks for authorities of the site's own.
-pub(super) const AUTHORITY: &str = "/usr/local/share/ca-certificates/aftk.crt";
+pub const AUTHORITY: &str = "/usr/local/share/ca-certificates/aftk.crt";
 
 /// Configuring one client.
 pub trait Setup: Send + Sync {

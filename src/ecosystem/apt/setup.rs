@@ -3,8 +3,7 @@
 
 use super::edition::{KEYRING, KEYRING_OF_UPSTREAM, SUITES, SuiteFacts};
 use super::source::is_path;
-use crate::ecosystem::setup::AUTHORITY;
-use crate::ecosystem::{ClientFile, Form, Setup, SetupServer, server_address};
+use crate::ecosystem::{AUTHORITY, ClientFile, Form, Setup, SetupServer, server_address};
 use crate::problem::Problem;
 
 /// What can be set up.

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::lock;
-use crate::ecosystem::setup::AUTHORITY;
-use crate::ecosystem::{ClientFile, Form, RewrittenLock, Setup, SetupServer, server_address};
+use crate::ecosystem::{AUTHORITY, ClientFile, Form, RewrittenLock, Setup, SetupServer, server_address};
 use crate::problem::Problem;
 
 /// The clients that can be configured.

@@ -2,8 +2,7 @@
 
 use url::{Host, Url};
 
-use crate::ecosystem::setup::AUTHORITY;
-use crate::ecosystem::{ClientFile, Form, Setup, SetupServer, server_address};
+use crate::ecosystem::{AUTHORITY, ClientFile, Form, Setup, SetupServer, server_address};
 use crate::problem::Problem;
 
 /// The clients that can be configured.
