@@ -1,5 +1,6 @@
 //! The seam for pushing: artifacts of the store become uploads in a server's own protocol.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -233,6 +234,16 @@ pub fn must_not_rename(order: &PushOrder, what: &str) -> Result<(), Problem> {
         return Err(Problem::new(Kind::Usage, "push.options", message));
     }
     Ok(())
+}
+
+/// The versions that were chosen of each package, by its repository and name.
+pub fn by_package(chosen: &[Chosen]) -> BTreeMap<(String, String), BTreeSet<String>> {
+    let mut packages: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for one in chosen {
+        let package = (one.repository.clone(), one.name.clone());
+        packages.entry(package).or_default().insert(one.version.clone());
+    }
+    packages
 }
 
 /// The address of a server that a target names, ending in a slash. `example` is how one is written, and `account` says where

@@ -190,7 +190,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
 }
 
 /// The names that were given, those of this machine, and the addresses that are listened on, each once.
-fn all_names(given: &[String], listen: &[SocketAddr]) -> Vec<String> {
+pub(super) fn all_names(given: &[String], listen: &[SocketAddr]) -> Vec<String> {
     let mut names = given.to_vec();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let is_name = |name: &str| {

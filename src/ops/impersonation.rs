@@ -26,14 +26,16 @@ pub(super) struct Impersonation {
     upstreams: Upstreams,
     /// Those that certificates have to name.
     hosts: watch::Sender<Vec<String>>,
+    /// What the server itself is called: a bundle must not take that name away from it.
+    own: Vec<String>,
     seen: Option<Revision>,
 }
 
 impl Impersonation {
     /// Nothing yet.
-    pub(super) fn new(store: &Store) -> Impersonation {
+    pub(super) fn new(store: &Store, own: Vec<String>) -> Impersonation {
         let (upstreams, hosts) = (Upstreams::default(), watch::Sender::default());
-        Impersonation { store: store.clone(), upstreams, hosts, seen: None }
+        Impersonation { store: store.clone(), upstreams, hosts, own, seen: None }
     }
 
     /// What the server asks.
@@ -51,13 +53,13 @@ impl Impersonation {
     /// # Errors
     /// If the store cannot be read.
     pub(super) async fn refresh(&mut self, events: &dyn Events) -> Result<(), Problem> {
-        let (store, seen) = (self.store.clone(), self.seen);
+        let (store, own, seen) = (self.store.clone(), self.own.clone(), self.seen);
         let found = blocking(move || {
             let revision = store.catalogue.revision()?;
             if seen == Some(revision) {
                 return Ok(None);
             }
-            Ok(Some((revision, upstreams(&store)?)))
+            Ok(Some((revision, upstreams(&store, &own)?)))
         });
         let Some((revision, upstreams)) = found.await? else { return Ok(()) };
         self.seen = Some(revision);
@@ -86,7 +88,7 @@ impl Impersonation {
 }
 
 /// The upstreams of all repositories, as far as they have names of their own: a number is no name that could be led elsewhere.
-fn upstreams(store: &Store) -> Result<Vec<Upstream>, Problem> {
+fn upstreams(store: &Store, own: &[String]) -> Result<Vec<Upstream>, Problem> {
     let mut found = Vec::new();
     for repository in store.catalogue.repositories()? {
         let ecosystem = registry::ECOSYSTEMS.iter().find(|one| one.name() == repository.ecosystem);
@@ -96,7 +98,10 @@ fn upstreams(store: &Store) -> Result<Vec<Upstream>, Problem> {
         let Some(Host::Domain(host)) = url.host().filter(|_| matches!(url.scheme(), "http" | "https")) else {
             continue;
         };
-        if host == "localhost" || host.ends_with(".localhost") {
+        let is_own = host.ends_with(".localhost") || own.iter().any(|name| name.eq_ignore_ascii_case(host));
+        // Others cannot stand in a certificate.
+        let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+        if is_own || !is_name {
             continue;
         }
         let prefix = serve.root_of(url.path()).split('/').filter(|part| !part.is_empty());

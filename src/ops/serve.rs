@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::certificates::CertificateSource;
+use super::certificates::{self, CertificateSource};
 use super::editions;
 use super::impersonation::Impersonation;
 use crate::access::{Hosted, Read};
@@ -60,7 +60,11 @@ pub async fn serve(
                 .hint("write address:port, such as 0.0.0.0:2385")
         })?);
     }
-    let mut impersonation = Impersonation::new(store);
+    let own = match &certificate {
+        Some(CertificateSource::Own { names, .. }) => &names[..],
+        _ => &[],
+    };
+    let mut impersonation = Impersonation::new(store, certificates::all_names(own, &addresses));
     if impersonate {
         impersonation.refresh(&**events).await?;
     }

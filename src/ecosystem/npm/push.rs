@@ -21,8 +21,8 @@ use super::version_object::{LARGEST_DOCUMENT, Upstream, VersionObject};
 use super::{Npm, SCHEMA, integrity, names, splice};
 use crate::blocking::blocking;
 use crate::ecosystem::push::{
-    Entry, Failure, Ledger, Outcome, Part, PartState, Push, PushContext, PushOrder, address, deliver,
-    must_not_rename,
+    Entry, Failure, Ledger, Outcome, Part, PartState, Push, PushContext, PushOrder, address, by_package,
+    deliver, must_not_rename,
 };
 use crate::ecosystem::template::within_quotes;
 use crate::ecosystem::{Chosen, MetadataRequest};
@@ -55,12 +55,8 @@ impl Push for Npm {
         let registry = Registry { base: base(&order.target)?, routes, order, context };
         let stage = Happening::Stage { name: "push".to_owned(), items: None, bytes: None };
         machine.events().emit(stage);
-        let mut packages: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-        for one in chosen {
-            let package = (one.repository.clone(), one.name.clone());
-            packages.entry(package).or_default().insert(one.version.clone());
-        }
-        let pushes = packages.into_iter().map(|(package, versions)| registry.package(package, versions));
+        let pushes =
+            by_package(chosen).into_iter().map(|(package, versions)| registry.package(package, versions));
         let mut pushes = pin!(futures_util::stream::iter(pushes).buffered(AT_ONCE));
         let mut ledger = Ledger::default();
         while let Some(pushed) = pushes.next().await {

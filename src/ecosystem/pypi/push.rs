@@ -18,8 +18,8 @@ use super::simple::{ACCEPT, LARGEST, Page};
 use super::wheel::LARGEST_METADATA;
 use super::{Pypi, SCHEMA, metadata, pypirc};
 use crate::ecosystem::push::{
-    Entry, Failure, Ledger, Outcome, Part, PartState, Push, PushContext, PushOrder, address, deliver,
-    must_not_rename,
+    Entry, Failure, Ledger, Outcome, Part, PartState, Push, PushContext, PushOrder, address, by_package,
+    deliver, must_not_rename,
 };
 use crate::ecosystem::{Chosen, MetadataRequest};
 use crate::events::Happening;
@@ -51,12 +51,8 @@ impl Push for Pypi {
             Target { access: Access { credential, ..Access::open(base) }, context, dry_run: order.dry_run };
         let stage = Happening::Stage { name: "push".to_owned(), items: None, bytes: None };
         context.machine().events().emit(stage);
-        let mut projects: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-        for one in chosen {
-            let project = (one.repository.clone(), one.name.clone());
-            projects.entry(project).or_default().insert(one.version.clone());
-        }
-        let pushes = projects.into_iter().map(|(project, versions)| target.project(project, versions));
+        let pushes =
+            by_package(chosen).into_iter().map(|(project, versions)| target.project(project, versions));
         let mut pushes = pin!(futures_util::stream::iter(pushes).buffered(AT_ONCE));
         let mut ledger = Ledger::default();
         while let Some(pushed) = pushes.next().await {
