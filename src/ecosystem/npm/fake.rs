@@ -1,7 +1,7 @@
 //! A collecting context for tests: files and documents from tables, nothing of this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -10,7 +10,7 @@ use bundle_format::BlobKey;
 use bytes::Bytes;
 
 use crate::ecosystem::testing::FakeMachine;
-use crate::ecosystem::{Metadata, MetadataRequest, Planned};
+use crate::ecosystem::{Metadata, MetadataRequest, Planned, ReadSeek};
 use crate::problem::Problem;
 use crate::settings::Settings;
 
@@ -44,6 +44,11 @@ impl Fake {
     /// Puts a file there.
     pub(crate) fn file(&mut self, path: &str, text: &str) {
         self.files.insert(PathBuf::from(path), Bytes::copy_from_slice(text.as_bytes()));
+    }
+
+    /// Puts a file there that is no text.
+    pub(crate) fn bytes(&mut self, path: &str, bytes: Vec<u8>) {
+        self.files.insert(PathBuf::from(path), Bytes::from(bytes));
     }
 
     /// Answers an address.
@@ -83,9 +88,9 @@ impl FakeMachine for Fake {
         Ok(found)
     }
 
-    async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
+    async fn open(&self, path: &Path) -> Result<Option<Box<dyn ReadSeek>>, Problem> {
         let found = self.files.get(path).cloned();
-        Ok(found.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
+        Ok(found.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn ReadSeek>))
     }
 
     fn settings(&self, _: &str) -> Vec<Settings> {
