@@ -106,19 +106,20 @@ fn tarballs_are_had_in_parts_and_documents_packed() {
     let path = "plain/-/plain-1.4.0.tgz";
     let whole = ask(&serving, "GET", path, &[]);
     let tag = whole.header("etag").unwrap();
-    let table: &[(&[&str], u16, Option<std::ops::Range<usize>>)] = &[
-        (&["Range: bytes=0-0"], 206, Some(0..1)),
-        (&["Range: bytes=8000-"], 206, Some(8000..9000)),
-        (&["Range: bytes=-10"], 206, Some(8990..9000)),
+    // What is asked, the status, and the first and last byte that come, if any do.
+    let table: &[(&[&str], u16, Option<[usize; 2]>)] = &[
+        (&["Range: bytes=0-0"], 206, Some([0, 0])),
+        (&["Range: bytes=8000-"], 206, Some([8000, 8999])),
+        (&["Range: bytes=-10"], 206, Some([8990, 8999])),
         (&["Range: bytes=9000-"], 416, None),
-        (&["Range: bytes=0-0", "If-Range: \"other\""], 200, Some(0..9000)),
-        (&["Range: lines=1-2"], 200, Some(0..9000)),
+        (&["Range: bytes=0-0", "If-Range: \"other\""], 200, Some([0, 8999])),
+        (&["Range: lines=1-2"], 200, Some([0, 8999])),
     ];
     for (headers, status, part) in table {
         let answer = ask(&serving, "GET", path, headers);
         assert_eq!(answer.status, *status, "{headers:?}");
-        if let Some(part) = part {
-            assert!(answer.body == whole.body[part.clone()], "{headers:?}");
+        if let Some([first, last]) = part {
+            assert!(answer.body == whole.body[*first..=*last], "{headers:?}");
         }
     }
     let resumed = ask(&serving, "GET", path, &["Range: bytes=100-", &format!("If-Range: {tag}")]);
