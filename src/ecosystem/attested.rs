@@ -49,8 +49,10 @@ impl Attested {
             true => format!("built by {}", self.by),
             false => format!("published by {}", self.by),
         };
-        // A workflow's address begins with its repository's, unless it is one that several use.
-        let is_known = self.by.strip_prefix(&self.repository).is_some_and(|rest| rest.starts_with('/'));
+        // A workflow's address has its repository in it, whole or without the host as older certificates have it, unless it
+        // is one that several use.
+        let path = self.repository.strip_prefix("https://").unwrap_or(&self.repository);
+        let is_known = self.by.contains(&format!("/{path}/"));
         if !self.repository.is_empty() && !is_known {
             told += &format!(" from {}", self.repository);
         }
@@ -101,4 +103,45 @@ pub(super) fn unreadable(path: &Path, code: &'static str, fault: &Fault) -> Prob
         .at(path.display())
         .because(fault.to_string())
         .hint("it is a trusted_root.json, as clients of Sigstore have it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_told_where_the_workflow_is_anothers() {
+        let own = "https://forge.example.test/team/app/.github/workflows/release.yml@refs/tags/v1";
+        let shared = "https://forge.example.test/tools/builder/.github/workflows/build.yml@refs/tags/v2";
+        for (by, repository, from) in [
+            (own, "https://forge.example.test/team/app", false),
+            (own, "team/app", false),
+            (own, "", false),
+            (shared, "https://forge.example.test/team/app", true),
+            (shared, "team/app", true),
+            (own, "team/ap", true),
+        ] {
+            let (by, repository) = (by.to_owned(), repository.to_owned());
+            let attested = Attested { by, repository, ..Attested::default() };
+            assert_eq!(attested.told().contains(" from "), from, "{attested:?}");
+        }
+    }
+
+    #[test]
+    fn who_made_several_things_is_said_once() {
+        let one = Attested {
+            by: "me".to_owned(),
+            logged: "2026-01-01T00:00:00Z".to_owned(),
+            ..Attested::default()
+        };
+        let later = Attested { logged: "2026-01-02T00:00:00Z".to_owned(), ..one.clone() };
+        let built = Attested {
+            kind: "https://slsa.dev/provenance/v1".to_owned(),
+            commit: "12ab".to_owned(),
+            ..one.clone()
+        };
+        let told =
+            "built by me at 12ab, logged 2026-01-01T00:00:00Z; published by me, logged 2026-01-01T00:00:00Z";
+        assert_eq!(said([&one, &later, &built]), told);
+    }
 }
