@@ -383,25 +383,12 @@ impl Closed {
                     if build.requires.is_empty() || !done.insert((target, asked.join("\n"))) {
                         continue;
                     }
-                    let wanted = Wanted {
-                        requirements: build.requires.clone(),
-                        constraints: options.build_constraints.clone(),
-                        ..Wanted::default()
-                    };
-                    let indexes = release
-                        .groups
-                        .iter()
-                        .find_map(|group| groups.get(*group))
-                        .map(|group| group.indexes.clone());
                     let name = format!("{} {}", release.project, release.version);
-                    let group = Group::new(
-                        name,
-                        release.requests(groups),
-                        Wants::Resolved(wanted),
-                        indexes.unwrap_or_default(),
-                        Part::Build,
-                    );
-                    builders.push(Group { targets: vec![target], ..group });
+                    let of = release.groups.iter().find_map(|group| groups.get(*group));
+                    let group = of.and_then(|group| {
+                        group.building(name, release.requests(groups), build.requires.clone(), options)
+                    });
+                    builders.extend(group.map(|group| Group { targets: vec![target], ..group }));
                 }
             }
         }

@@ -49,14 +49,16 @@ impl Install for PypiInstall {
             };
             for group in &groups.groups {
                 match group.part {
-                    Part::Document => all.attempts.extend(attempt(group, &target, &python, server, &options)),
+                    Part::Document | Part::Build => {
+                        all.attempts.extend(attempt(group, &target, &python, server, &options))
+                    }
                     // What is asked for one by one need not go together.
                     Part::Words => {
                         let alone = taken_apart(group, 0);
                         let each = alone.iter().map(|one| attempt(one, &target, &python, server, &options));
                         all.attempts.extend(each.flatten());
                     }
-                    Part::Build | Part::Installers => {}
+                    Part::Installers => {}
                 }
             }
         }
