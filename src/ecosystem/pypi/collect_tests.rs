@@ -110,7 +110,10 @@ async fn what_builds_the_project_itself_is_carried() {
         lines(&extra)
     );
     // Where there is nothing beside the document, a path is from where one works.
-    assert_eq!(fake("deps/requirements.txt", "./own\n-e ./own\n").carries(&["deps/requirements.txt"]).await, lines(&built));
+    assert_eq!(
+        fake("deps/requirements.txt", "./own\n-e ./own\n").carries(&["deps/requirements.txt"]).await,
+        lines(&built)
+    );
     let lock = format!(
         "version = 1\n[[package]]\nname = \"app\"\nversion = \"0\"\nsource = {{ editable = \"../own\" }}\n\
          dependencies = [{{ name = \"a\" }}]\n[[package]]\nname = \"a\"\nversion = \"1\"\n\
