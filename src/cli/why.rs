@@ -72,7 +72,7 @@ fn print(why: &Why) {
             told("", &format!("upstream says {checksum}"));
         }
     }
-    if let Some(upstream) = &why.upstream {
+    for upstream in &why.upstream {
         told("upstream", &format!("{} {}", upstream.proof.subject, upstream.proof.says));
         if let Some(verdict) = &upstream.verdict {
             told("", &format!("when it was accepted here: {verdict}"));

@@ -5,6 +5,8 @@
 
 mod admit;
 mod archive_index;
+#[cfg(feature = "sigstore")]
+mod attested;
 mod export;
 pub mod host;
 mod install;
@@ -331,6 +333,19 @@ pub struct HelperAnswer {
 pub trait ReadSeek: Read + Seek + Send {}
 
 impl<T: Read + Seek + Send> ReadSeek for T {}
+
+/// What the project says to an ecosystem, as a part of the identity of each of its requests: a lock that was resolved under
+/// other settings is not good any more. Nothing, where it says nothing.
+#[cfg(any(feature = "npm", feature = "pypi"))]
+fn settings_identity(ecosystem: &str, context: &dyn CollectContext) -> String {
+    let settings = context.settings(ecosystem);
+    let all: Vec<String> =
+        settings.iter().map(|table| serde_json::Value::Object(table.values.clone()).to_string()).collect();
+    match all.is_empty() {
+        true => String::new(),
+        false => format!(" [{}]", BlobKey::of(all.join("\n").as_bytes()).hex().get(..16).unwrap_or_default()),
+    }
+}
 
 /// What ops hand to a collecting ecosystem.
 #[async_trait]

@@ -45,9 +45,8 @@ pub struct Why {
     /// Why it is in the lock of the project.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locked: Option<InLock>,
-    /// What its upstream proves it with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<Upstream>,
+    /// What its upstream proves it with: what it brings of its own, and what proves others as well.
+    pub upstream: Vec<Upstream>,
     /// Who brought it into the store.
     pub brought: Vec<Brought>,
     /// Where it was pushed, oldest first.
@@ -65,6 +64,12 @@ pub struct Upstream {
     /// What was made of it when a snapshot was accepted here, with the keys of upstreams that were pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
+}
+
+impl From<UpstreamProof> for Upstream {
+    fn from(proof: UpstreamProof) -> Upstream {
+        Upstream { proof, verdict: None }
+    }
 }
 
 /// Why something is in a lock.
@@ -178,7 +183,7 @@ impl WhyReport {
                 named: Named::of(artifact),
                 files: artifact.files.clone(),
                 locked: None,
-                upstream: UpstreamProof::of(artifact).map(|proof| Upstream { proof, verdict: None }),
+                upstream: UpstreamProof::of(artifact).map(Upstream::from).into_iter().collect(),
                 brought: Vec::new(),
                 pushes: Vec::new(),
                 artifact: artifact.clone(),
@@ -199,8 +204,12 @@ impl Why {
     fn may_be_proved_by(&mut self, proof: &Artifact) {
         let is_of_it =
             (&proof.ecosystem, &proof.repository) == (&self.artifact.ecosystem, &self.artifact.repository);
-        if is_of_it && self.proved_by().as_ref() == Some(&proof.name) {
-            self.upstream = UpstreamProof::of(proof).map(|proof| Upstream { proof, verdict: None });
+        if !is_of_it || self.proved_by().as_ref() != Some(&proof.name) {
+            return;
+        }
+        if let Some(proof) = UpstreamProof::of(proof) {
+            self.upstream.retain(|known| known.proof.subject != proof.subject);
+            self.upstream.push(Upstream::from(proof));
         }
     }
 }
@@ -353,7 +362,7 @@ fn from_audit(report: &mut WhyReport, store: &Store, cancel: &Cancel) -> Result<
                 let was_brought = why.brought.iter().filter_map(|brought| brought.snapshot.as_ref());
                 let was_brought =
                     was_brought.map(|by| by.entry.snapshot.to_string()).any(|key| key == said("snapshot"));
-                if let Some(upstream) = why.upstream.as_mut().filter(|_| was_brought) {
+                for upstream in why.upstream.iter_mut().filter(|_| was_brought) {
                     let verdict = entry.subject.get(&proved(&upstream.proof.subject));
                     upstream.verdict = verdict.cloned().or(upstream.verdict.take());
                 }

@@ -5,10 +5,13 @@
 //! good to whoever knows the authorities and logs beforehand ([`Roots`]); nobody is asked.
 //!
 //! - `roots`: whom one believes · `certificate`: who signed · `log`: when · `statement`: what
+//! - `certificate_log`: that an authority issued a certificate in public · `bundle`: how all this is written down
 //!
-//! Not looked at: whether the certificate itself was logged (its SCT), which tells of authorities that issue in secret.
+//! What a key signs that its reader knows by name, and no certificate, is looked up in the log all the same.
 
+pub mod bundle;
 mod certificate;
+mod certificate_log;
 mod log;
 #[cfg(any(test, feature = "faults"))]
 pub mod made;
@@ -20,10 +23,12 @@ use aws_lc_rs::signature::{
     EcdsaVerificationAlgorithm, UnparsedPublicKey,
 };
 use jiff::Timestamp;
+use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use self::certificate::Leaf;
 pub use self::log::{Entry, Inclusion};
+use self::roots::Root;
 pub use self::roots::Roots;
 
 /// Why an attestation is not believed.
@@ -32,12 +37,15 @@ pub enum Fault {
     /// It is not of the form that it should have.
     #[error("it cannot be read: {0}")]
     Malformed(String),
-    /// Nobody who is pinned vouches for its certificate.
+    /// Nobody who is pinned has to do with it.
+    #[error("{0}")]
+    Unpinned(&'static str),
+    /// Those who are pinned do not vouch for its certificate.
     #[error("its certificate {0}")]
     Certificate(String),
     /// Somebody changed it, or it is somebody else's.
-    #[error("its signature is none of its certificate's key")]
-    Signature,
+    #[error("its signature is none of {0}")]
+    Signature(&'static str),
     /// No log that is pinned says that and when it was signed.
     #[error("the log of signatures {0}")]
     Log(String),
@@ -47,16 +55,25 @@ pub enum Fault {
 }
 
 /// A statement, and what shows who made it when.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attestation {
-    /// The signer's certificate (X.509 in DER).
-    pub certificate: Vec<u8>,
+    /// Who is said to have signed it.
+    pub signed_by: SignedBy,
     /// What is stated.
     pub statement: Vec<u8>,
     /// The signature over it in DSSE's encoding.
     pub signature: Vec<u8>,
     /// What logs say of it: one is enough.
     pub entries: Vec<Entry>,
+}
+
+/// Whose a signature is said to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignedBy {
+    /// Whom this certificate names (X.509 in DER).
+    Certificate(Vec<u8>),
+    /// The key of this name, which whoever reads it has to know.
+    Key(String),
 }
 
 /// Who made a statement.
@@ -66,12 +83,16 @@ pub struct Signer {
     pub identity: String,
     /// Who vouched to the authority for that.
     pub issuer: String,
+    /// The repository that a workflow was run for; empty, where the certificate does not say.
+    pub repository: String,
+    /// The commit of it; empty, where the certificate does not say.
+    pub commit: String,
     /// When it was logged.
     pub logged: Timestamp,
 }
 
 /// The type of payload that statements have in DSSE.
-const PAYLOAD: &str = "application/vnd.in-toto+json";
+pub const PAYLOAD: &str = "application/vnd.in-toto+json";
 
 impl Attestation {
     /// Who made the statement, by those whom one believes.
@@ -79,19 +100,48 @@ impl Attestation {
     /// # Errors
     /// Why nobody is believed to have made it.
     pub fn verify(&self, roots: &Roots) -> Result<Signer, Fault> {
-        let leaf = Leaf::read(&self.certificate)?;
+        let SignedBy::Certificate(certificate) = &self.signed_by else {
+            return Err(Fault::Certificate("is missing".to_owned()));
+        };
+        let leaf = Leaf::read(certificate)?;
+        if !self.is_signed_with(&leaf.key) {
+            return Err(Fault::Signature("its certificate's key"));
+        }
+        let logged = roots.first_that(|root| {
+            let logged = self.logged(certificate, root)?;
+            root.vouch_for(&leaf, logged)?;
+            Ok(logged)
+        })?;
+        let Leaf { identity, issuer, repository, commit, .. } = leaf;
+        Ok(Signer { identity, issuer, repository, commit, logged })
+    }
+
+    /// When a key, a SubjectPublicKeyInfo in DER that is believed to be its signer's, made the statement.
+    ///
+    /// # Errors
+    /// Why the key is not believed to have made it.
+    pub fn verify_with_key(&self, key: &[u8], roots: &Roots) -> Result<Timestamp, Fault> {
+        let info = SubjectPublicKeyInfo::from_der(key).ok().filter(|(rest, _)| rest.is_empty());
+        let read = info.and_then(|(_, info)| Key::read(&info));
+        let read = read.ok_or_else(|| malformed("the key is none of ECDSA on P-256 or P-384"))?;
+        if !self.is_signed_with(&read) {
+            return Err(Fault::Signature("the key that it names"));
+        }
+        roots.first_that(|root| self.logged(key, root))
+    }
+
+    fn is_signed_with(&self, key: &Key) -> bool {
         let encoded = format!("DSSEv1 {} {PAYLOAD} {} ", PAYLOAD.len(), self.statement.len());
         let encoded = [encoded.as_bytes(), &self.statement].concat();
-        if !leaf.key.verifies(Hash::Sha256, &encoded, &self.signature) {
-            return Err(Fault::Signature);
-        }
+        key.verifies(Hash::Sha256, &encoded, &self.signature)
+    }
+
+    /// When a log took it in, as that of this signer: their certificate or key in DER.
+    fn logged(&self, signer: &[u8], root: &Root) -> Result<Timestamp, Fault> {
         let mut why = Fault::Log("has no entry of it".to_owned());
         for entry in &self.entries {
-            match entry.logged(self, roots) {
-                Ok(logged) => {
-                    roots.vouch_for(&leaf, logged)?;
-                    return Ok(Signer { identity: leaf.identity, issuer: leaf.issuer, logged });
-                }
+            match entry.logged(self, signer, root) {
+                Ok(logged) => return Ok(logged),
                 Err(fault) => why = fault,
             }
         }

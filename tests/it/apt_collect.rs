@@ -227,7 +227,7 @@ fn who_signed_what_upstream_is_told_before_and_after_the_gap() {
     is_signed(&told);
     assert!(told.contains("when it was accepted here: signed by "), "{told}");
     let json = project.sides.run("in", &["why", "apt:tool", "--json"]).json();
-    let verdict = json["artifacts"][0]["upstream"]["verdict"].as_str().unwrap();
+    let verdict = json["artifacts"][0]["upstream"][0]["verdict"].as_str().unwrap();
     assert!(verdict.starts_with("signed by "), "{verdict}");
 }
 

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use aftk::protocol::sigstore::made::{COMMIT, IDENTITY, Made, THEN, VOUCHER, bundle};
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -16,6 +17,8 @@ use crate::support::serving::Serving;
 use crate::support::sides::{Ran, Sides};
 
 const SCHEME: &str = "ecdsa-sha2-nistp256";
+/// What kind of statement says who built something.
+const BUILT: &str = "https://slsa.dev/provenance/v1";
 
 /// A registry that signs what it publishes, and tells of weaknesses.
 struct Signing {
@@ -44,10 +47,18 @@ impl Signing {
 
     /// Publishes a package with the signature of a message.
     fn sign(&self, package: &Package, message: &str) {
+        self.publish(package, message, &json!(null));
+    }
+
+    /// The same, with where it is attested.
+    fn publish(&self, package: &Package, message: &str, attestations: &Value) {
         let signature = self.pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
         let mut document = package.document();
-        document["versions"][package.version]["dist"]["signatures"] =
-            json!([{ "keyid": "SHA256:one", "sig": STANDARD.encode(signature.as_ref()) }]);
+        let dist = &mut document["versions"][package.version]["dist"];
+        dist["signatures"] = json!([{ "keyid": "SHA256:one", "sig": STANDARD.encode(signature.as_ref()) }]);
+        if !attestations.is_null() {
+            dist["attestations"] = attestations.clone();
+        }
         self.upstream.route(&package.document_path(), Reply::json(&document));
     }
 
@@ -131,42 +142,55 @@ fn a_lock_answers_on_another_machine_whatever_is_known_by_then() {
     assert_ne!(std::fs::read(sides.path("project/aftk.lock")).unwrap(), lock);
 }
 
+/// Has the registry attest a package: who built it, and that it was published.
+fn attest(registry: &Signing, package: &Package, made: &Made, subject: &str) -> Value {
+    use sha2::Digest as _;
+    let message = format!("{}@{}:{}", package.name, package.version, package.integrity());
+    registry.publish(package, &message, &json!({ "url": "https://x.example.test/" }));
+    let sha512 = sha2::Sha512::digest(&package.tarball);
+    let sha512: String = sha512.iter().map(|byte| format!("{byte:02x}")).collect();
+    let statement = |kind: &str| {
+        let subject = json!([{ "name": subject, "digest": { "sha512": sha512 } }]);
+        let form = "https://in-toto.io/Statement/v1";
+        json!({ "_type": form, "subject": subject, "predicateType": kind, "predicate": {} }).to_string()
+    };
+    let built = made.attest(statement(BUILT).as_bytes(), THEN, |_| {}).unwrap();
+    let spki = registry.pair.public_key().as_der().unwrap();
+    let sign = |text: &[u8]| registry.pair.sign(&SystemRandom::new(), text).unwrap().as_ref().to_vec();
+    let published = statement("https://registry.example.test/publish/v0.1");
+    let published = made.attest_with_key(published.as_bytes(), ("SHA256:one", spki.as_ref()), sign);
+    let attestations = json!({ "attestations": [
+        { "predicateType": BUILT, "bundle": bundle(&built, false) },
+        { "predicateType": "publish", "bundle": bundle(&published, true) },
+    ]});
+    let name = package.name.replace('/', "%2f");
+    let path = format!("/-/npm/v1/attestations/{name}@{}", package.version);
+    registry.upstream.route(&path, Reply::json(&attestations));
+    attestations
+}
+
 /// Attestations are carried where they are about the very tarball, and answered where their registry has them.
 #[test]
 fn attestations_are_carried_for_the_tarball_that_they_are_about() {
-    let (sides, registry) = (Sides::new(), Signing::start());
+    let (sides, registry, made) = (Sides::new(), Signing::start(), Made::new().unwrap());
     write_project(&sides, &registry.packages);
-    let hex = |package: &Package| {
-        use sha2::Digest as _;
-        sha2::Sha512::digest(&package.tarball).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-    };
-    let attest = |package: &Package, subject: &str, path: &str| {
-        let mut document = package.document();
-        document["versions"][package.version]["dist"]["attestations"] =
-            json!({ "url": "https://x.example.test/" });
-        registry.upstream.route(&package.document_path(), Reply::json(&document));
-        let statement = json!({ "_type": "https://in-toto.io/Statement/v1",
-                                "subject": [{ "name": subject, "digest": { "sha512": hex(package) } }] });
-        let envelope = json!({ "payload": STANDARD.encode(statement.to_string()),
-                               "payloadType": "application/vnd.in-toto+json", "signatures": [{ "sig": "AAAA" }] });
-        let attestations = json!({ "attestations": [{ "bundle": { "dsseEnvelope": envelope } }] });
-        registry.upstream.route(path, Reply::json(&attestations));
-        attestations
-    };
     let [scoped, plain] = [&registry.packages[0], &registry.packages[1]];
-    attest(plain, "pkg:npm/other@1.4.0", "/-/npm/v1/attestations/plain@1.4.0");
+    attest(&registry, plain, &made, "pkg:npm/other@1.4.0");
     let refused = registry.online(&sides, "out", &["collect", "--json"]);
     assert_eq!((refused.code, &refused.json()["error"]["code"]), (Some(3), &json!("npm.attestation")));
     let told = [
-        ("plain@1.4.0", attest(plain, "pkg:npm/plain@1.4.0", "/-/npm/v1/attestations/plain@1.4.0")),
-        (
-            "@scope%2fleaf@2.0.1",
-            attest(scoped, "pkg:npm/%40scope/leaf@2.0.1", "/-/npm/v1/attestations/@scope%2fleaf@2.0.1"),
-        ),
+        ("plain@1.4.0", attest(&registry, plain, &made, "pkg:npm/plain@1.4.0")),
+        ("@scope%2fleaf@2.0.1", attest(&registry, scoped, &made, "pkg:npm/%40scope/leaf@2.0.1")),
     ];
     registry.online(&sides, "out", &["collect", "--out", "../stick"]).done();
     sides.trust();
-    sides.run("in", &["import", sides.path("stick").to_str().unwrap()]).done();
+    let stick = sides.path("stick");
+    let inspected = sides.run("in", &["inspect", stick.to_str().unwrap()]).done();
+    assert!(
+        inspected.contains("plain 1.4.0, has attestations, which nobody verified outside"),
+        "{inspected}"
+    );
+    sides.run("in", &["import", stick.to_str().unwrap()]).done();
     let serving = Serving::start(&sides);
     for (version, document) in told {
         let path = format!("/npm/all/-/npm/v1/attestations/{version}");
@@ -176,6 +200,46 @@ fn attestations_are_carried_for_the_tarball_that_they_are_about() {
     }
     let absent = Client::connect(serving.address).ask("GET", "/npm/all/-/npm/v1/attestations/top@0.3.0", &[]);
     assert_eq!(absent.status, 404);
+}
+
+#[test]
+fn who_built_a_version_is_verified_on_both_sides() {
+    let (sides, registry) = (Sides::new(), Signing::start());
+    let (made, strangers) = (Made::new().unwrap(), Made::new().unwrap());
+    write_project(&sides, &registry.packages);
+    attest(&registry, &registry.packages[1], &made, "pkg:npm/plain@1.4.0");
+    let project = std::fs::read_to_string(sides.path("project/aftk.toml")).unwrap();
+    sides.write("aftk.toml", format!("{project}\n[[npm]]\ntrusted-root = \"roots.json\"\n"));
+    sides.write("roots.json", strangers.trusted_root().to_string());
+    let refused = registry.online(&sides, "out", &["collect"]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    for said in ["the attestations of plain@1.4.0 do not hold", BUILT, "is not pinned"] {
+        assert!(refused.stderr.contains(said), "{said}: {}", refused.stderr);
+    }
+    sides.write("roots.json", made.trusted_root().to_string());
+    registry.online(&sides, "out", &["collect", "--out", "../stick"]).done();
+    sides.trust();
+    let stick = sides.path("stick");
+    let stick = stick.to_str().unwrap();
+    let built =
+        format!("1.4.0, built by {IDENTITY} at {COMMIT}, for whom {VOUCHER} vouched, logged 2026-01-01");
+    let inspected = sides.run("in", &["inspect", stick]).done();
+    assert!(inspected.contains(&format!("upstream  npm plain {built}")), "{inspected}");
+    assert!(inspected.contains("; published by SHA256:one, logged"), "{inspected}");
+    // Inside, others are believed: then it is refused; those who are believed outside: then it is noted.
+    let keyrings = sides.path("in/npm/keyrings");
+    std::fs::create_dir_all(&keyrings).unwrap();
+    let pin = |name: &str, text: &Value| std::fs::write(keyrings.join(name), text.to_string()).unwrap();
+    pin("sigstore.json", &strangers.trusted_root());
+    let refused = sides.run("in", &["import", stick]);
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    assert!(refused.stderr.contains("its attestations do not hold"), "{}", refused.stderr);
+    pin("sigstore.json", &made.trusted_root());
+    pin("npm.json", &registry.keys());
+    sides.run("in", &["import", stick]).done();
+    let why = sides.run("in", &["why", "npm:plain"]).done();
+    assert!(why.contains(&format!("when it was accepted here: {built}")), "{why}");
+    assert!(why.contains("upstream  npm -/npm/v1/keys signs with SHA256:one"), "{why}");
 }
 
 /// Packages leave the store as plain files, named as upstream names them, together with files of other ecosystems.

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use aftk::protocol::sigstore::made::{IDENTITY, Made, THEN, VOUCHER, pep740, statement};
+use aftk::protocol::sigstore::made::{COMMIT, IDENTITY, Made, THEN, VOUCHER, pep740, statement};
 use bundle_format::BlobKey;
 use serde_json::{Value, json};
 
@@ -308,7 +308,8 @@ fn who_published_a_file_is_proved_on_both_sides() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let bundle = index.sides.medium().pop().unwrap().display().to_string();
     let inspected = index.run(&["inspect", &bundle]).done();
-    let says = format!("upstream  pypi app 1.0, published by {IDENTITY}, for whom {VOUCHER} vouched");
+    let says =
+        format!("upstream  pypi app 1.0, published by {IDENTITY} at {COMMIT}, for whom {VOUCHER} vouched");
     assert!(inspected.contains(&says), "{inspected}");
     // Inside, others are believed: then it is refused; those who are believed outside: then it is noted.
     index.sides.trust();

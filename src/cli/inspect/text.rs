@@ -11,6 +11,9 @@ use crate::units;
 /// Columns are no wider than this, so that one long name does not push the others away.
 const WIDEST: usize = 60;
 
+/// So many proofs of upstreams are shown: every package may have one of its own.
+const PROOFS: usize = 20;
+
 /// What a bundle lists, by repositories.
 pub(super) fn tree(bundle: &Inspected) -> Result<(), Problem> {
     head(bundle);
@@ -124,7 +127,11 @@ fn head(bundle: &Inspected) {
         units::count(evidence.files, "file"),
         evidence.with_origins
     ));
-    for proof in &bundle.proofs {
-        output::line(&format!("  upstream  {} {}", proof.subject, proof.says));
+    for proof in bundle.proofs.iter().take(PROOFS) {
+        output::line(&format!("  upstream  {} {}", printable(&proof.subject), printable(&proof.says)));
+    }
+    if let Some(more) = bundle.proofs.len().checked_sub(PROOFS).filter(|more| *more > 0) {
+        let more = units::count(more as u64, "package");
+        output::line(&format!("            and of {more} more: --json has all, aftk why those of one"));
     }
 }

@@ -4,6 +4,7 @@
 use bundle_format::{Algorithm, Artifact, BlobKey, Digest, File, Ref};
 use bytes::Bytes;
 
+use super::attestations::Attestations;
 use super::proof::{self, Proving};
 use super::version::Version;
 use super::{
@@ -81,7 +82,7 @@ impl Admit for NpmAdmit {
             };
             let document = read(&attested.blob)?;
             let about = (artifact.name.as_str(), artifact.version.as_str());
-            if let Err(why) = attestations::check(&document, about, &tarball.checksums) {
+            if let Err(why) = Attestations::read(&document, about, &tarball.checksums) {
                 return refuse(&why);
             }
         }
@@ -166,6 +167,7 @@ fn check_attributes(artifact: &Artifact) -> Result<(), &'static str> {
     if artifact.attributes.get(signers::ATTRIBUTE).is_some_and(|keys| !keys.is_array()) {
         return Err("its attribute `signed_by` is no list");
     }
+    attestations::noted(&artifact.attributes)?;
     // Ranges of old packages have tabs and line ends in them, which npm reads as spaces.
     let readable =
         |text: &str| text.len() <= 4096 && !text.chars().any(|c| c.is_control() && !c.is_whitespace());
@@ -300,6 +302,11 @@ mod tests {
             ("time's type", |a| drop(a.attributes.insert("time".to_owned(), 1.into()))),
             ("licence's type", |a| drop(a.attributes.insert("licence".to_owned(), 1.into()))),
             ("selected", |a| drop(a.attributes.insert("selected".to_owned(), "no".into()))),
+            ("who made it", |a| drop(a.attributes.insert("attested".to_owned(), "me".into()))),
+            ("who made it, in control characters", |a| {
+                let by = serde_json::json!([{ "by": "\u{1b}[2J", "issuer": "", "logged": "", "kind": "" }]);
+                a.attributes.insert("attested".to_owned(), by);
+            }),
             ("role", |a| a.files[1].role = "readme".to_owned()),
             ("two tarballs", |a| a.files.push(a.files[1].clone())),
             ("two version objects", |a| a.files.push(a.files[0].clone())),

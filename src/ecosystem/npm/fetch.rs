@@ -134,7 +134,10 @@ impl Fetcher<'_> {
                 && attestations::can_be_checked(checksums)
             {
                 match attestations::fetch(self, source, (name, version), checksums).await? {
-                    Some(file) => planned.files.push(file),
+                    Some((file, attested)) => {
+                        planned.files.push(file);
+                        planned.attributes.extend(attestations::attribute(&attested));
+                    }
                     None => fetched.notes.push(Note {
                         code: "npm.no-attestations".to_owned(),
                         subject: format!("{name}@{version}"),

@@ -175,7 +175,12 @@ impl Keys {
 impl RegistryKey {
     /// The key itself.
     pub(super) fn public(&self) -> Option<PublicKey> {
-        PublicKey::from_spki(&STANDARD.decode(&self.key).ok()?)
+        PublicKey::from_spki(&self.spki())
+    }
+
+    /// Its SubjectPublicKeyInfo in DER.
+    pub(super) fn spki(&self) -> Vec<u8> {
+        STANDARD.decode(&self.key).unwrap_or_default()
     }
 
     /// From when on it is not used any more; never, where it does not say.
@@ -215,15 +220,23 @@ pub(super) mod testing {
 
         /// The key as it lists it.
         pub(in super::super) fn key(&self, expires: Option<&str>) -> Value {
-            let spki = self.pair.public_key().as_der().unwrap();
-            json!({ "keyid": self.name, "scheme": SCHEME, "keytype": SCHEME, "key": STANDARD.encode(spki.as_ref()),
+            json!({ "keyid": self.name, "scheme": SCHEME, "keytype": SCHEME, "key": STANDARD.encode(self.spki()),
                     "expires": expires })
+        }
+
+        /// The key in DER.
+        pub(in super::super) fn spki(&self) -> Vec<u8> {
+            self.pair.public_key().as_der().unwrap().as_ref().to_vec()
+        }
+
+        /// Its signature in DER.
+        pub(in super::super) fn raw(&self, message: &[u8]) -> Vec<u8> {
+            self.pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
         }
 
         /// Its signature as a version object has it.
         pub(in super::super) fn sign(&self, message: &str) -> Value {
-            let signature = self.pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
-            json!({ "keyid": self.name, "sig": STANDARD.encode(signature.as_ref()) })
+            json!({ "keyid": self.name, "sig": STANDARD.encode(self.raw(message.as_bytes())) })
         }
     }
 }

@@ -10,7 +10,7 @@
 //! and [`network`] know where packages come from, and on which way.
 //!
 //! [`signers`] knows which keys a registry signs with ([`keys`]) and holds versions to that ([`signature`]), outside; [`proof`]
-//! does inside. [`advisories`] takes along what is known of weaknesses ([`advisory`], [`osv`]), and [`audit`] answers it.
+//! does inside; [`attestations`] tell who made them. [`advisories`] takes along what is known of weaknesses ([`advisory`], [`osv`]), and [`audit`] answers it.
 //!
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it. [`host`] lets clients publish packages of
@@ -158,7 +158,7 @@ impl Ecosystem for Npm {
     }
 
     fn proof(&self, artifact: &Artifact) -> Option<String> {
-        (artifact.schema == KEYS).then(|| keys::shown(artifact))
+        if artifact.schema == KEYS { Some(keys::shown(artifact)) } else { attestations::shown(artifact) }
     }
 
     fn is_of_its_day(&self, schema: &str) -> bool {

@@ -1,4 +1,4 @@
-//! What a project says to npm in its `[[npm]]` tables: whom registries are believed from, and where advisories are.
+//! What a project says to npm in its `[[npm]]` tables: whose keys and attestations are believed, and where advisories are.
 
 use std::path::Path;
 
@@ -17,6 +17,8 @@ use crate::settings::{OneOrMore, Settings};
 pub(super) struct Options {
     /// The keys that registries have to sign with.
     pinned: Vec<Pinned>,
+    /// Files that name whose attestations are believed.
+    pub(super) trusted_roots: Vec<String>,
     /// What is taken along of known weaknesses.
     pub(super) advisories: Advisories,
 }
@@ -48,6 +50,7 @@ struct Pinned {
 struct Table {
     registry: Option<String>,
     keys: Option<Written>,
+    trusted_root: Option<OneOrMore>,
     advisories: Option<Wanted>,
 }
 
@@ -105,6 +108,9 @@ impl Options {
             Some(Wanted::Any(true)) => self.advisories = Advisories::OfRegistries,
             Some(Wanted::Any(false)) => self.advisories = Advisories::None,
             Some(Wanted::Files(files)) => self.advisories = Advisories::Files(files.list()),
+        }
+        if let Some(files) = table.trusted_root {
+            self.trusted_roots = files.list();
         }
         let keys = match table.keys {
             None => return Ok(()),

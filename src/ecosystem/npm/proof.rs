@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use bundle_format::Artifact;
 
 use super::admit::untrusted;
+use super::attestations::{self, Attestations, Verified};
 use super::keys::{self, Keys};
 use super::packument;
 use super::signature::{self, Fault};
 use super::version_object::VersionObject;
 use super::{KEYS, SCHEMA};
-use crate::ecosystem::{AdmitContext, Together, Verdict};
+use crate::ecosystem::{AdmitContext, Together, Verdict, attested};
 use crate::problem::{Kind, Problem};
+use crate::protocol::sigstore::Roots;
 use crate::units;
 
 /// The proof of the packages of one bundle.
@@ -29,6 +31,10 @@ pub(super) struct Proving<'a> {
     /// By repository: what the bundle brings.
     carried: BTreeMap<String, Keys>,
     found: BTreeMap<String, Found>,
+    /// Whose attestations are believed.
+    roots: Roots,
+    /// By repository and package: who made what, and whether all of that is known.
+    attested: BTreeMap<(String, String), (Vec<String>, bool)>,
 }
 
 /// What is known of the packages of a repository.
@@ -48,19 +54,64 @@ impl<'a> Proving<'a> {
     /// Reads the keys that are pinned here.
     pub(super) fn begin(context: &'a dyn AdmitContext) -> Result<Proving<'a>, Problem> {
         let (mut pinned, mut any) = (BTreeMap::<String, Keys>::new(), Keys::default());
+        let mut roots = Roots::default();
         for (path, bytes) in context.keyrings(&["json"])? {
-            let keys = Keys::read(&bytes).and_then(|keys| keys.ok_or_else(|| "it lists no keys".to_owned()));
-            let keys = keys.map_err(|why| {
+            let unusable = |why: String| {
                 Problem::new(Kind::Usage, "npm.keys", "the pinned keys of a registry cannot be used")
                     .at(path.display())
                     .because(why)
                     .hint(format!("it has to be what the registry answers at {}", keys::PLACE))
-            })?;
+                    .hint("or a trusted_root.json, as clients of Sigstore have it")
+            };
+            let Some(keys) = Keys::read(&bytes).map_err(unusable)? else {
+                roots.extend(Roots::read(&bytes).map_err(|_| unusable("it lists no keys".to_owned()))?);
+                continue;
+            };
             any.extend(keys.clone());
             let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
             pinned.entry(name).or_default().extend(keys);
         }
-        Ok(Proving { context, pinned, any, carried: BTreeMap::new(), found: BTreeMap::new() })
+        let (carried, found, attested) = Default::default();
+        Ok(Proving { context, pinned, any, carried, found, roots, attested })
+    }
+
+    /// Holds the attestations of a version to whom this side believes.
+    fn attest(&mut self, artifact: &Artifact) -> Result<(), Problem> {
+        let file = |role: &str| artifact.files.iter().find(|file| file.role == role);
+        let (Some(document), Some(tarball)) = (file(attestations::ROLE), file("tarball")) else {
+            return Ok(());
+        };
+        if self.roots.is_empty() {
+            return Ok(());
+        }
+        let (name, version) = (artifact.name.as_str(), artifact.version.as_str());
+        let wrong = |why: String| {
+            untrusted(name, version, &format!("its attestations do not hold: {why}"))
+                .hint("or this side believes others: HOME/npm/keyrings")
+        };
+        let bytes = self.context.read(&document.blob, attestations::LARGEST)?;
+        let read = Attestations::read(&bytes, (name, version), &tarball.checksums).map_err(wrong)?;
+        let must = self.pinned.get(&artifact.repository);
+        let keys = match must {
+            Some(keys) => vec![keys],
+            None => [&self.any].into_iter().chain(self.carried.get(&artifact.repository)).collect(),
+        };
+        let Verified { attested, unknown } = read.verify(&self.roots, &keys).map_err(wrong)?;
+        if let (Some(key), Some(_)) = (unknown.first(), must) {
+            return Err(wrong(format!("one is signed with the key {key}, which is not pinned here")));
+        }
+        let mut told = vec![attested::said(&attested)];
+        told.extend(
+            unknown
+                .iter()
+                .map(|key| format!("published, as {key} is said to have signed, which is not known here")),
+        );
+        told.retain(|one| !one.is_empty());
+        let key = (artifact.repository.clone(), artifact.name.clone());
+        let (all, is_known) = self.attested.entry(key).or_insert_with(|| (Vec::new(), true));
+        all.push(format!("{version}, {}", told.join("; ")));
+        *is_known &= unknown.is_empty();
+        Ok(())
     }
 
     fn prove(&mut self, artifact: &Artifact) -> Result<(), Problem> {
@@ -119,7 +170,11 @@ impl Together for Proving<'_> {
     }
 
     fn second(&mut self, artifact: &Artifact) -> Result<(), Problem> {
-        if artifact.schema == SCHEMA { self.prove(artifact) } else { Ok(()) }
+        if artifact.schema != SCHEMA {
+            return Ok(());
+        }
+        self.prove(artifact)?;
+        self.attest(artifact)
     }
 
     fn verdicts(self: Box<Self>) -> Vec<Verdict> {
@@ -141,7 +196,12 @@ impl Together for Proving<'_> {
             let subject = format!("{repository} {}", keys::PLACE);
             Verdict { subject, is_proved: unpinned + unsigned == 0, text: parts.join("; ") }
         };
-        self.found.into_iter().map(verdict).collect()
+        let attested = self.attested.into_iter().map(|((repository, name), (told, is_known))| Verdict {
+            subject: format!("{repository} {name}"),
+            is_proved: is_known,
+            text: told.join("; "),
+        });
+        self.found.into_iter().map(verdict).chain(attested).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::solve::Word;
 use super::{lock, package_json};
-use crate::ecosystem::{CollectContext, Request, RequestBody};
+use crate::ecosystem::{CollectContext, Request, RequestBody, settings_identity};
 use crate::problem::{Kind, Problem};
 
 /// What a project without a lockfile says that it needs.
@@ -62,6 +62,13 @@ fn is_path(what: &str) -> bool {
 /// # Errors
 /// As [`check`], or if the document is missing, damaged or not of a form that is read.
 pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
+    let mut request = asked(what, context).await?;
+    request.identity += &settings_identity("npm", context);
+    Ok(request)
+}
+
+/// The request, without what the project says to all of npm's.
+async fn asked(what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
     check(what)?;
     if !is_path(what) {
         let (text, identity) = (what.to_owned(), Word::read(what)?.identity());
@@ -144,6 +151,11 @@ mod tests {
         fake.file("/project/package.json", r#"{"overrides":{"a":"1"}}"#);
         let with_overrides = parse("package-lock.json", &fake).await.unwrap().identity;
         assert!(with_overrides.starts_with(&bare.identity) && with_overrides != bare.identity);
+        // Whom one believes decides what is taken.
+        let values = serde_json::Map::from_iter([("trusted-root".to_owned(), "roots.json".into())]);
+        let (ecosystem, place) = ("npm".to_owned(), "aftk.toml:1:1".to_owned());
+        fake.settings = vec![crate::settings::Settings { ecosystem, place, values }];
+        assert_ne!(parse("package-lock.json", &fake).await.unwrap().identity, with_overrides);
         fake.file("/project/package.json", "{\n\"overrides\":");
         let problem = parse("package-lock.json", &fake).await.unwrap_err();
         assert_eq!(problem.place.as_deref(), Some("/project/package.json:2"));

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
 use super::KEYS;
+use super::attestations::{self, Attestations};
 use super::cuttings::Cutting;
 use super::fetch::Fetcher;
 use super::found::{Found, Sighting};
@@ -16,8 +17,10 @@ use super::keys::{self, Keys};
 use super::options::{Advisories, Options};
 use super::origin::Source;
 use super::signature;
+use crate::ecosystem::attested::{Attested, project_roots};
 use crate::ecosystem::{CollectContext, MetadataRequest, Note};
 use crate::problem::{Kind, Problem};
+use crate::protocol::sigstore::Roots;
 
 /// The attribute of a version that has the names of the keys which signed it.
 pub(super) const ATTRIBUTE: &str = "signed_by";
@@ -28,6 +31,8 @@ const NAMED: usize = 20;
 #[derive(Default)]
 pub(crate) struct Signers {
     options: Options,
+    /// Whom the project believes of who made a version; nobody, where it does not say.
+    roots: Roots,
     /// By repository: what the lock has that this resolution may replace.
     locked: BTreeMap<String, Keys>,
     registries: Mutex<BTreeMap<Source, Arc<Registry>>>,
@@ -62,7 +67,9 @@ impl Signers {
     /// # Errors
     /// Usage, if the project says something that cannot be; if the lock cannot be read.
     pub(super) async fn load(context: &dyn CollectContext) -> Result<Signers, Problem> {
-        let mut signers = Signers { options: Options::load(context).await?, ..Signers::default() };
+        let options = Options::load(context).await?;
+        let roots = project_roots(&options.trusted_roots, attestations::ROOT, context).await?;
+        let mut signers = Signers { options, roots, ..Signers::default() };
         for planned in context.locked(KEYS).await? {
             let keys = Keys::of(&planned.attributes).map_err(|why| {
                 let message = "the keys of a registry cannot be read from the lock";
@@ -117,6 +124,31 @@ impl Signers {
             tally.signed += 1;
         }
         Ok(signed_by)
+    }
+
+    /// Who made a version of a registry, whose keys are known by now. Nobody, where the project believes nobody.
+    ///
+    /// # Errors
+    /// Why an attestation is not by whom it says.
+    pub(super) fn attest(
+        &self,
+        source: &Source,
+        attestations: Attestations,
+    ) -> Result<Vec<Attested>, String> {
+        if self.roots.is_empty() {
+            return Ok(Vec::new());
+        }
+        let registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = registries.get(source).cloned().unwrap_or_default();
+        drop(registries);
+        let keys = registry.keys.get().and_then(|believed| believed.keys.as_ref());
+        let verified = attestations.verify(&self.roots, keys.as_slice())?;
+        match verified.unknown.first().filter(|_| keys.is_some()) {
+            Some(name) => Err(format!(
+                "one is signed with the key {name}, which is none of the registry's that are believed"
+            )),
+            None => Ok(verified.attested),
+        }
     }
 
     /// Which keys of a registry are believed.

@@ -17,6 +17,7 @@ use super::publishers::Publishers;
 use super::version::Version;
 use super::wheel::{self, LARGEST_METADATA};
 use super::{SCHEMA, metadata};
+use crate::ecosystem::attested::Attested;
 use crate::ecosystem::{Admit, AdmitContext, Together, origin};
 use crate::problem::{self, Problem};
 
@@ -195,7 +196,7 @@ fn check_facts(artifact: &Artifact) -> Result<(), String> {
             Yanked::Because(why) => Some(why),
             Yanked::Is(_) => None,
         };
-        let attested = facts.attested.iter().flat_map(|one| [&one.by, &one.issuer, &one.logged, &one.kind]);
+        let attested = facts.attested.iter().flat_map(Attested::texts);
         [&facts.requires_python, &facts.upload_time]
             .into_iter()
             .flatten()

@@ -11,12 +11,13 @@ use super::closure::close;
 use super::fetch::Fetcher;
 use super::group::{self, Groups};
 use super::indexes::Indexes;
-use super::options::{Options, circumstances};
+use super::options::Options;
 use super::request::Asked;
 use super::{prove, publishers, record};
 use crate::blocking::blocking;
 use crate::ecosystem::{
-    Collect, CollectContext, Gathered, Proof, Request, RequestBody, Resolution, Upstreams,
+    Collect, CollectContext, Gathered, Proof, Request, RequestBody, Resolution, Upstreams, attested,
+    settings_identity,
 };
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
@@ -35,7 +36,7 @@ impl Collect for PypiCollect {
         let asked = Asked::read(what)?;
         let options = Options::load(context)?;
         let identity = group::identity(&asked, &options, context).await?;
-        let identity = format!("pypi:{identity}{}", circumstances(context));
+        let identity = format!("pypi:{identity}{}", settings_identity("pypi", context));
         let body = match &asked {
             Asked::Requirement(_) => RequestBody::Words(what.to_owned()),
             Asked::Document(document) => {
@@ -58,7 +59,8 @@ impl Collect for PypiCollect {
         let mut indexes = Indexes::load(&options, context).await?;
         let groups = Groups::of(requests, &options, &mut indexes, context).await?;
         let indexes = Arc::new(indexes);
-        let fetcher = Fetcher::new(&indexes, context, publishers::roots(&options, context).await?);
+        let roots = attested::project_roots(&options.trusted_roots, publishers::ROOT, context).await?;
+        let fetcher = Fetcher::new(&indexes, context, roots);
         let closed = close(groups, targets.clone(), &options, indexes.clone(), &fetcher).await?;
         let scratch = context.scratch().to_owned();
         blocking(move || {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bundle_format::Artifact;
 use serde::{Deserialize, Serialize};
 
-use super::attestations::Attested;
+use crate::ecosystem::attested::Attested;
 
 /// The roles of files.
 pub(super) const WHEEL: &str = "wheel";

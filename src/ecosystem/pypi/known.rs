@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 
 use bundle_format::BlobKey;
 
-use super::attestations::Attested;
 use super::indexes::Indexes;
 use super::metadata::Metadata;
 use super::name::Name;
@@ -14,6 +13,7 @@ use super::requirement::Requirement;
 use super::resolve::Candidates;
 use super::sdist::Knows;
 use super::simple::{Listed, Page};
+use crate::ecosystem::attested::Attested;
 
 /// What an index lists of a project.
 #[derive(Debug, Default)]

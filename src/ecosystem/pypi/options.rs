@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bundle_format::BlobKey;
 use serde::Deserialize;
 use url::Url;
 
@@ -208,15 +207,4 @@ fn unsaid() -> Problem {
     Problem::new(Kind::Usage, "pypi.no-target", "it is not said which Python and platform packages are for")
         .hint("say so: --python 3.12 --platform linux-x86_64")
         .hint("or in aftk.toml: [[pypi]] targets = [\"cp312-manylinux_2_28_x86_64\"]")
-}
-
-/// What else than the request decides what it stands for, as a part of its identity.
-pub(super) fn circumstances(context: &dyn CollectContext) -> String {
-    let settings = context.settings("pypi");
-    let all: Vec<String> =
-        settings.iter().map(|table| serde_json::Value::Object(table.values.clone()).to_string()).collect();
-    match all.is_empty() {
-        true => String::new(),
-        false => format!(" [{}]", BlobKey::of(all.join("\n").as_bytes()).hex().get(..16).unwrap_or_default()),
-    }
 }

@@ -2,7 +2,6 @@
 //! believes. An attestation that does not hold is worse than none: then the file is not taken.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::pin::pin;
 
 use bundle_format::{Artifact, BlobKey};
@@ -10,40 +9,19 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use url::Url;
 
 use super::SCHEMA;
-use super::attestations::{Attested, Provenance};
+use super::attestations::Provenance;
 use super::carry::Carried;
 use super::facts::{Facts, PROVENANCE, PROVENANCE_END};
 use super::fetch::{AT_ONCE, Fetcher, sha256};
 use super::known::{Known, Proven};
-use super::options::Options;
 use super::wheel::LARGEST_METADATA;
-use crate::ecosystem::{AdmitContext, CollectContext, MetadataRequest, Together, Verdict};
+use crate::ecosystem::attested::{self, Attested};
+use crate::ecosystem::{AdmitContext, MetadataRequest, Together, Verdict};
 use crate::problem::{Kind, Problem};
 use crate::protocol::sigstore::Roots;
 
-/// The largest file of roots that is read, in bytes.
-const LARGEST_ROOTS: u64 = 16 << 20;
-
-/// Whose attestations a project believes.
-///
-/// # Errors
-/// If a file that it names is missing, or is none of roots.
-pub(super) async fn roots(options: &Options, context: &dyn CollectContext) -> Result<Roots, Problem> {
-    let mut roots = Roots::default();
-    for path in &options.trusted_roots {
-        let path = Path::new(path);
-        let wrong = |why: String| {
-            Problem::new(Kind::Usage, "pypi.trusted-root", "a trusted root cannot be read")
-                .at(path.display())
-                .because(why)
-                .hint("it is a trusted_root.json, as clients of Sigstore have it")
-        };
-        let bytes = context.read(path, LARGEST_ROOTS).await?;
-        let bytes = bytes.ok_or_else(|| wrong("there is no such file".to_owned()))?;
-        roots.extend(Roots::read(&bytes).map_err(|fault| wrong(fault.to_string()))?);
-    }
-    Ok(roots)
-}
+/// What is wrong with a file of roots.
+pub(super) const ROOT: &str = "pypi.trusted-root";
 
 /// What is wrong with a file's attestations.
 fn refused(file: &str, why: &str) -> Problem {
@@ -113,22 +91,9 @@ pub(super) fn shown(artifact: &Artifact) -> Option<String> {
     let attested: BTreeSet<&Attested> = facts.files.values().flat_map(|file| &file.attested).collect();
     let says = match attested.is_empty() {
         true => "has attestations, which nobody verified outside".to_owned(),
-        false => said(attested),
+        false => attested::said(attested),
     };
     Some(format!("{}, {says}", artifact.version))
-}
-
-/// Who published something, each once.
-fn said<'a>(attested: impl IntoIterator<Item = &'a Attested>) -> String {
-    let mut by: BTreeMap<(&str, &str), &str> = BTreeMap::new();
-    for one in attested {
-        by.entry((&one.by, &one.issuer)).or_insert(&one.logged);
-    }
-    let says = by.into_iter().map(|((by, issuer), logged)| match issuer {
-        "" => format!("published by {by}, logged {logged}"),
-        issuer => format!("published by {by}, for whom {issuer} vouched, logged {logged}"),
-    });
-    says.collect::<Vec<_>>().join("; ")
 }
 
 /// Holds the attestations of a bundle against the roots that are pinned at this side.
@@ -147,11 +112,8 @@ impl<'a> Publishers<'a> {
     pub(super) fn begin(context: &'a dyn AdmitContext) -> Result<Option<Box<dyn Together + 'a>>, Problem> {
         let mut roots = Roots::default();
         for (path, bytes) in context.keyrings(&["json"])? {
-            roots.extend(Roots::read(&bytes).map_err(|fault| {
-                Problem::new(Kind::Usage, "pypi.trusted-root", "a pinned trusted root cannot be read")
-                    .at(path.display())
-                    .because(fault.to_string())
-            })?);
+            let read = Roots::read(&bytes);
+            roots.extend(read.map_err(|fault| attested::unreadable(&path, ROOT, &fault))?);
         }
         if roots.is_empty() {
             return Ok(None);
@@ -177,7 +139,11 @@ impl Together for Publishers<'_> {
         }
         if !attested.is_empty() {
             let key = (artifact.repository.clone(), artifact.name.clone());
-            self.found.entry(key).or_default().push(format!("{}, {}", artifact.version, said(&attested)));
+            self.found.entry(key).or_default().push(format!(
+                "{}, {}",
+                artifact.version,
+                attested::said(&attested)
+            ));
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Certificates: whom one names, and whether an authority vouches for it (RFC 5280, as far as Sigstore's have it).
 
+use bundle_format::BlobKey;
 use jiff::Timestamp;
 use x509_parser::asn1_rs::{FromDer as _, Utf8String};
 use x509_parser::certificate::X509Certificate;
@@ -9,9 +10,11 @@ use super::{Fault, Hash, Key, malformed};
 
 /// The largest certificate that is read, in bytes. Real ones have 2 KiB.
 const LARGEST: usize = 64 << 10;
-/// The extensions in which an authority says who vouched to it for the identity: as text in DER, and formerly as bare text.
-const ISSUER: &str = "1.3.6.1.4.1.57264.1.8";
-const FORMER_ISSUER: &str = "1.3.6.1.4.1.57264.1.1";
+/// The extensions in which an authority says who vouched to it for the identity, and which repository and commit a workflow was
+/// run for: each as text in DER, and formerly as bare text.
+const ISSUER: [&str; 2] = ["1.3.6.1.4.1.57264.1.8", "1.3.6.1.4.1.57264.1.1"];
+const REPOSITORY: [&str; 2] = ["1.3.6.1.4.1.57264.1.12", "1.3.6.1.4.1.57264.1.5"];
+const COMMIT: [&str; 2] = ["1.3.6.1.4.1.57264.1.13", "1.3.6.1.4.1.57264.1.3"];
 
 /// A signer's certificate.
 #[derive(Debug)]
@@ -21,7 +24,10 @@ pub(super) struct Leaf {
     pub(super) identity: String,
     /// Who vouched for that.
     pub(super) issuer: String,
-    der: Vec<u8>,
+    /// What a workflow was run for; empty, where that is not said.
+    pub(super) repository: String,
+    pub(super) commit: String,
+    pub(super) der: Vec<u8>,
 }
 
 impl Leaf {
@@ -35,31 +41,26 @@ impl Leaf {
             _ => None,
         };
         let identity = identity.ok_or_else(|| malformed("its certificate does not name one signer"))?;
-        let mut issuer = String::new();
-        for extension in certificate.extensions() {
-            let text = match extension.oid.to_id_string().as_str() {
-                ISSUER => Utf8String::from_der(extension.value).ok().map(|(_, text)| text.string()),
-                FORMER_ISSUER if issuer.is_empty() => String::from_utf8(extension.value.to_vec()).ok(),
-                _ => continue,
-            };
-            let text = text.as_deref().and_then(printable);
-            issuer =
-                text.ok_or_else(|| malformed("its certificate does not name who vouched for the signer"))?;
-        }
-        Ok(Leaf { key, identity, issuer, der: der.to_vec() })
+        let said = |places| said(&certificate, places);
+        let (issuer, repository, commit) = (said(ISSUER)?, said(REPOSITORY)?, said(COMMIT)?);
+        Ok(Leaf { key, identity, issuer, repository, commit, der: der.to_vec() })
     }
 
     /// Whether an authority vouches for it: each certificate up to one that signed itself, all of them the authority's and
-    /// valid then.
+    /// valid then. Gives the sha256 of the key that signed it.
     ///
     /// # Errors
     /// Why not; `None`, if it is another authority's.
-    pub(super) fn is_vouched_for(&self, authority: &[Vec<u8>], then: Timestamp) -> Result<(), Option<Fault>> {
+    pub(super) fn is_vouched_for(
+        &self,
+        authority: &[Vec<u8>],
+        then: Timestamp,
+    ) -> Result<BlobKey, Option<Fault>> {
         let refuse = |why: &str| Some(Fault::Certificate(why.to_owned()));
         let leaf = read(&self.der).map_err(Some)?;
         let others: Vec<X509Certificate<'_>> =
             authority.iter().map(|der| read(der)).collect::<Result<_, _>>().map_err(Some)?;
-        let mut certificate = &leaf;
+        let (mut certificate, mut issuer) = (&leaf, None);
         // As many as there are: whoever signed each other in a circle is not followed any longer.
         for below in 0..=others.len() {
             if !is_valid(certificate, then) {
@@ -79,13 +80,29 @@ impl Leaf {
                     refuse("is of an authority that is not pinned whole")
                 });
             };
+            let issuer = *issuer.get_or_insert_with(|| BlobKey::of(above.public_key().raw));
             if below > 0 && std::ptr::eq(above, certificate) {
-                return Ok(());
+                return Ok(issuer);
             }
             certificate = above;
         }
         Err(refuse("is of authorities that lead to no first one"))
     }
+}
+
+/// What an authority says in one of these extensions; nothing, where it says nothing. The first is in DER.
+fn said(certificate: &X509Certificate<'_>, [place, former]: [&str; 2]) -> Result<String, Fault> {
+    let value = |place: &str| {
+        let mut extensions = certificate.extensions().iter();
+        extensions.find(|extension| extension.oid.to_id_string() == place).map(|extension| extension.value)
+    };
+    let text = match (value(place), value(former)) {
+        (Some(value), _) => Utf8String::from_der(value).ok().map(|(_, text)| text.string()),
+        (None, Some(value)) => String::from_utf8(value.to_vec()).ok(),
+        (None, None) => return Ok(String::new()),
+    };
+    let text = text.as_deref().and_then(printable);
+    text.ok_or_else(|| malformed("its certificate says in no text who vouched for the signer, or for what"))
 }
 
 /// What people can be shown of a name.
@@ -94,7 +111,7 @@ fn printable(text: &str) -> Option<String> {
     is_good.then(|| text.to_owned())
 }
 
-fn read(der: &[u8]) -> Result<X509Certificate<'_>, Fault> {
+pub(super) fn read(der: &[u8]) -> Result<X509Certificate<'_>, Fault> {
     if der.len() > LARGEST {
         return Err(malformed("its certificate is larger than 64 KiB"));
     }

@@ -6,9 +6,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bundle_format::BlobKey;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::roots::Log;
-use super::{Attestation, Fault, Hash, Roots, malformed};
+use super::{Attestation, Fault, Hash, Root, malformed};
 
 /// The most that a path in a log's tree may have: a tree has no more levels.
 const LONGEST_PATH: usize = 64;
@@ -45,42 +46,70 @@ pub struct Inclusion {
     pub checkpoint: String,
 }
 
-/// The form in which a log keeps signatures of DSSE.
+/// What was taken in. Logs keep signatures of DSSE in two forms.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
     kind: String,
     api_version: String,
-    spec: Spec,
+    spec: Box<RawValue>,
+}
+
+/// The form `dsse` 0.0.1.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Dsse {
+    payload_hash: Hashed,
+    signatures: Vec<Signature>,
+}
+
+/// The form `intoto` 0.0.2.
+#[derive(Deserialize)]
+struct Intoto {
+    content: IntotoContent,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Spec {
-    payload_hash: PayloadHash,
-    signatures: Vec<SignatureOf>,
+struct IntotoContent {
+    payload_hash: Hashed,
+    envelope: IntotoEnvelope,
 }
 
 #[derive(Deserialize)]
-struct PayloadHash {
+struct IntotoEnvelope {
+    signatures: Vec<Signature>,
+}
+
+#[derive(Deserialize)]
+struct Hashed {
     algorithm: String,
     value: String,
 }
 
 #[derive(Deserialize)]
-struct SignatureOf {
+struct Signature {
+    /// In base64, and in `intoto` twice.
+    #[serde(alias = "sig")]
     signature: String,
-    /// The certificate in PEM, in base64.
+    /// The signer's certificate or key in PEM, in base64.
+    #[serde(alias = "publicKey")]
     verifier: String,
 }
 
 impl Entry {
-    /// When an attestation was logged, by a log that is pinned.
-    pub(super) fn logged(&self, attestation: &Attestation, roots: &Roots) -> Result<Timestamp, Fault> {
+    /// When an attestation of this signer (their certificate or key, in DER) was logged, by a log that is pinned.
+    pub(super) fn logged(
+        &self,
+        attestation: &Attestation,
+        signer: &[u8],
+        root: &Root,
+    ) -> Result<Timestamp, Fault> {
         let refuse = |why: &str| Fault::Log(why.to_owned());
         let then = Timestamp::from_second(self.integrated).map_err(|_| malformed("its time is none"))?;
-        let log = roots.log(&self.log, then).ok_or_else(|| refuse("that has it is not pinned"))?;
-        self.check_body(attestation)?;
+        let log = root.log(&self.log, then);
+        let log = log.ok_or(Fault::Unpinned("the log of signatures that has it is not pinned"))?;
+        self.check_body(attestation, signer)?;
         // As the log writes it: the keys in order, nothing between them.
         let promised = format!(
             "{{\"body\":\"{}\",\"integratedTime\":{},\"logID\":\"{}\",\"logIndex\":{}}}",
@@ -99,33 +128,44 @@ impl Entry {
     }
 
     /// Whether it is this attestation that was logged.
-    fn check_body(&self, attestation: &Attestation) -> Result<(), Fault> {
-        let body: Body = serde_json::from_slice(&self.body)
-            .map_err(|error| malformed(format!("what the log has of it: {error}")))?;
-        if (body.kind.as_str(), body.api_version.as_str()) != ("dsse", "0.0.1") {
-            return Err(malformed("the log has it in a form that is not known here"));
-        }
-        let [signed] = body.spec.signatures.as_slice() else {
+    fn check_body(&self, attestation: &Attestation, signer: &[u8]) -> Result<(), Fault> {
+        let wrong = |error: serde_json::Error| malformed(format!("what the log has of it: {error}"));
+        let body: Body = serde_json::from_slice(&self.body).map_err(wrong)?;
+        let spec = body.spec.get();
+        let (hash, signatures, is_wrapped) = match (body.kind.as_str(), body.api_version.as_str()) {
+            ("dsse", "0.0.1") => {
+                let Dsse { payload_hash, signatures } = serde_json::from_str(spec).map_err(wrong)?;
+                (payload_hash, signatures, false)
+            }
+            ("intoto", "0.0.2") => {
+                let Intoto { content } = serde_json::from_str(spec).map_err(wrong)?;
+                (content.payload_hash, content.envelope.signatures, true)
+            }
+            _ => return Err(malformed("the log has it in a form that is not known here")),
+        };
+        let [signed] = signatures.as_slice() else {
             return Err(malformed("the log has other than one signature of it"));
         };
-        let hash = &body.spec.payload_hash;
+        let signature = BASE64.decode(&signed.signature).ok();
+        let signature =
+            signature.and_then(|inner| if is_wrapped { BASE64.decode(inner).ok() } else { Some(inner) });
         let is_statement =
             hash.algorithm == "sha256" && hash.value == BlobKey::of(&attestation.statement).hex();
-        let is_signature =
-            BASE64.decode(&signed.signature).is_ok_and(|signature| signature == attestation.signature);
-        let is_signer = certificate(&signed.verifier).is_some_and(|der| der == attestation.certificate);
-        if is_statement && is_signature && is_signer {
+        let is_signature = signature.is_some_and(|signature| signature == attestation.signature);
+        if is_statement && is_signature && from_pem(&signed.verifier).is_some_and(|der| der == signer) {
             return Ok(());
         }
-        Err(Fault::Log("has another statement, signature or certificate".to_owned()))
+        Err(Fault::Log("has another statement, signature or signer".to_owned()))
     }
 }
 
-/// A certificate in PEM, in base64.
-fn certificate(text: &str) -> Option<Vec<u8>> {
+/// A certificate or key in PEM, in base64.
+fn from_pem(text: &str) -> Option<Vec<u8>> {
     let pem = String::from_utf8(BASE64.decode(text).ok()?).ok()?;
-    let inner = pem.trim().strip_prefix("-----BEGIN CERTIFICATE-----")?;
-    let inner = inner.strip_suffix("-----END CERTIFICATE-----")?;
+    let inner = ["CERTIFICATE", "PUBLIC KEY"].iter().find_map(|label| {
+        let inner = pem.trim().strip_prefix(&format!("-----BEGIN {label}-----"))?;
+        inner.strip_suffix(&format!("-----END {label}-----"))
+    })?;
     let inner: String = inner.split_whitespace().collect();
     BASE64.decode(inner).ok()
 }

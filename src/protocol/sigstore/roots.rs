@@ -1,4 +1,4 @@
-//! Whom one believes: authorities that issue certificates, and logs. A `trusted_root.json`, as Sigstore's clients have it.
+//! Whom one believes: authorities that issue certificates, and logs, of signatures and of certificates. A `trusted_root.json`, as Sigstore's clients have it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,16 +9,22 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::certificate::Leaf;
-use super::{Fault, Key, malformed};
+use super::{Fault, Key, certificate_log, malformed};
 
 /// The most authorities and logs that a file may have.
 const MOST: usize = 256;
 
-/// Authorities and logs that are believed.
+/// All who are believed. What one file names belongs together: nothing is believed by half of one and half of another.
 #[derive(Debug, Clone, Default)]
-pub struct Roots {
+pub struct Roots(Vec<Root>);
+
+/// The authorities and logs that one file names.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Root {
     authorities: Vec<Authority>,
     logs: Vec<Log>,
+    /// Where what its authorities issue has to be public; nowhere, if there are none.
+    certificate_logs: Vec<Log>,
 }
 
 /// Who issues certificates.
@@ -32,14 +38,15 @@ struct Authority {
 /// Who keeps a log.
 #[derive(Debug, Clone)]
 pub(super) struct Log {
-    id: BlobKey,
+    /// The sha256 of its key.
+    pub(super) id: BlobKey,
     pub(super) key: Key,
-    valid: Valid,
+    pub(super) valid: Valid,
 }
 
 /// The time for which somebody is believed.
 #[derive(Debug, Clone, Default, Deserialize)]
-struct Valid {
+pub(super) struct Valid {
     start: Option<Timestamp>,
     end: Option<Timestamp>,
 }
@@ -51,6 +58,8 @@ struct Document {
     tlogs: Vec<WrittenLog>,
     #[serde(default)]
     certificate_authorities: Vec<WrittenAuthority>,
+    #[serde(default)]
+    ctlogs: Vec<WrittenLog>,
 }
 
 #[derive(Deserialize)]
@@ -94,51 +103,66 @@ impl Roots {
     pub fn read(bytes: &[u8]) -> Result<Roots, Fault> {
         let document: Document =
             serde_json::from_slice(bytes).map_err(|error| malformed(format!("no trusted root: {error}")))?;
-        if document.tlogs.len() > MOST || document.certificate_authorities.len() > MOST {
+        let most = [document.tlogs.len(), document.certificate_authorities.len(), document.ctlogs.len()];
+        if most.iter().any(|count| *count > MOST) {
             return Err(malformed("it names more than 256 logs or authorities"));
         }
-        let decoded = |text: &str| BASE64.decode(text).map_err(|_| malformed("a key or certificate in it"));
-        let mut roots = Roots::default();
-        for log in document.tlogs {
-            let spki = decoded(&log.public_key.raw_bytes)?;
-            let (_, info) =
-                SubjectPublicKeyInfo::from_der(&spki).map_err(|_| malformed("the key of a log"))?;
-            let (id, valid) = (BlobKey::of(&spki), log.public_key.valid_for);
-            roots.logs.extend(Key::read(&info).map(|key| Log { id, key, valid }));
-        }
+        let mut root = Root { logs: logs(document.tlogs)?, ..Root::default() };
+        let is_public = !document.ctlogs.is_empty();
+        root.certificate_logs = logs(document.ctlogs)?;
         for authority in document.certificate_authorities {
             let chain = authority.cert_chain.certificates.iter().take(16);
             let chain = chain.map(|one| decoded(&one.raw_bytes)).collect::<Result<Vec<_>, _>>()?;
-            roots.authorities.push(Authority { chain, valid: authority.valid_for });
+            root.authorities.push(Authority { chain, valid: authority.valid_for });
         }
-        if roots.logs.is_empty() || roots.authorities.is_empty() {
+        if root.logs.is_empty() || root.authorities.is_empty() {
             return Err(malformed("it names no log of ECDSA, or no authority"));
         }
-        Ok(roots)
+        if is_public && root.certificate_logs.is_empty() {
+            return Err(malformed("it names no log of certificates that is of ECDSA"));
+        }
+        Ok(Roots(vec![root]))
     }
 
     /// Believes others as well.
     pub fn extend(&mut self, others: Roots) {
-        self.authorities.extend(others.authorities);
-        self.logs.extend(others.logs);
+        self.0.extend(others.0);
     }
 
     /// Whether nobody is believed.
     pub fn is_empty(&self) -> bool {
-        self.authorities.is_empty()
+        self.0.is_empty()
     }
 
+    /// What holds by one of them.
+    ///
+    /// # Errors
+    /// Why it holds by none: by the first that has to do with it.
+    pub(super) fn first_that<T>(&self, check: impl Fn(&Root) -> Result<T, Fault>) -> Result<T, Fault> {
+        let mut why = Fault::Unpinned("nobody is pinned");
+        for root in &self.0 {
+            match check(root) {
+                Err(fault @ Fault::Unpinned(_)) => why = fault,
+                found => return found,
+            }
+        }
+        Err(why)
+    }
+}
+
+impl Root {
     /// The log of an id, if it was believed then.
     pub(super) fn log(&self, id: &BlobKey, then: Timestamp) -> Option<&Log> {
         self.logs.iter().find(|log| log.id == *id && log.valid.has(then))
     }
 
-    /// Whether an authority vouched for a certificate then.
+    /// Whether an authority vouched for a certificate then, in public.
     pub(super) fn vouch_for(&self, leaf: &Leaf, then: Timestamp) -> Result<(), Fault> {
-        let mut why = Fault::Certificate("is of no authority that is pinned".to_owned());
+        let mut why = Fault::Unpinned("its certificate is of no authority that is pinned");
         for authority in self.authorities.iter().filter(|authority| authority.valid.has(then)) {
             match leaf.is_vouched_for(&authority.chain, then) {
-                Ok(()) => return Ok(()),
+                Ok(_) if self.certificate_logs.is_empty() => return Ok(()),
+                Ok(issuer) => return certificate_log::check(&leaf.der, &issuer, &self.certificate_logs),
                 Err(Some(fault)) => why = fault,
                 Err(None) => {}
             }
@@ -147,8 +171,34 @@ impl Roots {
     }
 }
 
+/// Those that have keys of ECDSA.
+fn logs(written: Vec<WrittenLog>) -> Result<Vec<Log>, Fault> {
+    let mut logs = Vec::new();
+    for log in written {
+        let spki = decoded(&log.public_key.raw_bytes)?;
+        let (_, info) = SubjectPublicKeyInfo::from_der(&spki).map_err(|_| malformed("the key of a log"))?;
+        let (id, valid) = (BlobKey::of(&spki), log.public_key.valid_for);
+        logs.extend(Key::read(&info).map(|key| Log { id, key, valid }));
+    }
+    Ok(logs)
+}
+
+fn decoded(text: &str) -> Result<Vec<u8>, Fault> {
+    BASE64.decode(text).map_err(|_| malformed("a key or certificate in it"))
+}
+
 impl Valid {
-    fn has(&self, then: Timestamp) -> bool {
+    pub(super) fn has(&self, then: Timestamp) -> bool {
         self.start.is_none_or(|start| start <= then) && self.end.is_none_or(|end| then <= end)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// The logs of certificates of the first that is believed.
+    pub(in super::super) fn certificate_logs(roots: &Roots) -> Vec<Log> {
+        roots.0[0].certificate_logs.clone()
     }
 }

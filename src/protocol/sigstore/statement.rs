@@ -1,16 +1,17 @@
 //! What is stated of which files (in-toto).
 
-use bundle_format::BlobKey;
-use serde::Deserialize;
 use std::collections::BTreeMap;
+
+use bundle_format::Digest;
+use serde::Deserialize;
 
 use super::{Fault, malformed};
 
 /// A statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// The files that it is about, each with its sha256.
-    pub subjects: Vec<(String, BlobKey)>,
+    /// The files that it is about, each with its digests. Those of algorithms that are not known here are left out.
+    pub subjects: Vec<(String, Vec<Digest>)>,
     /// What kind of thing is stated: an address.
     pub kind: String,
 }
@@ -34,10 +35,10 @@ struct Subject {
 const MOST_SUBJECTS: usize = 10_000;
 
 impl Statement {
-    /// Reads a statement, which has been verified.
+    /// Reads a statement.
     ///
     /// # Errors
-    /// If it is none, or a file has no sha256.
+    /// If it is none.
     pub fn read(bytes: &[u8]) -> Result<Statement, Fault> {
         let written: Written =
             serde_json::from_slice(bytes).map_err(|error| malformed(format!("its statement: {error}")))?;
@@ -50,28 +51,34 @@ impl Statement {
             return Err(malformed("its statement is about more than 10,000 files"));
         }
         let subjects = written.subject.into_iter().map(|subject| {
-            let digest = subject.digest.get("sha256").and_then(|hex| BlobKey::from_hex(hex).ok());
-            Some((subject.name, digest?))
+            let digests = subject.digest.iter().filter_map(|(algorithm, hex)| {
+                format!("{algorithm}:{}", hex.to_ascii_lowercase()).parse::<Digest>().ok()
+            });
+            (subject.name, digests.collect())
         });
-        let subjects: Option<Vec<_>> = subjects.collect();
-        let subjects = subjects.ok_or_else(|| malformed("its statement has a file without a sha256"))?;
-        Ok(Statement { subjects, kind: written.predicate_type })
+        Ok(Statement { subjects: subjects.collect(), kind: written.predicate_type })
     }
 
-    /// Whether it is about one file, of this name and these bytes.
+    /// Whether it is about one file, of this name and with these checksums: one that nobody can forge is the same, and none is
+    /// another.
     ///
     /// # Errors
     /// If it is about another.
-    pub fn is_about(&self, name: &str, sha256: &BlobKey) -> Result<(), Fault> {
-        match self.subjects.as_slice() {
-            [(about, _)] if about != name => {
-                Err(Fault::Statement(format!("it is about {}", about.escape_debug())))
-            }
-            [(_, digest)] if digest != sha256 => {
-                Err(Fault::Statement("it is about a file of this name with other bytes".to_owned()))
-            }
-            [_] => Ok(()),
-            _ => Err(Fault::Statement("it is not about one file".to_owned())),
+    pub fn is_about(&self, name: &str, checksums: &[Digest]) -> Result<(), Fault> {
+        let [(about, digests)] = self.subjects.as_slice() else {
+            return Err(Fault::Statement("it is not about one file".to_owned()));
+        };
+        if about != name {
+            let about: String = about.chars().take(200).collect();
+            return Err(Fault::Statement(format!("it is about {}", about.escape_debug())));
         }
+        let is_same = digests.iter().any(|digest| digest.is_strong() && checksums.contains(digest));
+        let is_other = digests.iter().any(|digest| {
+            checksums.iter().any(|known| known.algorithm() == digest.algorithm() && known != digest)
+        });
+        if is_same && !is_other {
+            return Ok(());
+        }
+        Err(Fault::Statement("it is about a file of this name with other bytes".to_owned()))
     }
 }

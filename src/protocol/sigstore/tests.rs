@@ -2,14 +2,15 @@
 
 use std::sync::LazyLock;
 
-use bundle_format::BlobKey;
+use bundle_format::{BlobKey, Digest};
 use proptest::prelude::*;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType};
 use serde_json::{Value, json};
 
-use super::made::{IDENTITY, Made, THEN, VOUCHER, statement};
+use super::bundle::Bundle;
+use super::made::{self, COMMIT, Form, IDENTITY, Made, REPOSITORY, THEN, VOUCHER, statement};
 use super::statement::Statement;
-use super::{Attestation, Fault, Roots};
+use super::{Attestation, Fault, Roots, SignedBy};
 
 const NAME: &str = "app-1.0-py3-none-any.whl";
 
@@ -21,16 +22,26 @@ fn attested(made: &Made) -> Attestation {
     made.attest(&statement(NAME, &BlobKey::of(b"app")), THEN, |_| {}).unwrap()
 }
 
+fn certificate(attestation: &mut Attestation) -> &mut Vec<u8> {
+    match &mut attestation.signed_by {
+        SignedBy::Certificate(der) => der,
+        SignedBy::Key(_) => panic!("it is by a key"),
+    }
+}
+
 #[test]
 fn who_signed_when_is_what_certificate_and_log_say() {
     let made = Made::new().unwrap();
     let signer = attested(&made).verify(&roots(&made)).unwrap();
     assert_eq!((signer.identity.as_str(), signer.issuer.as_str()), (IDENTITY, VOUCHER));
+    assert_eq!((signer.repository.as_str(), signer.commit.as_str()), (REPOSITORY, COMMIT));
     assert_eq!(signer.logged.to_string(), "2026-01-01T00:00:00Z");
     let read = Statement::read(&attested(&made).statement).unwrap();
-    assert_eq!(read.is_about(NAME, &BlobKey::of(b"app")), Ok(()));
-    assert!(read.is_about("other", &BlobKey::of(b"app")).is_err());
-    assert!(read.is_about(NAME, &BlobKey::of(b"other")).is_err());
+    let sha256 = |bytes: &[u8]| [Digest::from(BlobKey::of(bytes))];
+    assert_eq!(read.is_about(NAME, &sha256(b"app")), Ok(()));
+    assert!(read.is_about("other", &sha256(b"app")).is_err());
+    assert!(read.is_about(NAME, &sha256(b"other")).is_err());
+    assert!(read.is_about(NAME, &[]).is_err());
     // The promise alone is enough, as in older attestations.
     let mut older = attested(&made);
     older.entries[0].inclusion = None;
@@ -45,8 +56,9 @@ fn each_lie_is_found_out() {
         ("its signature", |one| one.statement.push(b' ')),
         ("its signature", |one| one.signature[10] ^= 1),
         ("its signature", |one| one.signature.clear()),
-        ("cannot be read", |one| one.certificate.clear()),
-        ("cannot be read", |one| one.certificate.push(0)),
+        ("cannot be read", |one| certificate(one).clear()),
+        ("cannot be read", |one| certificate(one).push(0)),
+        ("is missing", |one| one.signed_by = SignedBy::Key(String::new())),
         ("has no entry", |one| one.entries.clear()),
         ("is not pinned", |one| one.entries[0].log = BlobKey::of(b"")),
         ("did not promise", |one| one.entries[0].integrated += 60),
@@ -77,7 +89,7 @@ fn each_lie_is_found_out() {
     one.entries = another.entries.clone();
     assert_eq!(
         one.verify(&roots(&made)).unwrap_err(),
-        Fault::Log("has another statement, signature or certificate".to_owned())
+        Fault::Log("has another statement, signature or signer".to_owned())
     );
     // A checkpoint of another tree, well signed.
     let foreign = made.attest(b"{}", THEN, |_| {}).unwrap().entries[0].inclusion.clone().unwrap();
@@ -152,12 +164,135 @@ fn roots_are_believed_whole_and_in_their_time() {
         assert!(fault.to_string().contains(why), "{why}: {fault}");
     }
     for change in [
-        (|root| root["tlogs"] = json!([])) as fn(&mut Value),
+        (|root| root["ctlogs"][0]["publicKey"]["rawBytes"] = json!("x")) as fn(&mut Value),
+        |root| root["tlogs"] = json!([]),
         |root| root["certificateAuthorities"] = json!([]),
         |root| root["tlogs"][0]["publicKey"]["rawBytes"] = json!("x"),
         |root| *root = json!([]),
     ] {
         assert!(changed(change).is_err());
+    }
+}
+
+#[test]
+fn certificates_are_public_where_roots_name_logs_of_them() {
+    let (made, other) = (Made::new().unwrap(), Made::new().unwrap());
+    let with_logs = |logs: Value| {
+        let mut root = made.trusted_root();
+        root["ctlogs"] = logs;
+        Roots::read(root.to_string().as_bytes()).unwrap()
+    };
+    let logs = || made.trusted_root()["ctlogs"].clone();
+    let attestation = attested(&made);
+    assert!(attestation.verify(&with_logs(logs())).is_ok());
+    assert!(attestation.verify(&with_logs(json!([]))).is_ok(), "of an authority without such a log");
+    let foreign = other.trusted_root()["ctlogs"].clone();
+    let mut expired = logs();
+    expired[0]["publicKey"]["validFor"]["end"] = json!("2025-12-31T00:00:00Z");
+    for logs in [foreign, expired] {
+        let fault = attestation.verify(&with_logs(logs)).unwrap_err();
+        assert_eq!(fault.to_string(), "its certificate is in no log of certificates that is pinned");
+    }
+    // What was promised is this certificate of this authority, byte for byte.
+    let pinned = &super::roots::testing::certificate_logs(&roots(&made));
+    let check = |der: &[u8], issuer: &BlobKey| super::certificate_log::check(der, issuer, pinned);
+    let (mut signed, issuer) = (attestation.clone(), made.issuer_key());
+    let der = certificate(&mut signed).clone();
+    assert_eq!(check(&der, &issuer), Ok(()));
+    assert!(check(&der, &BlobKey::of(b"other")).unwrap_err().to_string().contains("promised"));
+    let at = der.windows(COMMIT.len()).position(|part| part == COMMIT.as_bytes()).unwrap();
+    let mut changed = der.clone();
+    changed[at] = b'1';
+    assert!(check(&changed, &issuer).unwrap_err().to_string().contains("promised"));
+    let without = Made::new().unwrap().trusted_root();
+    let authority = without["certificateAuthorities"][0]["certChain"]["certificates"][0]["rawBytes"].clone();
+    use base64::Engine as _;
+    let authority = base64::engine::general_purpose::STANDARD.decode(authority.as_str().unwrap()).unwrap();
+    assert!(check(&authority, &issuer).unwrap_err().to_string().contains("is in no log of certificates"));
+}
+
+#[test]
+fn what_belongs_to_one_root_is_not_mended_by_another() {
+    let (made, other) = (Made::new().unwrap(), Made::new().unwrap());
+    let mut both = roots(&other);
+    both.extend(roots(&made));
+    assert!(attested(&made).verify(&both).is_ok());
+    let (mut one, mut two) = (made.trusted_root(), other.trusted_root());
+    let logs = one["tlogs"].take();
+    one["tlogs"] = std::mem::replace(&mut two["tlogs"], logs);
+    let mut mixed = Roots::read(one.to_string().as_bytes()).unwrap();
+    mixed.extend(Roots::read(two.to_string().as_bytes()).unwrap());
+    assert!(matches!(attested(&made).verify(&mixed), Err(Fault::Unpinned(_))));
+}
+
+#[test]
+fn keys_sign_as_well_and_logs_have_two_forms() {
+    use aws_lc_rs::encoding::AsDer as _;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+    let made = Made::new().unwrap();
+    let pair = || EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+    let (pair, stranger) = (pair(), pair());
+    let spki = |pair: &EcdsaKeyPair| pair.public_key().as_der().unwrap().as_ref().to_vec();
+    let sign = |message: &[u8]| {
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        pair.sign(&random, message).unwrap().as_ref().to_vec()
+    };
+    let about = statement(NAME, &BlobKey::of(b"app"));
+    let attestation = made.attest_with_key(&about, ("SHA256:one", &spki(&pair)), sign);
+    let then = attestation.verify_with_key(&spki(&pair), &roots(&made)).unwrap();
+    assert_eq!(then.as_second(), THEN);
+    assert!(attestation.verify(&roots(&made)).is_err(), "nobody is named");
+    assert!(matches!(attestation.verify_with_key(&spki(&stranger), &roots(&made)), Err(Fault::Signature(_))));
+    assert!(matches!(attestation.verify_with_key(b"no key", &roots(&made)), Err(Fault::Malformed(_))));
+    // Whoever logged it was another.
+    let mut logged = attestation.clone();
+    made.log(&mut logged, &spki(&stranger), Form::Intoto, THEN);
+    let fault = logged.verify_with_key(&spki(&pair), &roots(&made)).unwrap_err();
+    assert!(fault.to_string().contains("another statement, signature or signer"), "{fault}");
+    // Certificates stand in the other form as well.
+    let mut signed = attested(&made);
+    let der = certificate(&mut signed).clone();
+    made.log(&mut signed, &der, Form::Intoto, THEN);
+    assert!(signed.verify(&roots(&made)).is_ok());
+}
+
+#[test]
+fn bundles_of_each_version_are_read_and_no_others() {
+    let made = Made::new().unwrap();
+    let read = |written: &Value| -> Result<Attestation, String> {
+        let bundle: Bundle = serde_json::from_value(written.clone()).map_err(|error| error.to_string())?;
+        bundle.attestation().map_err(|fault| fault.to_string())
+    };
+    let mut attestation = attested(&made);
+    for is_first in [true, false] {
+        assert_eq!(read(&made::bundle(&attestation, is_first)).unwrap(), attestation);
+    }
+    let mut keyed = attestation.clone();
+    keyed.signed_by = SignedBy::Key("SHA256:one".to_owned());
+    assert_eq!(read(&made::bundle(&keyed, false)).unwrap(), keyed);
+    // What the log only promised is enough of the first version alone.
+    attestation.entries[0].inclusion = None;
+    assert_eq!(read(&made::bundle(&attestation, true)).unwrap(), attestation);
+    assert!(read(&made::bundle(&attestation, false)).unwrap_err().contains("kept it"));
+    let good = made::bundle(&attested(&made), false);
+    for (pointer, value) in [
+        ("/mediaType", json!("application/vnd.dev.sigstore.bundle.v0.4+json")),
+        ("/mediaType", json!("")),
+        ("/verificationMaterial", json!({})),
+        ("/verificationMaterial", json!(null)),
+        (
+            "/verificationMaterial/tlogEntries",
+            json!(vec![good["verificationMaterial"]["tlogEntries"][0].clone(); 17]),
+        ),
+        ("/verificationMaterial/tlogEntries/0/logId/keyId", json!("AAAA")),
+        ("/verificationMaterial/tlogEntries/0/integratedTime", json!("soon")),
+        ("/dsseEnvelope/payloadType", json!("text/plain")),
+        ("/dsseEnvelope/payload", json!("!!!!")),
+        ("/dsseEnvelope/signatures", json!([])),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(pointer).unwrap() = value;
+        assert!(read(&bad).is_err(), "{pointer}");
     }
 }
 
@@ -172,14 +307,13 @@ proptest! {
     fn no_bit_of_it_may_be_another(part in 0..6usize, at in any::<prop::sample::Index>(), bit in 0..8u8) {
         let (good, roots) = &*GOOD;
         let mut changed = good.clone();
-        let entry = &mut changed.entries[0];
         let bytes = match part {
-            0 => &mut changed.certificate,
+            0 => certificate(&mut changed),
             1 => &mut changed.statement,
             2 => &mut changed.signature,
-            3 => &mut entry.body,
-            4 => &mut entry.promise,
-            _ => &mut entry.inclusion.as_mut().unwrap().root,
+            3 => &mut changed.entries[0].body,
+            4 => &mut changed.entries[0].promise,
+            _ => &mut changed.entries[0].inclusion.as_mut().unwrap().root,
         };
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
