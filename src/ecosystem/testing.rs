@@ -9,7 +9,7 @@ use bundle_format::{BlobKey, Digest};
 use bytes::Bytes;
 use url::Url;
 
-use super::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page, Planned};
+use super::{Attempt, CollectContext, HelperAnswer, Made, Metadata, MetadataRequest, Page, Planned};
 use crate::events::{Events, Silent};
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
@@ -57,6 +57,10 @@ pub trait FakeMachine: Send + Sync {
     }
     /// No file is taken in.
     async fn ingest(&self, _path: &Path) -> Result<(BlobKey, u64), Problem> {
+        Err(none("store"))
+    }
+    /// Nor what is read.
+    async fn take_in(&self, _name: &str, _from: Box<dyn Read + Send>) -> Result<(BlobKey, u64), Problem> {
         Err(none("store"))
     }
     /// There is no file.
@@ -112,6 +116,10 @@ pub trait FakeMachine: Send + Sync {
     ) -> Result<HelperAnswer, Problem> {
         Err(none("helper"))
     }
+    /// No program makes anything.
+    async fn make(&self, _attempt: &Attempt, _folder: &str) -> Result<Result<Vec<Made>, String>, Problem> {
+        Err(none("program"))
+    }
     /// There is no lock.
     fn locked(&self) -> Vec<Planned> {
         Vec::new()
@@ -137,11 +145,11 @@ impl<T: FakeMachine> CollectContext for T {
     }
     async fn take_in(
         &self,
-        _: &str,
-        _: Box<dyn Read + Send>,
+        name: &str,
+        from: Box<dyn Read + Send>,
         _: Option<Digest>,
     ) -> Result<(BlobKey, u64), Problem> {
-        Err(none("store"))
+        FakeMachine::take_in(self, name, from).await
     }
     async fn download(&self, access: &Access) -> Result<File, Problem> {
         FakeMachine::download(self, access).await
@@ -197,6 +205,9 @@ impl<T: FakeMachine> CollectContext for T {
         input: &str,
     ) -> Result<HelperAnswer, Problem> {
         FakeMachine::ask_helper(self, program, arguments, input).await
+    }
+    async fn make(&self, attempt: &Attempt, folder: &str) -> Result<Result<Vec<Made>, String>, Problem> {
+        FakeMachine::make(self, attempt, folder).await
     }
     fn events(&self) -> &dyn Events {
         &Silent

@@ -34,6 +34,7 @@ mod outside;
 mod platform;
 mod proved_by_installing;
 mod pypi_attested;
+mod pypi_built;
 mod pypi_hosted;
 mod pypi_inside;
 mod pypi_outside;

@@ -81,7 +81,7 @@ async fn attempt(
     }
     words.extend(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
     let steps = vec![words.into_iter().map(str::to_owned).collect()];
-    Ok(Ok(Attempt { what: request.text.clone(), files, variables: Vec::new(), steps }))
+    Ok(Ok(Attempt { what: request.text.clone(), files, steps, ..Attempt::default() }))
 }
 
 fn told(address: &str) -> SetupServer<'_> {

@@ -1,5 +1,7 @@
 //! What the Python clients of this machine are configured to do, as they say it themselves.
 
+use super::tags::{Implementation, Platform};
+use super::target::Target;
 use crate::ecosystem::CollectContext;
 
 /// What this machine's pip and uv say.
@@ -59,6 +61,54 @@ pub(super) async fn own_target(context: &dyn CollectContext) -> Option<(String, 
     let answer = context.ask_client("python3", &["-c", QUESTION], false).await?;
     let (python, platform) = answer.trim().split_once(' ')?;
     Some((python.to_owned(), platform.to_owned()))
+}
+
+/// A Python of this machine.
+pub(super) struct Python {
+    /// The program itself: what leads to it may need the variables of whoever collects.
+    pub(super) program: String,
+    /// For people: `Python 3.12.4`.
+    pub(super) name: String,
+}
+
+/// The Python of this machine that is a target's own.
+///
+/// # Errors
+/// Why there is none, for people.
+pub(super) async fn python_of(target: &Target, context: &dyn CollectContext) -> Result<Python, String> {
+    const QUESTION: &str = "import sys, platform, sysconfig as s; print(sys.executable, sys.implementation.name, \
+                            '%d.%d' % sys.version_info[:2], bool(s.get_config_var('Py_GIL_DISABLED')), sys.platform, \
+                            platform.machine(), s.get_config_var('HOST_GNU_TYPE'), platform.python_version(), sep='\\n')";
+    let wanted = &target.environment;
+    if target.interpreter.implementation != Implementation::CPython {
+        return Err("only CPython is looked for on this machine".to_owned());
+    }
+    let is_free_threaded = target.interpreter.is_free_threaded;
+    let free = if is_free_threaded { "t" } else { "" };
+    let asked = format!("python{}{free}", wanted.python_version);
+    let answer = context.ask_client(&asked, &["-c", QUESTION], false).await;
+    let answer = answer.ok_or_else(|| format!("this machine has no {asked} on its PATH"))?;
+    let said: Vec<&str> = answer.lines().map(str::trim).collect();
+    let [program, implementation, series, without_lock, system, machine, host, version] = said.as_slice()
+    else {
+        return Err(format!("{asked} does not say what it is"));
+    };
+    let is_musl = host.ends_with("musl");
+    let has_its_libc = match &target.platform {
+        Platform::Manylinux { .. } => !is_musl,
+        Platform::Musllinux { .. } => is_musl,
+        Platform::Macos { .. } | Platform::Windows(_) => true,
+    };
+    let says_what_is_wanted = *implementation == "cpython"
+        && *series == wanted.python_version
+        && (*without_lock == "True") == is_free_threaded;
+    if !says_what_is_wanted || program.is_empty() {
+        return Err(format!("{asked} is another Python here"));
+    }
+    if (*system, *machine) != (&wanted.sys_platform, &wanted.platform_machine) || !has_its_libc {
+        return Err(format!("this machine is another one: {host}"));
+    }
+    Ok(Python { program: (*program).to_owned(), name: format!("Python {version}{free}") })
 }
 
 /// A line of `pip config list`: `name='value'`, as Python writes text.

@@ -23,6 +23,9 @@
 
 mod admit;
 mod attestations;
+mod build;
+#[cfg(test)]
+mod build_tests;
 mod carry;
 mod closure;
 mod collect;
@@ -35,6 +38,7 @@ mod facts;
 mod fake;
 mod fetch;
 mod file_name;
+mod glibc;
 mod group;
 mod host;
 #[cfg(test)]
