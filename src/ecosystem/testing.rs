@@ -95,6 +95,14 @@ pub trait FakeMachine: Send + Sync {
     async fn download(&self, _access: &Access) -> Result<File, Problem> {
         Err(none("download"))
     }
+    /// Nothing is taken in either.
+    async fn take_in(
+        &self,
+        _from: Box<dyn Read + Send>,
+        _digest: Option<Digest>,
+    ) -> Result<(BlobKey, u64), Problem> {
+        Err(none("store"))
+    }
     /// The project says nothing to anybody alone.
     fn settings(&self, _ecosystem: &str) -> Vec<Settings> {
         Vec::new()
@@ -138,10 +146,10 @@ impl<T: FakeMachine> CollectContext for T {
     async fn take_in(
         &self,
         _: &str,
-        _: Box<dyn Read + Send>,
-        _: Option<Digest>,
+        from: Box<dyn Read + Send>,
+        digest: Option<Digest>,
     ) -> Result<(BlobKey, u64), Problem> {
-        Err(none("store"))
+        FakeMachine::take_in(self, from, digest).await
     }
     async fn download(&self, access: &Access) -> Result<File, Problem> {
         FakeMachine::download(self, access).await
