@@ -60,7 +60,12 @@ pub trait FakeMachine: Send + Sync {
         Err(none("store"))
     }
     /// Nor what is read.
-    async fn take_in(&self, _name: &str, _from: Box<dyn Read + Send>) -> Result<(BlobKey, u64), Problem> {
+    async fn take_in(
+        &self,
+        _name: &str,
+        _from: Box<dyn Read + Send>,
+        _digest: Option<Digest>,
+    ) -> Result<(BlobKey, u64), Problem> {
         Err(none("store"))
     }
     /// There is no file.
@@ -147,9 +152,9 @@ impl<T: FakeMachine> CollectContext for T {
         &self,
         name: &str,
         from: Box<dyn Read + Send>,
-        _: Option<Digest>,
+        digest: Option<Digest>,
     ) -> Result<(BlobKey, u64), Problem> {
-        FakeMachine::take_in(self, name, from).await
+        FakeMachine::take_in(self, name, from, digest).await
     }
     async fn download(&self, access: &Access) -> Result<File, Problem> {
         FakeMachine::download(self, access).await

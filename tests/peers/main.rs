@@ -30,6 +30,7 @@ mod npm_audit;
 mod npm_clients;
 mod npm_hosted;
 mod npm_outside;
+mod npm_remote;
 mod outside;
 mod platform;
 mod proved_by_installing;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use url::Url;
 
+use super::address::Address;
 use super::ideal::Settings;
 use super::names;
 use super::network::Network;
@@ -171,6 +172,11 @@ impl Routes {
         Ok(self.let_in(below(&source.base, path)?))
     }
 
+    /// An address that is no registry's, with the way to it and what lets one in.
+    pub(crate) fn elsewhere(&self, address: &Address) -> Access {
+        self.let_in(address.url().clone())
+    }
+
     /// An address with the way to it and what lets one in. As npm has it, what opens a registry also opens what the
     /// registry keeps elsewhere on its own origin.
     fn let_in(&self, url: Url) -> Access {
@@ -285,7 +291,7 @@ fn same_host(left: &Url, right: &Url) -> bool {
 }
 
 /// A registry's host, and its port if it is not the usual one.
-fn host_name(url: &Url) -> String {
+pub(crate) fn host_name(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).replace(':', "_");
     url.port().map_or_else(|| host.clone(), |port| format!("{host}_{port}"))
 }

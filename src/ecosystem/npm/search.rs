@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::hosted;
 use super::packument::{self, LATEST};
+use super::{hosted, names};
 use crate::ecosystem::ServeContext;
 use crate::problem::Problem;
 
@@ -73,7 +73,8 @@ pub(super) fn answer(
         after.clone_from(last);
         seen += names.len();
         for name in names {
-            if query.matches(&name) {
+            // Keys, advisories and addresses have names too, that are no packages.
+            if names::is_valid(&name) && query.matches(&name) {
                 total += 1;
                 if query.names(&name) {
                     named.push(name);

@@ -13,6 +13,7 @@ use super::ideal::{Known, Look, Manifest, Need, Needs, Origin};
 use super::lock::EdgeKind;
 use super::names;
 use super::origin::Routes;
+use super::remote::Remotes;
 use super::spec::{Spec, without_alias};
 use super::version_object::{LARGEST_DOCUMENT, Upstream, VersionObject};
 use crate::blocking::blocking;
@@ -50,6 +51,8 @@ pub(crate) struct Filler<'a> {
     pub(crate) routes: &'a Routes,
     /// Their documents.
     pub(crate) documents: &'a Documents<'a>,
+    /// What stands at addresses of their own.
+    pub(crate) remotes: &'a Remotes<'a>,
     /// What runs the packages.
     pub(crate) engines: &'a Engines,
     /// What ops hand us.
@@ -113,13 +116,15 @@ impl Filler<'_> {
         name: &str,
         needs: Vec<Need>,
     ) -> Result<Vec<(Need, Option<Arc<Manifest>>)>, Problem> {
-        let elsewhere = |need: Need| {
-            let manifest = Manifest::new(&need.0, "", Vec::new(), Origin::Address(need.1.to_string()));
-            (need, Some(Arc::new(manifest)))
-        };
         let (registry, others): (Vec<Need>, Vec<Need>) =
             needs.into_iter().partition(|(_, text)| Spec::read(text).is_registry());
-        let mut all: Vec<_> = others.into_iter().map(elsewhere).collect();
+        let mut all = Vec::new();
+        for need in others {
+            let manifest = self.remotes.look(self.routes, &need.0, &need.1).await?;
+            let unknown = || Manifest::new(&need.0, "", Vec::new(), Origin::Address(need.1.to_string()));
+            let manifest = manifest.unwrap_or_else(unknown);
+            all.push((need, Some(Arc::new(manifest))));
+        }
         if registry.is_empty() {
             return Ok(all);
         }

@@ -10,6 +10,7 @@ use super::ideal::{Dependency, Ideal, Known, Look, Manifest, Needs, Origin, Outc
 use super::lock::EdgeKind;
 use super::names;
 use super::origin::Routes;
+use super::remote::Remotes;
 use super::shelf::{Filler, Shelf};
 use super::spec::{Spec, split_range};
 use crate::blocking::blocking;
@@ -87,6 +88,7 @@ pub(crate) fn words(requests: &[Request]) -> Result<Vec<Together>, Problem> {
 pub(crate) struct Solver<'a> {
     routes: &'a Routes,
     documents: &'a Documents<'a>,
+    remotes: &'a Remotes<'a>,
     engines: Engines,
     context: &'a dyn CollectContext,
     shelf: Shelf,
@@ -97,10 +99,11 @@ impl<'a> Solver<'a> {
     pub(crate) async fn new(
         routes: &'a Routes,
         documents: &'a Documents<'a>,
+        remotes: &'a Remotes<'a>,
         context: &'a dyn CollectContext,
     ) -> Solver<'a> {
         let engines = Engines::of_machine(context).await;
-        Solver { routes, documents, engines, context, shelf: Shelf::default() }
+        Solver { routes, documents, remotes, engines, context, shelf: Shelf::default() }
     }
 
     /// A project that needs nothing but packages by name.
@@ -140,8 +143,8 @@ impl<'a> Solver<'a> {
     }
 
     async fn fill(&mut self, needs: Needs) -> Result<(), Problem> {
-        let Solver { routes, documents, engines, context, shelf } = self;
-        let filler = Filler { routes, documents, engines, context: *context };
+        let Solver { routes, documents, remotes, engines, context, shelf } = self;
+        let filler = Filler { routes, documents, remotes, engines, context: *context };
         filler.fill(shelf, needs).await
     }
 }

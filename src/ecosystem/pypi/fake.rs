@@ -221,7 +221,12 @@ impl FakeMachine for Fake {
         Ok(file)
     }
 
-    async fn take_in(&self, _: &str, mut from: Box<dyn Read + Send>) -> Result<(BlobKey, u64), Problem> {
+    async fn take_in(
+        &self,
+        _: &str,
+        mut from: Box<dyn Read + Send>,
+        _: Option<bundle_format::Digest>,
+    ) -> Result<(BlobKey, u64), Problem> {
         let mut bytes = Vec::new();
         from.read_to_end(&mut bytes).unwrap();
         let size = bytes.len() as u64;
