@@ -6,11 +6,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 #![expect(clippy::disallowed_methods, reason = "what a test writes for itself need not be safe from faults")]
 
-use std::io::{Read, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use aftk::ecosystem::testing::FakeMachine;
-use aftk::ecosystem::{Collect, Gathered, Metadata, MetadataRequest, registry};
+use aftk::ecosystem::{Collect, Gathered, Metadata, MetadataRequest, ReadSeek, registry};
 use aftk::problem::Problem;
 use async_trait::async_trait;
 use bundle_format::BlobKey;
@@ -172,7 +172,7 @@ impl FakeMachine for Context {
         Ok(aftk::fsx::read_limited(path, limit).unwrap().map(Bytes::from))
     }
 
-    async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
+    async fn open(&self, path: &Path) -> Result<Option<Box<dyn ReadSeek>>, Problem> {
         Ok(Some(Box::new(std::fs::File::open(path).unwrap())))
     }
 

@@ -205,7 +205,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     });
     let report = result?;
     session.finish(&report, || {
-        session.remark(&report.notes, &report.gaps);
+        session.remark(&report.notes, &report.told, &report.gaps);
         let Some(bundle) = &report.bundle else { return };
         for file in &bundle.files {
             output::line(&file.display().to_string());

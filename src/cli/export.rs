@@ -53,7 +53,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let store = session.existing_store()?;
     let (events, cancel) = (session.events.clone(), session.cancel.clone());
     let report = session.block(move || export::export(&request, &selectors, &store, &*events, &cancel))?;
-    session.remark(&report.notes, &[]);
+    session.remark(&report.notes, &[], &[]);
     session.finish(&report, || {
         for item in &report.items {
             output::line(&format!("{}  {}", item.name, item.digest));

@@ -47,7 +47,7 @@ pub(super) fn run(arguments: Arguments, session: &Session) -> Result<(), Problem
     let report = result?;
     let mut unread = Ok(());
     session.finish(&report, || {
-        session.remark(&report.notes, &report.gaps);
+        session.remark(&report.notes, &report.told, &report.gaps);
         if let Some(difference) = report.difference.as_ref().filter(|_| !session.global.quiet) {
             difference.moved.iter().for_each(print_moved);
             if difference.more > 0 {

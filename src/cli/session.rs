@@ -19,6 +19,7 @@ use crate::ops::media::Failed;
 use crate::problem::{Kind, Problem};
 use crate::store::{Layout, Store};
 use crate::trust::{COLLECT_KEY, CommandSigner, KeySigner, Trust};
+use crate::units;
 
 /// One run.
 pub(crate) struct Session {
@@ -158,9 +159,14 @@ impl Session {
     }
 
     /// Tells what a person should know of what is carried, and the gaps that were accepted.
-    pub(crate) fn remark(&self, notes: &[Note], gaps: &[AcceptedGap]) {
-        for note in notes {
+    pub(crate) fn remark(&self, notes: &[Note], told: &[Note], gaps: &[AcceptedGap]) {
+        let is_news = |note: &&Note| self.global.verbose > 0 || !told.contains(note);
+        let news: Vec<&Note> = notes.iter().filter(is_news).collect();
+        for note in &news {
             self.say(&format!("note: {}: {}", note.subject, note.message));
+        }
+        if let Some(more) = notes.len().checked_sub(news.len()).filter(|more| *more > 0) {
+            self.say(&format!("{} as before (--verbose tells them)", units::count(more as u64, "note")));
         }
         for AcceptedGap { gap, accepted } in gaps {
             self.say(&format!("gap: {}:{} {} (accepted: {accepted})", gap.ecosystem, gap.name, gap.version));

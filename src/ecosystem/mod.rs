@@ -119,6 +119,10 @@ pub trait Ecosystem: Send + Sync {
     fn is_of_its_day(&self, _schema: &str) -> bool {
         false
     }
+    /// What the artifacts are called, one in a repository, that tell what gets old ([`Ecosystem::as_of`]).
+    fn dated(&self) -> Option<&'static str> {
+        None
+    }
     /// What an artifact tells that gets old, in a word, and as of when (RFC 3339).
     fn as_of<'a>(&self, _artifact: &'a Artifact) -> Option<(&'static str, &'a str)> {
         None
@@ -402,7 +406,7 @@ pub trait CollectContext: Send + Sync {
     async fn read(&self, path: &Path, limit: u64) -> Result<Option<Bytes>, Problem>;
     /// Opens a document of this machine that may be too large to be held in memory; `Ok(None)` if there is none.
     /// Reading it blocks.
-    async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem>;
+    async fn open(&self, path: &Path) -> Result<Option<Box<dyn ReadSeek>>, Problem>;
     /// The files of a directory of this machine, in no order; none, if it is not there.
     async fn list(&self, _directory: &Path) -> Result<Vec<PathBuf>, Problem> {
         Ok(Vec::new())

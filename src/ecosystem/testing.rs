@@ -9,7 +9,9 @@ use bundle_format::{BlobKey, Digest};
 use bytes::Bytes;
 use url::Url;
 
-use super::{Attempt, CollectContext, HelperAnswer, Made, Metadata, MetadataRequest, Page, Planned};
+use super::{
+    Attempt, CollectContext, HelperAnswer, Made, Metadata, MetadataRequest, Page, Planned, ReadSeek,
+};
 use crate::events::{Events, Silent};
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
@@ -73,7 +75,7 @@ pub trait FakeMachine: Send + Sync {
         Ok(None)
     }
     /// There is no large file either.
-    async fn open(&self, _path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
+    async fn open(&self, _path: &Path) -> Result<Option<Box<dyn ReadSeek>>, Problem> {
         Ok(None)
     }
     /// No directory has a file.
@@ -179,7 +181,7 @@ impl<T: FakeMachine> CollectContext for T {
         assert!(found.as_ref().is_none_or(|bytes| bytes.len() as u64 <= limit));
         Ok(found)
     }
-    async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
+    async fn open(&self, path: &Path) -> Result<Option<Box<dyn ReadSeek>>, Problem> {
         FakeMachine::open(self, path).await
     }
     async fn list(&self, directory: &Path) -> Result<Vec<PathBuf>, Problem> {

@@ -16,7 +16,8 @@ use super::origin::Origin;
 use super::reply::{Asked, Refusal, Reply};
 use super::route::{Matched, Path, RouteTable};
 use super::site::Site;
-use crate::ecosystem::{ALL, ClientFile, Ecosystem, Editions, Route, Setup, SetupServer};
+use crate::clock;
+use crate::ecosystem::{ALL, ClientFile, Ecosystem, Editions, Route, Setup, SetupServer, registry};
 use crate::problem::Problem;
 use crate::store::edition_document;
 
@@ -228,6 +229,8 @@ struct Shown {
     name: String,
     address: String,
     origin: String,
+    /// What clients are told that gets old, and as of when it is.
+    as_of: String,
 }
 
 fn shown(site: &Site, mounts: &Mounts, server: &str) -> Result<Vec<Shown>, Problem> {
@@ -235,17 +238,33 @@ fn shown(site: &Site, mounts: &Mounts, server: &str) -> Result<Vec<Shown>, Probl
     let mut all = Vec::new();
     for mount in mounts.visible() {
         let base = format!("{server}/{}", mount.prefix.join("/"));
-        let of = |name: Option<&str>, origin: &str| Shown {
+        let of = |name: Option<&str>, origin: &str, as_of: String| Shown {
             ecosystem: mount.ecosystem,
             name: name.unwrap_or(ALL).to_owned(),
             address: format!("{base}/{}", mount.serve.place(name)),
             origin: origin.to_owned(),
+            as_of,
         };
-        all.push(of(None, "everything of this kind"));
-        let own = repositories.iter().filter(|one| one.ecosystem == mount.ecosystem);
-        all.extend(own.map(|one| of(Some(&one.name), &one.origin)));
+        all.push(of(None, "everything of this kind", String::new()));
+        for one in repositories.iter().filter(|one| one.ecosystem == mount.ecosystem) {
+            all.push(of(Some(&one.name), &one.origin, as_of(site, mount.ecosystem, &one.name)?));
+        }
     }
     Ok(all)
+}
+
+/// What clients of a repository are told that gets old, and as of when it is, for people. Nothing, if there is no such thing.
+fn as_of(site: &Site, ecosystem: &str, repository: &str) -> Result<String, Problem> {
+    let ecosystem = registry::find(ecosystem);
+    let Some((ecosystem, name)) = ecosystem.and_then(|one| Some((one, one.dated()?))) else {
+        return Ok(String::new());
+    };
+    let linked = site.catalogue.artifacts(ecosystem.name(), Some(repository), name)?;
+    let newest = linked.iter().filter_map(|one| ecosystem.as_of(&one.artifact)).max_by_key(|(_, time)| *time);
+    Ok(newest.map_or_else(String::new, |(what, time)| {
+        let age = clock::seconds(time).zip(clock::seconds(&clock::now_text())).map(|(then, now)| now - then);
+        format!("{what} of {time}, {} days ago", age.unwrap_or(0).max(0) / 86_400)
+    }))
 }
 
 fn wants_html(headers: &HeaderMap) -> bool {
@@ -260,6 +279,9 @@ fn index_text(server: &str, repositories: &[Shown], files: &[(&'static str, Clie
     for one in repositories {
         let _ =
             writeln!(text, "  {:<6} {:<24} {}", one.ecosystem, printable(&one.name), printable(&one.address));
+        if !one.as_of.is_empty() {
+            let _ = writeln!(text, "  {:<31} {}", "", printable(&one.as_of));
+        }
     }
     text.push_str("\nSet a client up\n");
     for (client, file) in files {
@@ -288,13 +310,18 @@ fn index_html(server: &str, repositories: &[Shown], files: &[(&'static str, Clie
         host = Escaped(server),
     );
     for one in repositories {
+        let as_of = match one.as_of.is_empty() {
+            true => String::new(),
+            false => format!("<small>{}</small>", Escaped(&one.as_of)),
+        };
         let _ = writeln!(
             page,
-            "<li><span class=\"kind\">{}</span> <strong>{}</strong><code>{}</code><small>{}</small></li>",
+            "<li><span class=\"kind\">{}</span> <strong>{}</strong><code>{}</code><small>{}</small>{}</li>",
             Escaped(one.ecosystem),
             Escaped(&one.name),
             Escaped(&one.address),
             Escaped(&one.origin),
+            as_of,
         );
     }
     page.push_str("</ul>\n<h2>Set a client up</h2>\n");
@@ -375,6 +402,7 @@ mod tests {
             name: hostile.to_owned(),
             address: format!("http://a/npm/{hostile}/"),
             origin: hostile.to_owned(),
+            as_of: hostile.to_owned(),
         };
         let file = ClientFile {
             path: ".npmrc",

@@ -69,6 +69,9 @@ pub struct CollectReport {
     pub gaps: Vec<AcceptedGap>,
     /// What a person should know, such as what cannot be replayed inside.
     pub notes: Vec<Note>,
+    /// Of which they were told before.
+    #[serde(skip)]
+    pub told: Vec<Note>,
     /// What clients of this machine installed from the bundle.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub installed: Vec<Installed>,
@@ -108,6 +111,7 @@ pub async fn collect(
         artifacts: NamedList::of(&locked.lock),
         gaps: locked.lock.gaps.clone(),
         notes: locked.lock.notes.clone(),
+        told: locked.told.clone(),
         installed: Vec::new(),
     };
     // Whoever can be asked for another medium need not have all of it in one.

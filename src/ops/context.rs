@@ -368,10 +368,10 @@ impl CollectContext for Outside {
         .await
     }
 
-    async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
+    async fn open(&self, path: &Path) -> Result<Option<Box<dyn ReadSeek>>, Problem> {
         let path = self.directory.join(path);
         blocking(move || match std::fs::File::open(&path) {
-            Ok(file) => Ok(Some(Box::new(file) as Box<dyn Read + Send>)),
+            Ok(file) => Ok(Some(Box::new(file) as Box<dyn ReadSeek>)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unreadable(&path, &error)),
         })

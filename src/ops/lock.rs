@@ -140,6 +140,8 @@ pub struct Locked {
     pub kept: bool,
     /// What it moves, if another one is kept there.
     pub difference: Option<Difference>,
+    /// The notes of the lock that was there before: somebody was told of them.
+    pub told: Vec<Note>,
 }
 
 /// What was locked.
@@ -161,6 +163,9 @@ pub struct LockReport {
     pub gaps: Vec<AcceptedGap>,
     /// What a person should know.
     pub notes: Vec<Note>,
+    /// Of which they were told before.
+    #[serde(skip)]
+    pub told: Vec<Note>,
 }
 
 /// Locks an order and keeps the lock, unless it is a dry run.
@@ -183,6 +188,7 @@ pub async fn lock(request: &LockRequest, outside: &Arc<Outside>) -> Result<LockR
         artifacts: NamedList::of(&locked.lock),
         gaps: locked.lock.gaps,
         notes: locked.lock.notes,
+        told: locked.told,
     })
 }
 
@@ -223,13 +229,15 @@ pub async fn obtain(order: &Order, outside: &Arc<Outside>, resolving: Resolving)
         Ok::<_, Problem>(recall::recall(lock, outside).await?.0)
     };
     let Some(held) = held else {
-        return Ok(Locked { lock: fresh().await?, requests, path, kept: false, difference: None });
+        let told = Vec::new();
+        return Ok(Locked { lock: fresh().await?, requests, path, kept: false, difference: None, told });
     };
+    let told = held.notes.clone();
     if answers && resolving != Resolving::Anew {
         still_accepted(&held, order, &**outside)?;
         let (held, lost) = recall::recall(held, outside).await?;
         if lost == 0 {
-            return Ok(Locked { lock: held, requests, path, kept: true, difference: None });
+            return Ok(Locked { lock: held, requests, path, kept: true, difference: None, told });
         }
         // Something that cannot be downloaded by itself is gone from the store: it is resolved anew, and must come
         // out the same.
@@ -241,7 +249,7 @@ pub async fn obtain(order: &Order, outside: &Arc<Outside>, resolving: Resolving)
     if answers && difference.is_empty() {
         return agree(held, fresh, path, resolving, requests, outside).await;
     }
-    Ok(Locked { lock: fresh, requests, path, kept: false, difference: Some(difference) })
+    Ok(Locked { lock: fresh, requests, path, kept: false, difference: Some(difference), told })
 }
 
 /// The held lock, in which these packages alone are resolved anew; what they need and it never had comes with them.
@@ -276,6 +284,7 @@ async fn upgrade_alone(
         path: anew.path,
         kept,
         difference: (!kept).then_some(difference),
+        told: held.told,
     })
 }
 
@@ -376,6 +385,7 @@ async fn agree(
     let scratch = outside.scratch().to_owned();
     blocking(move || {
         let difference = Difference::of_lasting(&held, &fresh)?;
+        let told = held.notes.clone();
         if difference.is_empty() {
             let mut lock = held;
             let mut now = fresh.lasting();
@@ -391,7 +401,7 @@ async fn agree(
                 }
                 Ok(())
             })?;
-            return Ok(Locked { lock, requests, path, kept: true, difference: None });
+            return Ok(Locked { lock, requests, path, kept: true, difference: None, told });
         }
         if resolving == Resolving::Never {
             let mut problem = Problem::new(
@@ -406,7 +416,7 @@ async fn agree(
             problem.causes.extend(versions.map(|(name, versions)| format!("{name}@{versions}")));
             return Err(problem);
         }
-        Ok(Locked { lock: fresh, requests, path, kept: false, difference: Some(difference) })
+        Ok(Locked { lock: fresh, requests, path, kept: false, difference: Some(difference), told })
     })
     .await
 }

@@ -33,6 +33,7 @@ mod npm_network;
 mod npm_proof;
 mod npm_publish;
 mod npm_push;
+mod npm_serve;
 mod pack;
 mod push;
 mod pypi_collect;

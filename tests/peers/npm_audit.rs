@@ -26,6 +26,8 @@ const server = http.createServer((request, response) => {
   const send = (value) => response.end(JSON.stringify(value));
   const path = decodeURIComponent(request.url);
   if (path === '/-/npm/v1/keys') return send(keys);
+  // It is no mirror, and so says nothing of how old its advisories are.
+  if (path === '/-/npm/v1/security/advisories') { response.statusCode = 404; return send({}); }
   if (path === '/-/npm/v1/security/advisories/bulk') {
     const advisory = { id: 1096, url: 'https://advisories.example.test/GHSA-1096', title: 'Prototype pollution', severity: 'high',
       vulnerable_versions: '<1.2.3', cwe: ['CWE-1321'], cvss: { score: 7.2, vectorString: null } };

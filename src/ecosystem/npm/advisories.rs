@@ -1,5 +1,8 @@
 //! Taking along what is known of weaknesses of the packages that are carried: what their registries tell, asked as
 //! `npm audit` asks, and what files say (OSV).
+//!
+//! A mirror tells what was brought to it: as of when, it is asked first. It answers clients even where nothing was brought,
+//! and then as if nothing were known.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -12,7 +15,7 @@ use serde_json::{Map, Value};
 use super::advisory::{self, Advisory, ByName};
 use super::options::Advisories;
 use super::origin::{Routes, Source};
-use super::{SCHEMA, osv, signers};
+use super::{SCHEMA, osv, osv_archive, signers};
 use crate::blocking::blocking;
 use crate::clock;
 use crate::ecosystem::{CollectContext, MetadataRequest, Note, Planned, Resolution};
@@ -25,6 +28,8 @@ const BATCH: usize = 1000;
 const LARGEST_ANSWER: u64 = 16 << 20;
 /// The largest file of an advisory, in bytes.
 const LARGEST_FILE: u64 = 4 << 20;
+/// The largest answer to as of when advisories are, in bytes.
+const LARGEST_DAY: u64 = 64 << 10;
 /// The most files: as many as a directory is listed of. A list that is cut off would look like one that knows nothing.
 const MOST_FILES: usize = 10_000;
 
@@ -52,7 +57,9 @@ pub(super) async fn add(
             continue;
         };
         match ask(source, routes, questions, context).await? {
-            Some(told) => known.entry(repository.clone()).or_default().take(source.base.to_string(), told),
+            Some((told, made)) => {
+                known.entry(repository.clone()).or_default().take(source.base.to_string(), told, made);
+            }
             None => resolution.notes.push(Note {
                 code: "npm.no-advisories".to_owned(),
                 subject: repository.clone(),
@@ -66,7 +73,7 @@ pub(super) async fn add(
     }
     if let Advisories::Files(patterns) = wish {
         for (repository, told) in from_files(patterns, &carried, context).await? {
-            known.entry(repository).or_default().take(patterns.join(" "), told);
+            known.entry(repository).or_default().take(patterns.join(" "), told, None);
         }
     }
     if known.is_empty() {
@@ -83,11 +90,17 @@ pub(super) async fn add(
 struct Known {
     from: Vec<String>,
     advisories: ByName,
+    /// As of when they are, if that is not now: the time of whoever knows the least.
+    made: Option<String>,
 }
 
 impl Known {
-    fn take(&mut self, from: String, told: ByName) {
+    fn take(&mut self, from: String, told: ByName, made: Option<String>) {
         self.from.push(from);
+        self.made = match (self.made.take(), made) {
+            (Some(one), Some(other)) if clock::seconds(&other) < clock::seconds(&one) => Some(other),
+            (one, other) => one.or(other),
+        };
         for (name, mut list) in told {
             self.advisories.entry(name).or_default().append(&mut list);
         }
@@ -98,24 +111,25 @@ impl Known {
 struct Carried {
     questions: BTreeMap<String, Vec<Bytes>>,
     /// Digests instead of names: there may be hundreds of thousands.
-    names: HashMap<BlobKey, BTreeSet<String>>,
+    names: Arc<HashMap<BlobKey, BTreeSet<String>>>,
 }
 
 impl Carried {
     fn of(artifacts: &Sorted<Planned>) -> Result<Carried, Problem> {
-        let mut carried = Carried { questions: BTreeMap::new(), names: HashMap::new() };
+        let (mut questions, mut names) = (BTreeMap::<String, Vec<Bytes>>::new(), HashMap::new());
         let mut open: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
         let mut close = |repository: &str, question: Map<String, Value>| {
             let question = Bytes::from(Value::Object(question).to_string());
-            carried.questions.entry(repository.to_owned()).or_default().push(question);
+            questions.entry(repository.to_owned()).or_default().push(question);
         };
         for artifact in artifacts.iter() {
             let artifact = artifact?;
             if artifact.schema != SCHEMA {
                 continue;
             }
-            let names = carried.names.entry(BlobKey::of(artifact.name.as_bytes())).or_default();
-            names.insert(artifact.repository.clone());
+            let of_it: &mut BTreeSet<String> =
+                names.entry(BlobKey::of(artifact.name.as_bytes())).or_default();
+            of_it.insert(artifact.repository.clone());
             let question = open.entry(artifact.repository.clone()).or_default();
             // They come sorted by name, so all versions of one stand in one question.
             if question.len() >= BATCH && !question.contains_key(&artifact.name) {
@@ -127,17 +141,54 @@ impl Carried {
             }
         }
         open.into_iter().for_each(|(repository, question)| close(&repository, question));
-        Ok(carried)
+        Ok(Carried { questions, names: Arc::new(names) })
     }
 }
 
-/// Asks a registry; `None`, if it answers no such questions.
+/// As of when a registry tells what it does.
+enum Day {
+    /// As of now: it is no mirror.
+    Today,
+    /// As of then: it is a mirror, to which it was brought.
+    Of(String),
+    /// It is a mirror, to which nothing was brought.
+    None,
+}
+
+/// Asks a registry as of when it tells of weaknesses. Only mirrors of our own kind know what is meant.
+async fn day(source: &Source, routes: &Routes, context: &dyn CollectContext) -> Result<Day, Problem> {
+    let access = routes.beside(source, advisory::PLACE)?;
+    let request = MetadataRequest { access, accept: "application/json", limit: LARGEST_DAY, fresh: true };
+    let document = match context.metadata(&request).await {
+        Ok(Some(document)) => document,
+        Ok(None) => return Ok(Day::Today),
+        Err(problem) if signers::is_an_answer(&problem) => return Ok(Day::Today),
+        Err(problem) => return Err(problem),
+    };
+    let said = serde_json::from_slice::<Value>(&document.bytes).unwrap_or_default();
+    Ok(match said.get(advisory::MADE) {
+        Some(Value::Null) => Day::None,
+        Some(Value::String(made)) => match clock::seconds(made) {
+            // A clock that goes ahead does not make them newer than they can be.
+            Some(then) if Some(then) < clock::seconds(&clock::now_text()) => Day::Of(made.clone()),
+            _ => Day::Today,
+        },
+        _ => Day::Today,
+    })
+}
+
+/// Asks a registry, and as of when that is, if not as of now; `None`, if it answers no such questions, or knows nothing.
 async fn ask(
     source: &Source,
     routes: &Routes,
     questions: &[Bytes],
     context: &dyn CollectContext,
-) -> Result<Option<ByName>, Problem> {
+) -> Result<Option<(ByName, Option<String>)>, Problem> {
+    let made = match day(source, routes, context).await? {
+        Day::Today => None,
+        Day::Of(made) => Some(made),
+        Day::None => return Ok(None),
+    };
     let mut all = ByName::new();
     for question in questions {
         let access = routes.beside(source, &format!("{}/bulk", advisory::PLACE))?;
@@ -158,7 +209,7 @@ async fn ask(
         };
         all.append(&mut told);
     }
-    Ok(Some(all))
+    Ok(Some((all, made)))
 }
 
 /// Reads an answer; of names that nobody asked about nothing is taken. `None`, if it is none.
@@ -187,11 +238,21 @@ async fn from_files(
                 let message = "an advisory cannot be used";
                 Problem::new(Kind::Usage, "npm.advisory", message).at(path.display()).because(why.to_owned())
             };
-            let bytes = context.read(&path, LARGEST_FILE).await?;
-            let bytes = bytes.ok_or_else(|| wrong("there is no such file"))?;
-            let told = osv::read(&bytes).map_err(|error| {
-                wrong(&error.to_string()).hint("it has to be JSON as OSV writes it, one advisory a file")
-            })?;
+            let missing = || wrong("there is no such file");
+            let told = if path.extension().is_some_and(|ending| ending == "zip") {
+                let archive = context.open(&path).await?.ok_or_else(missing)?;
+                let names = carried.names.clone();
+                let is_wanted = move |name: &str| names.contains_key(&BlobKey::of(name.as_bytes()));
+                let read = blocking(move || Ok(osv_archive::read(archive, is_wanted))).await?;
+                read.map_err(|why| {
+                    wrong(&why).hint("it has to be an archive of OSV's: all.zip of npm, as it is published")
+                })?
+            } else {
+                let bytes = context.read(&path, LARGEST_FILE).await?.ok_or_else(missing)?;
+                osv::read(&bytes).map_err(|error| {
+                    wrong(&error.to_string()).hint("it has to be JSON as OSV writes it, one advisory a file")
+                })?
+            };
             for (name, advisory) in told {
                 for repository in carried.names.get(&BlobKey::of(name.as_bytes())).into_iter().flatten() {
                     let by_name = all.entry(repository.clone()).or_default();
@@ -211,7 +272,7 @@ async fn matching(pattern: &str, context: &dyn CollectContext) -> Result<Vec<Pat
     };
     let (directory, name) = match name.split_once('*') {
         Some(parts) => (Path::new(directory), Some(parts)),
-        None if name.ends_with(".json") => return Ok(vec![PathBuf::from(pattern)]),
+        None if name.ends_with(".json") || name.ends_with(".zip") => return Ok(vec![PathBuf::from(pattern)]),
         None => (Path::new(pattern), Some(("", ".json"))),
     };
     let fits = |path: &PathBuf| {
@@ -240,13 +301,13 @@ fn with_records(
     known: BTreeMap<String, Known>,
     scratch: &Path,
 ) -> Result<Sorted<Planned>, Problem> {
-    let made = clock::now_text();
+    let now = clock::now_text();
     let mut all = Sorter::new(scratch);
     for artifact in artifacts.iter() {
         all.push(artifact?)?;
     }
-    for (repository, Known { from, advisories }) in known {
-        all.extend(advisory::planned(&repository, &made, &from, advisories))?;
+    for (repository, Known { from, advisories, made }) in known {
+        all.extend(advisory::planned(&repository, made.as_ref().unwrap_or(&now), &from, advisories))?;
     }
     all.finish()
 }

@@ -8,6 +8,7 @@ use crate::ecosystem::{Collect as _, Planned, Resolution};
 use crate::problem::{Kind, Problem};
 use crate::settings::Settings;
 
+const DAY: &str = "https://registry.example.test/-/npm/v1/security/advisories";
 const BULK: &str = "https://registry.example.test/-/npm/v1/security/advisories/bulk";
 
 /// A registry with these packages in version 1.0.0.
@@ -87,6 +88,37 @@ async fn a_registry_that_tells_nothing_is_noted() {
 }
 
 #[tokio::test]
+async fn what_a_mirror_tells_is_as_old_as_what_it_was_brought() {
+    let mut fake = registry(&["a"]);
+    fake.document(BULK, &json!({ "a": [told("<2.0.0")] }).to_string());
+    let day = async |fake: &mut Fake, answer: &str| {
+        fake.document(DAY, answer);
+        let resolution = collect(fake).await.unwrap();
+        let all: Vec<Planned> = resolution.artifacts.iter().map(Result::unwrap).collect();
+        let day = all.into_iter().find(|one| one.name == advisory::PLACE);
+        (day.map(|one| one.attributes[advisory::MADE].as_str().unwrap().to_owned()), has_note(&resolution))
+    };
+    let then = "2026-01-01T00:00:00Z";
+    assert_eq!(day(&mut fake, &json!({ "made": then }).to_string()).await, (Some(then.to_owned()), false));
+    // It answers clients all the same; what it says is no knowledge.
+    assert_eq!(day(&mut fake, r#"{"made":null}"#).await, (None, true));
+    for other in [
+        "",
+        "[]",
+        "{}",
+        "<html>",
+        r#"{"made":7}"#,
+        r#"{"made":"soon"}"#,
+        r#"{"made":"9999-01-01T00:00:00Z"}"#,
+    ] {
+        let (made, has_note) = day(&mut fake, other).await;
+        let made = crate::clock::seconds(&made.unwrap()).unwrap();
+        let now = crate::clock::seconds(&crate::clock::now_text()).unwrap();
+        assert!(!has_note && (now - 600..=now).contains(&made), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn files_tell_of_what_is_carried_as_well() {
     let mut fake = registry(&["a", "b"]);
     let osv = |name: &str, fixed: &str| {
@@ -105,6 +137,16 @@ async fn files_tell_of_what_is_carried_as_well() {
         let resolution = collect(&fake).await.unwrap();
         assert_eq!(carried(&resolution), ["", "/a <2.0.0 and <1.5.0"], "{files}");
     }
+    // As one archive, of more than what is carried.
+    let archive = [("GHSA-a.json", osv("a", "1.5.0")), ("GHSA-other.json", osv("other", "1.0.0"))];
+    let archive = archive.map(|(name, text)| (name, text.into_bytes()));
+    fake.bytes("osv/all.zip", super::osv_archive::made::archive(&archive));
+    says(&mut fake, json!({ "advisories": "osv/all.zip" }));
+    assert_eq!(carried(&collect(&fake).await.unwrap()), ["", "/a <2.0.0 and <1.5.0"]);
+    fake.file("osv/bad.zip", "no archive");
+    says(&mut fake, json!({ "advisories": ["osv/bad.zip"] }));
+    assert_eq!(collect(&fake).await.unwrap_err().code, "npm.advisory");
+    says(&mut fake, json!({ "advisories": "osv" }));
     // Where the registry tells nothing, they do.
     fake.document(BULK, "");
     let resolution = collect(&fake).await.unwrap();

@@ -33,6 +33,17 @@ type Installed = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 /// The advisories on its packages, each with the versions that have it.
 type Found = BTreeMap<String, Vec<(Advisory, Vec<String>)>>;
 
+/// As of when advisories are told here: `null`, if none were brought. Whoever collects from a mirror asks for it, as clients are
+/// answered in any case.
+///
+/// # Errors
+/// If the store cannot be read.
+pub(super) fn day(context: &dyn ServeContext, repository: Option<&str>) -> Result<Value, Problem> {
+    let days = context.artifacts(repository, advisory::PLACE)?;
+    let made = days.iter().filter_map(|day| advisory::made(&day.artifact)).max();
+    Ok(json!({ advisory::MADE: made }))
+}
+
 /// The advisories that the packages of a question have, by name: the answer to `advisories/bulk`.
 ///
 /// # Errors

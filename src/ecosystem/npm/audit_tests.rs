@@ -55,6 +55,18 @@ fn packed(text: &str) -> Bytes {
 }
 
 #[test]
+fn a_mirror_tells_as_of_when_it_knows() {
+    let day = |store: &FakeStore| {
+        let Content::Document { body, .. } = store.ask("GET", "-/npm/v1/security/advisories").content else {
+            panic!("a document")
+        };
+        String::from_utf8(body.to_vec()).unwrap()
+    };
+    assert_eq!(day(&store("2026-01-01T00:00:00Z")), r#"{"made":"2026-01-01T00:00:00Z"}"#);
+    assert_eq!(day(&FakeStore::default()), r#"{"made":null}"#);
+}
+
+#[test]
 fn clients_are_told_of_the_versions_that_they_have() {
     let store = store(&clock::now_text());
     let question =

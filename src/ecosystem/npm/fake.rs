@@ -11,7 +11,7 @@ use bundle_format::{BlobKey, Digest};
 use bytes::Bytes;
 
 use crate::ecosystem::testing::FakeMachine;
-use crate::ecosystem::{Metadata, MetadataRequest, Planned};
+use crate::ecosystem::{Metadata, MetadataRequest, Planned, ReadSeek};
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
 use crate::settings::Settings;
@@ -48,6 +48,11 @@ impl Fake {
     /// Puts a file there.
     pub(crate) fn file(&mut self, path: &str, text: &str) {
         self.files.insert(PathBuf::from(path), Bytes::copy_from_slice(text.as_bytes()));
+    }
+
+    /// Puts a file there that is no text.
+    pub(crate) fn bytes(&mut self, path: &str, bytes: Vec<u8>) {
+        self.files.insert(PathBuf::from(path), Bytes::from(bytes));
     }
 
     /// Answers an address.
@@ -109,9 +114,9 @@ impl FakeMachine for Fake {
         Ok(found)
     }
 
-    async fn open(&self, path: &Path) -> Result<Option<Box<dyn Read + Send>>, Problem> {
+    async fn open(&self, path: &Path) -> Result<Option<Box<dyn ReadSeek>>, Problem> {
         let found = self.files.get(path).cloned();
-        Ok(found.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
+        Ok(found.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn ReadSeek>))
     }
 
     fn settings(&self, _: &str) -> Vec<Settings> {

@@ -11,7 +11,7 @@
 //! and [`network`] know where packages come from, and on which way.
 //!
 //! [`signers`] knows which keys a registry signs with ([`keys`]) and holds versions to that ([`signature`]), outside; [`proof`]
-//! does inside; [`attestations`] tell who made them. [`advisories`] takes along what is known of weaknesses ([`advisory`], [`osv`]), and [`audit`] answers it.
+//! does inside; [`attestations`] tell who made them. [`advisories`] takes along what is known of weaknesses ([`advisory`], [`osv`], [`osv_archive`]), and [`audit`] answers it.
 //!
 //! Inside: [`admit`] checks what a bundle brings, [`serve`] is the registry, with [`packument`] for its documents, in
 //! which [`splice`] puts the mirror's own addresses; [`setup`] points clients at it. [`host`] lets clients publish packages of
@@ -57,6 +57,7 @@ mod npmrc;
 mod options;
 mod origin;
 mod osv;
+mod osv_archive;
 mod package_json;
 mod packed;
 mod packument;
@@ -180,6 +181,10 @@ impl Ecosystem for Npm {
 
     fn is_of_its_day(&self, schema: &str) -> bool {
         schema == ADVISORIES
+    }
+
+    fn dated(&self) -> Option<&'static str> {
+        Some(advisory::PLACE)
     }
 
     fn as_of<'a>(&self, artifact: &'a Artifact) -> Option<(&'static str, &'a str)> {

@@ -37,6 +37,7 @@ static ROUTES: &[Route] = &[
     Route::post("-/v1/login", "login-in-a-browser"),
     Route::get("-/package/@{scope}/{name}/dist-tags", "dist-tags"),
     Route::get("-/package/{package}/dist-tags", "dist-tags"),
+    Route::get("-/npm/v1/security/advisories", "day-of-advisories"),
     Route::post("-/npm/v1/security/advisories/bulk", "advisories"),
     Route::post("-/npm/v1/security/audits/quick", "audit"),
     Route::post("-/npm/v1/security/audits", "audit"),
@@ -127,6 +128,7 @@ impl NpmServe {
             "search" => search::answer(context, repository, &request.query).map(answer),
             "attestations" => attestations_of(request, context, repository),
             "keys" => keys_of(context, repository),
+            "day-of-advisories" => audit::day(context, repository).map(|day| document(&day)),
             "advisories" => audit::bulk(request, context, repository).map(|told| document(&told)),
             "audit" => audit::report(request, context, repository).map(|report| document(&report)),
             "tokens" => Ok(refusal(
@@ -420,6 +422,7 @@ mod tests {
             ("-/ping", "{}"),
             ("-/whoami", "401"),
             ("-/npm/v1/keys", "404"),
+            ("-/npm/v1/security/advisories", r#"{"made":null}"#),
             ("-/npm/v1/attestations/lodash@4.17.21", "404"),
             ("", r#"{"db_name":"all"}"#),
             // Listed for other platforms, but not held.

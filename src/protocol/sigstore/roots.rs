@@ -72,6 +72,9 @@ struct WrittenLog {
 #[serde(rename_all = "camelCase")]
 struct WrittenKey {
     raw_bytes: String,
+    /// What kind of key it is; the bytes of some are of other forms.
+    #[serde(default)]
+    key_details: String,
     #[serde(default)]
     valid_for: Valid,
 }
@@ -174,7 +177,11 @@ impl Root {
 /// Those that have keys of ECDSA.
 fn logs(written: Vec<WrittenLog>) -> Result<Vec<Log>, Fault> {
     let mut logs = Vec::new();
-    for log in written {
+    let is_known = |log: &WrittenLog| {
+        let details = &log.public_key.key_details;
+        details.is_empty() || details.starts_with("PKIX_ECDSA_")
+    };
+    for log in written.into_iter().filter(is_known) {
         let spki = decoded(&log.public_key.raw_bytes)?;
         let (_, info) = SubjectPublicKeyInfo::from_der(&spki).map_err(|_| malformed("the key of a log"))?;
         let (id, valid) = (BlobKey::of(&spki), log.public_key.valid_for);

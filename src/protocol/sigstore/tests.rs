@@ -211,6 +211,20 @@ fn certificates_are_public_where_roots_name_logs_of_them() {
     assert!(check(&authority, &issuer).unwrap_err().to_string().contains("is in no log of certificates"));
 }
 
+/// Sigstore's own list a log of certificates with a key of RSA in a form of its own, beside others.
+#[test]
+fn logs_with_keys_of_other_kinds_are_left_out() {
+    let made = Made::new().unwrap();
+    let mut root = made.trusted_root();
+    let rsa = json!({ "publicKey": { "rawBytes": "MIIBCgKCAQEA", "keyDetails": "PKCS1_RSA_PKCS1V5" } });
+    for logs in ["tlogs", "ctlogs"] {
+        root[logs].as_array_mut().unwrap().insert(0, rsa.clone());
+    }
+    assert!(attested(&made).verify(&Roots::read(root.to_string().as_bytes()).unwrap()).is_ok());
+    root["ctlogs"] = json!([rsa]);
+    assert!(Roots::read(root.to_string().as_bytes()).is_err(), "nothing would have to be public any more");
+}
+
 #[test]
 fn what_belongs_to_one_root_is_not_mended_by_another() {
     let (made, other) = (Made::new().unwrap(), Made::new().unwrap());
