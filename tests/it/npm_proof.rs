@@ -198,6 +198,11 @@ fn attestations_are_carried_for_the_tarball_that_they_are_about() {
         assert_eq!(answer.status, 200, "{version}: {}", answer.text());
         assert_eq!(serde_json::from_slice::<Value>(&answer.body).unwrap(), document);
     }
+    // npm takes the path of the address that a version has, and asks its own registry for that.
+    let packument = Client::connect(serving.address).ask("GET", "/npm/all/@scope%2fleaf", &[]).text();
+    let packument: Value = serde_json::from_str(&packument).unwrap();
+    let address = packument["versions"]["2.0.1"]["dist"]["attestations"]["url"].as_str().unwrap();
+    assert!(address.ends_with("/npm/all/-/npm/v1/attestations/@scope/leaf@2.0.1"), "{address}");
     let absent = Client::connect(serving.address).ask("GET", "/npm/all/-/npm/v1/attestations/top@0.3.0", &[]);
     assert_eq!(absent.status, 404);
 }

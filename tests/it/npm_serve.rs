@@ -107,19 +107,19 @@ fn tarballs_are_had_in_parts_and_documents_packed() {
     let whole = ask(&serving, "GET", path, &[]);
     let tag = whole.header("etag").unwrap();
     // What is asked, the status, and the first and last byte that come, if any do.
-    let table: &[(&[&str], u16, Option<[usize; 2]>)] = &[
-        (&["Range: bytes=0-0"], 206, Some([0, 0])),
-        (&["Range: bytes=8000-"], 206, Some([8000, 8999])),
-        (&["Range: bytes=-10"], 206, Some([8990, 8999])),
-        (&["Range: bytes=9000-"], 416, None),
-        (&["Range: bytes=0-0", "If-Range: \"other\""], 200, Some([0, 8999])),
-        (&["Range: lines=1-2"], 200, Some([0, 8999])),
+    let table: &[(&str, u16, Option<[usize; 2]>)] = &[
+        ("Range: bytes=0-0", 206, Some([0, 0])),
+        ("Range: bytes=8000-", 206, Some([8000, 8999])),
+        ("Range: bytes=-10", 206, Some([8990, 8999])),
+        ("Range: bytes=9000-", 416, None),
+        ("Range: bytes=0-0\r\nIf-Range: \"other\"", 200, Some([0, 8999])),
+        ("Range: lines=1-2", 200, Some([0, 8999])),
     ];
     for (headers, status, part) in table {
-        let answer = ask(&serving, "GET", path, headers);
-        assert_eq!(answer.status, *status, "{headers:?}");
+        let answer = ask(&serving, "GET", path, &[headers]);
+        assert_eq!(answer.status, *status, "{headers}");
         if let Some([first, last]) = part {
-            assert!(answer.body == whole.body[*first..=*last], "{headers:?}");
+            assert!(answer.body == whole.body[*first..=*last], "{headers}");
         }
     }
     let resumed = ask(&serving, "GET", path, &["Range: bytes=100-", &format!("If-Range: {tag}")]);

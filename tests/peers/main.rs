@@ -26,6 +26,7 @@ mod inside;
 mod install;
 mod killed;
 mod materials;
+mod npm_attested;
 mod npm_audit;
 mod npm_clients;
 mod npm_hosted;

@@ -56,9 +56,10 @@ Module._load = function (request, ...rest) {
 };
 ";
 
-struct Registry {
+/// A registry of Node's own few lines.
+pub(crate) struct Registry {
     process: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Registry {
@@ -71,8 +72,13 @@ impl Registry {
                 .unwrap();
             run(outside::npm().current_dir(directory).args(["pack", "--silent"]).arg(&package)).succeeded();
         }
+        Registry::of_script(directory, REGISTRY)
+    }
+
+    /// One that a script is, which says at which port it listens.
+    pub(crate) fn of_script(directory: &Path, text: &str) -> Registry {
         let script = directory.join("registry.cjs");
-        fs::write(&script, REGISTRY).unwrap();
+        fs::write(&script, text).unwrap();
         let mut node = Command::new("node");
         let mut process = node.arg(script).current_dir(directory).stdout(Stdio::piped()).spawn().unwrap();
         let mut port = String::new();

@@ -10,7 +10,7 @@ use bundle_format::{Artifact, File};
 
 use super::SCHEMA;
 use super::version::Version;
-use super::{hosted, names, splice};
+use super::{attestations, hosted, names, splice};
 use crate::ecosystem::ServeContext;
 use crate::ecosystem::template::Template;
 use crate::problem::{Kind, Problem};
@@ -147,7 +147,7 @@ fn highest_stable<'a>(mut ascending: impl DoubleEndedIterator<Item = &'a Held> +
     stable.or_else(|| ascending.next_back())
 }
 
-/// The version object with the tarball's address, behind a gap for the mirror's.
+/// The version object with the addresses of the tarball and of its attestations, behind a gap for the mirror's.
 ///
 /// # Errors
 /// If the store cannot be read, or what it holds is no version object.
@@ -169,7 +169,8 @@ pub(super) fn version_object(context: &dyn ServeContext, artifact: &Artifact) ->
     let bytes = context.read(&manifest.blob, VERSION_OBJECT_LIMIT)?;
     let object = std::str::from_utf8(&bytes).map_err(|error| damaged(&error))?;
     let path = names::tarball_path(&artifact.name, &artifact.version);
-    splice::with_tarball(object, &path).map_err(|error| damaged(&error))
+    let attestations = file(artifact, attestations::ROLE).map(|attested| attested.path.as_str());
+    splice::with_addresses(object, &path, attestations).map_err(|error| damaged(&error))
 }
 
 /// By what it is seen that what is shown of a package is something else than before.

@@ -356,8 +356,8 @@ fn document(
     };
     let (name, version) = (&artifact.name, &artifact.version);
     let text = std::str::from_utf8(object).map_err(|error| damaged(&error))?;
-    let template =
-        splice::with_tarball(text, &names::tarball_path(name, version)).map_err(|error| damaged(&error))?;
+    let template = splice::with_addresses(text, &names::tarball_path(name, version), None)
+        .map_err(|error| damaged(&error))?;
     let object = template.fill(&within_quotes(base.as_str()));
     let members = splice::members(text).map_err(|error| damaged(&error))?;
     let description = splice::last(&members, "description").unwrap_or("\"\"");

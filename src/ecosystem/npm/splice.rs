@@ -1,5 +1,5 @@
 //! Version objects are carried as upstream wrote them, byte for byte; a mirror may change one thing in them: where
-//! the tarball is. This replaces exactly those bytes.
+//! the tarball is, and what proves it. This replaces exactly those bytes.
 
 use std::fmt;
 use std::ops::Range;
@@ -32,23 +32,28 @@ pub(super) fn object(members: &[(String, &str)]) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// The version object with `dist.tarball` saying `path` behind a gap for the mirror's address, and every other byte as it was.
-/// An object without one gets one. If a key stands there twice, each is replaced: it must not matter which one a client takes.
+/// The version object with `dist.tarball` saying the path `tarball` behind a gap for the mirror's address, and every other byte as
+/// it was. An object without one gets one. Where `dist.attestations.url` is said, and the mirror has them at a path, it says that:
+/// npm takes the address' path, and asks the mirror for it. If a key stands there twice, each is replaced: it must not matter
+/// which one a client takes.
 ///
 /// # Errors
 /// If the text is not exactly one JSON object.
-pub(super) fn with_tarball(object: &str, path: &str) -> Result<Template, serde_json::Error> {
-    let path = serde_json::to_string(path)?;
-    // Behind the quotation mark that the address begins with.
-    let path = path.get(1..).unwrap_or_default();
+pub(super) fn with_addresses(
+    object: &str,
+    tarball: &str,
+    attestations: Option<&str>,
+) -> Result<Template, serde_json::Error> {
     let mut result = Template::default();
     let mut copied = 0;
-    for (range, before, after) in edits(object)? {
+    for Edit { range, before, path, after } in edits(object, tarball, attestations)? {
+        let path = serde_json::to_string(path)?;
         result.push_str(object.get(copied..range.start).unwrap_or_default());
         result.push_str(before);
         result.push_str("\"");
         result.push_gap();
-        result.push_str(path);
+        // Behind the quotation mark that the address begins with.
+        result.push_str(path.get(1..).unwrap_or_default());
         result.push_str(after);
         copied = range.end;
     }
@@ -56,33 +61,57 @@ pub(super) fn with_tarball(object: &str, path: &str) -> Result<Template, serde_j
     Ok(result)
 }
 
-/// Bytes to replace, and what is to stand before and after the address there.
-type Edit = (Range<usize>, &'static str, &'static str);
+/// Bytes to replace by an address, and what is to stand before and after it there.
+struct Edit<'a> {
+    range: Range<usize>,
+    before: &'static str,
+    path: &'a str,
+    after: &'static str,
+}
 
 /// What to replace, in order.
-fn edits(object: &str) -> Result<Vec<Edit>, serde_json::Error> {
+fn edits<'a>(
+    object: &str,
+    tarball: &'a str,
+    attestations: Option<&'a str>,
+) -> Result<Vec<Edit<'a>>, serde_json::Error> {
     let outer = members(object)?;
+    let edit = |range, before, path, after| Edit { range, before, path, after };
     let mut edits = Vec::new();
     for (_, dist) in outer.iter().filter(|(key, _)| key == "dist") {
         if !dist.starts_with('{') {
-            edits.push((span(object, dist), "{\"tarball\":", "}"));
+            edits.push(edit(span(object, dist), "{\"tarball\":", tarball, "}"));
             continue;
         }
         let inner = members(dist)?;
-        let before = edits.len();
-        let tarballs = inner.iter().filter(|(key, _)| key == "tarball");
-        edits.extend(tarballs.map(|(_, tarball)| (span(object, tarball), "", "")));
-        if edits.len() == before {
+        let mut has_tarball = false;
+        for (key, value) in &inner {
+            match (key.as_str(), attestations) {
+                ("tarball", _) => {
+                    has_tarball = true;
+                    edits.push(edit(span(object, value), "", tarball, ""));
+                }
+                ("attestations", Some(path)) if value.starts_with('{') => {
+                    let said = members(value)?;
+                    let urls = said.iter().filter(|(key, _)| key == "url");
+                    edits.extend(urls.map(|(_, url)| edit(span(object, url), "", path, "")));
+                }
+                _ => {}
+            }
+        }
+        if !has_tarball {
             let first = span(object, dist).start + 1;
-            edits.push((first..first, "\"tarball\":", if inner.is_empty() { "" } else { "," }));
+            let after = if inner.is_empty() { "" } else { "," };
+            edits.push(edit(first..first, "\"tarball\":", tarball, after));
         }
     }
     if edits.is_empty() {
         // It parsed as an object, so nothing but white space stands before its brace.
         let first = object.find('{').map_or(0, |brace| brace + 1);
         let after = if outer.is_empty() { "}" } else { "}," };
-        edits.push((first..first, "\"dist\":{\"tarball\":", after));
+        edits.push(edit(first..first, "\"dist\":{\"tarball\":", tarball, after));
     }
+    edits.sort_by_key(|edit| edit.range.start);
     Ok(edits)
 }
 
@@ -129,7 +158,7 @@ mod tests {
     /// The object that says [`URL`].
     fn spliced(object: &str) -> Result<String, serde_json::Error> {
         let (base, path) = URL.split_at(URL.find("a/-/").unwrap());
-        let bytes = with_tarball(object, path)?.fill(&within_quotes(base));
+        let bytes = with_addresses(object, path, None)?.fill(&within_quotes(base));
         Ok(String::from_utf8(bytes.to_vec()).unwrap())
     }
 
@@ -162,6 +191,35 @@ mod tests {
             ("{}", r#"{"dist":{"tarball":URL}}"#),
         ] {
             assert_eq!(spliced(before).unwrap(), after.replace("URL", &url), "{before}");
+        }
+    }
+
+    #[test]
+    fn what_proves_it_is_where_the_mirror_has_it() {
+        let base = "http://m/";
+        let with = |object: &str| {
+            let spliced = with_addresses(object, "t.tgz", Some("-/a@1")).unwrap();
+            String::from_utf8(spliced.fill(&within_quotes(base)).to_vec()).unwrap()
+        };
+        for (before, after) in [
+            (
+                r#"{"dist":{"attestations":{"url":"x","provenance":{"url":"y"}},"tarball":"x"}}"#,
+                r#"{"dist":{"attestations":{"url":"http://m/-/a@1","provenance":{"url":"y"}},"tarball":"http://m/t.tgz"}}"#,
+            ),
+            (
+                r#"{"attestations":{"url":"x"},"dist":{"attestations":{"url":"x"}}}"#,
+                r#"{"attestations":{"url":"x"},"dist":{"tarball":"http://m/t.tgz","attestations":{"url":"http://m/-/a@1"}}}"#,
+            ),
+            (
+                r#"{"dist":{"tarball":"x","attestations":{}}}"#,
+                r#"{"dist":{"tarball":"http://m/t.tgz","attestations":{}}}"#,
+            ),
+            (
+                r#"{"dist":{"tarball":"x","attestations":["url"]}}"#,
+                r#"{"dist":{"tarball":"http://m/t.tgz","attestations":["url"]}}"#,
+            ),
+        ] {
+            assert_eq!(with(before), after);
         }
     }
 

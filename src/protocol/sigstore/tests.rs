@@ -318,6 +318,22 @@ static GOOD: LazyLock<(Attestation, Roots)> = LazyLock::new(|| {
 
 proptest! {
     #[test]
+    fn odd_certificates_are_no_more_than_refused(
+        at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>(),
+    ) {
+        let (good, roots) = &*GOOD;
+        let logs = super::roots::testing::certificate_logs(roots);
+        let mut odd = certificate(&mut good.clone()).clone();
+        let (at, cut) = (at.index(odd.len()), cut.index(odd.len() * 4));
+        odd[at] = byte;
+        odd.truncate(cut);
+        // Whatever comes of it: no promise is found in what is none.
+        let checked = super::certificate_log::check(&odd, &BlobKey::of(b"nobody"), &logs);
+        prop_assert!(checked.is_err());
+        let _ = super::certificate::Leaf::read(&odd);
+    }
+
+    #[test]
     fn no_bit_of_it_may_be_another(part in 0..6usize, at in any::<prop::sample::Index>(), bit in 0..8u8) {
         let (good, roots) = &*GOOD;
         let mut changed = good.clone();
