@@ -22,6 +22,8 @@ pub(crate) const REGISTRY: &str = "https://registry.example.test/";
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) pristine_registry: Option<String>,
+    /// What node says that it is.
+    pub(crate) node: Option<String>,
     pub(crate) variables: BTreeMap<String, String>,
     /// What the project says to npm.
     pub(crate) settings: Vec<Settings>,
@@ -149,6 +151,7 @@ impl FakeMachine for Fake {
     async fn ask_client(&self, program: &str, arguments: &[&str], pristine: bool) -> Option<String> {
         match (program, arguments, pristine) {
             ("npm", ["config", "get", "registry"], true) => self.pristine_registry.clone(),
+            ("node", ["--version"], false) => self.node.clone(),
             _ => None,
         }
     }

@@ -22,6 +22,8 @@ use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Evidence, Gap, MetadataRequest, Note, Planned, PlannedFile};
 use crate::problem::Problem;
 
+/// The attribute of a version whose tarball says itself what is installed inside of it.
+pub(crate) const SHRINKWRAP: &str = "shrinkwrap";
 /// How many characters of a script are shown.
 const LONGEST_SCRIPT: usize = 200;
 
@@ -200,6 +202,9 @@ impl Fetcher<'_> {
         }
         if let Some(licence) = &object.licence {
             attributes.insert("licence".to_owned(), Value::String(licence.clone()));
+        }
+        if object.has_shrinkwrap {
+            attributes.insert(SHRINKWRAP.to_owned(), Value::Bool(true));
         }
         let path = names::tarball_path(name, version);
         if selected {

@@ -84,6 +84,8 @@ mod signers;
 mod signing_tests;
 mod solve;
 mod solve_again;
+#[cfg(test)]
+mod solve_tests;
 mod spec;
 mod splice;
 mod tarball;

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use url::Url;
 
 use super::address::Address;
@@ -92,6 +93,19 @@ impl Routes {
             prefers_fewer: is_on("prefer-dedupe"),
             ..Settings::default()
         }
+    }
+
+    /// Whether what another node or npm is wanted for is not installed.
+    pub(crate) fn is_engine_strict(&self) -> bool {
+        self.npmrc.setting("engine-strict").is_some()
+    }
+
+    /// Until when a version has to have been published to be chosen, if npm is told so here.
+    ///
+    /// # Errors
+    /// Usage, if what it is told is no date, or no number of days.
+    pub(crate) fn before(&self) -> Result<Option<Timestamp>, Problem> {
+        self.npmrc.before()
     }
 
     /// The route to the public registry.

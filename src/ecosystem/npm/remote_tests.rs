@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::fake::{Fake, REGISTRY};
 use super::fake_store::sha512;
+use super::tarball::tests::tarball as files;
 use super::{Npm, REMOTE};
 use crate::ecosystem::{Collect as _, Ecosystem as _, Gathered, Planned, Request, Resolution};
 use crate::problem::{Kind, Problem};
@@ -12,15 +13,8 @@ use crate::settings::Settings;
 const ADDRESS: &str = "https://files.example.test/x/a.tgz";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// A tarball with this `package.json` in its one folder.
 fn tarball(package: &Value) -> Vec<u8> {
-    let mut builder =
-        tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
-    let text = package.to_string();
-    let mut header = tar::Header::new_ustar();
-    header.set_size(text.len() as u64);
-    builder.append_data(&mut header, "folder/package.json", text.as_bytes()).unwrap();
-    builder.into_inner().unwrap().finish().unwrap()
+    files(&[("folder/package.json", &package.to_string())])
 }
 
 fn sri(bytes: &[u8]) -> String {

@@ -49,9 +49,11 @@ pub(super) async fn resolve(
         let (requests, shown) = (vec![request.text.clone()], path.display().to_string());
         if request::is_package_json(path) {
             let read = package_json::load(path, context).await?.filter(|read| read.digest == *digest);
-            let project = read.ok_or_else(|| changed(path))?.project;
+            let package_json::PackageJson { project, engines, .. } = read.ok_or_else(|| changed(path))?;
             let overrides = Overrides::read(&Value::Object(project.overrides.clone()));
-            let ideal = Solver::new(&routes, &documents, &remotes, context).await.solve(project).await?;
+            let solver = Solver::new(&routes, &documents, &remotes, context).await;
+            solver.must_run(&engines, &shown)?;
+            let ideal = solver.solve(project).await?;
             let (lock, beside) = report(ideal, &mut found);
             let listed = Listed { requests, lock, beside, overrides, shown, is_of_npm: true };
             let asked = (&documents, &remotes, &signers);

@@ -516,6 +516,28 @@ mod tests {
     }
 
     #[test]
+    fn a_search_tells_who_published_as_far_as_it_is_known() {
+        let mut store = FakeStore::default();
+        let people = "{\"name\":\"a\",\"version\":\"1.0.0\",\"_npmUser\":{\"name\":\"ada\",\"email\":\"ada@example.test\"},\
+                      \"maintainers\":[\"eve <eve@example.test>\",7]}";
+        let key = bundle_format::BlobKey::of(people.as_bytes());
+        store.blobs.insert(key, Bytes::from(people));
+        store.hold("a", "1.0.0", |artifact| artifact.files[0].blob = key);
+        store.hold("b", "1.0.0", |_| {});
+        let Content::Document { body, .. } = store.ask("GET", "-/v1/search?text=").content else { panic!() };
+        let found: Value = serde_json::from_slice(&body).unwrap();
+        let package = |at: usize| &found["objects"][at]["package"];
+        assert_eq!(package(0)["publisher"], json!({"username": "ada", "email": "ada@example.test"}));
+        let maintainers =
+            json!([{"username": "eve", "email": "eve@example.test"}, {"username": "", "email": ""}]);
+        assert_eq!(package(0)["maintainers"], maintainers);
+        assert_eq!(
+            (&package(1)["publisher"]["username"], &package(1)["maintainers"]),
+            (&json!(""), &json!([]))
+        );
+    }
+
+    #[test]
     fn a_search_for_a_whole_name_finds_that_first() {
         let mut store = FakeStore::default();
         for name in ["@esbuild/linux", "esbuild", "esbuild-plugin"] {

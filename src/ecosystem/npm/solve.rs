@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::documents::Documents;
 use super::engines::Engines;
@@ -116,6 +116,23 @@ impl<'a> Solver<'a> {
         Ok(project_of(words, &self.shelf))
     }
 
+    /// Warns of a project whose engines are not those of this machine.
+    ///
+    /// # Errors
+    /// Refused, if npm is told to (`engine-strict`).
+    pub(crate) fn must_run(&self, engines: &Value, shown: &str) -> Result<(), Problem> {
+        let Some((engine, version)) = self.engines.lacking(engines) else { return Ok(()) };
+        let wanted = engines.get(engine).and_then(Value::as_str).unwrap_or_default();
+        let message =
+            format!("the project wants {engine} {wanted}, and this machine has {version} (EBADENGINE)");
+        if !self.routes.is_engine_strict() {
+            self.context.events().warn("npm.engines", message);
+            return Ok(());
+        }
+        let problem = Problem::new(Kind::Refused, "npm.engines", message).at(shown);
+        Err(problem.hint("packages are chosen for the node and npm at hand; without engine-strict in .npmrc this is a warning"))
+    }
+
     /// The tree of a project.
     ///
     /// # Errors
@@ -144,7 +161,8 @@ impl<'a> Solver<'a> {
 
     async fn fill(&mut self, needs: Needs) -> Result<(), Problem> {
         let Solver { routes, documents, remotes, engines, context, shelf } = self;
-        let filler = Filler { routes, documents, remotes, engines, context: *context };
+        let before = routes.before()?;
+        let filler = Filler { routes, documents, remotes, before, engines, context: *context };
         filler.fill(shelf, needs).await
     }
 }

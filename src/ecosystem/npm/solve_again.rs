@@ -4,7 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::address::{Address, Archive};
+use super::fetch::SHRINKWRAP;
 use super::ideal::{Dependency, Known, Look, Manifest, Origin, Outcome, Project, build};
 use super::lock::EdgeKind;
 use super::origin::Routes;
@@ -153,7 +156,11 @@ impl Known for Carried {
 
 /// What a carried version says to the tree.
 fn manifest(artifact: &Planned) -> Manifest {
-    let needed = artifact.requires.iter().filter_map(|edge| {
+    // What is installed inside of it, its tarball says, and that is carried.
+    let has_shrinkwrap = artifact.attributes.get(SHRINKWRAP) == Some(&Value::Bool(true));
+    let counts = |kind: &str| !has_shrinkwrap || matches!(kind, "peer" | "optional-peer");
+    let requires = artifact.requires.iter().filter(|edge| counts(&edge.kind));
+    let needed = requires.filter_map(|edge| {
         let kind = match edge.kind.as_str() {
             "runtime" => EdgeKind::Runtime,
             "optional" | "absent-optional" => EdgeKind::Optional,

@@ -21,7 +21,7 @@ mod yarn;
 use std::borrow::Cow;
 
 pub(super) use self::graph::{Overrides, Place, is_from_registry, place};
-pub(super) use self::read::{is_lockfile, load, must_be_readable};
+pub(super) use self::read::{is_lockfile, load, must_be_readable, read_shrinkwrap};
 pub(super) use self::rewrite::{rewrite, rewrite_project};
 use super::names;
 use super::texts::{Id, Texts};
@@ -282,6 +282,11 @@ impl<'a> Node<'a> {
     /// What is or isn't so with it.
     pub(crate) fn flags(self) -> Flags {
         self.entry.flags
+    }
+
+    /// What it needs: names, what is asked for, and how badly.
+    pub(crate) fn needs(self) -> impl Iterator<Item = (&'a str, &'a str, EdgeKind)> {
+        self.edges().map(|edge| (edge.name, edge.range, edge.kind))
     }
 
     /// What leads from it to others, ordered by name.

@@ -152,6 +152,14 @@ pub(super) fn read_text<'a>(shown: &Path, bytes: &'a [u8]) -> Result<(Lock, &'a 
     Ok((lock, std::str::from_utf8(bytes).unwrap_or_default()))
 }
 
+/// Reads and checks the lockfile that a package brings along itself. `shown` is whose it is.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn read_shrinkwrap(bytes: &[u8], shown: &str) -> Result<Lock, Problem> {
+    read_text(&Path::new(shown).join("npm-shrinkwrap.json"), bytes).map(|(lock, _)| lock)
+}
+
 /// Reads and checks a lockfile that is held as a whole.
 fn read(client: Client, bytes: &[u8]) -> Result<Lockfile, Damage> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
