@@ -436,7 +436,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__collect)
-            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --no-recommends --with-sources --python --out --key --passphrase-file --sign-command --locked --dry-run --prove --no-readback --reissue --volume-size --recovery --survive --receipt --since --assume-held --missing --full-every --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-f -p -o -n -j -C -q -y -v -h --file --channel --platform --no-recommends --with-sources --python --build-wheels --out --key --passphrase-file --sign-command --locked --dry-run --prove --no-readback --reissue --volume-size --recovery --survive --receipt --since --assume-held --missing --full-every --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1186,7 +1186,7 @@ _aftk() {
             return 0
             ;;
         aftk__subcmd__lock)
-            opts="-f -p -P -n -j -C -q -y -v -h --file --channel --platform --no-recommends --with-sources --python --upgrade --upgrade-package --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
+            opts="-f -p -P -n -j -C -q -y -v -h --file --channel --platform --no-recommends --with-sources --python --build-wheels --upgrade --upgrade-package --dry-run --ca-file --insecure-host --limit-rate --jobs --home --directory --json --quiet --yes --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -82,6 +82,10 @@ pub(super) struct What {
     /// For this Python, for example 3.12, cp313t or pp310, on each platform (manylinux_2_28_x86_64); several are possible
     #[arg(long, value_name = "PYTHON", help_heading = "Options for Python packages")]
     python: Vec<String>,
+    /// Build wheels of source distributions that have none for this machine's Pythons, without network and with what is
+    /// carried alone
+    #[arg(long, help_heading = "Options for Python packages")]
+    build_wheels: bool,
 }
 
 impl What {
@@ -92,7 +96,8 @@ impl What {
         let to_apt: Map<String, Value> =
             said.map(|(name, _, value)| (name.to_owned(), value.into())).collect();
         let pythons = (!self.python.is_empty()).then(|| ("python".to_owned(), self.python.clone().into()));
-        let to_python = pythons.into_iter().collect();
+        let builds = self.build_wheels.then(|| ("build-wheels".to_owned(), true.into()));
+        let to_python = pythons.into_iter().chain(builds).collect();
         [("apt", to_apt), ("pypi", to_python)]
             .into_iter()
             .filter(|(_, values)| !values.is_empty())

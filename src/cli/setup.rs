@@ -84,7 +84,10 @@ fn rewrite_lock(arguments: &Arguments, path: &Path, session: &Session) -> Result
     let path = session.path(path);
     let report = setup::rewrite_lock(&arguments.client, &arguments.server, &path, arguments.dry_run)?;
     for address in &report.left {
-        session.say(&format!("{address} stays: no registry has what is there"));
+        session.say(&format!("{address} stays: no mirror has what is there"));
+    }
+    for (now, instead) in &report.project {
+        session.say(&format!("npm wants package.json to say the same: {instead} in place of {now}"));
     }
     session.finish(&report, || {
         let word = if arguments.dry_run { "would be changed" } else { "changed" };

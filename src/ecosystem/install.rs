@@ -2,6 +2,7 @@
 //! is enough. Where it does that, and that it reaches nothing but the bundle, is the caller's to see to.
 
 use async_trait::async_trait;
+use bundle_format::BlobKey;
 use bytes::Bytes;
 
 use super::{CollectContext, Note, Request};
@@ -32,15 +33,28 @@ pub struct Attempts {
     pub notes: Vec<Note>,
 }
 
-/// One installation.
+/// What programs of this machine are to do, cut off from everything: an installation, a build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempt {
-    /// What is installed, for people: `requirements.txt for cp312-manylinux_2_28_x86_64`.
+    /// What is installed or built, for people: `requirements.txt for cp312-manylinux_2_28_x86_64`.
     pub what: String,
-    /// The files that it begins with, by their names in the directory.
+    /// The files that it begins with, by their paths in the directory.
     pub files: Vec<(String, Bytes)>,
+    /// The same of what the store holds.
+    pub blobs: Vec<(String, BlobKey)>,
     /// Variables besides PATH and HOME.
     pub variables: Vec<(String, String)>,
     /// Programs with their arguments, one after the other, in the directory.
     pub steps: Vec<Vec<String>>,
+}
+
+/// A file that an attempt left, which is held now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Its name.
+    pub name: String,
+    /// Its blob.
+    pub key: BlobKey,
+    /// Its size in bytes.
+    pub size: u64,
 }

@@ -59,7 +59,7 @@ use crate::spill::{Entry, Sorted};
 pub use admit::{Admit, AdmitContext, Together, Verdict};
 pub use archive_index::ArchiveIndex;
 pub use export::{Chosen, Export, ExportContext, ExportKind, Exported, ExportedFile, ExportedItem};
-pub use install::{Attempt, Attempts, Install};
+pub use install::{Attempt, Attempts, Install, Made};
 pub use materialise::{DocumentWrite, Materialise, MaterialiseContext};
 use pattern::Pattern;
 pub use planned::{Gathered, Planned, PlannedFile};
@@ -435,6 +435,13 @@ pub trait CollectContext: Send + Sync {
         arguments: &[&str],
         input: &str,
     ) -> Result<HelperAnswer, Problem>;
+    /// Has programs of this machine make files, where they reach neither the network nor what is the user's: see [`Attempt`].
+    /// What they leave in `folder` is taken into the store. Where they fail, or take longer than an hour, the end of what they
+    /// said is the inner error.
+    ///
+    /// # Errors
+    /// Usage, if this machine cannot cut programs off.
+    async fn make(&self, attempt: &Attempt, folder: &str) -> Result<Result<Vec<Made>, String>, Problem>;
     /// Who listens.
     fn events(&self) -> &dyn Events;
     /// Takes a document that may be too large for memory into the store, from where it is said to have this digest and

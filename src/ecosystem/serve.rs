@@ -112,6 +112,8 @@ pub struct ClientRequest {
     pub repository: Option<String>,
     /// `http://host:port/npm/all/`: what clients reached this mount by, ending in a slash.
     pub base: String,
+    /// The whole path of the request, as it was sent.
+    pub path: String,
     /// The raw query.
     pub query: String,
     /// Headers as sent.

@@ -39,6 +39,8 @@ pub struct RewrittenLock {
     pub changed: usize,
     /// Addresses that no mirror has a place for, such as those of git.
     pub left: Vec<String>,
+    /// What the project's own document has to ask for, where its client compares the two: what it asks for now, and what instead.
+    pub project: Vec<(String, String)>,
 }
 
 /// What a client is pointed at.

@@ -9,7 +9,9 @@ use bundle_format::{BlobKey, Digest};
 use bytes::Bytes;
 use url::Url;
 
-use super::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page, Planned, ReadSeek};
+use super::{
+    Attempt, CollectContext, HelperAnswer, Made, Metadata, MetadataRequest, Page, Planned, ReadSeek,
+};
 use crate::events::{Events, Silent};
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
@@ -57,6 +59,15 @@ pub trait FakeMachine: Send + Sync {
     }
     /// No file is taken in.
     async fn ingest(&self, _path: &Path) -> Result<(BlobKey, u64), Problem> {
+        Err(none("store"))
+    }
+    /// Nor what is read.
+    async fn take_in(
+        &self,
+        _name: &str,
+        _from: Box<dyn Read + Send>,
+        _digest: Option<Digest>,
+    ) -> Result<(BlobKey, u64), Problem> {
         Err(none("store"))
     }
     /// There is no file.
@@ -112,6 +123,10 @@ pub trait FakeMachine: Send + Sync {
     ) -> Result<HelperAnswer, Problem> {
         Err(none("helper"))
     }
+    /// No program makes anything.
+    async fn make(&self, _attempt: &Attempt, _folder: &str) -> Result<Result<Vec<Made>, String>, Problem> {
+        Err(none("program"))
+    }
     /// There is no lock.
     fn locked(&self) -> Vec<Planned> {
         Vec::new()
@@ -137,11 +152,11 @@ impl<T: FakeMachine> CollectContext for T {
     }
     async fn take_in(
         &self,
-        _: &str,
-        _: Box<dyn Read + Send>,
-        _: Option<Digest>,
+        name: &str,
+        from: Box<dyn Read + Send>,
+        digest: Option<Digest>,
     ) -> Result<(BlobKey, u64), Problem> {
-        Err(none("store"))
+        FakeMachine::take_in(self, name, from, digest).await
     }
     async fn download(&self, access: &Access) -> Result<File, Problem> {
         FakeMachine::download(self, access).await
@@ -197,6 +212,9 @@ impl<T: FakeMachine> CollectContext for T {
         input: &str,
     ) -> Result<HelperAnswer, Problem> {
         FakeMachine::ask_helper(self, program, arguments, input).await
+    }
+    async fn make(&self, attempt: &Attempt, folder: &str) -> Result<Result<Vec<Made>, String>, Problem> {
+        FakeMachine::make(self, attempt, folder).await
     }
     fn events(&self) -> &dyn Events {
         &Silent

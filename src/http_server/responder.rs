@@ -408,6 +408,7 @@ fn client_request(
         captures: destination.captures,
         repository: destination.repository,
         base: destination.base,
+        path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers.clone(),
         body,

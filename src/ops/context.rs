@@ -13,11 +13,14 @@ use url::Url;
 use super::download::{self, Download};
 use super::ingest::{ingest, take_in};
 use super::intake::{Intake, digest_name};
+use super::make;
 use super::programs::Programs;
 use crate::blocking::blocking;
 use crate::cancel::Cancel;
 use crate::config;
-use crate::ecosystem::{CollectContext, HelperAnswer, Metadata, MetadataRequest, Page, Planned, ReadSeek};
+use crate::ecosystem::{
+    Attempt, CollectContext, HelperAnswer, Made, Metadata, MetadataRequest, Page, Planned, ReadSeek,
+};
 use crate::events::{Events, Happening};
 use crate::fsx;
 use crate::net::{self, Access, DocumentAnswer, PartAnswer, Sink, Span, Validators};
@@ -422,6 +425,10 @@ impl CollectContext for Outside {
         input: &str,
     ) -> Result<HelperAnswer, Problem> {
         self.cancel.race(self.programs.ask_helper(program, arguments, input)).await
+    }
+
+    async fn make(&self, attempt: &Attempt, folder: &str) -> Result<Result<Vec<Made>, String>, Problem> {
+        make::make(self, attempt, folder).await
     }
 
     fn events(&self) -> &dyn Events {

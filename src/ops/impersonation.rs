@@ -112,7 +112,10 @@ fn upstreams(store: &Store, own: &[String]) -> Result<Vec<Upstream>, Problem> {
             repository: repository.name,
         });
     }
-    found.sort();
+    // Of several at one place, a registry comes before what else stands at its host: that has the longer name, and is found behind it.
+    let place =
+        |one: &Upstream| (one.host.clone(), one.prefix.clone(), one.repository.len(), one.repository.clone());
+    found.sort_by_cached_key(place);
     found.dedup_by(|next, first| (&next.host, &next.prefix) == (&first.host, &first.prefix));
     Ok(found)
 }

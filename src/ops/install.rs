@@ -1,20 +1,17 @@
 //! Proving a bundle by installing from it: a site is made that has nothing else, and the ecosystems' own clients install from
 //! it in a network namespace, where nothing else answers.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
-use tokio::process::Command;
-use tokio::time::timeout;
 
 use super::context::Outside;
 use super::import::{self, ImportRequest};
+use super::isolation::{Failure, Isolation, arguments};
 use crate::blocking::blocking;
 use crate::clock;
-use crate::config;
 use crate::ecosystem::{Attempt, Attempts, Note, Request, registry};
 use crate::events::{Happening, Silent};
 use crate::fsx;
@@ -24,17 +21,9 @@ use crate::trust::Trust;
 
 /// Where the bundle is served: a namespace has a loopback of its own.
 const SERVER: &str = "http://127.0.0.1:2385";
-/// How long one installation may take: some build for minutes.
-const PATIENCE: Duration = Duration::from_secs(60 * 60);
-/// How much of what a client said is told.
-const TOLD: usize = 4000;
-/// The ways into a namespace: with the right to it, and as somebody who is root there alone.
-const WAYS: [&[&str]; 2] = [&["--net"], &["--net", "--map-root-user"]];
-/// Ends with what it started: what is inside is a tree of processes of its own.
-const TOGETHER: [&str; 3] = ["--pid", "--fork", "--kill-child"];
+const UNPROVABLE: &str = "it cannot be proved by installing";
 /// Serves, and runs what follows once that is ready.
 const SCRIPT: &str = r#"
-ip link set lo up || exit 97
 program=$1 home=$2 log=$3
 shift 3
 "$program" --home "$home" serve --listen 127.0.0.1:2385 >"$log" 2>&1 &
@@ -58,7 +47,7 @@ pub struct Installed {
 /// What will be installed, on a machine that can.
 pub(super) struct Ready {
     attempts: Attempts,
-    way: &'static [&'static str],
+    isolation: Isolation,
 }
 
 /// Sees what is to be installed, and whether this machine can: best before anything is downloaded.
@@ -94,7 +83,8 @@ pub(super) async fn prepare(
         let problem = unprovable("nothing of what is asked for can be installed on this machine");
         return Err(why.fold(problem, Problem::because));
     }
-    Ok(Ready { attempts: all, way: way().await? })
+    let isolation = Isolation::find(UNPROVABLE, outside.store().layout.home()).await?;
+    Ok(Ready { attempts: all, isolation })
 }
 
 impl Ready {
@@ -119,7 +109,7 @@ impl Ready {
         for (number, attempt) in self.attempts.attempts.iter().enumerate() {
             let began = clock::instant();
             let place = directory.path().join(number.to_string());
-            outside.cancel().race(run(attempt, &place, &home, self.way)).await?;
+            outside.cancel().race(run(attempt, &place, &home, &self.isolation)).await?;
             events.emit(Happening::ItemDone { item: attempt.what.clone() });
             installed.push(Installed { what: attempt.what.clone(), seconds: began.elapsed().as_secs_f64() });
         }
@@ -151,57 +141,22 @@ async fn make_site(
     .await
 }
 
-/// How one gets into a namespace here.
-async fn way() -> Result<&'static [&'static str], Problem> {
-    let mut said = Vec::new();
-    for way in WAYS {
-        let mut command = Command::new("unshare");
-        command.args(TOGETHER).args(way).args(["ip", "link", "set", "lo", "up"]).stdin(Stdio::null());
-        match command.output().await {
-            Ok(output) if output.status.success() => return Ok(way),
-            Ok(output) => said.push(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-            Err(error) => said.push(format!("unshare: {error}")),
-        }
-    }
-    let problem = unprovable("network namespaces are not permitted here, or unshare and ip are missing");
-    Err(said.into_iter().fold(problem, Problem::because).hint(
-        "run it as root, or let users have namespaces (kernel.unprivileged_userns_clone, user.max_user_namespaces); in a \
-         container: --cap-add SYS_ADMIN",
-    ))
-}
-
-async fn run(attempt: &Attempt, place: &Path, home: &Path, way: &[&str]) -> Result<(), Problem> {
+async fn run(attempt: &Attempt, place: &Path, home: &Path, isolation: &Isolation) -> Result<(), Problem> {
     let at = |error: std::io::Error| failed("cannot prepare an installation", &error).at(place.display());
     let program = std::env::current_exe().map_err(at)?;
     fsx::create_directory(place, fsx::Access::Private).map_err(at)?;
     for (name, bytes) in &attempt.files {
         fsx::replace_private(&place.join(name), bytes).map_err(at)?;
     }
+    let server: [OsString; 3] = [program.into(), home.to_owned().into(), place.join("server.log").into()];
     for step in &attempt.steps {
-        let mut command = Command::new("unshare");
-        command.args(TOGETHER).args(way).args(["sh", "-c", SCRIPT, "sh"]);
-        command.arg(&program).arg(home).arg(place.join("server.log")).args(step);
-        // Neither the user's configuration nor a cache may help.
-        command.env_clear().env("HOME", place).env("LANG", "C.UTF-8").current_dir(place);
-        command.envs(config::variable_os("PATH").map(|path| ("PATH", path)));
-        command.envs(attempt.variables.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        let output = timeout(PATIENCE, command.output()).await;
-        let output = output.map_err(|_| refused(attempt, step).because("it took more than an hour"))?;
-        let output = output.map_err(|error| failed("cannot run unshare", &error))?;
-        if !output.status.success() {
-            return Err(refused(attempt, step).because(last_words(&output)));
+        let words = [server.to_vec(), arguments(step)].concat();
+        let ended = isolation.run(SCRIPT, &words, place, &attempt.variables).await;
+        if let Err(Failure(said)) = ended.map_err(|error| failed("cannot run unshare", &error))? {
+            return Err(refused(attempt, step).because(said));
         }
     }
     Ok(())
-}
-
-/// The end of what a client said.
-fn last_words(output: &Output) -> String {
-    let said = [output.stdout.as_slice(), &output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    let clean: Vec<char> = said.trim().chars().filter(|one| !one.is_control() || *one == '\n').collect();
-    clean.get(clean.len().saturating_sub(TOLD)..).unwrap_or_default().iter().collect()
 }
 
 fn refused(attempt: &Attempt, step: &[String]) -> Problem {
@@ -213,7 +168,7 @@ fn refused(attempt: &Attempt, step: &[String]) -> Problem {
 }
 
 fn unprovable(message: &str) -> Problem {
-    Problem::new(Kind::Usage, "install.unprovable", format!("it cannot be proved by installing: {message}"))
+    Problem::new(Kind::Usage, "install.unprovable", format!("{UNPROVABLE}: {message}"))
 }
 
 fn failed(message: &str, error: &std::io::Error) -> Problem {

@@ -20,8 +20,9 @@ use crate::ecosystem::HelperAnswer;
 use crate::fsx;
 use crate::problem::{Kind, Problem};
 
-/// How long an installed client may take to answer a question about its configuration.
-const CLIENT_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// How long an installed client may take to answer a question about its configuration. They need a second, and many on a
+/// machine that is busy; what does not answer is as if it were not there, which is seldom what its user expects.
+const CLIENT_ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 /// How long a helper may take: it may be waiting for a person.
 const HELPER_ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 /// How much of an answer is read.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ecosystem::{ClientFile, Editions, Form, Setup, SetupServer, registry};
+use crate::ecosystem::{ClientFile, Editions, Form, RewrittenLock, Setup, SetupServer, registry};
 use crate::fsx;
 use crate::problem::{Kind, Problem};
 use crate::store::{Store, edition_document};
@@ -73,6 +73,9 @@ pub struct LockReport {
     pub changed: usize,
     /// Addresses that stay: no registry has what is there.
     pub left: Vec<String>,
+    /// What package.json has to ask for, or npm refuses the lockfile: what it asks for now, and what instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub project: Vec<(String, String)>,
 }
 
 /// Puts the server's addresses into a lockfile of a client, in place of those that it was made from. Nothing else in it
@@ -96,7 +99,8 @@ pub fn rewrite_lock(client: &str, server: &str, path: &Path, dry_run: bool) -> R
         let written = fsx::replace_file(&followed(path), rewritten.text.as_bytes());
         written.map_err(|error| failed("write", &error))?;
     }
-    Ok(LockReport { file: path.to_owned(), changed: rewritten.changed, left: rewritten.left })
+    let RewrittenLock { changed, left, project, .. } = rewritten;
+    Ok(LockReport { file: path.to_owned(), changed, left, project })
 }
 
 /// What the store of this machine has for clients.

@@ -265,6 +265,10 @@ fn what_is_deprecated_says_so_and_what_is_unpublished_is_gone() {
     assert_eq!(delete(&format!("/npm/team/a/-rev/{}", revision(&now))), 200);
     assert_eq!(packument(&hosting, "team", "a"), Value::Null);
     assert_eq!(delete("/npm/team/a/-rev/1-x"), 404);
+    // What has gone out under a version never changes.
+    let bytes = tarball(&json!({"name": "a", "version": "1.2.0", "changed": true}));
+    let refused = put(&hosting, ADA, "/npm/team/a", &document("a", "1.2.0", &bytes));
+    assert_eq!((refused.status, error(&refused).contains("1.2.0 was unpublished")), (403, true));
     let log = hosting.ask("GET", "/npm/team/-/v1/search?text=a").text();
     assert!(log.contains("\"total\":0"), "{log}");
 }

@@ -379,13 +379,12 @@ fn an_attestation_that_does_not_hold_is_worse_than_none() {
 fn with_a_python(index: &FakeIndex) -> Command {
     let folder = index.sides.path("bin");
     std::fs::create_dir_all(&folder).unwrap();
-    let says = "#!/bin/sh\ncase \"$2\" in *executable*) echo /nowhere/python3.12;; *) echo '3.12 linux-x86_64';; esac\n";
-    for name in ["python3", "python3.12"] {
-        std::fs::write(folder.join(name), says).unwrap();
-        std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    let says = "#!/bin/sh\nprintf '%s\\n' /nowhere/python3.12 cpython 3.12 False linux x86_64 x86_64-pc-linux-gnu 3.12.4\n";
+    let python = folder.join("python3.12");
+    std::fs::write(&python, says).unwrap();
+    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = index.sides.command("out");
-    command.env("PATH", folder).args(["collect", "--prove", "install", "--out", "../stick"]);
+    command.env("PATH", folder);
     command
 }
 
@@ -406,7 +405,30 @@ fn whether_a_machine_can_install_is_known_before_anything_is_downloaded() {
     };
     told(index.run(&["collect", "--prove", "install", "--out", "../stick"]), "has no python3.12");
     // There is neither unshare nor ip.
-    told(with_a_python(&index).output().unwrap().into(), "namespaces are not permitted here");
+    let mut collect = with_a_python(&index);
+    collect.args(["collect", "--prove", "install", "--out", "../stick"]);
+    told(collect.output().unwrap().into(), "namespaces are not permitted here");
     let ran = index.run(&["collect", "--prove", "install", "-n"]);
     assert_eq!(ran.code, Some(2), "a dry run proves nothing so: {}", ran.stderr);
+}
+
+/// Wheels are built where builders can be cut off, and nowhere else.
+#[test]
+fn nothing_is_built_where_builders_cannot_be_cut_off() {
+    let mut index = FakeIndex::new();
+    for name in ["pip", "setuptools", "wheel"] {
+        index.has(name, "80", &[]);
+    }
+    let app = sdist("app", "1.0", &[("PKG-INFO", &metadata("app", "1.0", &[]))]);
+    index.lists("app", "app-1.0.tar.gz", app, json!({}));
+    index.write("[\"pypi:app\"]", "\n[[pypi]]\nwith-installers = true");
+    let ran = index.run(&["lock", "--build-wheels"]);
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    assert!(ran.stderr.contains("this machine has no python3.12 on its PATH"), "{}", ran.stderr);
+    let mut lock = with_a_python(&index);
+    let ran: Ran = lock.args(["lock", "--build-wheels"]).output().unwrap().into();
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    let told = "app 1.0 for cp312-manylinux_2_28_x86_64 cannot be built: namespaces are not permitted here";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert_eq!(index.run(&["lock"]).code, Some(0), "it may be built inside");
 }

@@ -46,6 +46,14 @@ impl Inside {
         self.directory.path().join("user")
     }
 
+    /// Lets the names of these hosts, and no others, lead to this machine.
+    pub(crate) fn leads_here(&self, hosts: &[&str]) {
+        let lines: String = hosts.iter().map(|host| format!("127.0.0.1 {host}\n")).collect();
+        let directory = self.namespace.configuration();
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("hosts"), format!("127.0.0.1 localhost\n{lines}")).unwrap();
+    }
+
     /// This side's home.
     pub(crate) fn home(&self) -> PathBuf {
         self.directory.path().join("inside")
@@ -173,6 +181,11 @@ impl Namespace {
         namespace
     }
 
+    /// What is laid over `/etc` for programs in it.
+    fn configuration(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.name)
+    }
+
     fn enter(&self) -> [&str; 4] {
         ["ip", "netns", "exec", &self.name]
     }
@@ -181,5 +194,6 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+        let _ = fs::remove_dir_all(self.configuration());
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct NpmClient {
     /// The lock among the fixtures, and how the client calls it.
     lock: (&'static str, &'static str),
     /// What installs exactly what the lock says.
-    install: &'static [&'static str],
+    pub(crate) install: &'static [&'static str],
 }
 
 const fn pnpm(major: &'static str) -> NpmClient {
@@ -89,6 +89,11 @@ impl NpmClient {
             fs::copy(Path::new(FIXTURE).join(from), project.join(to)).unwrap();
         }
         project
+    }
+
+    /// A name that no other client has, for a directory.
+    pub(crate) fn program_directory(&self) -> String {
+        format!("{}-{}", self.program, self.major)
     }
 
     /// Installs the project as its lock says, and builds it with what was installed.

@@ -233,6 +233,9 @@ fn tree(project: &Path, code: Option<i32>) -> Vec<String> {
     lines
 }
 
+/// Where tarballs are, before it is known where the registry is.
+const TARBALLS: &str = "http://tarballs.invalid/";
+
 /// Reads a small registry, and the `package.json` of its project.
 fn read(text: &str) -> (BTreeMap<String, Value>, Value) {
     let (mut packages, mut project) = (BTreeMap::new(), json!({"name": "project", "version": "1.0.0"}));
@@ -244,7 +247,7 @@ fn read(text: &str) -> (BTreeMap<String, Value>, Value) {
             continue;
         }
         let version = words.next().unwrap();
-        let tarball = format!("http://tarballs.invalid/{name}-{version}.tgz");
+        let tarball = format!("{TARBALLS}{name}-{version}.tgz");
         let mut object = json!({"name": name, "version": version, "dist": {"tarball": tarball}});
         words.for_each(|word| put(&mut object, word));
         let package = packages.entry(name.to_owned()).or_insert_with(|| json!({"name": name}));
@@ -263,6 +266,12 @@ fn read(text: &str) -> (BTreeMap<String, Value>, Value) {
 }
 
 fn put(object: &mut Value, word: &str) {
+    if let Some(packages) = word.strip_prefix("shrinkwrap=") {
+        let packages: Value = serde_json::from_str(packages).unwrap();
+        object["_hasShrinkwrap"] = json!(true);
+        object["shrinkwrap"] = json!({"lockfileVersion": 3, "requires": true, "packages": packages});
+        return;
+    }
     if let Some(overrides) = word.strip_prefix("overrides=") {
         object["overrides"] = serde_json::from_str(overrides).unwrap();
         return;
@@ -290,10 +299,31 @@ fn put(object: &mut Value, word: &str) {
     }
 }
 
+/// The tarball of a version that has a shrinkwrap: npm looks at no others.
+fn tarball(packages: &BTreeMap<String, Value>, path: &str) -> Option<Vec<u8>> {
+    let all = packages.values().flat_map(|package| package["versions"].as_object().unwrap().values());
+    let object = all.into_iter().find(|object| {
+        object["dist"]["tarball"]
+            .as_str()
+            .is_some_and(|address| address.strip_prefix(TARBALLS) == path.get(1..))
+    });
+    let object = object.filter(|object| object["shrinkwrap"].is_object())?;
+    let mut builder =
+        tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    for (name, text) in [("package.json", object), ("npm-shrinkwrap.json", &object["shrinkwrap"])] {
+        let text = text.to_string();
+        let mut header = tar::Header::new_ustar();
+        header.set_size(text.len() as u64);
+        builder.append_data(&mut header, format!("package/{name}"), text.as_bytes()).unwrap();
+    }
+    Some(builder.into_inner().unwrap().finish().unwrap())
+}
+
 /// A registry on loopback that lives as long as this process; its address.
 fn serve(packages: BTreeMap<String, Value>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/", listener.local_addr().unwrap());
+    let own = address.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { continue };
@@ -301,15 +331,17 @@ fn serve(packages: BTreeMap<String, Value>) -> String {
             let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
             let path = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or("/").to_owned();
             let found = packages.get(path.trim_start_matches('/'));
-            let (status, body) = match found {
-                Some(package) => ("200 OK", package.to_string()),
-                None => ("404 Not Found", "{}".to_owned()),
+            let (status, body) = match (found, tarball(&packages, &path)) {
+                (Some(package), _) => ("200 OK", package.to_string().replace(TARBALLS, &own).into_bytes()),
+                (None, Some(tarball)) => ("200 OK", tarball),
+                (None, None) => ("404 Not Found", b"{}".to_vec()),
             };
             let _ = write!(
                 stream,
-                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                 body.len()
             );
+            let _ = stream.write_all(&body);
         }
     });
     address

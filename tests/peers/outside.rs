@@ -56,7 +56,7 @@ pub(crate) fn directory() -> &'static Path {
 }
 
 /// This side's home.
-fn home() -> PathBuf {
+pub(crate) fn home() -> PathBuf {
     directory().join("outside")
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 
 use super::command::run;
 use super::inside::{Inside, SERVER, Server};
-use super::python::{IMPORTS, WANTED, client, clients, pdm, says, site};
+use super::outside;
+use super::python::{IMPORTS, WANTED, client, clients, pdm, says, site, site_of};
 
 /// Nothing was asked for in vain.
 fn had_all(server: &Server) {
@@ -103,5 +104,46 @@ fn pdm_locks_and_installs() {
     install.current_dir(&project).env("PDM_CHECK_UPDATE", "0").arg("install");
     run(&mut install).succeeded();
     assert_eq!(says(&inside, &project.join(".venv"), IMPORTS), "imported");
+    had_all(&server);
+}
+
+/// The project itself is built inside, so that its sources can be edited there: with hatchling, which asks for `editables` only
+/// when it is called.
+#[test]
+fn the_project_itself_is_installed_by_pip_and_uv() {
+    let (outside, stick) = (outside::directory().join("own-project"), outside::directory().join("stick-own"));
+    let write = |directory: &std::path::Path| {
+        fs::create_dir_all(directory.join("src/app")).unwrap();
+        fs::write(directory.join("src/app/__init__.py"), "import attr\nNAME = 'app'\n").unwrap();
+        let text = "[build-system]\nrequires = [\"hatchling\"]\nbuild-backend = \"hatchling.build\"\n[project]\n\
+                    name = \"app\"\nversion = \"1\"\ndependencies = [\"attrs\"]\n";
+        fs::write(directory.join("pyproject.toml"), text).unwrap();
+        fs::write(directory.join("requirements.txt"), "-e .\n").unwrap();
+    };
+    write(&outside);
+    let mut collect = outside::aftk_behind(&[]);
+    collect.current_dir(&outside).args(["collect", "requirements.txt", "--channel", "own", "--out"]);
+    run(collect.arg(&stick)).succeeded();
+
+    let inside = site_of(&stick);
+    let server = inside.serve();
+    let project = inside.path("project");
+    write(&project);
+    let (with_pip, with_uv) = (inside.path("with-pip"), inside.path("with-uv"));
+    let uv = || client(&inside, clients(), "uv");
+    for environment in [&with_pip, &with_uv] {
+        run(uv().arg("venv").arg(environment)).succeeded();
+    }
+    let mut pip = client(&inside, clients(), "pip");
+    pip.current_dir(&project).arg("--python").arg(&with_pip);
+    run(pip.args(["install", "--no-cache-dir", "--quiet", "-r", "requirements.txt"])).succeeded();
+    let mut install = uv();
+    install.current_dir(&project).args(["pip", "install", "--no-cache", "--python"]).arg(&with_uv);
+    run(install.args(["-e", "."])).succeeded();
+    for environment in [&with_pip, &with_uv] {
+        assert_eq!(says(&inside, environment, "import app; print(app.NAME, app.__file__)"), {
+            format!("app {}", project.join("src/app/__init__.py").display())
+        });
+    }
     had_all(&server);
 }

@@ -67,8 +67,13 @@ pub(crate) fn collected() -> &'static Path {
 
 /// A site that holds what was collected, and whose user's clients are set up for it.
 pub(crate) fn site() -> Inside {
+    site_of(collected())
+}
+
+/// The same with what a stick holds.
+pub(crate) fn site_of(stick: &Path) -> Inside {
     let inside = Inside::new();
-    inside.import(collected());
+    inside.import(stick);
     inside.new_user(|home| {
         for (client, path) in [
             ("pip", ".config/pip/pip.conf"),

@@ -129,6 +129,7 @@ mod tests {
             captures: vec![("path", path.to_owned())],
             repository: repository.map(str::to_owned),
             base: "http://mirror.example.test/files/local/".to_owned(),
+            path: format!("/files/local/{path}"),
             query: String::new(),
             headers: http::HeaderMap::new(),
             body: Bytes::new(),

@@ -8,8 +8,8 @@ use super::attestations::Attestations;
 use super::proof::{self, Proving};
 use super::version::Version;
 use super::{
-    ADVISORIES, KEYS, SCHEMA, advisory, attestations, integrity, names, packument, signers, splice,
-    tarball_name,
+    ADVISORIES, KEYS, REMOTE, SCHEMA, advisory, attestations, integrity, names, packument, remote, signers,
+    splice, tarball_name,
 };
 use crate::ecosystem::{Admit, AdmitContext, Together, origin};
 use crate::problem::{Kind, Problem};
@@ -32,6 +32,11 @@ impl Admit for NpmAdmit {
             SCHEMA => {}
             KEYS => return proof::admit_keys(artifact),
             ADVISORIES => return advisory::check(artifact).or_else(|why| refuse(&why)),
+            REMOTE => {
+                let checked = remote::admit(artifact).and_then(|()| check_attributes(artifact));
+                let origins = artifact.files.iter().try_for_each(|file| origin::check(&file.origin));
+                return checked.and(origins).or_else(refuse);
+            }
             _ => return refuse("its schema is another"),
         }
         if let Err(why) = check_name_and_version(&artifact.repository, &artifact.name, &artifact.version) {

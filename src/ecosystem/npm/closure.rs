@@ -9,12 +9,14 @@ use std::pin::pin;
 use bundle_format::Repository;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
+use super::REMOTE;
 use super::fetch::{Carried, Fetched, Fetcher, refs};
 use super::found::{Found, Sighting};
 use super::held::Held;
 use super::lock::EdgeKind;
 use super::names;
 use super::origin::Source;
+use super::remote::{self, Remote, Remotes};
 use super::spec::{Spec, without_alias};
 use super::wanted::{Package, Wanted, Wants, gap};
 use crate::events::Happening;
@@ -22,6 +24,10 @@ use crate::problem::{Kind, Problem};
 
 /// How many packages' metadata are fetched at once.
 const AT_ONCE: usize = 16;
+/// How much is fetched from addresses at once.
+const FROM_ADDRESSES: usize = 4;
+/// The number of a registry for what is in none.
+const NOBODYS: u32 = u32::MAX;
 /// How often what turned up is followed.
 const ROUNDS: usize = 32;
 /// The most versions that one lockfile leads to, and the most ranges that are followed at once.
@@ -78,6 +84,43 @@ impl<'a> Closure<'a> {
             self.round(count, Box::new(packages)).await?;
         }
         Err(endless(&format!("it still leads further after {ROUNDS} rounds")))
+    }
+
+    /// Fetches what stands at addresses of their own.
+    ///
+    /// # Errors
+    /// If a host cannot be reached, or has other bytes than the lockfile knows.
+    pub(crate) async fn take_remotes(
+        &mut self,
+        remotes: &Remotes<'_>,
+        wanted: Vec<Remote>,
+    ) -> Result<(), Problem> {
+        let fetcher = self.fetcher;
+        let fetches = wanted.into_iter().map(|remote| async move {
+            let fetched = remotes.fetch(fetcher.routes, &remote).await?;
+            Ok::<_, Problem>((remote, fetched))
+        });
+        let mut fetches = pin!(futures_util::stream::iter(fetches).buffer_unordered(FROM_ADDRESSES));
+        while let Some((remote, fetched)) = fetches.try_next().await? {
+            self.found.gaps.extend(fetched.gaps);
+            self.found.notes.extend(fetched.notes);
+            self.found.evidence.extend(fetched.evidence)?;
+            let address = &remote.located.address;
+            let source = Source { repository: address.repository(), base: address.root() };
+            for carried in fetched.carried {
+                let name = remote::package(&carried.planned.name, REMOTE, &carried.planned.attributes);
+                self.held.insert(name, &carried.planned.version, NOBODYS);
+                self.ask(&source, &carried)?;
+                let (lockfile, base) = (self.lockfile, source.base.to_string());
+                self.found.artifacts.push(Sighting { lockfile, base, planned: carried.planned })?;
+                self.found.repositories.push(Repository {
+                    ecosystem: "npm".to_owned(),
+                    name: source.repository.clone(),
+                    origin: source.base.to_string(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Fetches packages and takes in each as it comes.
@@ -142,7 +185,8 @@ impl<'a> Closure<'a> {
     /// Notes down what a version asks for that nothing held meets so far: of a listed one the optional packages, which
     /// a lockfile may leave out; of one chosen here all that it needs.
     fn ask(&mut self, asking: &Source, from: &Carried) -> Result<(), Problem> {
-        let needed_by = format!("needed by {}@{}", from.planned.name, from.planned.version);
+        let asking_name = remote::package(&from.planned.name, &from.planned.schema, &from.planned.attributes);
+        let needed_by = format!("needed by {asking_name}@{}", from.planned.version);
         if from.only_known {
             return Ok(());
         }

@@ -60,7 +60,7 @@ impl Cuttings {
         let mut chosen: BTreeMap<&str, (Wanted, bool)> =
             listed.map(|(version, wanted)| (version.as_str(), (wanted.clone(), true))).collect();
         for (range, wanted) in &package.ranges {
-            if let Some(version) = upstream.pick(&Spec::read(range), &Engines::default()) {
+            if let Some(version) = upstream.pick(&Spec::read(range), &Engines::default(), None) {
                 let (chosen, _) = chosen.entry(version).or_insert_with(|| (wanted.clone(), false));
                 chosen.optional &= wanted.optional;
                 chosen.only_known &= wanted.only_known;

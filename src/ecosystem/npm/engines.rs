@@ -39,20 +39,21 @@ impl Engines {
         Engines { node: Version::parse(node), npm: Version::parse(npm) }
     }
 
+    /// What these engines, as an object has them, want that isn't there: its name, and the version that is.
+    pub(crate) fn lacking(&self, engines: &Value) -> Option<(&'static str, &Version)> {
+        [("node", &self.node), ("npm", &self.npm)].into_iter().find_map(|(engine, version)| {
+            let range = engines.get(engine).and_then(Value::as_str).filter(|range| !range.is_empty())?;
+            let version = version.as_ref()?;
+            let runs = Range::parse(range).is_some_and(|range| range.contains(version));
+            (!runs).then_some((engine, version))
+        })
+    }
+
     /// How gladly npm chooses a version by its object: more is better.
     pub(crate) fn rank(&self, object: &str) -> u8 {
         let standing: Option<Standing> = serde_json::from_str(object).ok();
         let Some(Standing { deprecated, engines }) = standing else { return 0 };
-        let runs = |engine: &str, version: &Option<Version>| {
-            let range = engines.get(engine).and_then(Value::as_str).filter(|range| !range.is_empty());
-            match (range, version) {
-                (Some(range), Some(version)) => {
-                    Range::parse(range).is_some_and(|range| range.contains(version))
-                }
-                _ => true,
-            }
-        };
-        let runs = runs("node", &self.node) && runs("npm", &self.npm);
+        let runs = self.lacking(&engines).is_none();
         match (super::version_object::is_true(Some(&deprecated)), runs) {
             (false, true) => BEST,
             (true, true) => 2,

@@ -1,17 +1,19 @@
 //! A collecting context for tests: files and documents from tables, nothing of this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use bundle_format::BlobKey;
+use bundle_format::{BlobKey, Digest};
 use bytes::Bytes;
 
 use crate::ecosystem::testing::FakeMachine;
 use crate::ecosystem::{Metadata, MetadataRequest, Planned, ReadSeek};
-use crate::problem::Problem;
+use crate::net::Access;
+use crate::problem::{Kind, Problem};
 use crate::settings::Settings;
 
 /// The registry that [`Fake::with_registry`] has.
@@ -20,11 +22,15 @@ pub(crate) const REGISTRY: &str = "https://registry.example.test/";
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) pristine_registry: Option<String>,
+    /// What node says that it is.
+    pub(crate) node: Option<String>,
     pub(crate) variables: BTreeMap<String, String>,
     /// What the project says to npm.
     pub(crate) settings: Vec<Settings>,
     /// What its lock has.
     pub(crate) locked: Vec<Planned>,
+    /// What can be downloaded.
+    pub(crate) downloads: BTreeMap<String, Vec<u8>>,
     files: BTreeMap<PathBuf, Bytes>,
     documents: BTreeMap<String, Bytes>,
     /// What was kept.
@@ -82,6 +88,28 @@ impl FakeMachine for Fake {
         Ok(key)
     }
 
+    async fn download(&self, access: &Access) -> Result<File, Problem> {
+        let url = access.url.to_string();
+        self.asked.lock().unwrap().push(url.clone());
+        let missing = || Problem::new(Kind::Incomplete, "net.not-found", "there is nothing");
+        let bytes = self.downloads.get(&url).ok_or_else(missing)?;
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file.rewind().unwrap();
+        Ok(file)
+    }
+
+    async fn take_in(
+        &self,
+        _: &str,
+        mut from: Box<dyn Read + Send>,
+        _: Option<Digest>,
+    ) -> Result<(BlobKey, u64), Problem> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        Ok((BlobKey::of(&bytes), bytes.len() as u64))
+    }
+
     async fn read(&self, path: &Path, limit: u64) -> Result<Option<Bytes>, Problem> {
         let found = self.files.get(path).cloned();
         assert!(found.as_ref().is_none_or(|bytes| bytes.len() as u64 <= limit));
@@ -123,6 +151,7 @@ impl FakeMachine for Fake {
     async fn ask_client(&self, program: &str, arguments: &[&str], pristine: bool) -> Option<String> {
         match (program, arguments, pristine) {
             ("npm", ["config", "get", "registry"], true) => self.pristine_registry.clone(),
+            ("node", ["--version"], false) => self.node.clone(),
             _ => None,
         }
     }

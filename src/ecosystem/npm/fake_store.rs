@@ -127,7 +127,17 @@ impl FakeStore {
 
     /// The same with a body in a coding.
     pub(super) fn put(&self, method: &str, path: &str, body: Bytes, coding: &'static str) -> Answer {
+        self.request(BASE, method, path, body, coding)
+    }
+
+    /// What a client gets at an address of another host, that the mirror answers for.
+    pub(super) fn ask_as(&self, base: &str, path: &str) -> Answer {
+        self.request(base, "GET", path, Bytes::new(), "identity")
+    }
+
+    fn request(&self, base: &str, method: &str, path: &str, body: Bytes, coding: &'static str) -> Answer {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let whole = base.split_once("://").and_then(|(_, rest)| rest.split_once('/')).unwrap().1;
         let matched = NpmServe.routes().iter().find_map(|route| {
             let captures = (route.method == method).then(|| captures(route.pattern, path))??;
             Some((route.action, captures))
@@ -137,7 +147,8 @@ impl FakeStore {
             action,
             captures,
             repository: None,
-            base: BASE.to_owned(),
+            base: base.to_owned(),
+            path: format!("/{whole}{path}"),
             query: query.to_owned(),
             headers: [
                 (http::header::USER_AGENT, http::HeaderValue::from_static("npm/11.0.0 node/v20")),

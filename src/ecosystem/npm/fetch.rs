@@ -16,12 +16,14 @@ use super::origin::{Routes, Source};
 use super::platform::Platform;
 use super::range::Range;
 use super::signers::{self, Signers};
-use super::version_object::LARGEST_DOCUMENT;
+use super::version_object::{LARGEST_DOCUMENT, VersionObject};
 use super::wanted::{Package, Wanted, gap};
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Evidence, Gap, MetadataRequest, Note, Planned, PlannedFile};
 use crate::problem::Problem;
 
+/// The attribute of a version whose tarball says itself what is installed inside of it.
+pub(crate) const SHRINKWRAP: &str = "shrinkwrap";
 /// How many characters of a script are shown.
 const LONGEST_SCRIPT: usize = 200;
 
@@ -201,6 +203,9 @@ impl Fetcher<'_> {
         if let Some(licence) = &object.licence {
             attributes.insert("licence".to_owned(), Value::String(licence.clone()));
         }
+        if object.has_shrinkwrap {
+            attributes.insert(SHRINKWRAP.to_owned(), Value::Bool(true));
+        }
         let path = names::tarball_path(name, version);
         if selected {
             let conventional = format!("{}{path}", source.base);
@@ -283,6 +288,21 @@ pub(crate) fn refs<'a>(
     )
 }
 
+/// What a version runs when it is installed, for a person to know; a lockfile may say that it runs something.
+pub(crate) fn script_note(subject: &str, object: &VersionObject, is_said: bool) -> Option<Note> {
+    if !is_said && !object.runs_scripts {
+        return None;
+    }
+    let readable = |text: &str| -> String {
+        text.chars().filter(|character| !character.is_control()).take(LONGEST_SCRIPT).collect()
+    };
+    let scripts = object.install_scripts.iter().map(|(name, text)| format!("{name}: {}", readable(text)));
+    let scripts: Vec<String> = scripts.collect();
+    let scripts = if scripts.is_empty() { "which, is not said".to_owned() } else { scripts.join("; ") };
+    let message = format!("runs scripts at installation ({scripts}); what they download is not carried");
+    Some(Note { code: "npm.install-script".to_owned(), subject: subject.to_owned(), message })
+}
+
 /// What a person should know about a carried version.
 fn notes(planned: &Planned, cutting: &Cutting) -> Vec<Note> {
     let object = &cutting.object;
@@ -291,15 +311,8 @@ fn notes(planned: &Planned, cutting: &Cutting) -> Vec<Note> {
         |code: &str, message: String| Note { code: code.to_owned(), subject: subject.clone(), message };
     let mut notes = Vec::new();
     // A reduced document may leave the scripts out that the lockfile knows of.
-    if (cutting.wanted.install_script || object.runs_scripts) && planned.files.len() > 1 {
-        let readable = |text: &str| -> String {
-            text.chars().filter(|character| !character.is_control()).take(LONGEST_SCRIPT).collect()
-        };
-        let scripts = object.install_scripts.iter().map(|(name, text)| format!("{name}: {}", readable(text)));
-        let scripts: Vec<String> = scripts.collect();
-        let scripts = if scripts.is_empty() { "which, is not said".to_owned() } else { scripts.join("; ") };
-        let message = format!("runs scripts at installation ({scripts}); what they download is not carried");
-        notes.push(note("npm.install-script", message));
+    if planned.files.len() > 1 {
+        notes.extend(script_note(&subject, object, cutting.wanted.install_script));
     }
     if !object.bundled.is_empty() {
         let names: Vec<&str> = object.bundled.iter().map(String::as_str).take(20).collect();

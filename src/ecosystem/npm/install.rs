@@ -5,6 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::lock;
 use super::request::PACKAGE_JSON;
 use super::setup::Client;
 use crate::ecosystem::{
@@ -64,24 +65,27 @@ async fn attempt(
             if has_workspaces(&manifest) {
                 return Ok(Err("its workspaces are in folders of their own"));
             }
-            files.push((PACKAGE_JSON.to_owned(), manifest));
+            let mut project = Vec::new();
             match name {
                 PACKAGE_JSON => words.push("install"),
                 "package-lock.json" | "npm-shrinkwrap.json" => {
                     let lock = context.read(path, LARGEST).await?.unwrap_or_default();
                     // Addresses of the registry that it was locked with lead nowhere inside.
-                    let lock = Client::Npm.rewrite_lock(&told(server), Path::new(name), &lock)?.text;
-                    files.push((name.to_owned(), lock.into()));
+                    let lock = Client::Npm.rewrite_lock(&told(server), Path::new(name), &lock)?;
+                    project = lock.project;
+                    files.push((name.to_owned(), lock.text.into()));
                     words.push("ci");
                 }
                 _ => return Ok(Err("npm does not read it")),
             }
+            let manifest = lock::rewrite_project(&String::from_utf8_lossy(&manifest), &project);
+            files.push((PACKAGE_JSON.to_owned(), manifest.into()));
         }
         RequestBody::Blob { .. } => return Ok(Err("it is a file")),
     }
     words.extend(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
     let steps = vec![words.into_iter().map(str::to_owned).collect()];
-    Ok(Ok(Attempt { what: request.text.clone(), files, variables: Vec::new(), steps }))
+    Ok(Ok(Attempt { what: request.text.clone(), files, steps, ..Attempt::default() }))
 }
 
 fn told(address: &str) -> SetupServer<'_> {

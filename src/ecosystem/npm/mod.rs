@@ -4,7 +4,8 @@
 //! would write, for packages by name or a [`package_json`] with its [`workspaces`]: [`shelf`] looks ahead at what registries
 //! have, [`ideal`] builds the tree, for certain [`engines`]. [`wanted`] is what a lockfile asks for. [`resolve`] turns that
 //! into artifacts: [`closure`] follows what leads further, [`fetch`] asks for a package, with [`cuttings`] from registries'
-//! [`documents`] ([`version_object`]), and [`found`] gathers what came of it. [`prove`] and [`solve_again`] check that it is
+//! [`documents`] ([`version_object`]), and [`found`] gathers what came of it. What is in no registry has an [`address`], where the
+//! project allows to fetch it ([`remote`]). [`prove`] and [`solve_again`] check that it is
 //! enough, and [`install`] has npm install it. [`texts`] and [`held`] keep hundreds of thousands of names and versions in
 //! little memory. [`range`], [`version`] and [`spec`] read what npm compares; [`npmrc`], [`origin`]
 //! and [`network`] know where packages come from, and on which way.
@@ -19,6 +20,7 @@
 //! lets people sign in for that. [`push`] publishes elsewhere, also what is
 //! [`packed`] on this machine; both ways a [`publication`] becomes an artifact.
 
+mod address;
 mod admit;
 mod advisories;
 mod advisory;
@@ -66,6 +68,9 @@ mod publication;
 mod publish;
 mod push;
 mod range;
+mod remote;
+#[cfg(test)]
+mod remote_tests;
 mod request;
 mod resolve;
 mod revise;
@@ -79,6 +84,8 @@ mod signers;
 mod signing_tests;
 mod solve;
 mod solve_again;
+#[cfg(test)]
+mod solve_tests;
 mod spec;
 mod splice;
 mod tarball;
@@ -92,6 +99,7 @@ mod written;
 
 use async_trait::async_trait;
 use bundle_format::{Artifact, File};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     Admit, Collect, CollectContext, Ecosystem, Gathered, Proof, Request, Resolution, Serve, Setup, Upstreams,
@@ -105,6 +113,9 @@ const SCHEMA: &str = "npm/1";
 const KEYS: &str = "npm-keys/1";
 /// The schema of what is known of weaknesses of packages.
 const ADVISORIES: &str = "npm-advisories/1";
+
+/// The schema of what stands at an address of its own.
+const REMOTE: &str = "npm-remote/1";
 
 /// The npm ecosystem.
 pub(super) struct Npm;
@@ -123,7 +134,7 @@ impl Ecosystem for Npm {
     }
 
     fn knows(&self, schema: &str) -> bool {
-        matches!(schema, SCHEMA | KEYS | ADVISORIES)
+        matches!(schema, SCHEMA | KEYS | ADVISORIES | REMOTE)
     }
 
     fn is_lockfile(&self, file_name: &str) -> bool {
@@ -135,10 +146,18 @@ impl Ecosystem for Npm {
     }
 
     fn purl(&self, artifact: &Artifact) -> String {
-        let name = artifact.name.replacen('@', "%40", 1);
+        let name =
+            remote::package(&artifact.name, &artifact.schema, &artifact.attributes).replacen('@', "%40", 1);
         let version =
             if artifact.version.is_empty() { String::new() } else { format!("@{}", artifact.version) };
-        format!("pkg:npm/{name}{version}")
+        let address = match artifact.schema == REMOTE {
+            true => format!(
+                "?download_url={}",
+                utf8_percent_encode(&format!("https://{}", artifact.name), NON_ALPHANUMERIC)
+            ),
+            false => String::new(),
+        };
+        format!("pkg:npm/{name}{version}{address}")
     }
 
     /// An optional package of a platform that nobody selected.
@@ -178,7 +197,8 @@ impl Ecosystem for Npm {
     fn plain_files<'a>(&self, artifact: &'a Artifact) -> Vec<(String, &'a File)> {
         let tarballs = artifact.files.iter().filter(|file| file.role == "tarball");
         let named = tarballs.filter_map(|file| {
-            let name = file.path.rsplit('/').next()?;
+            let place = if artifact.schema == REMOTE { &artifact.name } else { &file.path };
+            let name = place.rsplit('/').find(|part| !part.is_empty())?;
             let scope = names::scope(&artifact.name).map(|scope| format!("{scope}/")).unwrap_or_default();
             Some((format!("{scope}{name}"), file))
         });

@@ -5,11 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
+use jiff::Timestamp;
 use url::Url;
 
 use super::version::is_space;
+use crate::clock;
 use crate::ecosystem::CollectContext;
 use crate::net::Credential;
 use crate::problem::{Kind, Problem};
@@ -120,6 +123,10 @@ impl Npmrc {
     /// What is configured but not followed, as code and message.
     pub(crate) fn complaints(&self) -> Vec<(&'static str, String)> {
         let mut complaints = Vec::new();
+        if self.setting("min-release-age-exclude").is_some() {
+            let message = "npm's min-release-age-exclude is not followed: versions of all packages have to be old enough";
+            complaints.push(("npm.min-release-age-exclude", message.to_owned()));
+        }
         for (key, value) in &self.values {
             let setting = key.rsplit_once(':').map_or(key.as_str(), |(_, setting)| setting);
             let secret = matches!(setting, "_authToken" | "_auth" | "_password" | "username");
@@ -175,6 +182,33 @@ impl Npmrc {
     pub(crate) fn setting(&self, key: &str) -> Option<&str> {
         let value = self.values.get(key).map(String::as_str);
         value.filter(|value| !matches!(*value, "" | "null" | "undefined" | "false"))
+    }
+
+    /// Until when a version has to have been published to be chosen: `before`, or so many days ago as `min-release-age` says.
+    ///
+    /// # Errors
+    /// Usage, if one is no date, or no number of days.
+    pub(crate) fn before(&self) -> Result<Option<Timestamp>, Problem> {
+        let wrong = |key: &str, text: &str, hint: &str| {
+            let message = format!("npm's configuration says {key}={text}, which cannot be followed");
+            Problem::new(Kind::Usage, "npm.before", message).hint(hint.to_owned())
+        };
+        if let Some(text) = self.setting("before") {
+            // A date alone is that day's beginning in UTC, as JavaScript has it.
+            let day = || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+            let time = text.parse::<Timestamp>().ok().or_else(|| Some(day()?.timestamp()));
+            return time
+                .map(Some)
+                .ok_or_else(|| wrong("before", text, "write a date: 2026-11-01, or 2026-11-01T12:00:00Z"));
+        }
+        let Some(text) = self.setting("min-release-age") else { return Ok(None) };
+        let days = text.parse::<f64>().ok().filter(|days| days.is_finite() && (0.0..1e6).contains(days));
+        let Some(days) = days else {
+            return Err(wrong("min-release-age", text, "write a number of days"));
+        };
+        let age = Duration::from_secs_f64(days * 86_400.0);
+        let since = clock::now().checked_sub(age).and_then(|since| Timestamp::try_from(since).ok());
+        Ok(since.filter(|_| days > 0.0))
     }
 
     /// Whether certificates are not to be checked. Only this one word says so to npm.

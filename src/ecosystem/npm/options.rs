@@ -1,10 +1,12 @@
-//! What a project says to npm in its `[[npm]]` tables: whose keys and attestations are believed, and where advisories are.
+//! What a project says to npm in its `[[npm]]` tables: whose keys and attestations are believed, where advisories are, and from
+//! where besides registries packages may come.
 
 use std::path::Path;
 
 use serde::Deserialize;
 use url::Url;
 
+use super::address::{Allowed, Hosts};
 use super::keys::{self, Keys, RegistryKey};
 use super::npmrc::registry_url;
 use super::origin::{PUBLIC, Source};
@@ -21,6 +23,8 @@ pub(super) struct Options {
     pub(super) trusted_roots: Vec<String>,
     /// What is taken along of known weaknesses.
     pub(super) advisories: Advisories,
+    /// From where besides registries packages may come.
+    pub(super) allowed: Allowed,
 }
 
 /// What is taken along of known weaknesses.
@@ -52,6 +56,41 @@ struct Table {
     keys: Option<Written>,
     trusted_root: Option<OneOrMore>,
     advisories: Option<Wanted>,
+    allow_remote: Option<WrittenHosts>,
+    allow_git: Option<WrittenHosts>,
+}
+
+/// Hosts, as they are written.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum WrittenHosts {
+    /// Whether any will do.
+    Any(bool),
+    /// These.
+    Named(OneOrMore),
+}
+
+impl WrittenHosts {
+    /// Adds them to those of the tables before.
+    ///
+    /// # Errors
+    /// What is no host.
+    fn add_to(self, hosts: &mut Hosts) -> Result<(), String> {
+        let named = match self {
+            WrittenHosts::Any(any) => {
+                hosts.any = any;
+                return Ok(());
+            }
+            WrittenHosts::Named(named) => named.list(),
+        };
+        match named.iter().find(|name| url::Host::parse(name).is_err()) {
+            Some(name) => Err(format!("{name:?} is no host: it is written without scheme, port and path")),
+            None => {
+                hosts.named.extend(named);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Advisories, as they are written.
@@ -111,6 +150,11 @@ impl Options {
         }
         if let Some(files) = table.trusted_root {
             self.trusted_roots = files.list();
+        }
+        for (written, hosts) in
+            [(table.allow_remote, &mut self.allowed.remote), (table.allow_git, &mut self.allowed.git)]
+        {
+            written.map_or(Ok(()), |written| written.add_to(hosts)).map_err(wrong)?;
         }
         let keys = match table.keys {
             None => return Ok(()),

@@ -5,8 +5,10 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use url::Url;
 
+use super::address::Address;
 use super::ideal::Settings;
 use super::names;
 use super::network::Network;
@@ -93,6 +95,19 @@ impl Routes {
         }
     }
 
+    /// Whether what another node or npm is wanted for is not installed.
+    pub(crate) fn is_engine_strict(&self) -> bool {
+        self.npmrc.setting("engine-strict").is_some()
+    }
+
+    /// Until when a version has to have been published to be chosen, if npm is told so here.
+    ///
+    /// # Errors
+    /// Usage, if what it is told is no date, or no number of days.
+    pub(crate) fn before(&self) -> Result<Option<Timestamp>, Problem> {
+        self.npmrc.before()
+    }
+
     /// The route to the public registry.
     ///
     /// # Errors
@@ -169,6 +184,11 @@ impl Routes {
     /// The address of something else that a registry answers, by its path, with what lets one in.
     pub(crate) fn beside(&self, source: &Source, path: &str) -> Result<Access, Problem> {
         Ok(self.let_in(below(&source.base, path)?))
+    }
+
+    /// An address that is no registry's, with the way to it and what lets one in.
+    pub(crate) fn elsewhere(&self, address: &Address) -> Access {
+        self.let_in(address.url().clone())
     }
 
     /// An address with the way to it and what lets one in. As npm has it, what opens a registry also opens what the
@@ -285,7 +305,7 @@ fn same_host(left: &Url, right: &Url) -> bool {
 }
 
 /// A registry's host, and its port if it is not the usual one.
-fn host_name(url: &Url) -> String {
+pub(crate) fn host_name(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).replace(':', "_");
     url.port().map_or_else(|| host.clone(), |port| format!("{host}_{port}"))
 }

@@ -31,6 +31,8 @@ pub(super) struct PackageJson {
     pub(super) project: Project,
     /// What it says as far as that goes: the same means the same.
     pub(super) digest: BlobKey,
+    /// What it says of what runs it.
+    pub(super) engines: Value,
 }
 
 /// A `package.json` as it stands there.
@@ -134,7 +136,8 @@ fn assemble(
             let _ = write!(said, "\n{name} {text} {}", kind.name());
         }
     }
-    PackageJson { project, digest: BlobKey::of(said.as_bytes()) }
+    let engines = document.members.get("engines").cloned().unwrap_or_default();
+    PackageJson { project, digest: BlobKey::of(said.as_bytes()), engines }
 }
 
 async fn read(path: &Path, context: &dyn CollectContext) -> Result<Option<Document>, Problem> {

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bundle_format::Ref;
 
-use super::SCHEMA;
 use super::held::Held;
 use super::spec::{Spec, without_alias};
 use super::version::Version;
+use super::{REMOTE, SCHEMA, remote};
 use crate::ecosystem::{Gap, Gathered, Note, Planned, Proof};
 use crate::problem::Problem;
 
@@ -37,7 +37,9 @@ enum Met {
 /// # Errors
 /// If it cannot be read.
 pub(super) fn prove(gathered: &Gathered<'_>) -> Result<Proof, Problem> {
-    let is_version = |one: &Result<Planned, Problem>| one.as_ref().map_or(true, |one| one.schema == SCHEMA);
+    let is_version = |one: &Result<Planned, Problem>| {
+        one.as_ref().map_or(true, |one| matches!(one.schema.as_str(), SCHEMA | REMOTE))
+    };
     prove_all(|| gathered.artifacts().filter(is_version), gathered.refs())
 }
 
@@ -49,7 +51,7 @@ fn prove_all<I: Iterator<Item = Result<Planned, Problem>>>(
     let mut carried = Carried::default();
     for artifact in artifacts() {
         let artifact = artifact?;
-        carried.versions.insert(&artifact.name, &artifact.version, is_whole(&artifact));
+        carried.versions.insert(package(&artifact), &artifact.version, is_whole(&artifact));
     }
     for reference in refs {
         let Ref { name, label, version, .. } = reference?;
@@ -76,7 +78,7 @@ struct Findings {
 
 fn prove_one(artifact: &Planned, carried: &Carried, findings: &mut Findings) {
     let whole = is_whole(artifact);
-    let needs = format!("{}@{}", artifact.name, artifact.version);
+    let needs = format!("{}@{}", package(artifact), artifact.version);
     for edge in &artifact.requires {
         let kind = edge.kind.as_str();
         if !matches!(kind, "runtime" | "optional" | "peer") {
@@ -145,6 +147,10 @@ fn met(name: &str, spec: &Spec, carried: &Carried) -> Met {
     let (name, range) = spec.target(name);
     let fitting = carried.versions.versions(name).filter(|(version, _)| range.admits(version));
     fitting.map(|(_, whole)| if whole { Met::Fully } else { Met::ByMetadata }).max().unwrap_or(Met::Not)
+}
+
+fn package(artifact: &Planned) -> &str {
+    remote::package(&artifact.name, &artifact.schema, &artifact.attributes)
 }
 
 /// Whether a tarball is carried, and not the metadata alone.

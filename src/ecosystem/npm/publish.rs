@@ -11,7 +11,7 @@ use super::serve::status;
 use super::version::Version;
 use super::version_object::VersionObject;
 use super::written::Written;
-use super::{hosted, integrity, revise, tarball};
+use super::{hosted, integrity, names, revise, tarball};
 use crate::clock;
 use crate::ecosystem::host::{Stop, Upload};
 use crate::ecosystem::{Admit as _, Answer};
@@ -80,6 +80,14 @@ impl<'a> Given<'a> {
         if held.contains_key(self.version) {
             let message =
                 format!("You cannot publish over the previously published versions: {}.", self.version);
+            return Err(forbidden(&message).into());
+        }
+        let path = names::tarball_path(name, self.version);
+        if context.former_file_at(Some(&hosted.name), &path)?.is_some() {
+            let message = format!(
+                "You cannot publish over the previously published versions: {} was unpublished, and whoever has it would have another",
+                self.version
+            );
             return Err(forbidden(&message).into());
         }
         let is_mirrored = |context: &dyn crate::ecosystem::ServeContext| -> Result<bool, Stop> {

@@ -71,7 +71,7 @@ pub(super) async fn parse(what: &str, context: &dyn CollectContext) -> Result<Re
 async fn asked(what: &str, context: &dyn CollectContext) -> Result<Request, Problem> {
     check(what)?;
     if !is_path(what) {
-        let (text, identity) = (what.to_owned(), Word::read(what)?.identity());
+        let (text, identity) = (what.to_owned(), Word::read(what)?.identity() + &settings(context));
         return Ok(Request { ecosystem: "npm", text, identity, body: RequestBody::Words(what.to_owned()) });
     }
     let path = context.directory().join(what);
@@ -81,7 +81,7 @@ async fn asked(what: &str, context: &dyn CollectContext) -> Result<Request, Prob
                 .at(what)
                 .hint("npm writes one with: npm init")
         })?;
-        let identity = format!("npm:project:{}", read.digest.hex());
+        let identity = format!("npm:project:{}{}", read.digest.hex(), settings(context));
         let body = RequestBody::Document { path, digest: read.digest };
         return Ok(Request { ecosystem: "npm", text: what.to_owned(), identity, body });
     }
@@ -92,12 +92,25 @@ async fn asked(what: &str, context: &dyn CollectContext) -> Result<Request, Prob
     })?;
     let digest = lockfile.digest;
     let mut identity = format!("npm:lockfile:{}", digest.hex());
+    identity.push_str(&settings(context));
     if let Some(overrides) = overrides(&path, context).await? {
         let digest = BlobKey::of(overrides.to_string().as_bytes());
         identity = format!("{identity}:overrides:{}", digest.hex());
     }
     let body = RequestBody::Document { path, digest };
     Ok(Request { ecosystem: "npm", text: what.to_owned(), identity, body })
+}
+
+/// What an identity has of what the project says to npm, as other keys, advisories and hosts make another lock; nothing, if it says
+/// nothing.
+fn settings(context: &dyn CollectContext) -> String {
+    let tables = context.settings("npm");
+    if tables.is_empty() {
+        return String::new();
+    }
+    let tables: Vec<String> =
+        tables.into_iter().map(|table| Value::Object(table.values).to_string()).collect();
+    format!(":settings:{}", BlobKey::of(tables.join("\n").as_bytes()).hex())
 }
 
 /// The directories that documents stand in, each once.

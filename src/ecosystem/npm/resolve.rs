@@ -20,10 +20,11 @@ use super::lock::{self, Lock, Overrides};
 use super::origin::Routes;
 use super::package_json;
 use super::platform::Platform;
+use super::remote::Remotes;
 use super::request;
 use super::signers::Signers;
 use super::solve::{Solver, Together, words};
-use super::wanted::{Wants, gap};
+use super::wanted::{Elsewhere, Wants, gap};
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Note, Request, RequestBody, Resolution};
 use crate::problem::{Kind, Problem};
@@ -39,6 +40,7 @@ pub(super) async fn resolve(
     let mut found = Found::new(context.scratch());
     let signers = Signers::load(context).await?;
     let documents = Documents::new(context);
+    let remotes = Remotes::load(context).await?;
     let mut ways = advisories::Ways::new();
     for request in requests {
         let RequestBody::Document { path, digest } = &request.body else { continue };
@@ -47,14 +49,15 @@ pub(super) async fn resolve(
         let (requests, shown) = (vec![request.text.clone()], path.display().to_string());
         if request::is_package_json(path) {
             let read = package_json::load(path, context).await?.filter(|read| read.digest == *digest);
-            let project = read.ok_or_else(|| changed(path))?.project;
+            let package_json::PackageJson { project, engines, .. } = read.ok_or_else(|| changed(path))?;
             let overrides = Overrides::read(&Value::Object(project.overrides.clone()));
-            let ideal = Solver::new(&routes, &documents, context).await.solve(project).await?;
+            let solver = Solver::new(&routes, &documents, &remotes, context).await;
+            solver.must_run(&engines, &shown)?;
+            let ideal = solver.solve(project).await?;
             let (lock, beside) = report(ideal, &mut found);
-            let listed = Listed { requests, lock, beside, overrides, shown };
-            ways.extend(
-                follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?,
-            );
+            let listed = Listed { requests, lock, beside, overrides, shown, is_of_npm: true };
+            let asked = (&documents, &remotes, &signers);
+            ways.extend(follow(listed, routes, &platforms, asked, context, &mut found).await?);
             continue;
         }
         let lockfile = lock::load(path, path, context).await?.filter(|read| read.digest == *digest);
@@ -66,19 +69,22 @@ pub(super) async fn resolve(
             routes.learn_from_yarn(context).await;
         }
         let platforms = if lockfile.is_of_yarn_1 { &[] } else { &platforms[..] };
-        let (lock, beside) = (lockfile.lock, BTreeSet::new());
-        let listed = Listed { requests, lock, beside, overrides, shown };
+        let (lock, beside, is_of_npm) = (lockfile.lock, BTreeSet::new(), lockfile.is_of_npm);
+        let listed = Listed { requests, lock, beside, overrides, shown, is_of_npm };
         let passing = Documents::passing(context);
-        ways.extend(follow(listed, routes, platforms, (&passing, &signers), context, &mut found).await?);
+        let asked = (&passing, &remotes, &signers);
+        ways.extend(follow(listed, routes, platforms, asked, context, &mut found).await?);
     }
     for Together { requests, words } in words(requests)? {
         let routes = Routes::load(context, context.directory()).await?;
-        let mut solver = Solver::new(&routes, &documents, context).await;
+        let mut solver = Solver::new(&routes, &documents, &remotes, context).await;
         let project = solver.project_of(&words).await?;
         let (lock, beside) = report(solver.solve(project).await?, &mut found);
         let shown = requests.join(" ");
-        let listed = Listed { requests, lock, beside, overrides: Overrides::default(), shown };
-        ways.extend(follow(listed, routes, &platforms, (&documents, &signers), context, &mut found).await?);
+        let overrides = Overrides::default();
+        let listed = Listed { requests, lock, beside, overrides, shown, is_of_npm: true };
+        let asked = (&documents, &remotes, &signers);
+        ways.extend(follow(listed, routes, &platforms, asked, context, &mut found).await?);
     }
     let wish = signers.conclude(&mut found)?;
     let resolution = blocking(move || found.settle()).await?;
@@ -100,6 +106,8 @@ struct Listed {
     overrides: Overrides,
     /// Where it is from, for messages.
     shown: String,
+    /// Whether npm wrote it, or would.
+    is_of_npm: bool,
 }
 
 /// Finds all that a lockfile lists and leads to, and says how the registries were reached.
@@ -107,22 +115,26 @@ async fn follow(
     listed: Listed,
     routes: Routes,
     platforms: &[Platform],
-    (documents, signers): (&Documents<'_>, &Signers),
+    (documents, remotes, signers): (&Documents<'_>, &Remotes<'_>, &Signers),
     context: &dyn CollectContext,
     found: &mut Found,
 ) -> Result<advisories::Ways, Problem> {
-    let Listed { requests, lock, beside, overrides, shown } = listed;
+    let Listed { requests, lock, beside, overrides, shown, is_of_npm } = listed;
     let routes = Arc::new(routes);
     routes.warn(context);
     let (shared, scratch) = (routes.clone(), context.scratch().to_owned());
-    let mut wants =
-        blocking(move || Wants::of((&lock, &beside), &overrides, &shared, &shown, &scratch)).await?;
+    let elsewhere = Elsewhere { allowed: remotes.allowed.clone(), is_of_npm };
+    let wants =
+        blocking(move || Wants::of((&lock, &beside), &overrides, (&shared, &elsewhere), &shown, &scratch));
+    let mut wants = wants.await?;
     let number = found.requests.len();
     found.requests.push(requests);
     found.gaps.append(&mut wants.gaps);
     found.notes.append(&mut wants.notes);
     let fetcher = Fetcher { routes: &routes, platforms, bent: &wants.bent, documents, signers, context };
-    Closure::new(fetcher, number, found).follow(&wants).await?;
+    let mut closure = Closure::new(fetcher, number, found);
+    closure.take_remotes(remotes, std::mem::take(&mut wants.remotes)).await?;
+    closure.follow(&wants).await?;
     Ok(signers.sources().into_iter().map(|source| (source, routes.clone())).collect())
 }
 

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::hosted;
 use super::packument::{self, LATEST};
+use super::{hosted, names};
 use crate::ecosystem::ServeContext;
 use crate::problem::Problem;
 
@@ -73,7 +73,8 @@ pub(super) fn answer(
         after.clone_from(last);
         seen += names.len();
         for name in names {
-            if query.matches(&name) {
+            // Keys, advisories and addresses have names too, that are no packages.
+            if names::is_valid(&name) && query.matches(&name) {
                 total += 1;
                 if query.names(&name) {
                     named.push(name);
@@ -91,6 +92,19 @@ pub(super) fn answer(
     Ok(Bytes::from(answer.to_string()))
 }
 
+/// Somebody as a search tells of them: registries have an object, and older documents `name <address>`.
+fn person(said: Option<&Value>) -> Value {
+    let text = |key: &str| said.and_then(|said| said.get(key)).and_then(Value::as_str).unwrap_or_default();
+    let (name, email) = match said.and_then(Value::as_str) {
+        Some(text) => {
+            let (name, rest) = text.split_once('<').unwrap_or((text, ""));
+            (name.trim(), rest.split('>').next().unwrap_or_default())
+        }
+        None => (text("name"), text("email")),
+    };
+    json!({ "username": name, "email": email })
+}
+
 /// One result, described by the version that `latest` is.
 fn hit(context: &dyn ServeContext, repository: Option<&str>, name: &str) -> Result<Option<Value>, Problem> {
     let repository = hosted::home(context, repository, name)?;
@@ -101,6 +115,8 @@ fn hit(context: &dyn ServeContext, repository: Option<&str>, name: &str) -> Resu
     let object = packument::version_object(context, artifact)?.fill("");
     let object: Value = serde_json::from_slice(&object).unwrap_or_default();
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
+    let maintainers = object.get("maintainers").and_then(Value::as_array).into_iter().flatten();
+    let maintainers: Vec<Value> = maintainers.map(|one| person(Some(one))).collect();
     let score = json!({ "final": 1, "detail": { "quality": 1, "popularity": 1, "maintenance": 1 } });
     // npm prints the publisher, the date and the maintainers without asking whether they are there.
     let mut package = json!({
@@ -109,8 +125,8 @@ fn hit(context: &dyn ServeContext, repository: Option<&str>, name: &str) -> Resu
         "description": text("description"),
         "keywords": object.get("keywords").filter(|keywords| keywords.is_array()).cloned().unwrap_or(json!([])),
         "license": text("license"),
-        "publisher": { "username": "" },
-        "maintainers": [],
+        "publisher": person(object.get("_npmUser")),
+        "maintainers": maintainers,
         "links": { "homepage": text("homepage") },
     });
     if let (Some(_), Some(time), Some(package)) =

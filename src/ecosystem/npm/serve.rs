@@ -6,9 +6,10 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::address::{self, Address};
 use super::host::{self, TARBALL};
 use super::keys::{self, Keys};
-use super::{KEYS, attestations, audit, hosted, names, packument, search, tarball_name};
+use super::{KEYS, REMOTE, attestations, audit, hosted, names, packument, search, tarball_name};
 use crate::ecosystem::host::Host;
 use crate::ecosystem::template::within_quotes;
 use crate::ecosystem::{
@@ -40,6 +41,7 @@ static ROUTES: &[Route] = &[
     Route::post("-/npm/v1/security/advisories/bulk", "advisories"),
     Route::post("-/npm/v1/security/audits/quick", "audit"),
     Route::post("-/npm/v1/security/audits", "audit"),
+    Route::get("-/remote/{address...}", "remote"),
     Route::get("{package}/-/{file}", "tarball"),
     Route::get("@{scope}/{name}/-/{file}", "tarball"),
     Route::get("@{scope}/{name}/{version}", "version"),
@@ -89,6 +91,29 @@ impl Serve for NpmServe {
     }
 
     fn handle(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem> {
+        if request.action == "remote" {
+            let address = capture(request, "address");
+            let found = remote_at(context, address)?;
+            return Ok(found.unwrap_or_else(|| no_remote(address)));
+        }
+        let (_, host) = request.base.split_once("://").unwrap_or_default();
+        let host = host.split('/').next().unwrap_or_default();
+        let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
+        let asked = format!("{host}{}{query}", request.path);
+        if request.repository.as_deref().is_some_and(address::is_repository) {
+            return Ok(remote_at(context, &asked)?.unwrap_or_else(|| no_remote(&asked)));
+        }
+        let answer = self.answer(request, context)?;
+        // A registry and what else stands at its host go by the same name.
+        let is_missing = matches!(answer.content, Content::Status { status: 404, .. });
+        let remote = if is_missing { remote_at(context, &asked)? } else { None };
+        Ok(remote.unwrap_or(answer))
+    }
+}
+
+impl NpmServe {
+    /// Answers for a registry.
+    fn answer(&self, request: &ClientRequest, context: &dyn ServeContext) -> Result<Answer, Problem> {
         let repository = request.repository.as_deref();
         let package = asked_package(request);
         let home = hosted::home(context, repository, &package)?;
@@ -221,6 +246,29 @@ impl Asked<'_> {
     }
 }
 
+/// The tarball that stands at an address, by its name.
+fn remote_at(context: &dyn ServeContext, address: &str) -> Result<Option<Answer>, Problem> {
+    let Some(address) = Address::named(address) else { return Ok(None) };
+    let linked = context.artifacts(None, &address.name())?.into_iter();
+    let mut files = linked.filter(|one| one.artifact.schema == REMOTE).flat_map(|one| one.artifact.files);
+    let tarball = files.find(|file| file.role == "tarball");
+    Ok(tarball.map(|file| {
+        Answer::from(Content::Blob {
+            key: file.blob,
+            size: file.size,
+            media_type: "application/octet-stream".to_owned(),
+        })
+    }))
+}
+
+fn no_remote(address: &str) -> Answer {
+    let shown: String = address.chars().take(256).flat_map(char::escape_debug).collect();
+    let help = format!(
+        "https://{shown} is not in this mirror; outside, `allow-remote` or `allow-git` in [[npm]] of aftk.toml takes it along"
+    );
+    refusal(404, "not_found", &help)
+}
+
 /// The attestations of a version, as its registry has them.
 fn attestations_of(
     request: &ClientRequest,
@@ -295,7 +343,29 @@ mod tests {
         store.hold("@x/mac", "1.0.0", |artifact| artifact.files.truncate(1));
         store.hold("JSONStream", "1.3.5", |_| {});
         store.tag("lodash", "legacy", "4.17.20");
+        store.hold("forked-at-address", "1.0.0", |artifact| {
+            artifact.name = "files.example.test/x/a%2Fb.tgz?c=d".to_owned();
+            artifact.repository = "files.example.test_remote".to_owned();
+            artifact.schema = REMOTE.to_owned();
+            artifact.files.remove(0);
+        });
         store
+    }
+
+    #[test]
+    fn what_stands_at_an_address_is_found_there_too() {
+        let store = store();
+        for (base, path, expected) in [
+            ("https://files.example.test/", "x/a%2Fb.tgz?c=d", "tarball"),
+            ("http://FILES.example.test/x/", "a%2Fb.tgz?c=d", "404"),
+            ("https://files.example.test/", "x/a%2Fb.tgz", "404"),
+            ("https://files.example.test/", "x/a/b.tgz?c=d", "404"),
+            // A registry may stand at the same host.
+            ("https://files.example.test/", "lodash", "packument lodash"),
+        ] {
+            let found = outcome(&store.ask_as(base, path));
+            assert_eq!(found.split(' ').next(), expected.split(' ').next(), "{base}{path}: {found}");
+        }
     }
 
     /// The answer in a word: the package of a document, the size of a blob, a status.
@@ -336,6 +406,9 @@ mod tests {
             ("JSONStream", "packument JSONStream"),
             ("jsonstream", "404"),
             ("lodash/-/lodash-4.17.21.tgz", "tarball 29"),
+            ("-/remote/files.example.test/x/a%252Fb.tgz%3Fc=d", "tarball 38"),
+            ("-/remote/files.example.test/x/a%2Fb.tgz%3Fc=d", "404"),
+            ("-/remote/files.example.test/other.tgz", "404"),
             ("@x/linux/-/linux-1.0.0.tgz", "tarball 29"),
             ("@x%2flinux/-/linux-1.0.0.tgz", "tarball 29"),
             ("lodash/4.17.20", "version 4.17.20"),
@@ -440,6 +513,28 @@ mod tests {
                 objects.iter().map(|o| o["package"]["name"].as_str().unwrap()).collect();
             assert_eq!((found_names, found["total"].as_u64()), (names, Some(total)), "{query}");
         }
+    }
+
+    #[test]
+    fn a_search_tells_who_published_as_far_as_it_is_known() {
+        let mut store = FakeStore::default();
+        let people = "{\"name\":\"a\",\"version\":\"1.0.0\",\"_npmUser\":{\"name\":\"ada\",\"email\":\"ada@example.test\"},\
+                      \"maintainers\":[\"eve <eve@example.test>\",7]}";
+        let key = bundle_format::BlobKey::of(people.as_bytes());
+        store.blobs.insert(key, Bytes::from(people));
+        store.hold("a", "1.0.0", |artifact| artifact.files[0].blob = key);
+        store.hold("b", "1.0.0", |_| {});
+        let Content::Document { body, .. } = store.ask("GET", "-/v1/search?text=").content else { panic!() };
+        let found: Value = serde_json::from_slice(&body).unwrap();
+        let package = |at: usize| &found["objects"][at]["package"];
+        assert_eq!(package(0)["publisher"], json!({"username": "ada", "email": "ada@example.test"}));
+        let maintainers =
+            json!([{"username": "eve", "email": "eve@example.test"}, {"username": "", "email": ""}]);
+        assert_eq!(package(0)["maintainers"], maintainers);
+        assert_eq!(
+            (&package(1)["publisher"]["username"], &package(1)["maintainers"]),
+            (&json!(""), &json!([]))
+        );
     }
 
     #[test]

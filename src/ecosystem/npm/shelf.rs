@@ -2,26 +2,34 @@
 //! version is known, many packages at once, whether or not it will be placed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Seek as _};
 use std::sync::Arc;
 
+use bundle_format::Digest;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
 
 use super::documents::Documents;
 use super::engines::Engines;
 use super::ideal::{Known, Look, Manifest, Need, Needs, Origin};
-use super::lock::EdgeKind;
-use super::names;
-use super::origin::Routes;
+use super::lock::{EdgeKind, Lock};
+use super::origin::{Routes, Source};
+use super::remote::Remotes;
 use super::spec::{Spec, without_alias};
 use super::version_object::{LARGEST_DOCUMENT, Upstream, VersionObject};
+use super::{integrity, lock, names, tarball};
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, MetadataRequest};
 use crate::events::Happening;
 use crate::problem::{Kind, Problem};
+use crate::store::digests_of;
 
 /// How many packages' documents are fetched at once.
 const AT_ONCE: usize = 24;
+/// The largest shrinkwrap in a tarball, in bytes.
+const LARGEST_SHRINKWRAP: u64 = 16 << 20;
 /// The most different wishes that are looked up.
 const MOST: usize = 200_000;
 
@@ -50,10 +58,40 @@ pub(crate) struct Filler<'a> {
     pub(crate) routes: &'a Routes,
     /// Their documents.
     pub(crate) documents: &'a Documents<'a>,
+    /// What stands at addresses of their own.
+    pub(crate) remotes: &'a Remotes<'a>,
+    /// Until when a version has to have been published, if that is said.
+    pub(crate) before: Option<Timestamp>,
     /// What runs the packages.
     pub(crate) engines: &'a Engines,
     /// What ops hand us.
     pub(crate) context: &'a dyn CollectContext,
+}
+
+/// A version whose tarball has a shrinkwrap.
+struct Wrapped {
+    manifest: Arc<Manifest>,
+    tarball: Option<String>,
+    integrity: String,
+}
+
+/// The shrinkwrap in a tarball, if the tarball is what its registry says. Blocks.
+fn shrinkwrap(
+    mut file: File,
+    expected: &[Digest],
+    shown: &str,
+    wrong: &dyn Fn(String) -> Problem,
+) -> Result<Option<Lock>, Problem> {
+    let failed = |error: io::Error| wrong(error.to_string());
+    if let Some(strongest) = expected.iter().map(Digest::algorithm).max() {
+        let found = digests_of(&file, &[strongest]).map_err(|error| wrong(error.to_string()))?;
+        if !found.iter().any(|digest| expected.contains(digest)) {
+            return Err(wrong("it has other bytes than its registry says".to_owned()));
+        }
+        file.rewind().map_err(failed)?;
+    }
+    let text = tarball::document(&file, "npm-shrinkwrap.json", LARGEST_SHRINKWRAP).map_err(failed)?;
+    text.map(|text| lock::read_shrinkwrap(text.as_bytes(), shown)).transpose()
 }
 
 /// What is to be looked up of a package: what is asked for, and whether what it leads to is wanted too, or only what it
@@ -91,7 +129,8 @@ impl Filler<'_> {
                 let whole = wishes.get(&need).copied().unwrap_or_default();
                 for dependency in manifest.iter().flat_map(|manifest| &manifest.dependencies) {
                     let beside = matches!(dependency.kind, EdgeKind::Peer | EdgeKind::OptionalPeer);
-                    if whole || beside {
+                    let is_wrapped = manifest.as_ref().is_some_and(|found| !found.shrinkwrap.is_empty());
+                    if whole && !is_wrapped || beside {
                         let leads_on = whole && dependency.kind != EdgeKind::OptionalPeer;
                         let need = (dependency.name.clone(), dependency.text.clone());
                         add(&mut open, shelf, need, leads_on);
@@ -113,13 +152,15 @@ impl Filler<'_> {
         name: &str,
         needs: Vec<Need>,
     ) -> Result<Vec<(Need, Option<Arc<Manifest>>)>, Problem> {
-        let elsewhere = |need: Need| {
-            let manifest = Manifest::new(&need.0, "", Vec::new(), Origin::Address(need.1.to_string()));
-            (need, Some(Arc::new(manifest)))
-        };
         let (registry, others): (Vec<Need>, Vec<Need>) =
             needs.into_iter().partition(|(_, text)| Spec::read(text).is_registry());
-        let mut all: Vec<_> = others.into_iter().map(elsewhere).collect();
+        let mut all = Vec::new();
+        for need in others {
+            let manifest = self.remotes.look(self.routes, &need.0, &need.1).await?;
+            let unknown = || Manifest::new(&need.0, "", Vec::new(), Origin::Address(need.1.to_string()));
+            let manifest = manifest.unwrap_or_else(unknown);
+            all.push((need, Some(Arc::new(manifest))));
+        }
         if registry.is_empty() {
             return Ok(all);
         }
@@ -131,34 +172,65 @@ impl Filler<'_> {
         let access = self.routes.metadata(&source, name)?;
         let mut request =
             MetadataRequest { access, accept: "application/json", limit: LARGEST_DOCUMENT, fresh: false };
-        let mut found = self.pick(&request, name, registry).await?;
+        let (mut found, mut wrapped) = self.pick(&request, name, registry).await?;
         if found.iter().any(|(_, manifest)| manifest.is_none()) {
             // A cache before the registry may not know yet what was published a moment ago: it is made to ask.
             request.fresh = true;
-            found = self.pick(&request, name, found.into_iter().map(|(need, _)| need).collect()).await?;
+            let needs = found.into_iter().map(|(need, _)| need).collect();
+            (found, wrapped) = self.pick(&request, name, needs).await?;
+        }
+        for object in wrapped {
+            let Some(manifest) = self.unwrap(&source, &object).await?.map(Arc::new) else { continue };
+            for (_, found) in &mut found {
+                if found.as_ref().is_some_and(|found| found.version == manifest.version) {
+                    *found = Some(manifest.clone());
+                }
+            }
         }
         all.extend(found);
         Ok(all)
     }
 
-    /// The versions of one package that npm would choose for what is asked for.
+    /// What a version needs whose tarball has a shrinkwrap; `None`, if the tarball has none after all.
+    async fn unwrap(self, source: &Source, object: &Wrapped) -> Result<Option<Manifest>, Problem> {
+        let Wrapped { manifest, tarball, integrity } = object;
+        let path = names::tarball_path(&manifest.name, &manifest.version);
+        let conventional = format!("{}{path}", source.base);
+        let tarball = tarball.as_deref().unwrap_or(&conventional);
+        let origin = self.routes.tarball_origin(source, &manifest.name, tarball)?;
+        let file = self.context.download(&self.routes.access(&source.repository, &origin)?).await?;
+        let (shown, expected) =
+            (format!("{}@{}", manifest.name, manifest.version), integrity::read(integrity));
+        let wrong = {
+            let shown = shown.clone();
+            move |why: String| {
+                let message = format!("the tarball of {shown} has no shrinkwrap that could be followed");
+                Problem::new(Kind::Untrusted, "npm.shrinkwrap", message).because(why)
+            }
+        };
+        let lock = blocking(move || shrinkwrap(file, &expected, &shown, &wrong)).await?;
+        Ok(lock.map(|lock| manifest.with_shrinkwrap(&lock)))
+    }
+
+    /// The versions of one package that npm would choose for what is asked for, and those of them with a shrinkwrap.
     async fn pick(
         self,
         request: &MetadataRequest,
         name: &str,
         needs: Vec<Need>,
-    ) -> Result<Vec<(Need, Option<Arc<Manifest>>)>, Problem> {
+    ) -> Result<(Vec<(Need, Option<Arc<Manifest>>)>, Vec<Wrapped>), Problem> {
         let Some(document) = self.documents.get(request).await? else {
-            return Ok(needs.into_iter().map(|need| (need, None)).collect());
+            return Ok((needs.into_iter().map(|need| (need, None)).collect(), Vec::new()));
         };
         let (name, place) = (name.to_owned(), request.access.url.to_string());
-        let engines = self.engines.clone();
+        let (engines, before) = (self.engines.clone(), self.before);
         blocking(move || {
             let upstream = Upstream::read(&document.bytes, &place)?;
             let mut read: BTreeMap<String, Arc<Manifest>> = BTreeMap::new();
+            let mut wrapped = Vec::new();
             let pick = |need: Need| {
                 let spec = Spec::read(without_alias(&need.1));
-                let Some(version) = upstream.pick(&spec, &engines) else { return Ok((need, None)) };
+                let Some(version) = upstream.pick(&spec, &engines, before) else { return Ok((need, None)) };
                 if let Some(manifest) = read.get(version) {
                     return Ok((need, Some(manifest.clone())));
                 }
@@ -166,9 +238,14 @@ impl Filler<'_> {
                 let object = VersionObject::read(raw, &name, version, &place)?;
                 let manifest = Arc::new(Manifest::of(&object, &name, version));
                 read.insert(version.to_owned(), manifest.clone());
+                if object.has_shrinkwrap {
+                    let integrity = object.integrity.unwrap_or_default();
+                    wrapped.push(Wrapped { manifest: manifest.clone(), tarball: object.tarball, integrity });
+                }
                 Ok((need, Some(manifest)))
             };
-            needs.into_iter().map(pick).collect()
+            let found = needs.into_iter().map(pick).collect::<Result<_, Problem>>()?;
+            Ok((found, wrapped))
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::documents::Documents;
 use super::engines::Engines;
@@ -10,6 +10,7 @@ use super::ideal::{Dependency, Ideal, Known, Look, Manifest, Needs, Origin, Outc
 use super::lock::EdgeKind;
 use super::names;
 use super::origin::Routes;
+use super::remote::Remotes;
 use super::shelf::{Filler, Shelf};
 use super::spec::{Spec, split_range};
 use crate::blocking::blocking;
@@ -87,6 +88,7 @@ pub(crate) fn words(requests: &[Request]) -> Result<Vec<Together>, Problem> {
 pub(crate) struct Solver<'a> {
     routes: &'a Routes,
     documents: &'a Documents<'a>,
+    remotes: &'a Remotes<'a>,
     engines: Engines,
     context: &'a dyn CollectContext,
     shelf: Shelf,
@@ -97,10 +99,11 @@ impl<'a> Solver<'a> {
     pub(crate) async fn new(
         routes: &'a Routes,
         documents: &'a Documents<'a>,
+        remotes: &'a Remotes<'a>,
         context: &'a dyn CollectContext,
     ) -> Solver<'a> {
         let engines = Engines::of_machine(context).await;
-        Solver { routes, documents, engines, context, shelf: Shelf::default() }
+        Solver { routes, documents, remotes, engines, context, shelf: Shelf::default() }
     }
 
     /// A project that needs nothing but packages by name.
@@ -111,6 +114,23 @@ impl<'a> Solver<'a> {
         let needs = words.iter().map(|word| (Arc::from(&*word.name), Arc::from(&*word.text)));
         self.fill(needs.collect()).await?;
         Ok(project_of(words, &self.shelf))
+    }
+
+    /// Warns of a project whose engines are not those of this machine.
+    ///
+    /// # Errors
+    /// Refused, if npm is told to (`engine-strict`).
+    pub(crate) fn must_run(&self, engines: &Value, shown: &str) -> Result<(), Problem> {
+        let Some((engine, version)) = self.engines.lacking(engines) else { return Ok(()) };
+        let wanted = engines.get(engine).and_then(Value::as_str).unwrap_or_default();
+        let message =
+            format!("the project wants {engine} {wanted}, and this machine has {version} (EBADENGINE)");
+        if !self.routes.is_engine_strict() {
+            self.context.events().warn("npm.engines", message);
+            return Ok(());
+        }
+        let problem = Problem::new(Kind::Refused, "npm.engines", message).at(shown);
+        Err(problem.hint("packages are chosen for the node and npm at hand; without engine-strict in .npmrc this is a warning"))
     }
 
     /// The tree of a project.
@@ -140,8 +160,9 @@ impl<'a> Solver<'a> {
     }
 
     async fn fill(&mut self, needs: Needs) -> Result<(), Problem> {
-        let Solver { routes, documents, engines, context, shelf } = self;
-        let filler = Filler { routes, documents, engines, context: *context };
+        let Solver { routes, documents, remotes, engines, context, shelf } = self;
+        let before = routes.before()?;
+        let filler = Filler { routes, documents, remotes, before, engines, context: *context };
         filler.fill(shelf, needs).await
     }
 }

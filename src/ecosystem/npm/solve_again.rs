@@ -4,12 +4,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use serde_json::Value;
+
+use super::address::{Address, Archive};
+use super::fetch::SHRINKWRAP;
 use super::ideal::{Dependency, Known, Look, Manifest, Origin, Outcome, Project, build};
 use super::lock::EdgeKind;
 use super::origin::Routes;
-use super::spec::Spec;
+use super::spec::{Spec, without_fragment};
 use super::version::Version;
-use super::{package_json, request, solve};
+use super::{REMOTE, package_json, remote, request, solve};
 use crate::blocking::blocking;
 use crate::ecosystem::{CollectContext, Gathered, Planned, Request, RequestBody};
 use crate::problem::{Kind, Problem};
@@ -21,6 +25,8 @@ struct Carried {
     versions: HashMap<String, Vec<(Version, Arc<Manifest>)>>,
     /// The names and versions of which there is no more than what they say.
     only_known: HashSet<(String, String)>,
+    /// What stands at addresses of their own, by these.
+    remotes: HashMap<String, Arc<Manifest>>,
     /// The versions that tags point at, by name and tag.
     tags: HashMap<(String, String), String>,
 }
@@ -83,7 +89,9 @@ impl Carried {
         let mut carried = Carried::default();
         for artifact in gathered.artifacts() {
             let artifact = artifact?;
-            if let Some(number) = Version::parse(&artifact.version) {
+            if artifact.schema == REMOTE {
+                carried.remotes.insert(artifact.name.clone(), Arc::new(manifest(&artifact)));
+            } else if let Some(number) = Version::parse(&artifact.version) {
                 let manifest = Arc::new(manifest(&artifact));
                 if !artifact.files.iter().any(|file| file.role == "tarball") {
                     carried.only_known.insert((artifact.name.clone(), artifact.version.clone()));
@@ -133,6 +141,11 @@ impl Known for Carried {
     fn look(&self, name: &str, text: &str) -> Look {
         let spec = Spec::read(text);
         if !spec.is_registry() {
+            let address = Archive::of(text).map(|archive| archive.address);
+            let address = address.or_else(|| Address::read(without_fragment(text)));
+            if let Some(manifest) = address.and_then(|address| self.remotes.get(&address.name())) {
+                return Look::Found(manifest.clone());
+            }
             let elsewhere = Manifest::new(name, "", Vec::new(), Origin::Address(text.to_owned()));
             return Look::Found(Arc::new(elsewhere));
         }
@@ -143,7 +156,11 @@ impl Known for Carried {
 
 /// What a carried version says to the tree.
 fn manifest(artifact: &Planned) -> Manifest {
-    let needed = artifact.requires.iter().filter_map(|edge| {
+    // What is installed inside of it, its tarball says, and that is carried.
+    let has_shrinkwrap = artifact.attributes.get(SHRINKWRAP) == Some(&Value::Bool(true));
+    let counts = |kind: &str| !has_shrinkwrap || matches!(kind, "peer" | "optional-peer");
+    let requires = artifact.requires.iter().filter(|edge| counts(&edge.kind));
+    let needed = requires.filter_map(|edge| {
         let kind = match edge.kind.as_str() {
             "runtime" => EdgeKind::Runtime,
             "optional" | "absent-optional" => EdgeKind::Optional,
@@ -153,5 +170,10 @@ fn manifest(artifact: &Planned) -> Manifest {
         };
         Some(Dependency::new(&edge.name, &edge.range, kind))
     });
-    Manifest::new(&artifact.name, &artifact.version, needed.collect(), Origin::Registry)
+    let name = remote::package(&artifact.name, &artifact.schema, &artifact.attributes);
+    let origin = match artifact.schema == REMOTE {
+        true => Origin::Address(artifact.name.clone()),
+        false => Origin::Registry,
+    };
+    Manifest::new(name, &artifact.version, needed.collect(), origin)
 }

@@ -106,6 +106,11 @@ pub(crate) fn without_alias(text: &str) -> &str {
     }
 }
 
+/// An address without what stands behind its `#`: a checksum, in lockfiles.
+pub(crate) fn without_fragment(address: &str) -> &str {
+    address.split('#').next().unwrap_or_default()
+}
+
 /// `@s/p@^1` as name and right side; the right side may be missing.
 pub(crate) fn split_range(text: &str) -> (&str, &str) {
     let at = text.char_indices().skip(1).find(|(_, character)| *character == '@');

@@ -41,16 +41,24 @@ impl Identity {
 /// # Errors
 /// What is wrong with it.
 pub(super) fn package_json(file: impl Read) -> io::Result<String> {
+    document(file, "package.json", LARGEST)?.ok_or_else(|| damaged("it has no package.json in its folder"))
+}
+
+/// A document of at most `most` bytes in the folder of a tarball, all of which can be unpacked; `None`, if there is none. Blocks.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn document(file: impl Read, name: &str, most: u64) -> io::Result<Option<String>> {
     let mut archive = tar::Archive::new(MultiGzDecoder::new(file).take(MOST_UNPACKED));
     let mut found = None;
     // Raw: what extends an entry's header may be as large as it likes, and a client's own paths are short.
     for entry in archive.entries()?.raw(true) {
         let mut entry = entry?;
-        if is_package_json(&entry.path_bytes()) {
+        if is_in_folder(&entry.path_bytes(), name) {
             let mut text = Vec::new();
-            (&mut entry).take(LARGEST + 1).read_to_end(&mut text)?;
-            if text.len() as u64 > LARGEST {
-                return Err(damaged("its package.json is larger than 1 MiB"));
+            (&mut entry).take(most + 1).read_to_end(&mut text)?;
+            if text.len() as u64 > most {
+                return Err(damaged(&format!("its {name} is larger than {}", crate::units::bytes(most))));
             }
             // Of two, the one that is unpacked last stays.
             found = Some(text);
@@ -58,18 +66,18 @@ pub(super) fn package_json(file: impl Read) -> io::Result<String> {
     }
     // The checksum of all of it stands at the end.
     io::copy(&mut archive.into_inner(), &mut io::sink())?;
-    let mut text = found.ok_or_else(|| damaged("it has no package.json in its folder"))?;
+    let Some(mut text) = found else { return Ok(None) };
     let byte_order_mark = b"\xef\xbb\xbf";
     if text.starts_with(byte_order_mark) {
         text.drain(..byte_order_mark.len());
     }
-    String::from_utf8(text).map_err(|_| damaged("its package.json is not UTF-8"))
+    String::from_utf8(text).map(Some).map_err(|_| damaged(&format!("its {name} is not UTF-8")))
 }
 
-/// Whether a path is that of a `package.json` in a tarball's one folder, which npm takes away whatever it is called.
-fn is_package_json(path: &[u8]) -> bool {
+/// Whether a path is that of a file in a tarball's one folder, which npm takes away whatever it is called.
+fn is_in_folder(path: &[u8], name: &str) -> bool {
     let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
-    parts.next().is_some() && parts.next() == Some(b"package.json") && parts.next().is_none()
+    parts.next().is_some() && parts.next() == Some(name.as_bytes()) && parts.next().is_none()
 }
 
 fn damaged(why: &str) -> io::Error {
@@ -77,11 +85,11 @@ fn damaged(why: &str) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A tarball of these files.
-    fn tarball(files: &[(&str, &str)]) -> Vec<u8> {
+    pub(crate) fn tarball(files: &[(&str, &str)]) -> Vec<u8> {
         let mut builder =
             tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
         for (path, text) in files {
@@ -114,7 +122,7 @@ mod tests {
             (&whole[..whole.len() - 10], ""),
             (&tarball(&[("package.json", "{}")]), "no package.json"),
             (&tarball(&[("package/package.json", "no")]), "is damaged"),
-            (&tarball(&[("package/package.json", &large)]), "larger than 1 MiB"),
+            (&tarball(&[("package/package.json", &large)]), "larger than 1.0 MiB"),
         ] {
             let error = identity(bytes).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

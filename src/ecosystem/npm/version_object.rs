@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -51,6 +52,8 @@ pub(crate) struct VersionObject {
     pub(crate) unpacked_size: Option<u64>,
     /// What it says of its licence.
     pub(crate) licence: Option<String>,
+    /// Whether its tarball has an `npm-shrinkwrap.json`, which says what is installed inside of it.
+    pub(crate) has_shrinkwrap: bool,
     /// The operating systems it is for; empty for all.
     pub(crate) os: Vec<String>,
     /// The processors it is for; empty for all.
@@ -131,10 +134,18 @@ impl<'a> Upstream<'a> {
     }
 
     /// The version that npm would choose: `latest` if it will do, isn't deprecated and runs; else the highest of which that
-    /// is so; else the highest that runs; else the highest that isn't deprecated; else the highest.
-    pub(crate) fn pick(&self, spec: &Spec, engines: &Engines) -> Option<&str> {
+    /// is so; else the highest that runs; else the highest that isn't deprecated; else the highest. With `before`, only what was
+    /// published by then counts, as far as the registry says when that was.
+    pub(crate) fn pick(&self, spec: &Spec, engines: &Engines, before: Option<Timestamp>) -> Option<&str> {
+        let counts = |version: &str| {
+            let published = || self.time(version)?.parse::<Timestamp>().ok();
+            before.is_none_or(|before| published().is_none_or(|published| published <= before))
+        };
         if let Spec::Tag(tag) = spec {
             let version = self.tags.get(tag)?;
+            if !counts(version) {
+                return self.pick(&Spec::read(&format!("<={version}")), engines, before);
+            }
             return self.versions.get_key_value(version).map(|(version, _)| version.as_str());
         }
         let rank = |text: &str| self.versions.get(text).map_or(0, |object| engines.rank(object));
@@ -142,6 +153,7 @@ impl<'a> Upstream<'a> {
         if let Some((latest, _)) = latest
             && (*spec == Spec::Any || Version::parse(latest).is_some_and(|version| spec.admits(&version)))
             && rank(latest) == BEST
+            && counts(latest)
         {
             return Some(latest);
         }
@@ -149,7 +161,11 @@ impl<'a> Upstream<'a> {
             Spec::Any => !version.is_prerelease(),
             spec => spec.admits(version),
         };
-        let read = self.versions.keys().filter_map(|text| Some((Version::parse(text)?, text.as_str())));
+        let read = self
+            .versions
+            .keys()
+            .filter(|text| counts(text))
+            .filter_map(|text| Some((Version::parse(text)?, text.as_str())));
         let mut fitting: Vec<_> = read.filter(|(version, _)| fits(version)).collect();
         fitting.sort_by(|left, right| right.cmp(left));
         let mut best: Option<(u8, &str)> = None;
@@ -204,6 +220,7 @@ impl VersionObject {
                 .and_then(|dist| dist.get("unpackedSize"))
                 .and_then(Value::as_u64),
             licence: licence(&object),
+            has_shrinkwrap: is_true(object.get("_hasShrinkwrap")),
             os: texts(object.get("os")),
             cpu: texts(object.get("cpu")),
             libc: texts(object.get("libc")),
@@ -360,7 +377,7 @@ mod tests {
 
     fn pick(document: &str, range: &str) -> Option<String> {
         let upstream = Upstream::read(document.as_bytes(), &PLACE).unwrap();
-        upstream.pick(&Spec::read(range), &Engines::default()).map(str::to_owned)
+        upstream.pick(&Spec::read(range), &Engines::default(), None).map(str::to_owned)
     }
 
     #[test]
@@ -467,7 +484,7 @@ mod tests {
                 *place = byte;
             }
             if let Ok(upstream) = Upstream::read(&bytes, &PLACE) {
-                let _ = upstream.pick(&Spec::read("^1"), &Engines::default());
+                let _ = upstream.pick(&Spec::read("^1"), &Engines::default(), None);
                 let raw = upstream.cut("1.0.0").unwrap_or_default();
                 let _ = VersionObject::read(raw, "a", "1.0.0", &PLACE);
             }

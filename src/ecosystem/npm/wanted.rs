@@ -9,13 +9,23 @@ use bundle_format::{Digest, Requirement};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::address::Allowed;
 use super::integrity;
 use super::lock::{Lock, Node, Overrides, Place, is_from_registry, place};
 use super::origin::{Routes, Source, is_conventional};
+use super::remote::Remote;
 use super::spec::Spec;
 use crate::ecosystem::{Gap, Note};
 use crate::problem::{Kind, Problem};
 use crate::spill::{Entry, Sorted, Sorter};
+
+/// What a lockfile may have from elsewhere than registries.
+pub(crate) struct Elsewhere {
+    /// From where it may be had.
+    pub(crate) allowed: Allowed,
+    /// Whether it is a lockfile of npm, which has its own way to repositories.
+    pub(crate) is_of_npm: bool,
+}
 
 /// What is wanted of one package of one registry.
 #[derive(Debug, Default, Clone)]
@@ -52,6 +62,8 @@ pub(crate) struct Wants {
     count: usize,
     /// What edges of a package get instead, by real name and version.
     pub(crate) bent: BTreeMap<(String, String), BTreeSet<Requirement>>,
+    /// What stands at addresses of their own, each once.
+    pub(crate) remotes: Vec<Remote>,
     /// What no registry has.
     pub(crate) gaps: Vec<Gap>,
     /// What is left out on purpose.
@@ -93,7 +105,7 @@ impl Wants {
     pub(crate) fn of(
         (lock, beside): (&Lock, &BTreeSet<(String, String)>),
         overrides: &Overrides,
-        routes: &Routes,
+        (routes, elsewhere): (&Routes, &Elsewhere),
         path: &str,
         scratch: &Path,
     ) -> Result<Wants, Problem> {
@@ -103,10 +115,11 @@ impl Wants {
             listed: Sorted::default(),
             count: 0,
             bent: lock.bent_edges(overrides),
+            remotes: Vec::new(),
             gaps: Vec::new(),
             notes: Vec::new(),
         };
-        wants.list(lock, beside, routes, scratch)?;
+        wants.list(lock, beside, (routes, elsewhere), scratch)?;
         for edge in lock.unmet_by_project(overrides) {
             let detail = "the lockfile is behind package.json; bring it up to date with: npm install \
                           --package-lock-only";
@@ -121,7 +134,7 @@ impl Wants {
         &mut self,
         lock: &Lock,
         beside: &BTreeSet<(String, String)>,
-        routes: &Routes,
+        (routes, elsewhere): (&Routes, &Elsewhere),
         scratch: &Path,
     ) -> Result<(), Problem> {
         let by_address = lock.asked_for_by_address();
@@ -136,9 +149,7 @@ impl Wants {
             let address = resolved.as_deref().or(node.version()).unwrap_or_default();
             match Spec::read(address) {
                 Spec::Git => {
-                    let needed_by = askers.needed_by(node);
-                    let detail = format!("comes from git, which cannot be replayed inside; {needed_by}");
-                    self.gaps.push(gap(name, &without_credentials(address), "git-dependency", detail));
+                    self.locate(node, (name, address), askers.needed_by(node), elsewhere)?;
                     continue;
                 }
                 Spec::Local => {
@@ -157,9 +168,7 @@ impl Wants {
             let of_registry = is_from_registry(node)
                 && (!by_address.contains(&node.number()) || is_conventional(name, address));
             let (Some(source), Some(version), true) = (source, node.version(), of_registry) else {
-                let needed_by = askers.needed_by(node);
-                let detail = format!("comes from an address that is no registry's; {needed_by}");
-                self.gaps.push(gap(name, &without_credentials(address), "url-dependency", detail));
+                self.locate(node, (name, address), askers.needed_by(node), elsewhere)?;
                 continue;
             };
             listed.push(Listed {
@@ -187,6 +196,40 @@ impl Wants {
             })?;
         }
         self.listed = listed.finish()?;
+        Ok(())
+    }
+
+    /// Notes down what no registry has: where it is to be had, or that it cannot be.
+    fn locate(
+        &mut self,
+        node: Node<'_>,
+        (name, address): (&str, &str),
+        needed_by: String,
+        elsewhere: &Elsewhere,
+    ) -> Result<(), Problem> {
+        let located = match elsewhere.allowed.locate(address, elsewhere.is_of_npm) {
+            Ok(located) => located,
+            Err((reason, why)) => {
+                let detail = format!("{why}; {needed_by}");
+                self.gaps.push(gap(name, &without_credentials(address), reason, detail));
+                return Ok(());
+            }
+        };
+        // What npm packs of a repository has other bytes than the archive that it asks for.
+        let checksums = match located.is_of_git {
+            true => Vec::new(),
+            false => self.checksums(node, name, node.version().unwrap_or_default())?,
+        };
+        let optional = node.flags().optional;
+        let Some(known) = self.remotes.iter_mut().find(|known| known.located == located) else {
+            self.remotes.push(Remote { located, name: name.to_owned(), checksums, optional, needed_by });
+            return Ok(());
+        };
+        known.optional &= optional;
+        known.checksums = integrity::join(&known.checksums, &checksums).map_err(|algorithm| {
+            let message = format!("the lockfile disagrees about the {} of {address}", algorithm.name());
+            Problem::new(Kind::Untrusted, "npm.checksum-conflict", message).at(&self.path)
+        })?;
         Ok(())
     }
 

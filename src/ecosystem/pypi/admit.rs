@@ -197,11 +197,14 @@ fn check_facts(artifact: &Artifact) -> Result<(), String> {
             Yanked::Is(_) => None,
         };
         let attested = facts.attested.iter().flat_map(Attested::texts);
+        let built =
+            facts.built.iter().flat_map(|one| [&one.from, &one.sha256, &one.by].into_iter().chain(&one.with));
         [&facts.requires_python, &facts.upload_time]
             .into_iter()
             .flatten()
             .chain(yanked)
             .chain(attested)
+            .chain(built)
             .all(|one| readable(one))
     };
     let status = facts.project_status.as_ref().map(Status::parts);

@@ -8,11 +8,14 @@ use super::file_name::Kind as FileKind;
 use super::group::{Group, gap};
 use super::indexes::{Indexes, host_name};
 use super::inputs::lock::{File as LockedFile, Hash};
-use super::known::{Described, Known, Project};
+use super::known::{Described, Known, Project, ReleaseKey};
+use super::metadata::Metadata;
 use super::name::Name;
 use super::options::Options;
 use super::release::{File, Formats};
+use super::requirement::Requirement;
 use super::resolve::Need;
+use super::sdist::Knows;
 use super::simple::Listed;
 use super::target::Target;
 use super::version::Version;
@@ -51,7 +54,7 @@ pub(super) enum Source {
 /// All that is carried.
 #[derive(Debug, Default)]
 pub(super) struct Carried {
-    releases: BTreeMap<(String, Name, Version), Release>,
+    releases: BTreeMap<ReleaseKey, Release>,
     /// What cannot be.
     pub(super) gaps: Vec<Gap>,
 }
@@ -242,6 +245,36 @@ impl Carried {
 }
 
 impl Release {
+    /// What makes it one certain release.
+    pub(super) fn key(&self) -> ReleaseKey {
+        (self.repository.clone(), self.project.clone(), self.version.clone())
+    }
+
+    /// Takes the word of a wheel that was built of a source distribution of it for what that requires; says whether that is
+    /// something new.
+    pub(super) fn believes(&self, file: &str, wheel: &Metadata, known: &mut Known) -> bool {
+        let mut is_new = false;
+        for from in &self.from {
+            let description = match from {
+                Source::Index(index) => known.files.get_mut(&(*index, self.project.clone(), file.to_owned())),
+                Source::Url(url) => {
+                    known.addresses.get_mut(url).filter(|(at, _)| at.name == file).map(|(_, it)| it)
+                }
+            };
+            let Some(Ok(Described { metadata, build, .. })) = description else { continue };
+            let texts = |list: &[Requirement]| list.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+            is_new |= texts(&metadata.requires) != texts(&wheel.requires);
+            metadata.requires.clone_from(&wheel.requires);
+            build.iter_mut().for_each(|build| build.knows = Knows::AsMade);
+        }
+        is_new
+    }
+
+    /// Whether an index has a wheel of it for a target.
+    pub(super) fn has_wheel_for(&self, target: usize) -> bool {
+        self.files.iter().any(|(file, serves)| file.ends_with(".whl") && serves.contains(&target))
+    }
+
     /// What a file of it says of itself, if that is known.
     pub(super) fn described<'k>(
         &self,

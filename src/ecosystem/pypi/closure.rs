@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::build::{Builder, Builds};
 use super::carry::{Carried, Selection, Source};
 use super::fetch::Fetcher;
 use super::file_name::Kind as FileKind;
@@ -92,6 +93,16 @@ pub(super) async fn close(
             let mut all = Arc::try_unwrap(groups).map_err(|_| lost())?;
             all.extend(closed.builders(&all, &targets, options, &mut builds));
             groups = Arc::new(all);
+            if groups.len() == before && options.builds_wheels {
+                let builder =
+                    Builder { fetcher, groups: &groups, targets: &targets, carried: &closed.carried };
+                if builder.build(&mut closed.known).await? {
+                    // Only the wheels say what they require: all is chosen once more.
+                    selected.clear();
+                    open = tasks(&groups, 0, targets.len());
+                    continue;
+                }
+            }
             if groups.len() == before {
                 fetcher.prove_publishers(&closed.carried, &mut closed.known).await?;
                 closed.say_what_is_missing(&targets, options);
@@ -383,25 +394,12 @@ impl Closed {
                     if build.requires.is_empty() || !done.insert((target, asked.join("\n"))) {
                         continue;
                     }
-                    let wanted = Wanted {
-                        requirements: build.requires.clone(),
-                        constraints: options.build_constraints.clone(),
-                        ..Wanted::default()
-                    };
-                    let indexes = release
-                        .groups
-                        .iter()
-                        .find_map(|group| groups.get(*group))
-                        .map(|group| group.indexes.clone());
                     let name = format!("{} {}", release.project, release.version);
-                    let group = Group::new(
-                        name,
-                        release.requests(groups),
-                        Wants::Resolved(wanted),
-                        indexes.unwrap_or_default(),
-                        Part::Build,
-                    );
-                    builders.push(Group { targets: vec![target], ..group });
+                    let of = release.groups.iter().find_map(|group| groups.get(*group));
+                    let group = of.and_then(|group| {
+                        group.building(name, release.requests(groups), build.requires.clone(), options)
+                    });
+                    builders.extend(group.map(|group| Group { targets: vec![target], ..group }));
                 }
             }
         }
@@ -441,11 +439,6 @@ impl Closed {
                 {
                     continue;
                 }
-                let names: Vec<&str> = serves
-                    .iter()
-                    .filter_map(|target| targets.get(*target))
-                    .map(|target| target.name.as_str())
-                    .collect();
                 match release.described(file, &self.known) {
                     Some(Ok(described)) => {
                         let knows = described.build.as_ref().map(|build| build.knows);
@@ -463,15 +456,44 @@ impl Closed {
                 }
                 let debs = options.system_packages.get(&release.project);
                 self.follow_ups.extend(debs.into_iter().flatten().map(|package| format!("apt:{package}")));
-                let message =
-                    format!("has no wheel for {}, so it is built inside from {file}", names.join(", "));
-                let needs =
-                    if debs.is_some() { "" } else { "; what its build needs of the system is not carried" };
-                self.notes.push(Note {
-                    code: "pypi.built-inside".to_owned(),
-                    subject: format!("{project} {version}"),
-                    message: format!("{message}{needs}"),
-                });
+                let nothing = Builds::default();
+                let builds = self.known.builds.get(&release.key()).unwrap_or(&nothing);
+                let names = |of: &dyn Fn(usize) -> bool| -> String {
+                    let of_these = serves.iter().filter(|target| of(**target));
+                    let named = of_these.filter_map(|target| Some(targets.get(*target)?.name.as_str()));
+                    named.collect::<Vec<_>>().join(", ")
+                };
+                let mut note = |code: &str, message: String| {
+                    let subject = format!("{project} {version}");
+                    self.notes.push(Note { code: code.to_owned(), subject, message });
+                };
+                let built = names(&|target| builds.serve(target));
+                if !built.is_empty() {
+                    let is_locked = release.checksums.get(file).is_some_and(|locked| !locked.is_empty());
+                    let locked =
+                        if is_locked { "; who installs by checksums builds it all the same" } else { "" };
+                    note(
+                        "pypi.built-here",
+                        format!("had no wheel for {built}, so one was built here from {file}{locked}"),
+                    );
+                }
+                let inside = names(&|target| !builds.serve(target) && !release.has_wheel_for(target));
+                if !inside.is_empty() {
+                    let needs = if debs.is_some() {
+                        ""
+                    } else {
+                        "; what its build needs of the system is not carried"
+                    };
+                    note(
+                        "pypi.built-inside",
+                        format!("has no wheel for {inside}, so it is built inside from {file}{needs}"),
+                    );
+                }
+                for (target, why) in builds.refused.iter().filter(|(target, _)| !builds.serve(**target)) {
+                    let target = targets.get(*target).map(|target| target.name.as_str()).unwrap_or_default();
+                    let detail = format!("{file} cannot be built for {target} here: {why}");
+                    self.gaps.push(gap(project, &version, "not-built", detail));
+                }
             }
         }
         self.gaps.append(&mut self.carried.gaps);

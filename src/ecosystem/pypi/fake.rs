@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Seek as _, Write as _};
+use std::io::{Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 use super::collect::PypiCollect;
 use super::sdist::tests::tarred;
 use crate::ecosystem::testing::FakeMachine;
-use crate::ecosystem::{Collect as _, Gathered, Metadata, MetadataRequest, Planned, Proof, Resolution};
+use crate::ecosystem::{
+    Attempt, Collect as _, Gathered, Made, Metadata, MetadataRequest, Planned, Proof, Resolution,
+};
 use crate::net::Access;
 use crate::problem::{Kind, Problem};
 use crate::settings::Settings;
@@ -35,6 +37,15 @@ pub(super) struct Fake {
     /// What there is at addresses besides.
     documents: BTreeMap<String, Bytes>,
     pub(super) asked: Mutex<Vec<String>>,
+    /// The series of CPython that are installed, on x86_64 with glibc.
+    pub(super) pythons: Vec<&'static str>,
+    /// What building a source distribution leaves.
+    pub(super) leaves: BTreeMap<String, Vec<(String, Vec<u8>)>>,
+    /// What was built.
+    pub(super) attempts: Mutex<Vec<Attempt>>,
+    held: Mutex<BTreeMap<BlobKey, Bytes>>,
+    /// What the lock has.
+    pub(super) locked: Vec<Planned>,
 }
 
 impl Default for Fake {
@@ -47,6 +58,11 @@ impl Default for Fake {
             pages: BTreeMap::new(),
             documents: BTreeMap::new(),
             asked: Mutex::default(),
+            pythons: Vec::new(),
+            leaves: BTreeMap::new(),
+            attempts: Mutex::default(),
+            held: Mutex::default(),
+            locked: Vec::new(),
         };
         installers.iter().fold(fake, |fake, release| fake.has(release, &[]))
     }
@@ -78,6 +94,7 @@ impl Fake {
     ) -> Fake {
         let url = format!("https://files.example.test/{file}");
         self.documents.insert(format!("{url}.metadata"), described(release, requires));
+        self.documents.insert(url, Bytes::from(file.to_owned()));
         self.line(index, release, file, more)
     }
 
@@ -109,6 +126,13 @@ impl Fake {
     pub(super) fn at(mut self, url: &str, bytes: impl Into<Bytes>) -> Fake {
         self.documents.insert(url.to_owned(), bytes.into());
         self
+    }
+
+    /// Remembers what is in the store.
+    fn holds(&self, bytes: Bytes) -> BlobKey {
+        let key = BlobKey::of(&bytes);
+        self.held.lock().unwrap().insert(key, bytes);
+        key
     }
 
     /// A file of this machine.
@@ -197,6 +221,47 @@ impl FakeMachine for Fake {
         Ok(file)
     }
 
+    async fn take_in(
+        &self,
+        _: &str,
+        mut from: Box<dyn Read + Send>,
+        _: Option<bundle_format::Digest>,
+    ) -> Result<(BlobKey, u64), Problem> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        let size = bytes.len() as u64;
+        Ok((self.holds(bytes.into()), size))
+    }
+
+    async fn keep(&self, bytes: Bytes) -> Result<BlobKey, Problem> {
+        Ok(self.holds(bytes))
+    }
+
+    async fn hold(&self, key: &BlobKey, _size: u64) -> Result<bool, Problem> {
+        Ok(self.held.lock().unwrap().contains_key(key))
+    }
+
+    async fn held(&self, key: &BlobKey, _limit: u64) -> Result<Bytes, Problem> {
+        Ok(self.held.lock().unwrap()[key].clone())
+    }
+
+    async fn make(&self, attempt: &Attempt, folder: &str) -> Result<Result<Vec<Made>, String>, Problem> {
+        assert_eq!(folder, "wheels");
+        self.attempts.lock().unwrap().push(attempt.clone());
+        let sdist = attempt.steps[0].last().unwrap().strip_prefix("links/").unwrap();
+        let Some(left) = self.leaves.get(sdist) else { return Ok(Err("error: no compiler".to_owned())) };
+        let made = left.iter().map(|(name, bytes)| Made {
+            name: name.clone(),
+            key: self.holds(bytes.clone().into()),
+            size: bytes.len() as u64,
+        });
+        Ok(Ok(made.collect()))
+    }
+
+    fn locked(&self) -> Vec<Planned> {
+        self.locked.clone()
+    }
+
     async fn read(&self, path: &Path, _limit: u64) -> Result<Option<Bytes>, Problem> {
         Ok(self.local.get(path).map(|text| Bytes::from(text.clone())))
     }
@@ -224,6 +289,10 @@ impl FakeMachine for Fake {
     }
 
     async fn ask_client(&self, program: &str, arguments: &[&str], pristine: bool) -> Option<String> {
+        if let Some(series) = program.strip_prefix("python").filter(|series| self.pythons.contains(series)) {
+            let host = "linux\nx86_64\nx86_64-pc-linux-gnu";
+            return Some(format!("/usr/bin/{program}\ncpython\n{series}\nFalse\n{host}\n{series}.4\n"));
+        }
         let is_help = program == "pip" && arguments == ["download", "--help"] && pristine;
         is_help.then(|| format!("-i, --index-url <url> Base URL (default {})", INDEX.trim_end_matches('/')))
     }

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::documents::{Asks, Reader, Said};
 use super::indexes::Indexes;
 use super::inputs::lock::{Hash, Lock};
-use super::inputs::pyproject::Pyproject;
 use super::marker::{Chosen, Marker};
 use super::name::Name;
 use super::options::Options;
@@ -62,7 +61,7 @@ pub(super) enum Part {
     Document,
     /// Requirements that were asked for one by one: if they cannot be together, each may be by itself.
     Words,
-    /// What builds a source distribution.
+    /// What builds a source distribution, or a project.
     Build,
     /// pip, setuptools and wheel, which clients look for whatever is installed.
     Installers,
@@ -175,22 +174,35 @@ impl Groups {
     ) -> Result<(), Problem> {
         let name = document.path.rsplit('/').next().unwrap_or_default().to_owned();
         let requests = vec![request.to_owned()];
+        let mut builds = BTreeMap::new();
         let group = match said {
-            Said::Asks(asks) => self.asks(name, requests, *asks, (options, constraints), indexes)?,
-            Said::Project(project) => {
+            Said::Asks(mut asks) => {
+                builds = std::mem::take(&mut asks.builds);
+                self.asks(name, requests, *asks, (options, constraints), indexes)?
+            }
+            Said::Project(mut project) => {
                 let uv = project.uv.clone();
-                let required = required(*project, &document, options)?;
+                builds.extend(project.build.take().map(|build| (PathBuf::from(&document.path), build)));
+                let extras = document.extras.iter().chain(&options.extras);
+                let asked = document.groups.iter().chain(options.groups.iter().flatten());
+                let required = project.required(&document.path, extras, asked)?;
                 let wanted = wanted(options, required, constraints);
                 let (group, gaps) =
                     with_uv::group((name, requests), wanted, uv, Path::new(&document.path), indexes)?;
                 self.gaps.extend(gaps);
                 group
             }
-            Said::Locked(lock, uv) => {
-                with_uv::name_indexes(&uv, indexes)?;
-                locked(name, requests, lock, &document, options, indexes)?
+            Said::Locked(said) => {
+                with_uv::name_indexes(&said.uv, indexes)?;
+                builds = said.builds;
+                locked(name, requests, said.lock, &document, options, indexes)?
             }
         };
+        // Whoever installs the project itself inside builds it there, and may want to edit it.
+        for (project, build) in builds {
+            let name = format!("the build of {}", project.display());
+            self.groups.extend(group.building(name, group.requests.clone(), build.all(), options));
+        }
         self.groups.push(group);
         Ok(())
     }
@@ -251,6 +263,28 @@ impl Group {
         Group { name, requests, wants, indexes, hashes, require_hashes: false, targets, part, sources }
     }
 
+    /// What builds something of this group, from the indexes that it is from itself; `None`, if nothing is needed.
+    pub(super) fn building(
+        &self,
+        name: String,
+        requests: Vec<String>,
+        requires: Vec<Requirement>,
+        options: &Options,
+    ) -> Option<Group> {
+        if requires.is_empty() {
+            return None;
+        }
+        let constraints = options.build_constraints.clone();
+        let wanted = Wanted { requirements: requires, constraints, ..Wanted::default() };
+        // Those behind the ones that it asks are for its sources alone.
+        let asked = match &self.wants {
+            Wants::Resolved(wanted) => wanted.indexes,
+            Wants::Locked { .. } => self.indexes.len(),
+        };
+        let indexes = self.indexes.iter().copied().take(asked).collect();
+        Some(Group::new(name, requests, Wants::Resolved(wanted), indexes, Part::Build))
+    }
+
     /// What is to be resolved for a target.
     pub(super) fn wanted_for<'a>(&self, wanted: &'a Wanted, target: &Target) -> Cow<'a, Wanted> {
         let holds = |marker: &Option<Marker>| {
@@ -277,47 +311,10 @@ fn wanted(options: &Options, requirements: Vec<Requirement>, constraints: &[Requ
     }
 }
 
-/// What a project needs, with the extras and groups that are asked for.
-fn required(project: Pyproject, document: &Document, options: &Options) -> Result<Vec<Requirement>, Problem> {
-    let place = &document.path;
-    let unknown = |what: &str, name: &Name| {
-        Problem::new(Kind::Usage, "pypi.no-such-group", format!("the project has no {what} {name}")).at(place)
-    };
-    let mut required = project.dependencies.ok_or_else(|| {
-        Problem::new(
-            Kind::Usage,
-            "pypi.dynamic-project",
-            "what the project needs is only known when it is built",
-        )
-        .at(place)
-        .hint("ask for a lockfile of it instead: uv lock, pip lock, pip-compile write one")
-    })?;
-    for extra in document.extras.iter().chain(&options.extras) {
-        let added = project.extras.get(extra).ok_or_else(|| unknown("extra", extra))?;
-        required.extend(added.iter().cloned());
-    }
-    for group in document.groups.iter().chain(options.groups.iter().flatten()) {
-        let added = project.groups.get(group).ok_or_else(|| unknown("group", group))?;
-        required.extend(added.iter().cloned());
-    }
-    // An extra of the project may ask for others of it.
-    let Some(own) = &project.name else { return Ok(required) };
-    let mut entered = Vec::new();
-    while let Some(at) = required.iter().position(|requirement| requirement.name == *own) {
-        for extra in required.swap_remove(at).extras {
-            if !entered.contains(&extra) {
-                required.extend(project.extras.get(&extra).into_iter().flatten().cloned());
-                entered.push(extra);
-            }
-        }
-    }
-    Ok(required)
-}
-
 fn locked(
     name: String,
     requests: Vec<String>,
-    lock: Box<Lock>,
+    lock: Lock,
     document: &Document,
     options: &Options,
     known: &mut Indexes,
@@ -351,7 +348,7 @@ fn locked(
     let asked: Vec<Name> = document.groups.iter().chain(options.groups.iter().flatten()).cloned().collect();
     let groups =
         if asked.is_empty() && options.groups.is_none() { lock.default_groups.clone() } else { asked };
-    let wants = Wants::Locked { lock, extras, groups, indexes };
+    let wants = Wants::Locked { lock: Box::new(lock), extras, groups, indexes };
     Ok(Group::new(name, requests, wants, order, Part::Document))
 }
 

@@ -83,7 +83,7 @@ impl Indexes {
             .map(|declared| declared.url.clone())
             .or_else(of_variables)
             .or_else(|| of_user.indexes.iter().find(|index| index.is_default).map(|index| index.url.clone()))
-            .or_else(|| machine.option("index-url").map(str::to_owned))
+            .or_else(|| machine.settings.option("index-url").map(str::to_owned))
             .or_else(|| machine.pristine_index.clone());
         for declared in options.indexes.iter().filter(|declared| !declared.is_default) {
             let number = indexes
@@ -98,7 +98,7 @@ impl Indexes {
             let of_uv = ["UV_INDEX", "UV_EXTRA_INDEX_URL"].into_iter().filter_map(variable);
             let extra: Vec<String> = of_uv.collect();
             let extra = extra.iter().flat_map(|list| list.split_whitespace());
-            for url in extra.chain(machine.list("extra-index-url")) {
+            for url in extra.chain(machine.settings.list("extra-index-url")) {
                 let number = indexes.number(url, None)?;
                 indexes.usual.push(number);
             }

@@ -32,52 +32,36 @@ impl Install for PypiInstall {
         let options = Options::load(context)?;
         let mut indexes = Indexes::load(&options, context).await?;
         let groups = Groups::of(requests, &options, &mut indexes, context).await?;
-        let own = machine::own_target(context).await;
-        let own = own.and_then(|(python, platform)| Target::new(&python, &platform).ok());
         let mut all = Attempts::default();
         for target in options.targets(platforms, context).await? {
-            let Some(python) = python_of(&target, own.as_ref(), context).await else {
-                all.notes.push(Note {
-                    code: "pypi.not-tried".to_owned(),
-                    subject: target.name.clone(),
-                    message: format!(
-                        "is not tried: this machine is none, or has no python{}",
-                        target.environment.python_version
-                    ),
-                });
-                continue;
+            let python = match machine::python_of(&target, context).await {
+                Ok(python) => python.program,
+                Err(why) => {
+                    all.notes.push(Note {
+                        code: "pypi.not-tried".to_owned(),
+                        subject: target.name.clone(),
+                        message: format!("is not tried: {why}"),
+                    });
+                    continue;
+                }
             };
             for group in &groups.groups {
                 match group.part {
-                    Part::Document => all.attempts.extend(attempt(group, &target, &python, server, &options)),
+                    Part::Document | Part::Build => {
+                        all.attempts.extend(attempt(group, &target, &python, server, &options))
+                    }
                     // What is asked for one by one need not go together.
                     Part::Words => {
                         let alone = taken_apart(group, 0);
                         let each = alone.iter().map(|one| attempt(one, &target, &python, server, &options));
                         all.attempts.extend(each.flatten());
                     }
-                    Part::Build | Part::Installers => {}
+                    Part::Installers => {}
                 }
             }
         }
         Ok(all)
     }
-}
-
-/// The program that is a target's Python, if this machine is such a one.
-async fn python_of(target: &Target, own: Option<&Target>, context: &dyn CollectContext) -> Option<String> {
-    let (wanted, has) = (&target.environment, &own?.environment);
-    let is_machine =
-        (&wanted.sys_platform, &wanted.platform_machine) == (&has.sys_platform, &has.platform_machine);
-    let is_plain = wanted.platform_python_implementation == "CPython" && !target.name.contains("t-");
-    if !is_machine || !is_plain {
-        return None;
-    }
-    let program = format!("python{}", wanted.python_version);
-    // The program itself: what leads to it may need the variables of whoever collects.
-    let question = ["-c", "import sys; print(sys.executable)"];
-    let answer = context.ask_client(&program, &question, false).await?;
-    Some(answer.trim().to_owned()).filter(|path| !path.is_empty())
 }
 
 /// What installs a group; nothing, if nothing of it is for the target.
@@ -129,6 +113,7 @@ fn attempt(group: &Group, target: &Target, python: &str, server: &str, options: 
             ("PIP_BUILD_CONSTRAINT".to_owned(), "build-constraints.txt".to_owned()),
         ],
         steps: vec![[python, "-m", "venv", "environment"].map(str::to_owned).to_vec(), pip.collect()],
+        ..Attempt::default()
     })
 }
 

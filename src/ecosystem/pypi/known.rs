@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use bundle_format::BlobKey;
 
+use super::build::Builds;
 use super::indexes::Indexes;
 use super::metadata::Metadata;
 use super::name::Name;
@@ -13,6 +14,7 @@ use super::requirement::Requirement;
 use super::resolve::Candidates;
 use super::sdist::Knows;
 use super::simple::{Listed, Page};
+use super::version::Version;
 use crate::ecosystem::attested::Attested;
 
 /// What an index lists of a project.
@@ -70,7 +72,12 @@ pub(super) struct Known {
     pub(super) addresses: HashMap<Box<str>, (Listed, Description)>,
     /// What proves who published files, by the address of the proof.
     pub(super) provenances: HashMap<String, Proven>,
+    /// What was built here of releases, by repository, project and version.
+    pub(super) builds: HashMap<ReleaseKey, Builds>,
 }
+
+/// A release, by its repository, project and version.
+pub(super) type ReleaseKey = (String, Name, Version);
 
 /// What proves who published a file, which is held.
 #[derive(Debug)]

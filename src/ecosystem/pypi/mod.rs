@@ -9,11 +9,11 @@
 //! [`inputs`] reads what projects ask for and what they locked, and [`resolve`] finds one version of each project for a
 //! target.
 //!
-//! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`], [`indexes`] and [`credentials`]
+//! Collecting: [`request`], [`documents`] and [`options`] read what is asked for, [`machine`], [`pip_settings`], [`indexes`] and [`credentials`]
 //! where and how it is to be had, and [`group`] what is installed together, as [`with_uv`] finds it told. [`closure`] resolves that in rounds, in which
 //! [`fetch`] asks for what is not [`known`]: pages ([`simple`], [`page_html`]) with what they are looked through together with
 //! ([`links`]), and what files say of themselves ([`wheel`], [`parts`], [`sdist`]).
-//! [`publishers`] proves who published them, by [`attestations`]. [`carry`] chooses files, of which [`record`] makes artifacts. [`prove`] checks that they are enough, and [`install`] has pip install
+//! [`publishers`] proves who published them, by [`attestations`], and [`build`] builds the wheels that nobody published, as far as their [`glibc`] is one that targets have. [`carry`] chooses files, of which [`record`] makes artifacts. [`prove`] checks that they are enough, and [`install`] has pip install
 //! them.
 //!
 //! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
@@ -23,6 +23,9 @@
 
 mod admit;
 mod attestations;
+mod build;
+#[cfg(test)]
+mod build_tests;
 mod carry;
 mod closure;
 mod collect;
@@ -35,6 +38,7 @@ mod facts;
 mod fake;
 mod fetch;
 mod file_name;
+mod glibc;
 mod group;
 mod host;
 #[cfg(test)]
@@ -53,6 +57,7 @@ mod options;
 mod page_html;
 mod pages;
 mod parts;
+mod pip_settings;
 mod project_json;
 mod prove;
 mod publishers;

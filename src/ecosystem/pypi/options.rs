@@ -44,6 +44,8 @@ pub(super) struct Options {
     pub(super) with_sdists: bool,
     /// Whether pip, setuptools and wheel stay away.
     pub(super) without_installers: bool,
+    /// Whether wheels are built of source distributions that have none.
+    pub(super) builds_wheels: bool,
     /// Packages of the system that building a project from its sources needs.
     pub(super) system_packages: BTreeMap<Name, Vec<String>>,
 }
@@ -85,6 +87,7 @@ struct Table {
     prereleases: Option<bool>,
     with_sdists: Option<bool>,
     with_installers: Option<bool>,
+    build_wheels: Option<bool>,
     system_packages: BTreeMap<String, Vec<String>>,
 }
 
@@ -136,6 +139,7 @@ impl Options {
         self.with_prereleases = table.prereleases.unwrap_or(self.with_prereleases);
         self.with_sdists = table.with_sdists.unwrap_or(self.with_sdists);
         self.without_installers = table.with_installers.map_or(self.without_installers, |with| !with);
+        self.builds_wheels = table.build_wheels.unwrap_or(self.builds_wheels);
         for (name, packages) in table.system_packages {
             self.system_packages.insert(Name::parse(&name).map_err(wrong)?, packages);
         }

@@ -82,18 +82,22 @@ impl Fetcher<'_> {
     }
 }
 
-/// What a release says of who published it; nothing, if it carries no attestations.
+/// What a release says of who published it, and of what nobody published; nothing, if it carries no attestations and was
+/// not built.
 pub(super) fn shown(artifact: &Artifact) -> Option<String> {
-    if artifact.schema != SCHEMA || !artifact.files.iter().any(|file| file.role == PROVENANCE) {
+    if artifact.schema != SCHEMA {
         return None;
     }
     let facts = Facts::of(artifact).ok()?;
+    let mut says: Vec<String> =
+        facts.files.iter().filter_map(|(name, file)| Some(file.built.as_ref()?.says(name))).collect();
     let attested: BTreeSet<&Attested> = facts.files.values().flat_map(|file| &file.attested).collect();
-    let says = match attested.is_empty() {
-        true => "has attestations, which nobody verified outside".to_owned(),
-        false => attested::said(attested),
-    };
-    Some(format!("{}, {says}", artifact.version))
+    if !attested.is_empty() {
+        says.push(attested::said(attested));
+    } else if artifact.files.iter().any(|file| file.role == PROVENANCE) {
+        says.push("has attestations, which nobody verified outside".to_owned());
+    }
+    (!says.is_empty()).then(|| format!("{}, {}", artifact.version, says.join("; ")))
 }
 
 /// Holds the attestations of a bundle against the roots that are pinned at this side.

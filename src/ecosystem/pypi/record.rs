@@ -6,10 +6,11 @@ use bundle_format::{Digest, Requirement as Edge};
 use serde_json::{Map, Value};
 
 use super::SCHEMA;
+use super::build::BuiltWheel;
 use super::carry::Release;
 use super::facts::{METADATA, METADATA_END, PROVENANCE, PROVENANCE_END, SDIST, WHEEL};
 use super::group::{Group, gap};
-use super::known::{Described, Known, Proven};
+use super::known::{Described, Known, MetadataDocument, Proven};
 use super::requirement::Requirement;
 use super::simple::Listed;
 use super::target::Target;
@@ -52,7 +53,7 @@ pub(super) fn planned(
         requires.extend(build.map(|requirement| edge(requirement, "build")));
         let locked = release.checksums.get(name).map(Vec::as_slice).unwrap_or_default();
         let proven = listed.provenance.as_ref().and_then(|address| known.provenances.get_key_value(address));
-        let mut fact = fact(listed, described, serves, targets);
+        let mut fact = fact(listed, described.document.as_ref(), serves, targets);
         if let Some((address, proven)) = proven {
             files.push(provenance(name, address, proven));
             if !proven.attested.is_empty()
@@ -63,6 +64,11 @@ pub(super) fn planned(
         }
         facts.insert(name.clone(), fact.into());
         add(&mut files, listed, described, locked);
+    }
+    for wheel in known.builds.get(&release.key()).into_iter().flat_map(|builds| &builds.wheels) {
+        let sources = release.listed(&wheel.built.from, known);
+        facts.insert(wheel.name.clone(), fact_of_built(wheel, sources, targets).into());
+        files.extend(built(wheel));
     }
     attributes.insert("files".to_owned(), facts.into());
     if let Some(extras) = extras(release, targets) {
@@ -112,24 +118,55 @@ fn add(files: &mut Vec<PlannedFile>, listed: &Listed, described: &Described, loc
         checksums,
         ..PlannedFile::default()
     });
-    if let Some(document) = &described.document {
-        files.push(PlannedFile {
-            role: METADATA.to_owned(),
-            path: format!("{}{METADATA_END}", listed.name),
-            media_type: "text/plain".to_owned(),
-            origin: document.origin.clone(),
-            checksums: format!("sha256:{}", document.key.hex()).parse().into_iter().collect(),
-            blob: Some(document.key),
-            size: Some(document.size),
-            ..PlannedFile::default()
-        });
+    files.extend(described.document.as_ref().map(|document| metadata(&listed.name, document)));
+}
+
+/// The metadata of a wheel.
+fn metadata(of: &str, document: &MetadataDocument) -> PlannedFile {
+    PlannedFile {
+        role: METADATA.to_owned(),
+        path: format!("{of}{METADATA_END}"),
+        media_type: "text/plain".to_owned(),
+        origin: document.origin.clone(),
+        checksums: vec![document.key.into()],
+        blob: Some(document.key),
+        size: Some(document.size),
+        ..PlannedFile::default()
     }
+}
+
+/// A wheel that was built here, and its metadata: upstream says nothing of either.
+fn built(wheel: &BuiltWheel) -> [PlannedFile; 2] {
+    let file = PlannedFile {
+        role: WHEEL.to_owned(),
+        path: wheel.name.clone(),
+        media_type: "application/zip".to_owned(),
+        blob: Some(wheel.key),
+        size: Some(wheel.size),
+        ..PlannedFile::default()
+    };
+    [file, PlannedFile { checksums: Vec::new(), ..metadata(&wheel.name, &wheel.document) }]
+}
+
+/// What is said of a wheel that was built here: how, and what the index says of its sources.
+fn fact_of_built(wheel: &BuiltWheel, sources: Option<&Listed>, targets: &[Target]) -> Map<String, Value> {
+    let upstream = sources.cloned().unwrap_or_default();
+    let listed = Listed {
+        requires_python: wheel.requires_python.clone(),
+        size: Some(wheel.size),
+        upload_time: upstream.upload_time,
+        yanked: upstream.yanked,
+        ..Listed::default()
+    };
+    let mut fact = fact(&listed, Some(&wheel.document), &wheel.serves, targets);
+    fact.extend(serde_json::to_value(&wheel.built).ok().map(|built| ("built".to_owned(), built)));
+    fact
 }
 
 /// What the index says of a file, and the targets that it is for.
 fn fact(
     listed: &Listed,
-    described: &Described,
+    document: Option<&MetadataDocument>,
     serves: &BTreeSet<usize>,
     targets: &[Target],
 ) -> Map<String, Value> {
@@ -140,7 +177,7 @@ fn fact(
     let yanked = listed.yanked.as_ref();
     say("yanked", yanked.map(|why| if why.is_empty() { true.into() } else { why.clone().into() }));
     say("size", listed.size.map(Value::from));
-    say("metadata_sha256", described.document.as_ref().map(|document| document.key.hex().into()));
+    say("metadata_sha256", document.map(|document| document.key.hex().into()));
     let names = serves.iter().filter_map(|target| targets.get(*target));
     say("targets", Some(names.map(|target| target.name.clone()).collect()));
     fact

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder};
 use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 
-use super::inputs::pyproject::{Pyproject, build_requires};
+use super::inputs::build_system::BuildSystem;
+use super::inputs::pyproject::Pyproject;
 use super::metadata::{LARGEST, Metadata};
 use super::requirement::Requirement;
 
@@ -149,7 +150,7 @@ impl Documents {
         // One in Poetry's own form says what builds it all the same.
         let stated = match &text {
             Some(text) => {
-                build_requires(text, "pyproject.toml").map_err(|problem| damaged(&problem.to_string()))?
+                BuildSystem::read(text, "pyproject.toml").map_err(|problem| damaged(&problem.to_string()))?
             }
             None => None,
         };
@@ -172,7 +173,7 @@ impl Documents {
             }
         }
         let usual = || USUAL_BUILDERS.iter().filter_map(|text| Requirement::parse(text).ok()).collect();
-        let build_requires = stated.unwrap_or_else(usual);
+        let build_requires = stated.map_or_else(usual, |system| system.for_wheel);
         Ok(Sdist { metadata, knows, build_requires })
     }
 }

@@ -18,6 +18,10 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// The full version of its Python.
     pub(crate) python: Version,
+    /// What it is.
+    pub(crate) interpreter: Interpreter,
+    /// What its machine runs.
+    pub(crate) platform: Platform,
     /// What markers are told.
     pub(crate) environment: Environment,
     /// Some later release of the same series, where nobody says which one it is.
@@ -81,6 +85,8 @@ impl Target {
             later: (patch == 0).then(|| Version::parse(&format!("{series}.{LATER}"))).flatten(),
             environment: environment(interpreter, &platform, series, full),
             tags: Tags::of(interpreter, &platform),
+            interpreter,
+            platform,
         })
     }
 

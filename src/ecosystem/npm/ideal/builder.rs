@@ -12,7 +12,7 @@ use super::place::{DEEPEST, Placed};
 use super::project::Project;
 use super::rules::Rules;
 use super::tree::{EdgeId, NodeId, Tree};
-use super::{Outcome, Settings};
+use super::{LARGEST, Outcome, Settings};
 use crate::ecosystem::npm::spec::Spec;
 use crate::problem::Problem;
 
@@ -128,6 +128,7 @@ impl<'a> Builder<'a> {
 
     /// Finds and places all that a node lacks.
     fn step(&mut self, node: NodeId) -> Result<(), Stop> {
+        self.unwrap(node)?;
         let source = self.brought_by.get(&node).copied().unwrap_or(node);
         let mut tasks = Vec::new();
         for edge in self.open_edges(node) {
@@ -172,6 +173,29 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Puts what a package's own shrinkwrap lists into its `node_modules`. npm looks no further at what is there.
+    fn unwrap(&mut self, node: NodeId) -> Result<(), Stop> {
+        let manifest = self.tree[node].manifest.clone();
+        let is_there = |child: &NodeId| self.tree[*child].shrinkwrapped.is_some();
+        if self.tree[node].link.is_some() || self.tree[node].children.values().any(is_there) {
+            return Ok(());
+        }
+        let mut places: HashMap<&str, NodeId> = HashMap::from([("", node)]);
+        for one in &manifest.shrinkwrap {
+            if self.tree.size() > LARGEST {
+                return Err(Stop::Endless);
+            }
+            let Some((parent, name)) = one.path.rsplit_once("node_modules/") else { continue };
+            let Some(parent) = places.get(parent.trim_end_matches('/')).copied() else { continue };
+            let child = self.tree.create(&Arc::from(name), one.manifest.clone(), None);
+            self.tree[child].shrinkwrapped = Some(one.clone());
+            self.tree.attach(child, parent);
+            self.tree.load_edges(child);
+            places.insert(&one.path, child);
+        }
+        Ok(())
+    }
+
     /// Queues what has to be looked at now that something stands at its place.
     fn follow(&mut self, placed: Placed) {
         let Placed { edge, node, done, again } = placed;
@@ -202,7 +226,10 @@ impl<'a> Builder<'a> {
     fn open_edges(&self, node: NodeId) -> Vec<EdgeId> {
         let is_open = |id: &EdgeId| match self.tree[*id].to {
             None => !self.tree.may_miss(*id),
-            Some(to) => !self.tree.is_failed(to) && !self.tree.is_valid(*id),
+            Some(to) => {
+                let is_settled = self.tree.is_failed(to) || self.tree[to].shrinkwrapped.is_some();
+                !is_settled && !self.tree.is_valid(*id)
+            }
         };
         self.tree[node].edges.iter().copied().filter(is_open).collect()
     }

@@ -98,8 +98,10 @@ impl Tree {
             .map(|edge| WrittenEdge { name: &edge.name, range: &edge.text, kind: edge.kind, to: None })
             .collect();
         edges.sort_by_key(|edge| edge.name);
+        let shrinkwrapped = node.shrinkwrapped.as_deref();
         let resolved = match (&target, &node.manifest.origin) {
             (Some(target), _) => Some(target.as_str()),
+            _ if shrinkwrapped.is_some() => shrinkwrapped.and_then(|one| one.resolved.as_deref()),
             (None, Origin::Address(address)) => Some(address.as_str()),
             _ => None,
         };
@@ -109,8 +111,13 @@ impl Tree {
             name: (target.is_none() && node.manifest.name != node.name).then_some(&*node.manifest.name),
             version: is_plain.then_some(&*node.manifest.version),
             resolved,
-            integrity: None,
-            flags: Flags { link: target.is_some(), optional, ..Flags::default() },
+            integrity: shrinkwrapped.and_then(|one| one.integrity.as_deref()),
+            flags: Flags {
+                link: target.is_some(),
+                in_bundle: shrinkwrapped.is_some_and(|one| one.in_bundle),
+                optional,
+                ..Flags::default()
+            },
             edges: if target.is_some() { Vec::new() } else { edges },
         });
     }

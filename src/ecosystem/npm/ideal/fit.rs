@@ -118,7 +118,7 @@ impl Tree {
     /// Whether a node is needless: what would be found without it will do.
     pub(super) fn can_dedupe(&self, id: NodeId, prefers_fewer: bool) -> bool {
         let above = self.resolve_parent(id).and_then(|parent| self.resolve_parent(parent));
-        let Some(above) = above else { return false };
+        let Some(above) = above.filter(|_| self[id].shrinkwrapped.is_none()) else { return false };
         if self[id].edges_in.is_empty() {
             return true;
         }

@@ -1,8 +1,9 @@
 //! What a version of a package says that a tree is built from.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::ecosystem::npm::lock::EdgeKind;
+use crate::ecosystem::npm::lock::{EdgeKind, Lock};
 use crate::ecosystem::npm::spec::Spec;
 use crate::ecosystem::npm::version::Version;
 use crate::ecosystem::npm::version_object::VersionObject;
@@ -20,6 +21,24 @@ pub(crate) struct Manifest {
     pub(crate) dependencies: Vec<Dependency>,
     /// Where it comes from.
     pub(crate) origin: Origin,
+    /// What its own `npm-shrinkwrap.json` puts into its `node_modules`, whatever is found elsewhere: ordered by paths, so that what
+    /// others stand in comes before them.
+    pub(crate) shrinkwrap: Vec<Arc<Shrinkwrapped>>,
+}
+
+/// A package as another's shrinkwrap has it.
+#[derive(Debug)]
+pub(crate) struct Shrinkwrapped {
+    /// Its path in the other: `node_modules/a/node_modules/b`.
+    pub(crate) path: String,
+    /// What it is.
+    pub(crate) manifest: Arc<Manifest>,
+    /// Where it is had, if that is said.
+    pub(crate) resolved: Option<String>,
+    /// Its checksums as SRI, if they are said.
+    pub(crate) integrity: Option<String>,
+    /// Whether it comes inside another's tarball.
+    pub(crate) in_bundle: bool,
 }
 
 /// Where a package comes from.
@@ -69,6 +88,32 @@ impl Manifest {
             number: Version::parse(version),
             dependencies,
             origin,
+            shrinkwrap: Vec::new(),
+        }
+    }
+
+    /// The same with what its own shrinkwrap lists. Links in one are to nothing that is published.
+    pub(crate) fn with_shrinkwrap(&self, lock: &Lock) -> Manifest {
+        let installed =
+            lock.nodes().filter(|node| node.path().starts_with("node_modules/") && !node.flags().link);
+        let shrinkwrap = installed.map(|node| {
+            let needed = node.needs().map(|(name, range, kind)| Dependency::new(name, range, kind));
+            let (name, version) = (node.name().unwrap_or_default(), node.version().unwrap_or_default());
+            Arc::new(Shrinkwrapped {
+                path: node.path().to_owned(),
+                manifest: Arc::new(Manifest::new(name, version, needed.collect(), Origin::Registry)),
+                resolved: node.resolved().map(Cow::into_owned),
+                integrity: node.integrity().map(str::to_owned),
+                in_bundle: node.flags().in_bundle,
+            })
+        });
+        Manifest {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            number: self.number.clone(),
+            dependencies: self.dependencies.clone(),
+            origin: self.origin.clone(),
+            shrinkwrap: shrinkwrap.collect(),
         }
     }
 

@@ -7,6 +7,8 @@
 //! [`rules`] are the project's overrides, [`explain`] says what stands in whose way, and [`finish`] makes a lockfile of it,
 //! which is followed like any other.
 //!
+//! A package that brings an `npm-shrinkwrap.json` along has all that is in it, and nothing else, in its own `node_modules`.
+//!
 //! What packages say is [`known`] beforehand; where it isn't, building stops and says what it needs.
 
 mod builder;

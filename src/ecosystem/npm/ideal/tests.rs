@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::ecosystem::npm::engines::Engines;
-use crate::ecosystem::npm::lock::EdgeKind;
+use crate::ecosystem::npm::lock::{EdgeKind, read_shrinkwrap};
 use crate::ecosystem::npm::spec::{Spec, split_range, without_alias};
 use crate::ecosystem::npm::version_object::{Upstream, VersionObject};
 
@@ -26,17 +26,29 @@ impl Known for Registry {
         let document = package.to_string();
         let upstream = Upstream::read(document.as_bytes(), &"registry").unwrap();
         let engines = Engines::of("20.20.2", "11.0.0");
-        let Some(version) = upstream.pick(&Spec::read(without_alias(text)), &engines) else {
+        let Some(version) = upstream.pick(&Spec::read(without_alias(text)), &engines, None) else {
             return Look::Absent;
         };
-        let object = VersionObject::read(upstream.cut(version).unwrap(), real, version, &"registry").unwrap();
-        Look::Found(Arc::new(Manifest::of(&object, real, version)))
+        let raw = upstream.cut(version).unwrap();
+        let object = VersionObject::read(raw, real, version, &"registry").unwrap();
+        let manifest = Manifest::of(&object, real, version);
+        let raw: Value = serde_json::from_str(raw).unwrap();
+        if raw["shrinkwrap"].is_null() {
+            return Look::Found(Arc::new(manifest));
+        }
+        let lock = read_shrinkwrap(raw["shrinkwrap"].to_string().as_bytes(), real).unwrap();
+        Look::Found(Arc::new(manifest.with_shrinkwrap(&lock)))
     }
 }
 
 /// Reads what stands behind a name and a version into its object.
 fn read_words(object: &mut Value, words: &str) {
     for word in words.split_whitespace() {
+        if let Some(packages) = word.strip_prefix("shrinkwrap=") {
+            let packages: Value = serde_json::from_str(packages).unwrap();
+            object["shrinkwrap"] = json!({"lockfileVersion": 3, "packages": packages});
+            continue;
+        }
         let (kind, what) = word.split_once(':').unwrap_or(("", word));
         let (field, what) = match kind {
             "peer" | "optpeer" => ("peerDependencies", what),

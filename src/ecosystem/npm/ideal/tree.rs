@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
-use super::manifest::{Manifest, Origin, key};
+use super::manifest::{Manifest, Origin, Shrinkwrapped, key};
 use super::rules::{RuleId, Rules};
 use crate::ecosystem::npm::lock::EdgeKind;
 use crate::ecosystem::npm::spec::Spec;
@@ -45,6 +45,8 @@ pub(super) struct Node {
     pub(super) is_workspace: bool,
     /// The overrides that hold for what it needs.
     pub(super) rules: Option<RuleId>,
+    /// What the shrinkwrap of the package that it stands in says of it, if it stands there because of that.
+    pub(super) shrinkwrapped: Option<Arc<Shrinkwrapped>>,
 }
 
 /// What leads from a package to one that it needs.
@@ -134,6 +136,7 @@ impl Tree {
             link: None,
             is_workspace: false,
             rules,
+            shrinkwrapped: None,
         });
         self.by_name.entry(name.clone()).or_default().push(id);
         id

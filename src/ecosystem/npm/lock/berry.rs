@@ -128,7 +128,8 @@ fn place(entry: &Entry, flat: &mut Flat, line: usize) -> Result<Option<Place>, D
             (entry.version.clone(), Some(address.to_owned()))
         }
     };
-    let package = Package { name: name.to_owned(), version, resolved, ..Package::default() };
+    let by_address = Spec::read(locator) == Spec::Url;
+    let package = Package { name: name.to_owned(), version, resolved, by_address, ..Package::default() };
     flat.package(package, line).map(Some)
 }
 

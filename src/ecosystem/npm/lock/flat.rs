@@ -23,6 +23,8 @@ pub(super) struct Package {
     /// Its checksums, as SRI.
     pub(super) integrity: Option<String>,
     pub(super) has_install_script: bool,
+    /// Whether it is called by its address.
+    pub(super) by_address: bool,
 }
 
 /// What was read so far.
@@ -138,6 +140,7 @@ impl Flat {
                 integrity: package.and_then(|package| package.integrity.as_deref()),
                 flags: Flags {
                     has_install_script: package.is_some_and(|package| package.has_install_script),
+                    by_address: package.is_some_and(|package| package.by_address),
                     ..Flags::default()
                 },
                 edges: edges.collect(),

@@ -180,7 +180,8 @@ impl Lock {
     pub(crate) fn asked_for_by_address(&self) -> BTreeSet<usize> {
         let by_address = self.edges().filter(|edge| edge.kind != EdgeKind::OptionalPeer);
         let by_address = by_address.filter(|edge| Spec::read(edge.range) == Spec::Url);
-        by_address.filter_map(|edge| edge.to.map(Node::number)).collect()
+        let called_so = self.nodes().filter(|node| node.flags().by_address).map(Node::number);
+        by_address.filter_map(|edge| edge.to.map(Node::number)).chain(called_so).collect()
     }
 }
 

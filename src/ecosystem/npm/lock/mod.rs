@@ -21,8 +21,8 @@ mod yarn;
 use std::borrow::Cow;
 
 pub(super) use self::graph::{Overrides, Place, is_from_registry, place};
-pub(super) use self::read::{is_lockfile, load, must_be_readable};
-pub(super) use self::rewrite::rewrite;
+pub(super) use self::read::{is_lockfile, load, must_be_readable, read_shrinkwrap};
+pub(super) use self::rewrite::{rewrite, rewrite_project};
 use super::names;
 use super::texts::{Id, Texts};
 use super::version::Version;
@@ -87,6 +87,8 @@ pub(crate) struct Flags {
     pub(crate) optional: bool,
     /// Whether it runs scripts when it is installed.
     pub(crate) has_install_script: bool,
+    /// Whether the lockfile calls it by its address, as it was asked for by that.
+    pub(crate) by_address: bool,
 }
 
 /// What kind of edge leads from one package to another.
@@ -280,6 +282,11 @@ impl<'a> Node<'a> {
     /// What is or isn't so with it.
     pub(crate) fn flags(self) -> Flags {
         self.entry.flags
+    }
+
+    /// What it needs: names, what is asked for, and how badly.
+    pub(crate) fn needs(self) -> impl Iterator<Item = (&'a str, &'a str, EdgeKind)> {
+        self.edges().map(|edge| (edge.name, edge.range, edge.kind))
     }
 
     /// What leads from it to others, ordered by name.

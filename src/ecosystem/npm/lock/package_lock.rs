@@ -299,6 +299,7 @@ impl Entry {
                 in_bundle: self.in_bundle,
                 optional: self.optional,
                 has_install_script: self.has_install_script,
+                by_address: false,
             },
             // Development dependencies count in the project and its workspaces alone.
             edges: self.edges(installed_name(path).is_none()),

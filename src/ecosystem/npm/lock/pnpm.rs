@@ -334,9 +334,10 @@ fn described(bare: &str, said: Resolution, grammar: Grammar, line: usize) -> Res
     if name.is_empty() {
         return Err(Damage::new(line, format!("the lockfile is damaged: {bare:?} names no package")));
     }
+    let by_address = bare.contains("://");
     let version = said.version.or_else(|| Spec::read(version).is_registry().then(|| version.to_owned()));
     let Resolution { integrity, has_install_script, .. } = said;
-    Ok(Package { name, version, resolved, integrity, has_install_script })
+    Ok(Package { name, version, resolved, integrity, has_install_script, by_address })
 }
 
 /// The path of a directory that is named from another one.

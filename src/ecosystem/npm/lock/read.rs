@@ -22,6 +22,8 @@ pub(crate) struct Lockfile {
     pub(crate) overridden: Vec<String>,
     /// Whether it is yarn 1's, which fetches the packages of every platform, and has a public registry of another name.
     pub(crate) is_of_yarn_1: bool,
+    /// Whether it is npm's own, which asks hosts of repositories for archives.
+    pub(crate) is_of_npm: bool,
 }
 
 /// What is wrong with a lockfile.
@@ -115,8 +117,8 @@ pub(crate) async fn load(
         match package_lock::load(path, shown, context).await? {
             package_lock::Loaded::Missing => return Ok(None),
             package_lock::Loaded::Read(lock, digest) => {
-                let (overridden, is_of_yarn_1) = (Vec::new(), false);
-                return Ok(Some(Lockfile { lock, digest, overridden, is_of_yarn_1 }));
+                let (overridden, is_of_yarn_1, is_of_npm) = (Vec::new(), false, true);
+                return Ok(Some(Lockfile { lock, digest, overridden, is_of_yarn_1, is_of_npm }));
             }
             package_lock::Loaded::Older => {}
         }
@@ -150,6 +152,14 @@ pub(super) fn read_text<'a>(shown: &Path, bytes: &'a [u8]) -> Result<(Lock, &'a 
     Ok((lock, std::str::from_utf8(bytes).unwrap_or_default()))
 }
 
+/// Reads and checks the lockfile that a package brings along itself. `shown` is whose it is.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn read_shrinkwrap(bytes: &[u8], shown: &str) -> Result<Lock, Problem> {
+    read_text(&Path::new(shown).join("npm-shrinkwrap.json"), bytes).map(|(lock, _)| lock)
+}
+
 /// Reads and checks a lockfile that is held as a whole.
 fn read(client: Client, bytes: &[u8]) -> Result<Lockfile, Damage> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -174,7 +184,8 @@ fn read(client: Client, bytes: &[u8]) -> Result<Lockfile, Damage> {
         }
     };
     lock.check().map_err(|(_, message)| Damage::new(1, message))?;
-    Ok(Lockfile { lock, digest: BlobKey::of(bytes), overridden, is_of_yarn_1 })
+    let is_of_npm = client == Client::Npm;
+    Ok(Lockfile { lock, digest: BlobKey::of(bytes), overridden, is_of_yarn_1, is_of_npm })
 }
 
 impl Damage {

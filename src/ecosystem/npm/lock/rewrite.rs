@@ -1,17 +1,20 @@
 //! Other addresses in a lockfile: those of a mirror in place of the registries' that it was made from.
 //!
 //! The lockfile is read to know which addresses are a registry's tarballs, and of which packages; then they are exchanged where they
-//! stand in its text. No other byte of it changes.
+//! stand in its text, and so are other addresses, which a mirror has places for too. No other byte of it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::is_from_registry;
 use super::read::read_text;
+use super::{Lock, is_from_registry};
 use crate::ecosystem::RewrittenLock;
+use crate::ecosystem::npm::address::{Address, Archive, PLACE};
 use crate::ecosystem::npm::names;
+use crate::ecosystem::npm::origin::is_conventional;
+use crate::ecosystem::npm::spec::{Spec, without_fragment};
 use crate::problem::Problem;
 
 /// How addresses begin: as they are, and as newer yarns write them within others.
@@ -28,22 +31,13 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 /// If it is no lockfile that is read, or is damaged.
 pub(crate) fn rewrite(shown: &Path, bytes: &[u8], base: &str) -> Result<RewrittenLock, Problem> {
     let (lock, text) = read_text(shown, bytes)?;
-    let mut own: BTreeMap<String, String> = BTreeMap::new();
-    let mut left = BTreeSet::new();
-    for node in lock.nodes().filter(|node| !node.flags().link) {
-        let Some(address) = node.resolved() else { continue };
-        // A checksum behind it is not part of it.
-        let address = address.split('#').next().unwrap_or_default().to_owned();
-        let is_address = address.starts_with("https://") || address.starts_with("http://");
-        match (node.name(), node.version()) {
-            (Some(name), Some(version)) if is_address && is_from_registry(node) && is_of(&address, name) => {
-                own.insert(address, format!("{base}{}", names::tarball_path(name, version)));
-            }
-            _ if address.contains(':') => drop(left.insert(address)),
-            _ => {}
-        }
+    let client = Writer::of(shown, text);
+    let places = Places::of(&lock, client, base);
+    let (mut text, of_git) = with_strings(text, &places.strings);
+    for integrity in &places.packed_otherwise {
+        text = without_integrity(&text, integrity);
     }
-    let (mut rewritten, mut changed, mut rest) = (String::with_capacity(text.len()), 0, text);
+    let (mut rewritten, mut changed, mut rest) = (String::with_capacity(text.len()), of_git, text.as_str());
     while let Some((at, is_encoded)) = next(rest) {
         let (before, address) = rest.split_at(at);
         let end = address.find(|c: char| c.is_whitespace() || ENDS.contains(&c)).unwrap_or(address.len());
@@ -53,16 +47,191 @@ pub(crate) fn rewrite(shown: &Path, bytes: &[u8], base: &str) -> Result<Rewritte
             false => address.into(),
         };
         rewritten.push_str(before);
-        match own.get(plain.as_ref()) {
+        let is_its_place = || client.keeps_address_behind(rewritten.rsplit('\n').next().unwrap_or_default());
+        let elsewhere = || places.elsewhere.get(plain.as_ref()).filter(|_| !is_encoded && is_its_place());
+        let new = places.own.get(plain.as_ref()).or_else(elsewhere);
+        match new {
             Some(new) if is_encoded => rewritten.extend(utf8_percent_encode(new, PLAIN)),
             Some(new) => rewritten.push_str(new),
             None => rewritten.push_str(address),
         }
-        changed += usize::from(own.get(plain.as_ref()).is_some_and(|new| *new != plain));
+        changed += usize::from(new.is_some_and(|new| *new != plain));
         rest = after;
     }
     rewritten.push_str(rest);
-    Ok(RewrittenLock { text: rewritten, changed, left: left.into_iter().collect() })
+    let (left, project) = (places.left.into_iter().collect(), places.project.into_iter().collect());
+    Ok(RewrittenLock { text: rewritten, changed, left, project })
+}
+
+/// What a project's `package.json` says once it asks for the same as its rewritten lockfile.
+pub(crate) fn rewrite_project(text: &str, project: &[(String, String)]) -> String {
+    with_strings(text, &project.iter().cloned().collect()).0
+}
+
+/// Who wrote a lockfile, as far as it matters where in it an address is what a package is had from. Elsewhere it says what was asked
+/// for, which has to stay as the project says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    /// npm wants what was asked for and what a package is had from to be the same.
+    Npm,
+    Yarn1,
+    Berry,
+    Pnpm,
+    Bun,
+}
+
+impl Writer {
+    fn of(path: &Path, text: &str) -> Writer {
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("yarn.lock") if text.lines().any(|line| line.starts_with("__metadata:")) => Writer::Berry,
+            Some("yarn.lock") => Writer::Yarn1,
+            Some("pnpm-lock.yaml") => Writer::Pnpm,
+            Some("bun.lock") => Writer::Bun,
+            _ => Writer::Npm,
+        }
+    }
+
+    /// Whether a package is had from an address that stands behind this on its line.
+    fn keeps_address_behind(self, before: &str) -> bool {
+        match self {
+            Writer::Npm => true,
+            Writer::Yarn1 => before.ends_with("resolved \"") || before.ends_with("resolved "),
+            Writer::Berry => before.trim_start().starts_with("resolution:"),
+            Writer::Pnpm => before.ends_with("tarball: ") || before.ends_with("tarball: '"),
+            Writer::Bun => before.ends_with('@'),
+        }
+    }
+}
+
+/// Where a mirror has what a lockfile lists.
+#[derive(Default)]
+struct Places {
+    /// By the addresses of registries.
+    own: BTreeMap<String, String>,
+    /// By other addresses.
+    elsewhere: BTreeMap<String, String>,
+    /// By whole texts in a lockfile of npm, which are no addresses of tarballs.
+    strings: BTreeMap<String, String>,
+    /// Checksums of what npm packed of repositories, which are not those of the archives that take their place.
+    packed_otherwise: BTreeSet<String>,
+    /// What the project asks for that is another text now.
+    project: BTreeMap<String, String>,
+    /// What no mirror has.
+    left: BTreeSet<String>,
+}
+
+impl Places {
+    fn of(lock: &Lock, client: Writer, base: &str) -> Places {
+        let mut places = Places::default();
+        let by_address = lock.asked_for_by_address();
+        let mut moved: BTreeMap<usize, String> = BTreeMap::new();
+        for node in lock.nodes().filter(|node| !node.flags().link) {
+            let Some(resolved) = node.resolved() else { continue };
+            let address = without_fragment(&resolved).to_owned();
+            let is_its_own = !by_address.contains(&node.number())
+                || node.name().is_some_and(|name| is_conventional(name, &address));
+            if let (Some(name), Some(version), Some(place)) =
+                (node.name(), node.version(), original(&address, base))
+                && is_its_own
+                && is_from_registry(node)
+                && is_of(&address, name)
+                && !place.is_archive()
+            {
+                places.own.insert(address, format!("{base}{}", names::tarball_path(name, version)));
+            } else if let Some(place) = original(&address, base).filter(|_| Spec::read(&address) == Spec::Url)
+            {
+                let new = place.below(base);
+                moved.insert(node.number(), new.clone());
+                places.elsewhere.insert(address, new);
+            } else if let Some(archive) = Archive::of(&resolved).filter(|_| client == Writer::Npm) {
+                let new = archive.address.below(base);
+                moved.insert(node.number(), new.clone());
+                places.strings.insert(resolved.into_owned(), new);
+                places.packed_otherwise.extend(node.integrity().map(str::to_owned));
+            } else if address.contains(':') {
+                places.left.insert(address);
+            }
+        }
+        if client == Writer::Npm {
+            places.ask_for(lock, &moved);
+        }
+        places
+    }
+
+    /// npm takes no lockfile in which something is had from elsewhere than it is asked for.
+    fn ask_for(&mut self, lock: &Lock, moved: &BTreeMap<usize, String>) {
+        for edge in lock.edges() {
+            let Some(new) = edge.to.and_then(|to| moved.get(&to.number())) else { continue };
+            let spec = Spec::read(edge.range);
+            if spec.is_registry() || edge.range == new {
+                continue;
+            }
+            if spec == Spec::Git {
+                self.strings.insert(edge.range.to_owned(), new.clone());
+            }
+            if edge.from.installed_name().is_none() {
+                self.project.insert(edge.range.to_owned(), new.clone());
+            }
+        }
+    }
+}
+
+/// The address that a tarball has outside, be it that it is a mirror's place for it already.
+fn original(address: &str, base: &str) -> Option<Address> {
+    let known = address.strip_prefix(base).and_then(|path| path.strip_prefix(PLACE));
+    let known = known.and_then(|name| Address::named(&percent_decode_str(name).decode_utf8_lossy()));
+    known.or_else(|| Address::read(address))
+}
+
+/// JSON without the members `integrity` that are this text.
+fn without_integrity(text: &str, integrity: &str) -> String {
+    let (name, value) = ("\"integrity\"", format!("\"{integrity}\""));
+    let mut parts = text.split(&value);
+    let mut rewritten = parts.next().unwrap_or_default().to_owned();
+    for after in parts {
+        let is_member =
+            rewritten.trim_end().strip_suffix(':').is_some_and(|rest| rest.trim_end().ends_with(name));
+        if !is_member {
+            rewritten.push_str(&value);
+            rewritten.push_str(after);
+            continue;
+        }
+        rewritten.truncate(rewritten.rfind(name).unwrap_or_default());
+        // One comma goes with it: the one before, or, if it is the first, the one behind.
+        let before = rewritten.trim_end();
+        if let Some(before) = before.strip_suffix(',') {
+            rewritten.truncate(before.len());
+            rewritten.push_str(after);
+        } else {
+            rewritten.push_str(after.trim_start().strip_prefix(',').map_or(after, str::trim_start));
+        }
+    }
+    rewritten
+}
+
+/// JSON in which texts are others; and how many.
+fn with_strings(text: &str, strings: &BTreeMap<String, String>) -> (String, usize) {
+    if strings.is_empty() {
+        return (text.to_owned(), 0);
+    }
+    let (mut rewritten, mut changed, mut is_text) = (String::with_capacity(text.len()), 0, false);
+    let mut parts = text.split_inclusive('"').peekable();
+    while let Some(part) = parts.next() {
+        let content = part.strip_suffix('"').unwrap_or(part);
+        // A name has a colon behind it. What is within backslashes is none of these texts.
+        let is_name = parts.peek().is_some_and(|next| next.trim_start().starts_with(':'));
+        match strings.get(content).filter(|_| is_text && !is_name) {
+            Some(new) => {
+                rewritten.push_str(new);
+                rewritten.push('"');
+                changed += 1;
+            }
+            None => rewritten.push_str(part),
+        }
+        let escaped = content.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+        is_text = if is_text { escaped } else { true };
+    }
+    (rewritten, changed)
 }
 
 /// Whether an address is a tarball that a registry keeps, not one from elsewhere that the lockfile happens to know the version of:
@@ -130,8 +299,8 @@ mod tests {
                     r#""node_modules/a":{"version":"1.0.0","resolved":"https://host.example.test/files/archive.tgz"},
                     "node_modules/g":{"version":"1.0.0","resolved":"git+ssh://git@host.example.test/g.git#0a1b"}"#,
                 ),
-                r#""https://host.example.test/files/archive.tgz""#,
-                vec!["git+ssh://git@host.example.test/g.git", "https://host.example.test/files/archive.tgz"],
+                r#""http://mirror.example.test:2385/npm/all/-/remote/host.example.test/files/archive.tgz""#,
+                vec!["git+ssh://git@host.example.test/g.git"],
             ),
             (
                 "bun.lock",
@@ -163,6 +332,94 @@ mod tests {
             assert!(rewritten.text.contains(new), "{name}: {}", rewritten.text);
             assert_eq!(rewritten.left, left, "{name}");
         }
+    }
+
+    #[test]
+    fn what_stands_at_an_address_is_had_from_the_mirror_and_asked_for_as_before() {
+        let (old, new) =
+            ("https://files.example.test/a/a.tgz", format!("{BASE}-/remote/files.example.test/a/a.tgz"));
+        let sum = "0123456789012345678901234567890123456789";
+        for (name, text, places) in [
+            ("yarn.lock", format!("a@{old}:\n  version \"1.0.0\"\n  resolved \"{old}#{sum}\"\n"), 1),
+            (
+                "yarn.lock",
+                format!(
+                    "__metadata:\n  version: 8\n\n\"a@{old}\":\n  version: 1.0.0\n  resolution: \"a@{old}\"\n"
+                ),
+                1,
+            ),
+            (
+                "pnpm-lock.yaml",
+                format!(
+                    "lockfileVersion: '9.0'\nimporters:\n  .:\n    dependencies:\n      a:\n        specifier: {old}\n        \
+                     version: {old}\npackages:\n  a@{old}:\n    resolution: {{tarball: {old}}}\n    version: 1.0.0\nsnapshots:\n  \
+                     a@{old}: {{}}\n"
+                ),
+                1,
+            ),
+            (
+                "bun.lock",
+                format!(
+                    "{{\"lockfileVersion\":1,\"workspaces\":{{\"\":{{\"dependencies\":{{\"a\":\"{old}\"}}}}}},\
+                     \"packages\":{{\"a\":[\"a@{old}\",{{}},\"sha512-x\"]}}}}"
+                ),
+                1,
+            ),
+            (
+                "package-lock.json",
+                format!(
+                    "{{\"lockfileVersion\":3,\"packages\":{{\"\":{{\"dependencies\":{{\"a\":\"{old}\"}}}},\
+                     \"node_modules/a\":{{\"version\":\"1.0.0\",\"resolved\":\"{old}\"}}}}}}"
+                ),
+                2,
+            ),
+        ] {
+            let first = rewritten(name, &text);
+            assert_eq!(
+                (first.changed, first.text.matches(&new).count()),
+                (places, places),
+                "{name}: {}",
+                first.text
+            );
+            assert_eq!(first.text.replace(&new, old), text, "{name}");
+            let of_project =
+                if name == "package-lock.json" { vec![(old.to_owned(), new.clone())] } else { vec![] };
+            assert_eq!(first.project, of_project, "{name}");
+            let again = rewritten(name, &first.text);
+            assert_eq!((again.changed, again.text, again.project), (0, first.text, vec![]), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_pinned_commit_becomes_the_archive_that_npm_would_ask_for() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let text = format!(
+            "{{\"lockfileVersion\":3,\"packages\":{{\"\":{{\"dependencies\":{{\"b\":\"a/b#main\",\"a/b#main\":\"1\"}}}},\
+             \"node_modules/b\":{{\"version\":\"1.0.0\",\"resolved\":\"git+ssh://git@github.com/a/b.git#{commit}\",\
+             \"integrity\":\"sha512-x\",\"license\":\"say \\\"a/b#main\\\"\"}}}}}}"
+        );
+        let new = format!("{BASE}-/remote/codeload.github.com/a/b/tar.gz/{commit}");
+        let rewritten = rewritten("package-lock.json", &text);
+        let expected = text
+            .replace("\"b\":\"a/b#main\"", &format!("\"b\":\"{new}\""))
+            .replace(&format!("git+ssh://git@github.com/a/b.git#{commit}"), &new)
+            .replace("\"integrity\":\"sha512-x\",", "");
+        assert_eq!((rewritten.text, rewritten.changed, rewritten.left), (expected, 2, vec![]));
+        assert_eq!(rewritten.project, [("a/b#main".to_owned(), new.clone())]);
+        let project = rewrite_project("{\"dependencies\": {\"b\": \"a/b#main\"}}", &rewritten.project);
+        assert_eq!(project, format!("{{\"dependencies\": {{\"b\": \"{new}\"}}}}"));
+        for (text, left) in [
+            ("{\"a\": 1,\n  \"integrity\": \"x\",\n  \"b\": \"x\"}", "{\"a\": 1,\n  \"b\": \"x\"}"),
+            ("{\n  \"integrity\": \"x\",\n  \"b\": 1}", "{\n  \"b\": 1}"),
+            ("{\"a\": 1,\n \"integrity\": \"x\"\n}", "{\"a\": 1\n}"),
+            ("{\"integrity\": \"x\"}", "{}"),
+        ] {
+            assert_eq!(without_integrity(text, "x"), left);
+        }
+        // The archive that others have in their lockfiles is no registry's, though it has the package's name in it.
+        let archive = format!("https://codeload.github.com/a/b/tar.gz/{commit}");
+        let text = format!("\"b@github:a/b\":\n  version \"1.0.0\"\n  resolved \"{archive}\"\n");
+        assert_eq!(super::tests::rewritten("yarn.lock", &text).text, text.replace(&archive, &new));
     }
 
     #[test]

@@ -133,6 +133,7 @@ fn finish(entry: Entry, flat: &mut Flat, open: &mut Vec<Open>) -> Result<(), Dam
         resolved,
         integrity: entry.integrity.or(sum),
         has_install_script: false,
+        by_address: spec == Spec::Url,
     };
     let place = flat.package(package, line)?;
     for key in entry.keys {

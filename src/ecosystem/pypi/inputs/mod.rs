@@ -2,8 +2,10 @@
 //!
 //! Two kinds: documents that ask ([`requirements`], [`pyproject`]) are resolved for each target; lockfiles ([`pylock`],
 //! [`uv_lock`], [`poetry_lock`], [`pdm_lock`], [`pipfile_lock`]) have been resolved, and become a [`lock::Lock`], of which a
-//! target takes its part. [`uv_settings`] say which indexes are meant. Nothing is read from anywhere here: what a document includes is for its reader to bring.
+//! target takes its part. [`uv_settings`] say which indexes are meant, [`build_system`] what builds a project. Nothing is read
+//! from anywhere here: what a document includes is for its reader to bring.
 
+pub(crate) mod build_system;
 pub(crate) mod lock;
 pub(crate) mod pdm_lock;
 pub(crate) mod pipfile_lock;

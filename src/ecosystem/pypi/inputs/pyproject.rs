@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::build_system::BuildSystem;
 use super::uv_settings::UvSettings;
 use super::{damaged, read_toml, unreadable};
 use crate::ecosystem::pypi::name::Name;
 use crate::ecosystem::pypi::requirement::Requirement;
 use crate::ecosystem::pypi::specifier::Specifiers;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// What a project says of itself.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,9 +26,7 @@ pub(crate) struct Pyproject {
     /// What its groups have, with those that they include.
     pub(crate) groups: BTreeMap<Name, Vec<Requirement>>,
     /// What builds it; `None`, if it does not say: then setuptools does.
-    pub(crate) build_requires: Option<Vec<Requirement>>,
-    /// What is called to build it.
-    pub(crate) build_backend: Option<String>,
+    pub(crate) build: Option<BuildSystem>,
     /// What it says to uv.
     pub(crate) uv: UvSettings,
 }
@@ -38,7 +37,6 @@ struct Document {
     project: Option<Project>,
     #[serde(default)]
     dependency_groups: BTreeMap<String, Vec<Member>>,
-    build_system: Option<BuildSystem>,
     #[serde(default)]
     tool: BTreeMap<String, toml::Value>,
 }
@@ -64,14 +62,6 @@ enum Member {
         #[serde(rename = "include-group")]
         group: String,
     },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct BuildSystem {
-    #[serde(default)]
-    requires: Vec<String>,
-    build_backend: Option<String>,
 }
 
 /// How deep groups may include each other.
@@ -122,11 +112,48 @@ impl Pyproject {
                 .map_err(|why| damaged(place, why))?;
             read.groups.insert(group.clone(), members);
         }
-        if let Some(build) = document.build_system {
-            read.build_requires = Some(list(&build.requires)?);
-            read.build_backend = build.build_backend;
-        }
+        read.build = BuildSystem::read(text, place)?;
         Ok(read)
+    }
+
+    /// What it needs, with extras and groups of it.
+    ///
+    /// # Errors
+    /// Usage, if it does not know one, or only building it tells what it needs.
+    pub(crate) fn required<'a>(
+        self,
+        place: &str,
+        extras: impl Iterator<Item = &'a Name>,
+        groups: impl Iterator<Item = &'a Name>,
+    ) -> Result<Vec<Requirement>, Problem> {
+        let unknown = |what: &str, name: &Name| {
+            let message = format!("the project has no {what} {name}");
+            Problem::new(Kind::Usage, "pypi.no-such-group", message).at(place)
+        };
+        let mut required = self.dependencies.ok_or_else(|| {
+            let message = "what the project needs is only known when it is built";
+            Problem::new(Kind::Usage, "pypi.dynamic-project", message)
+                .at(place)
+                .hint("ask for a lockfile of it instead: uv lock, pip lock, pip-compile write one")
+        })?;
+        for extra in extras {
+            required.extend(self.extras.get(extra).ok_or_else(|| unknown("extra", extra))?.iter().cloned());
+        }
+        for group in groups {
+            required.extend(self.groups.get(group).ok_or_else(|| unknown("group", group))?.iter().cloned());
+        }
+        // An extra of the project may ask for others of it.
+        let Some(own) = &self.name else { return Ok(required) };
+        let mut entered = Vec::new();
+        while let Some(at) = required.iter().position(|requirement| requirement.name == *own) {
+            for extra in required.swap_remove(at).extras {
+                if !entered.contains(&extra) {
+                    required.extend(self.extras.get(&extra).into_iter().flatten().cloned());
+                    entered.push(extra);
+                }
+            }
+        }
+        Ok(required)
     }
 }
 
@@ -144,21 +171,6 @@ impl Pyproject {
         let table = read_toml::<Telling>(text, place)?.tool.remove("uv");
         table.map_or_else(|| Ok(UvSettings::default()), |table| UvSettings::of_table(table, place))
     }
-}
-
-/// What builds a project; `None`, if its file does not say. Nothing else of the file is read.
-///
-/// # Errors
-/// If it is damaged.
-pub(crate) fn build_requires(text: &str, place: &str) -> Result<Option<Vec<Requirement>>, Problem> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "kebab-case")]
-    struct Building {
-        build_system: Option<BuildSystem>,
-    }
-    let Some(build) = read_toml::<Building>(text, place)?.build_system else { return Ok(None) };
-    let read = build.requires.iter().map(|text| Requirement::parse(text)).collect::<Result<Vec<_>, _>>();
-    read.map(Some).map_err(unreadable(place))
 }
 
 fn collect_group(
@@ -215,7 +227,7 @@ mod tests {
         assert_eq!(texts(read.dependencies.as_deref().unwrap()), ["a>=1", "b ; os_name == 'nt'"]);
         assert_eq!(texts(&read.extras[&name("fast-er")]), ["c"]);
         assert_eq!(texts(&read.groups[&name("dev")]), ["d", "e<2"]);
-        assert_eq!(texts(read.build_requires.as_deref().unwrap()), ["hatchling>=1"]);
+        assert_eq!(texts(&read.build.unwrap().for_wheel), ["hatchling>=1"]);
         let dynamic =
             TEXT.replace("dependencies = [\"a>=1\", \"b ; os_name == 'nt'\"]", "dynamic = ['dependencies']");
         assert_eq!(Pyproject::parse(&dynamic, "p").unwrap().dependencies, None);
