@@ -37,7 +37,7 @@ async fn what_a_shrinkwrap_lists_is_taken_along() {
         ("a", json!({"1.0.0": version("a", "1.0.0", json!({})), "1.1.0": version("a", "1.1.0", json!({}))})),
         ("d", json!({"1.0.0": version("d", "1.0.0", json!({}))})),
     ] {
-        let latest = versions.as_object().unwrap().keys().last().cloned();
+        let latest = versions.as_object().unwrap().keys().next_back().cloned();
         let document = json!({"name": name, "dist-tags": {"latest": latest}, "versions": versions});
         fake.document(&format!("{REGISTRY}{name}"), &document.to_string());
     }
