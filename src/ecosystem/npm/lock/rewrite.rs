@@ -6,21 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
 use super::is_from_registry;
 use super::read::read_text;
-use crate::ecosystem::RewrittenLock;
 use crate::ecosystem::npm::names;
+use crate::ecosystem::{RewrittenLock, addresses};
 use crate::problem::Problem;
-
-/// How addresses begin: as they are, and as newer yarns write them within others.
-const BEGINNINGS: [(&str, bool); 4] =
-    [("https://", false), ("http://", false), ("https%3A%2F%2F", true), ("http%3A%2F%2F", true)];
-/// What ends one.
-const ENDS: [char; 10] = ['"', '\'', '`', '\\', '#', ',', '}', ')', '>', '&'];
-/// What stays as it is where an address is written within another.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Rewrites a lockfile for a mirror whose packages stand below `base`, which ends in a slash. `shown` is its path in messages.
 ///
@@ -43,26 +35,8 @@ pub(crate) fn rewrite(shown: &Path, bytes: &[u8], base: &str) -> Result<Rewritte
             _ => {}
         }
     }
-    let (mut rewritten, mut changed, mut rest) = (String::with_capacity(text.len()), 0, text);
-    while let Some((at, is_encoded)) = next(rest) {
-        let (before, address) = rest.split_at(at);
-        let end = address.find(|c: char| c.is_whitespace() || ENDS.contains(&c)).unwrap_or(address.len());
-        let (address, after) = address.split_at(end);
-        let plain = match is_encoded {
-            true => percent_decode_str(address).decode_utf8_lossy(),
-            false => address.into(),
-        };
-        rewritten.push_str(before);
-        match own.get(plain.as_ref()) {
-            Some(new) if is_encoded => rewritten.extend(utf8_percent_encode(new, PLAIN)),
-            Some(new) => rewritten.push_str(new),
-            None => rewritten.push_str(address),
-        }
-        changed += usize::from(own.get(plain.as_ref()).is_some_and(|new| *new != plain));
-        rest = after;
-    }
-    rewritten.push_str(rest);
-    Ok(RewrittenLock { text: rewritten, changed, left: left.into_iter().collect() })
+    let (text, changed) = addresses::exchange(text, &own);
+    Ok(RewrittenLock { text, changed, left: left.into_iter().collect() })
 }
 
 /// Whether an address is a tarball that a registry keeps, not one from elsewhere that the lockfile happens to know the version of:
@@ -70,17 +44,6 @@ pub(crate) fn rewrite(shown: &Path, bytes: &[u8], base: &str) -> Result<Rewritte
 fn is_of(address: &str, name: &str) -> bool {
     let path = percent_decode_str(address).decode_utf8_lossy();
     path.contains(&format!("/{name}/"))
-}
-
-/// Where the next address begins, and whether it stands there encoded. What was looked through is not looked through again, so a
-/// lockfile takes as long as it is large.
-fn next(text: &str) -> Option<(usize, bool)> {
-    let beginning = |at: usize| {
-        let rest = text.get(at..)?;
-        let found = BEGINNINGS.into_iter().find(|(start, _)| rest.starts_with(start))?;
-        Some((at, found.1))
-    };
-    text.match_indices("http").find_map(|(at, _)| beginning(at))
 }
 
 #[cfg(test)]
