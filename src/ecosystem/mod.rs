@@ -3,6 +3,8 @@
 //! Each lives in one folder, behind one cargo feature, and stands in one line of [`registry`]. No ecosystem knows
 //! another, nor who calls it: it sees the traits here, and what its context hands it.
 
+#[cfg(any(feature = "npm", feature = "pypi"))]
+mod addresses;
 mod admit;
 mod archive_index;
 #[cfg(feature = "sigstore")]

@@ -279,6 +279,11 @@ pub trait Serve: Send + Sync {
     fn root_of<'a>(&self, path: &'a str) -> &'a str {
         path
     }
+    /// Whether files are found at the addresses that they have upstream, so that the hosts which lockfiles name can be answered
+    /// for by their names as well.
+    fn has_upstream_addresses(&self) -> bool {
+        false
+    }
     /// All that clients may ask.
     fn routes(&self) -> &'static [Route];
     /// Answers. Runs on a thread that may block.

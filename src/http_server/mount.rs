@@ -79,8 +79,10 @@ struct Place<'a> {
     index: usize,
     mount: &'a Mounted,
     prefix: Cow<'a, [String]>,
-    /// `None`: the next segment names it, or it is the virtual one.
+    /// `None`: the virtual one, unless the next segment names it.
     repository: Option<String>,
+    /// Whether the next segment names it.
+    is_named: bool,
 }
 
 impl Mounts {
@@ -137,28 +139,28 @@ impl Mounts {
         if !impersonated || here.is_some() {
             let (index, mount) = here?;
             let (prefix, repository) = (Cow::Borrowed(&mount.prefix[..]), mount.repository.clone());
-            return Some(Place { index, mount, prefix, repository });
+            let is_named = repository.is_none() && mount.serve.names_repository_first();
+            return Some(Place { index, mount, prefix, repository, is_named });
         }
         let upstreams = self.upstreams.all();
         let there = upstreams.iter().filter(|one| one.host == host && path.begins_with(&one.prefix));
         let upstream = there.max_by_key(|one| one.prefix.len())?;
         let is_its = |mount: &Mounted| mount.is_usual() && mount.ecosystem == upstream.ecosystem;
         let (index, mount) = self.mounts.iter().enumerate().find(|(_, mount)| is_its(mount))?;
-        let (prefix, repository) = (Cow::Owned(upstream.prefix.clone()), Some(upstream.repository.clone()));
-        Some(Place { index, mount, prefix, repository })
+        let (prefix, repository) = (Cow::Owned(upstream.prefix.clone()), upstream.repository.clone());
+        Some(Place { index, mount, prefix, repository, is_named: false })
     }
 }
 
 impl Place<'_> {
     fn find(self, method: &str, path: &Path<'_>, origin: &Origin) -> Result<Option<Destination>, Refusal> {
-        let Place { index, mount, prefix, repository } = self;
+        let Place { index, mount, prefix, repository, is_named: named } = self;
         let mut skip = prefix.len();
         let mut base = format!("{origin}/");
         for segment in prefix.iter() {
             base.push_str(segment);
             base.push('/');
         }
-        let named = repository.is_none() && mount.serve.names_repository_first();
         let repository = if named {
             let Some(name) = path.text(skip) else { return Ok(None) };
             if name.contains('@') {

@@ -12,8 +12,8 @@ pub struct Upstream {
     pub prefix: Vec<String>,
     /// Who answers.
     pub ecosystem: &'static str,
-    /// The repository.
-    pub repository: String,
+    /// The repository; `None`: the virtual one.
+    pub repository: Option<String>,
 }
 
 /// The upstreams that a server answers for. They may become others while it serves; clones are the same.

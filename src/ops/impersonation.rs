@@ -20,6 +20,9 @@ use crate::store::{Revision, Store};
 /// How often it is asked whether the store has changed.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// The most hosts of files that an ecosystem is answered for: they all stand in one certificate.
+const MOST_HOSTS: usize = 100;
+
 /// What a server answers for.
 pub(super) struct Impersonation {
     store: Store,
@@ -87,35 +90,60 @@ impl Impersonation {
     }
 }
 
-/// The upstreams of all repositories, as far as they have names of their own: a number is no name that could be led elsewhere.
+/// The upstreams of all repositories, and the hosts that files of theirs are from where those are others.
 fn upstreams(store: &Store, own: &[String]) -> Result<Vec<Upstream>, Problem> {
     let mut found = Vec::new();
     for repository in store.catalogue.repositories()? {
         let ecosystem = registry::ECOSYSTEMS.iter().find(|one| one.name() == repository.ecosystem);
         let Some(ecosystem) = ecosystem else { continue };
         let Some(serve) = ecosystem.serve().filter(|serve| serve.names_repository_first()) else { continue };
-        let Ok(url) = Url::parse(&repository.origin) else { continue };
-        let Some(Host::Domain(host)) = url.host().filter(|_| matches!(url.scheme(), "http" | "https")) else {
-            continue;
-        };
-        let is_own = host.ends_with(".localhost") || own.iter().any(|name| name.eq_ignore_ascii_case(host));
-        // Others cannot stand in a certificate.
-        let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
-        if is_own || !is_name {
-            continue;
-        }
-        let prefix = serve.root_of(url.path()).split('/').filter(|part| !part.is_empty());
+        let Some((host, path)) = host_and_path(&repository.origin, own) else { continue };
+        let prefix = serve.root_of(&path).split('/').filter(|part| !part.is_empty());
         found.push(Upstream {
-            host: host.to_ascii_lowercase(),
+            host,
             prefix: prefix.map(str::to_owned).collect(),
             ecosystem: ecosystem.name(),
-            repository: repository.name,
+            repository: Some(repository.name),
         });
     }
+    for ecosystem in registry::ECOSYSTEMS {
+        if !ecosystem.serve().is_some_and(|serve| serve.has_upstream_addresses()) {
+            continue;
+        }
+        for server in store.catalogue.servers(ecosystem.name(), MOST_HOSTS)? {
+            let Some((host, _)) = host_and_path(&server, own) else { continue };
+            // What stands at the root of a host already has its files, too.
+            if !found.iter().any(|one| one.host == host && one.prefix.is_empty()) {
+                found.push(Upstream {
+                    host,
+                    prefix: Vec::new(),
+                    ecosystem: ecosystem.name(),
+                    repository: None,
+                });
+            }
+        }
+    }
     // Of several at one place, a registry comes before what else stands at its host: that has the longer name, and is found behind it.
-    let place =
-        |one: &Upstream| (one.host.clone(), one.prefix.clone(), one.repository.len(), one.repository.clone());
+    let place = |one: &Upstream| {
+        (
+            one.host.clone(),
+            one.prefix.clone(),
+            one.repository.as_ref().map(String::len),
+            one.repository.clone(),
+        )
+    };
     found.sort_by_cached_key(place);
     found.dedup_by(|next, first| (&next.host, &next.prefix) == (&first.host, &first.prefix));
     Ok(found)
+}
+
+/// The host of an address, in lower case, and its path, if the host has a name that could be led here: a number is none, and
+/// what the server itself is called is not to be taken away from it.
+fn host_and_path(address: &str, own: &[String]) -> Option<(String, String)> {
+    let url = Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let Some(Host::Domain(host)) = url.host() else { return None };
+    let is_own = host.ends_with(".localhost") || own.iter().any(|name| name.eq_ignore_ascii_case(host));
+    // Others cannot stand in a certificate.
+    let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+    (!is_own && is_name).then(|| (host.to_ascii_lowercase(), url.path().to_owned()))
 }

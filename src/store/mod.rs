@@ -393,6 +393,9 @@ pub trait Catalogue: Send + Sync {
     fn revision(&self) -> Result<Revision, StoreError>;
     /// The repositories that the view shows, by ecosystem and name.
     fn repositories(&self) -> Result<Vec<Repository>, StoreError>;
+    /// The servers (`https://host:port`) that files of an ecosystem's visible artifacts are from: each once, in order, and not
+    /// more than `limit`.
+    fn servers(&self, ecosystem: &str, limit: usize) -> Result<Vec<String>, StoreError>;
     /// The artifacts of one package, in the order of precedence, each once; `repository` `None` means any (the virtual
     /// `all`).
     fn artifacts(

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::support::hosting::Hosting;
 use crate::support::raw_http::{Client, Response};
 use crate::support::releases::{Releases, metadata};
-use crate::support::sides::scratch;
+use crate::support::serving::Serving;
+use crate::support::sides::{Sides, scratch};
 
 const JSON: &str = "application/vnd.pypi.simple.v1+json";
 
@@ -240,4 +241,38 @@ fn the_older_interface_says_what_a_release_requires() {
     assert_eq!((&wheel["packagetype"], &wheel["python_version"]), (&json!("bdist_wheel"), &json!("py3")));
     assert_eq!(wheel["digests"]["sha256"], index.digest.hex());
     assert_eq!(BlobKey::of(&index.follow(&wheel["url"]).body), index.digest);
+}
+
+/// Lockfiles name the hosts of files, which are others than those of indexes.
+#[test]
+fn files_are_found_where_lockfiles_say_on_hosts_that_are_answered_for() {
+    let sides = Sides::new();
+    let home = sides.path("in");
+    let mut releases = Releases::new(&home);
+    let digest = releases.release("pypi", "some-project", "1.0", json!({}));
+    releases.publish("one");
+    std::fs::write(home.join("site.toml"), "format = 1\n[serve]\nimpersonate = true\n").unwrap();
+    let serving = Serving::start(&sides);
+    let ask = |host: &str, path: &str| {
+        Client::connect(serving.address).ask("GET", path, &[&format!("Host: {host}")])
+    };
+    let (host, file) = ("files.pypi.example.test", "some_project-1.0-py3-none-any.whl");
+    for folder in ["some-project+", "some-project%2B"] {
+        let found = ask(host, &format!("/packages/{folder}/{file}"));
+        assert_eq!((found.status, BlobKey::of(&found.body)), (200, digest), "{}", found.text());
+    }
+    let beside = ask(host, &format!("/packages/some-project+/{file}.metadata"));
+    assert!(beside.text().starts_with("Metadata-Version"), "{}", beside.text());
+    for (host, path) in [
+        (host, format!("/other/some-project+/{file}")),
+        (host, "/packages/some-project+/some_project-2.0-py3-none-any.whl".to_owned()),
+        (host, "/packages/x".to_owned()),
+        (host, "/".to_owned()),
+        (host, format!("/pypi/all/packages/some-project+/{file}")),
+        ("mirror.example.test", format!("/pypi/all/packages/some-project+/{file}")),
+        ("mirror.example.test", format!("/packages/some-project+/{file}")),
+    ] {
+        let status = ask(host, &path).status;
+        assert!(matches!(status, 301 | 404), "{host}{path}: {status}");
+    }
 }

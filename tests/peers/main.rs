@@ -39,6 +39,7 @@ mod pypi_attested;
 mod pypi_built;
 mod pypi_hosted;
 mod pypi_inside;
+mod pypi_locked;
 mod pypi_outside;
 mod pypi_set;
 mod python;

@@ -96,7 +96,7 @@ pub(super) fn project(
 
 /// The releases that clients may see, in the order of precedence. A name that is hosted here is nobody else's: whoever asks
 /// the index over all must not be given what a stranger published under it.
-fn releases(
+pub(super) fn releases(
     context: &dyn ServeContext,
     repository: Option<&str>,
     name: &str,

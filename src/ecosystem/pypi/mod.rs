@@ -19,7 +19,7 @@
 //! Inside: [`admit`] checks what a bundle brings, by the metadata that [`wheel`] finds in wheels. [`serve`] is the index, of
 //! what is [`listed`]: on [`pages`] for installers, and as [`project_json`] for those that ask the older interface. What an
 //! index said of files stands in [`facts`]. [`host`] takes uploads into indexes of the site's own. [`setup`] points clients
-//! at it. [`push`] uploads into somebody else's index, with the account that [`pypirc`] has.
+//! at it, and their lockfiles too ([`rewrite`]). [`push`] uploads into somebody else's index, with the account that [`pypirc`] has.
 
 mod admit;
 mod attestations;
@@ -68,6 +68,7 @@ mod release;
 mod request;
 mod requirement;
 mod resolve;
+mod rewrite;
 mod sdist;
 mod serve;
 mod setup;

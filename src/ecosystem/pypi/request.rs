@@ -42,7 +42,7 @@ pub(super) enum Form {
 
 impl Form {
     /// What a file is by its name, if that is sure.
-    fn of_name(name: &str) -> Option<Form> {
+    pub(super) fn of_name(name: &str) -> Option<Form> {
         Some(match name {
             "pyproject.toml" => Form::Pyproject,
             "pylock.toml" => Form::Pylock,

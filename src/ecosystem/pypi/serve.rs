@@ -3,11 +3,14 @@
 //! It lists exactly what the store holds. A file stands under its own digest, so that what a client wrote into its lock means
 //! the same bytes for ever.
 
-use bundle_format::BlobKey;
+use bundle_format::{BlobKey, File};
 use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION};
+use percent_encoding::percent_decode_str;
+use url::Url;
 
 use super::facts::{METADATA, METADATA_END, PROVENANCE, SDIST, WHEEL};
+use super::file_name::FileName;
 use super::name::Name;
 use super::pages::{self, Form};
 use super::version::Version;
@@ -52,6 +55,11 @@ impl Serve for PypiServe {
         path.strip_suffix("/simple").unwrap_or(path)
     }
 
+    /// Indexes and their files often have hosts of their own each.
+    fn has_upstream_addresses(&self) -> bool {
+        true
+    }
+
     fn routes(&self) -> &'static [Route] {
         ROUTES
     }
@@ -69,7 +77,7 @@ impl Serve for PypiServe {
             "project-json" => asked.json(asked.capture("project"), None),
             "version-json" => asked.json(asked.capture("project"), Some(asked.capture("version"))),
             "file" => asked.file(asked.capture("digest"), asked.capture("file")),
-            _ => Ok(refuse(404, "this mirror has nothing at that address")),
+            _ => asked.upstream_file(asked.capture("path")),
         }
     }
 }
@@ -141,7 +149,9 @@ impl Asked<'_> {
     /// A file, or what stands beside it.
     fn file(&self, digest: &str, path: &str) -> Result<Answer, Problem> {
         let nothing = || refuse(404, "this mirror has no such file");
-        let Ok(digest) = BlobKey::from_hex(digest) else { return Ok(nothing()) };
+        let Ok(digest) = BlobKey::from_hex(digest) else {
+            return self.upstream_file(&format!("files/{digest}/{path}"));
+        };
         let (file, end) = pages::belonging(path);
         let Some(found) = self.find(file, &digest)? else { return Ok(nothing()) };
         let (role, media_type) = match end {
@@ -182,6 +192,33 @@ impl Asked<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// A file at the address that it has upstream, on a host that is answered for by its name: lockfiles say it.
+    fn upstream_file(&self, below: &str) -> Result<Answer, Problem> {
+        let nothing = || refuse(404, "this mirror has nothing at that address");
+        let Ok(base) = Url::parse(&self.request.base) else { return Ok(nothing()) };
+        let wanted = format!("{}{below}", percent_decode_str(base.path()).decode_utf8_lossy());
+        let (name, _) = pages::belonging(below.rsplit('/').next().unwrap_or_default());
+        let Some((project, _)) = FileName::with_project(name) else { return Ok(nothing()) };
+        let is_it = |file: &File| {
+            Url::parse(&file.origin).is_ok_and(|origin| {
+                origin.host() == base.host()
+                    && percent_decode_str(origin.path()).decode_utf8().is_ok_and(|path| path == wanted)
+            })
+        };
+        for artifact in listed::releases(self.context, self.repository, project.as_str())? {
+            if let Some(file) = artifact.files.into_iter().find(is_it) {
+                let media_type = match file.role.as_str() {
+                    METADATA => TEXT,
+                    PROVENANCE => INTEGRITY,
+                    _ => "application/octet-stream",
+                };
+                let media_type = media_type.to_owned();
+                return Ok(Content::Blob { key: file.blob, size: file.size, media_type }.into());
+            }
+        }
+        Ok(nothing())
     }
 
     /// Leads on to where something stands below this index.

@@ -1,8 +1,11 @@
 //! Pointing installers at a mirror, in such a way that they ask nobody else.
 
+use std::path::Path;
+
 use url::{Host, Url};
 
-use crate::ecosystem::{AUTHORITY, ClientFile, Form, Setup, SetupServer, server_address};
+use super::rewrite;
+use crate::ecosystem::{AUTHORITY, ClientFile, Form, RewrittenLock, Setup, SetupServer, server_address};
 use crate::problem::Problem;
 
 /// The clients that can be configured.
@@ -36,8 +39,8 @@ impl Setup for Client {
             Client::Uv => (
                 ".config/uv/uv.toml",
                 uv(&index, &authority_file),
-                "a project with indexes of its own in pyproject.toml asks those as well, and `uv sync --frozen` asks \
-                 the addresses in uv.lock: `uv lock` writes it anew",
+                "a project with indexes of its own in pyproject.toml asks those as well, and `uv sync` asks the addresses in \
+                 uv.lock: `aftk setup uv --rewrite-lock uv.lock` makes them this server's",
             ),
             Client::Poetry => (
                 ".config/pypoetry/config.toml",
@@ -48,6 +51,16 @@ impl Setup for Client {
             Client::Pdm => (".config/pdm/config.toml", pdm(&index, &url, &authority_file), ""),
         };
         Ok(ClientFile { path, text, form: Form::Alone("#"), then, authority_file })
+    }
+
+    fn rewrite_lock(
+        &self,
+        server: &SetupServer<'_>,
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<RewrittenLock, Problem> {
+        let url = server_address::read(server.address)?;
+        rewrite::rewrite(path, bytes, &format!("{}/pypi/", url.as_str().trim_end_matches('/')))
     }
 }
 

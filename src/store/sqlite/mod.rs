@@ -156,6 +156,10 @@ impl Catalogue for SqliteCatalogue {
         self.database.read(view::repositories)
     }
 
+    fn servers(&self, ecosystem: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.database.read(|connection| view::servers(connection, ecosystem, limit))
+    }
+
     fn artifacts(
         &self,
         ecosystem: &str,

@@ -47,6 +47,28 @@ pub(super) fn repositories(connection: &Connection) -> Result<Vec<Repository>, S
     Ok(found)
 }
 
+/// An address up to where its path begins.
+pub(super) fn servers(
+    connection: &Connection,
+    ecosystem: &str,
+    limit: usize,
+) -> Result<Vec<String>, StoreError> {
+    let sql = format!(
+        "SELECT DISTINCT substr(origin, 1, path + instr(substr(origin, path), '/') - 2) AS server FROM (\
+             SELECT json_extract(f.value, '$.origin') AS origin, \
+                    instr(json_extract(f.value, '$.origin'), '://') + 3 AS path \
+             FROM artifact a CROSS JOIN link l ON l.artifact = a.id {VISIBLE} \
+             CROSS JOIN json_each(a.record, '$.files') f \
+             WHERE a.repository IN (SELECT id FROM repository WHERE ecosystem = :ecosystem)) \
+         WHERE path > 3 AND instr(substr(origin, path), '/') > 1 ORDER BY server LIMIT :limit"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows =
+        statement.query_map(named_params! { ":ecosystem": ecosystem, ":limit": limit }, |row| row.get(0))?;
+    Ok(rows.collect::<Result<Vec<_>, _>>()?)
+}
+
 pub(super) fn artifacts(
     connection: &Connection,
     ecosystem: &str,

@@ -90,6 +90,10 @@ impl Catalogue for FakeStore {
     fn revision(&self) -> Result<Revision, StoreError> {
         Ok(Revision(self.revision.load(Ordering::Relaxed)))
     }
+    fn servers(&self, _: &str, _: usize) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn repositories(&self) -> Result<Vec<Repository>, StoreError> {
         Ok(self.repositories.lock().unwrap().clone())
     }

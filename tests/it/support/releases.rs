@@ -90,12 +90,12 @@ impl Releases {
         let digest = BlobKey::of(&files[3].2);
         let files = files.map(|(role, path, bytes)| File {
             role: role.to_owned(),
-            path,
             blob: published::blob(&self.store, &bytes),
             size: bytes.len() as u64,
             media_type: "text/html".to_owned(),
             checksums: Vec::new(),
-            origin: String::new(),
+            origin: format!("https://files.{index}.example.test/packages/{name}+/{path}"),
+            path,
         });
         self.records.push(Record::Artifact(Artifact {
             ecosystem: "pypi".to_owned(),

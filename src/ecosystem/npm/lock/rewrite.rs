@@ -6,24 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
 use super::read::read_text;
 use super::{Lock, is_from_registry};
 use crate::ecosystem::RewrittenLock;
+use crate::ecosystem::addresses::{self, Found};
 use crate::ecosystem::npm::address::{Address, Archive, PLACE};
 use crate::ecosystem::npm::names;
 use crate::ecosystem::npm::origin::is_conventional;
 use crate::ecosystem::npm::spec::{Spec, without_fragment};
 use crate::problem::Problem;
-
-/// How addresses begin: as they are, and as newer yarns write them within others.
-const BEGINNINGS: [(&str, bool); 4] =
-    [("https://", false), ("http://", false), ("https%3A%2F%2F", true), ("http%3A%2F%2F", true)];
-/// What ends one.
-const ENDS: [char; 10] = ['"', '\'', '`', '\\', '#', ',', '}', ')', '>', '&'];
-/// What stays as it is where an address is written within another.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Rewrites a lockfile for a mirror whose packages stand below `base`, which ends in a slash. `shown` is its path in messages.
 ///
@@ -37,30 +30,14 @@ pub(crate) fn rewrite(shown: &Path, bytes: &[u8], base: &str) -> Result<Rewritte
     for integrity in &places.packed_otherwise {
         text = without_integrity(&text, integrity);
     }
-    let (mut rewritten, mut changed, mut rest) = (String::with_capacity(text.len()), of_git, text.as_str());
-    while let Some((at, is_encoded)) = next(rest) {
-        let (before, address) = rest.split_at(at);
-        let end = address.find(|c: char| c.is_whitespace() || ENDS.contains(&c)).unwrap_or(address.len());
-        let (address, after) = address.split_at(end);
-        let plain = match is_encoded {
-            true => percent_decode_str(address).decode_utf8_lossy(),
-            false => address.into(),
-        };
-        rewritten.push_str(before);
-        let is_its_place = || client.keeps_address_behind(rewritten.rsplit('\n').next().unwrap_or_default());
-        let elsewhere = || places.elsewhere.get(plain.as_ref()).filter(|_| !is_encoded && is_its_place());
-        let new = places.own.get(plain.as_ref()).or_else(elsewhere);
-        match new {
-            Some(new) if is_encoded => rewritten.extend(utf8_percent_encode(new, PLAIN)),
-            Some(new) => rewritten.push_str(new),
-            None => rewritten.push_str(address),
-        }
-        changed += usize::from(new.is_some_and(|new| *new != plain));
-        rest = after;
-    }
-    rewritten.push_str(rest);
+    let other = |found: Found<'_>| {
+        let is_its_place = |_: &&String| !found.is_encoded && client.keeps_address_behind(found.before);
+        let elsewhere = || places.elsewhere.get(found.address).filter(is_its_place);
+        places.own.get(found.address).or_else(elsewhere).map(String::as_str)
+    };
+    let (text, changed) = addresses::exchange(&text, other);
     let (left, project) = (places.left.into_iter().collect(), places.project.into_iter().collect());
-    Ok(RewrittenLock { text: rewritten, changed, left, project })
+    Ok(RewrittenLock { text, changed: changed + of_git, left, project })
 }
 
 /// What a project's `package.json` says once it asks for the same as its rewritten lockfile.
@@ -91,12 +68,15 @@ impl Writer {
         }
     }
 
-    /// Whether a package is had from an address that stands behind this on its line.
+    /// Whether a package is had from an address that stands behind this.
     fn keeps_address_behind(self, before: &str) -> bool {
         match self {
             Writer::Npm => true,
             Writer::Yarn1 => before.ends_with("resolved \"") || before.ends_with("resolved "),
-            Writer::Berry => before.trim_start().starts_with("resolution:"),
+            Writer::Berry => {
+                let line = before.rsplit('\n').next().unwrap_or_default();
+                line.trim_start().starts_with("resolution:")
+            }
             Writer::Pnpm => before.ends_with("tarball: ") || before.ends_with("tarball: '"),
             Writer::Bun => before.ends_with('@'),
         }
@@ -239,17 +219,6 @@ fn with_strings(text: &str, strings: &BTreeMap<String, String>) -> (String, usiz
 fn is_of(address: &str, name: &str) -> bool {
     let path = percent_decode_str(address).decode_utf8_lossy();
     path.contains(&format!("/{name}/"))
-}
-
-/// Where the next address begins, and whether it stands there encoded. What was looked through is not looked through again, so a
-/// lockfile takes as long as it is large.
-fn next(text: &str) -> Option<(usize, bool)> {
-    let beginning = |at: usize| {
-        let rest = text.get(at..)?;
-        let found = BEGINNINGS.into_iter().find(|(start, _)| rest.starts_with(start))?;
-        Some((at, found.1))
-    };
-    text.match_indices("http").find_map(|(at, _)| beginning(at))
 }
 
 #[cfg(test)]

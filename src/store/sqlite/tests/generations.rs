@@ -489,3 +489,27 @@ fn the_revision_guards_a_commit_and_the_mark_never_goes_back() {
     assert_eq!(catalogue.snapshots("prod").unwrap(), [three, five]);
     assert!(catalogue.snapshots("dev").unwrap().is_empty());
 }
+
+#[test]
+fn servers_are_those_of_what_is_visible() {
+    let home = Home::new();
+    let catalogue = home.catalogue();
+    let of = |name: &str, origins: &[&str]| {
+        let mut record = artifact(name, "1", &vec!["a"; origins.len()]);
+        if let Record::Artifact(artifact) = &mut record {
+            let files = artifact.files.iter_mut().zip(origins);
+            files.for_each(|(file, origin)| (*origin).clone_into(&mut file.origin));
+        }
+        record
+    };
+    let gone = of("gone", &["https://gone.example.test/x"]);
+    import(catalogue, &prod(), Merge::Replace, &[gone]);
+    let many =
+        ["https://b.example.test:8443/y/z", "http://a.example.test/", "", "a/-/a.tgz", "file://", "x:///y"];
+    let again = of("again", &["https://b.example.test:8443/other", "https://without-a-path.example.test"]);
+    import(catalogue, &prod(), Merge::Replace, &[of("many", &many), again]);
+    let all = ["http://a.example.test", "https://b.example.test:8443"];
+    assert_eq!(catalogue.servers("npm", 10).unwrap(), all);
+    assert_eq!(catalogue.servers("npm", 1).unwrap(), all[..1]);
+    assert!(catalogue.servers("pypi", 10).unwrap().is_empty());
+}
