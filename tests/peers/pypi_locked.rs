@@ -28,6 +28,16 @@ fn locked(name: &str) -> (PathBuf, PathBuf) {
     (project, stick)
 }
 
+/// The project as it comes inside.
+fn copied(inside: &Inside, project: &Path) -> PathBuf {
+    let copy = inside.path("project");
+    fs::create_dir(&copy).unwrap();
+    for file in ["pyproject.toml", "uv.lock"] {
+        fs::copy(project.join(file), copy.join(file)).unwrap();
+    }
+    copy
+}
+
 /// Installs what the lock says, and nothing else.
 fn sync(inside: &Inside, project: &Path, words: &[&str], variables: &[(&str, &Path)]) {
     let mut uv = client(inside, clients(), "uv");
@@ -44,7 +54,7 @@ fn a_lock_of_uv_installs_with_our_addresses() {
     let (project, stick) = locked("uv-rewritten");
     let inside = Inside::new();
     inside.import(&stick);
-    let lock = inside.project(&project).join("uv.lock");
+    let lock = copied(&inside, &project).join("uv.lock");
     let before = fs::read_to_string(&lock).unwrap();
     let setup = ["setup", "uv", "--server", SERVER, "--rewrite-lock"];
     run(inside.aftk().args(setup).arg(&lock)).succeeded();
@@ -92,7 +102,7 @@ fn an_unchanged_lock_of_uv_installs_where_we_answer_for_its_hosts() {
     let server = inside.serve_with(&["--impersonate", "--tls-self", "--listen", "127.0.0.1:443"]);
     let authority = inside.path("authority.pem");
     fs::write(&authority, run(inside.aftk().args(["setup", "ca"])).succeeded().stdout).unwrap();
-    let project = inside.project(&project);
+    let project = copied(&inside, &project);
     sync(&inside, &project, &["--frozen"], &[("SSL_CERT_FILE", &authority)]);
     assert_eq!(fs::read_to_string(project.join("uv.lock")).unwrap(), lock);
     assert!(server.log().contains(".whl"), "{}", server.log());

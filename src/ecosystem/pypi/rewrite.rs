@@ -59,9 +59,8 @@ impl Own<'_> {
             match &package.origin {
                 Origin::Index(index) => {
                     if let Some(index) = index.as_deref().filter(|index| index.contains("://")) {
-                        // Clients compare it with what they are told, in which a slash at the end counts.
-                        let slash = if index.ends_with('/') { "/" } else { "" };
-                        self.others.insert(index.to_owned(), format!("{}all/simple{slash}", self.base));
+                        // With the slash, as `setup` writes it: uv compares the two by their letters.
+                        self.others.insert(index.to_owned(), format!("{}all/simple/", self.base));
                     }
                     self.files(package);
                 }
@@ -131,7 +130,7 @@ mod tests {
             let archive = (format!("{BASE}all/files/{sha}/a-2.zip"), "https://x.example.test/a-2.zip");
             let back = first.text.replace(&own, file).replace(&archive.0, archive.1);
             assert_eq!(
-                back.replace(&format!("\"{BASE}all/simple\""), &format!("\"{index}\"")),
+                back.replace(&format!("\"{BASE}all/simple/\""), &format!("\"{index}\"")),
                 text,
                 "{name}"
             );
