@@ -72,6 +72,8 @@ impl Inside {
     fn clean(&self, mut command: Command) -> Command {
         command.env_clear().env("PATH", outside::search_path(None)).env("HOME", self.user());
         command.env("npm_config_globalconfig", self.path("no-such-npmrc"));
+        // Else yarn of root has one for the whole machine, and asks nobody.
+        command.env("YARN_CACHE_FOLDER", self.user().join("yarn"));
         command.current_dir(self.directory.path());
         command
     }

@@ -137,8 +137,6 @@ impl Kind {
     /// The client, which believes an authority.
     fn command(&self, inside: &Inside, directory: &Path, authority: Option<&Path>) -> Command {
         let mut client = self.client.command(inside, directory);
-        // Else yarn of root has one for the whole machine, and asks nobody.
-        client.env("YARN_CACHE_FOLDER", inside.user().join("yarn"));
         for variable in ["NODE_EXTRA_CA_CERTS", "npm_config_cafile", "YARN_HTTPS_CA_FILE_PATH"] {
             client.envs(authority.map(|authority| (variable, authority)));
         }
