@@ -10,18 +10,12 @@ const ENDS: [char; 10] = ['"', '\'', '`', '\\', '#', ',', '}', ')', '>', '&'];
 /// What stays as it is where an address is written within another.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// An address where it stands in a text.
-pub(super) struct Found<'a> {
-    /// The address, without what stands behind a `#`.
-    pub(super) address: &'a str,
-    /// Whether it stands there within another, encoded.
-    pub(super) is_encoded: bool,
-    /// The text before it, with the addresses there exchanged.
-    pub(super) before: &'a str,
-}
-
-/// The text with the address that `other` has for one in that one's place, and how many became others.
-pub(super) fn exchange<'a>(text: &str, other: impl Fn(Found<'_>) -> Option<&'a str>) -> (String, usize) {
+/// The text with the address that `other` has for one in that one's place, and how many became others. It is asked with an address,
+/// without what stands behind a `#`, and with the text before it, where that is no other address that it stands in.
+pub(super) fn exchange<'a>(
+    text: &str,
+    other: impl Fn(&str, Option<&str>) -> Option<&'a str>,
+) -> (String, usize) {
     let (mut exchanged, mut changed, mut rest) = (String::with_capacity(text.len()), 0, text);
     while let Some((at, is_encoded)) = next(rest) {
         let (before, address) = rest.split_at(at);
@@ -32,7 +26,7 @@ pub(super) fn exchange<'a>(text: &str, other: impl Fn(Found<'_>) -> Option<&'a s
             false => address.into(),
         };
         exchanged.push_str(before);
-        let new = other(Found { address: &plain, is_encoded, before: &exchanged });
+        let new = other(&plain, (!is_encoded).then_some(exchanged.as_str()));
         match new {
             Some(new) if is_encoded => exchanged.extend(utf8_percent_encode(new, PLAIN)),
             Some(new) => exchanged.push_str(new),

@@ -38,8 +38,7 @@ pub(super) fn rewrite(shown: &Path, bytes: &[u8], base: &str) -> Result<Rewritte
     };
     let mut own = Own { base, has_archives, others: BTreeMap::new(), left: BTreeSet::new() };
     own.learn(&lock);
-    let (text, changed) =
-        addresses::exchange(text, |found| own.others.get(found.address).map(String::as_str));
+    let (text, changed) = addresses::exchange(text, |address, _| own.others.get(address).map(String::as_str));
     Ok(RewrittenLock { text, changed, left: own.left.into_iter().collect(), project: Vec::new() })
 }
 

@@ -10,12 +10,11 @@ use percent_encoding::percent_decode_str;
 
 use super::read::read_text;
 use super::{Lock, is_from_registry};
-use crate::ecosystem::RewrittenLock;
-use crate::ecosystem::addresses::{self, Found};
 use crate::ecosystem::npm::address::{Address, Archive, PLACE};
 use crate::ecosystem::npm::names;
 use crate::ecosystem::npm::origin::is_conventional;
 use crate::ecosystem::npm::spec::{Spec, without_fragment};
+use crate::ecosystem::{RewrittenLock, addresses};
 use crate::problem::Problem;
 
 /// Rewrites a lockfile for a mirror whose packages stand below `base`, which ends in a slash. `shown` is its path in messages.
@@ -30,10 +29,10 @@ pub(crate) fn rewrite(shown: &Path, bytes: &[u8], base: &str) -> Result<Rewritte
     for integrity in &places.packed_otherwise {
         text = without_integrity(&text, integrity);
     }
-    let other = |found: Found<'_>| {
-        let is_its_place = |_: &&String| !found.is_encoded && client.keeps_address_behind(found.before);
-        let elsewhere = || places.elsewhere.get(found.address).filter(is_its_place);
-        places.own.get(found.address).or_else(elsewhere).map(String::as_str)
+    let other = |address: &str, before: Option<&str>| {
+        let is_its_place = |_: &&String| before.is_some_and(|before| client.keeps_address_behind(before));
+        let elsewhere = || places.elsewhere.get(address).filter(is_its_place);
+        places.own.get(address).or_else(elsewhere).map(String::as_str)
     };
     let (text, changed) = addresses::exchange(&text, other);
     let (left, project) = (places.left.into_iter().collect(), places.project.into_iter().collect());
